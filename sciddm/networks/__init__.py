@@ -1,1 +1,6 @@
-"""."""
+"""Networks: thin builders over MONAI's, own code only where MONAI has none."""
+
+from sciddm.networks.build import build_network
+from sciddm.networks.unet import UNet
+
+__all__ = ["UNet", "build_network"]

@@ -1,0 +1,203 @@
+"""Complex training images made on the fly from magnitude slices.
+
+A magnitude slice says nothing about phase, and the slices at hand have one resolution and few
+contrasts. Each item is therefore a fresh simulation of how an image reaches the prior at
+reconstruction time:
+
+1. magnitude: flips, rotation and zoom; a random monotone contrast curve; a smooth bias field;
+2. phase: a smooth random field, as from B0 and receive phase;
+3. resolution: a centred crop of k-space (so that edges ring as they do in a scan);
+4. the reconstruction's own normalisation: the phase of the low-resolution centre of k-space is
+   removed and the image is divided by the low-resolution image's bright level, exactly as
+   ``pipelines.mri.scaling`` does it with the calibration region;
+5. a random patch.
+
+After step 4 brain tissue is mostly real and near 1: the prior then knows that phase is smooth,
+which an undersampled scan needs as much as it needs anatomy.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from sciddm.errors import InputError
+from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
+from sciddm.physics.fourier import fft2c, ifft2c
+
+__all__ = ["BrainSlices", "load_slices"]
+
+TRAIN_PATIENTS = ("01", "03", "04", "12", "20")
+VALIDATION_PATIENTS = ("09", "19")
+# How often each group is drawn: limbs and stripped brains only widen the prior.
+_SHARES = {"brain": 0.8, "skullstripped": 0.1, "limb": 0.1}
+
+
+def data_root(root: str | None = None) -> Path:
+    """The folder of real data: ``root``, else $SCIDDM_DATA, else ../shared/data."""
+    return Path(root or os.environ.get("SCIDDM_DATA", "../shared/data"))
+
+
+def load_slices(root: str | None, split: Literal["train", "validate"]) -> dict[str, list]:
+    """Magnitude slices (uint8) of the split's patients by group; nearly empty ones are left out.
+
+    Train: "brain" openms patients 01 03 04 12 20, "skullstripped" 07 and 26 (19 is a validation
+    patient), "limb" T1 of STS 001-036. Validate: openms patients 09 and 19 only.
+    """
+    folder = data_root(root) / "mri"
+    patients = TRAIN_PATIENTS if split == "train" else VALIDATION_PATIENTS
+    groups: dict[str, list] = {}
+    try:
+        with h5py.File(folder / "openms_brain_axial_224x192_u8.h5") as file:
+            who = [p.decode()[-2:] for p in file["patient"][:]]
+            images = file["images"][:]
+            groups["brain"] = [im for im, p in zip(images, who, strict=True) if p in patients]
+        if split == "train":
+            with h5py.File(folder / "openms_mni_skullstripped_u8.h5") as file:
+                groups["skullstripped"] = [
+                    im
+                    for name in ("patient07", "patient26")
+                    for volume in file[name].values()
+                    for im in volume[:]
+                ]
+            with h5py.File(folder / "sts_t1_limb_1p5mm.h5") as file:
+                groups["limb"] = [
+                    im for name in sorted(file) if int(name[-3:]) <= 36 for im in file[name][:]
+                ]
+    except OSError as error:
+        raise InputError(f"{folder}: training data cannot be read ({error})") from error
+    return {k: [im for im in v if (im > 20).mean() > 0.1] for k, v in groups.items()}
+
+
+class BrainSlices(Dataset):
+    """Simulated complex images (1, patch, patch), complex64; tissue near 1, phase near 0.
+
+    Args:
+        root: folder of the real data, or None for $SCIDDM_DATA.
+        split: "train" (endless variation) or "validate" (a fixed set).
+        patch: side of the random crop in pixels.
+        length: items per epoch (train) or in all (validate).
+        demodulated: share of items whose phase is removed by step 4; the others keep it, so that
+            a failed phase estimate is not outside the prior's experience.
+        seed: with the item's index and the epoch's draw it fixes every random choice.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        split: Literal["train", "validate"] = "train",
+        patch: int = 96,
+        length: int = 20_000,
+        demodulated: float = 0.9,
+        seed: int = 0,
+    ) -> None:
+        groups = load_slices(root, split)
+        self.slices = [im for group in groups.values() for im in group]
+        share = np.concatenate([np.full(len(v), _SHARES[k] / len(v)) for k, v in groups.items()])
+        self.share = share / share.sum()
+        self.split, self.patch, self.seed = split, patch, seed
+        self.demodulated = demodulated
+        self.length = length if split == "train" else 128
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Tensor:
+        # Training draws a new seed each time (from torch's global generator, which Lightning
+        # seeds and restores); validation items are the same every time.
+        fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
+        rng = np.random.default_rng([self.seed, index, fresh])
+        magnitude = self.slices[int(rng.choice(len(self.slices), p=self.share))]
+        return self.simulate(torch.from_numpy(magnitude).float() / 255, rng)
+
+    def simulate(self, magnitude: Tensor, rng: np.random.Generator) -> Tensor:
+        """One training image (1, patch, patch) from a magnitude slice (y, x) in 0..1."""
+        image = self._intensity(self._geometry(magnitude, rng), rng)
+        image = torch.polar(image, self._phase(image.shape, rng))
+        k = self._resolution(fft2c(image), rng)
+        image = ifft2c(k)
+        width = int(rng.integers(10, 33))
+        low = low_resolution(k, (width, width))
+        image = image / (bright_level(low) * float(rng.lognormal(0, 0.12)))
+        if rng.random() < self.demodulated:
+            image = image * unit_phase(low).conj()
+        return self._crop(image, rng)[None]
+
+    def _geometry(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        angle = float(rng.normal(0, 8)) if rng.random() < 0.6 else 0.0
+        if rng.random() < 0.1:
+            angle += 90.0
+        zoom = float(rng.uniform(0.85, 1.15)) if rng.random() < 0.5 else 1.0
+        flips = [-1.0 if rng.random() < p else 1.0 for p in (0.5, 0.15)]
+        if angle == 0 and zoom == 1:  # no interpolation where none is needed
+            axes = [axis for axis, sign in zip((1, 0), flips, strict=True) if sign < 0]
+            return image.flip(axes)
+        cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+        h, w = image.shape
+        theta = torch.tensor(
+            [
+                [cos * flips[0] / zoom, -sin * h / w / zoom, 0.0],
+                [sin * w / h / zoom, cos * flips[1] / zoom, 0.0],
+            ]
+        )[None]
+        grid = functional.affine_grid(theta, [1, 1, h, w], align_corners=False)
+        turned = functional.grid_sample(
+            image[None, None], grid, mode="bicubic", padding_mode="zeros", align_corners=False
+        )
+        return turned[0, 0].clamp(min=0)
+
+    def _intensity(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        if rng.random() < 0.5:
+            image = image ** float(rng.uniform(0.6, 1.6))
+        if rng.random() < 0.25:
+            # A smooth non-monotone curve exchanges the order of tissues, as sequences do; the
+            # factor keeps air dark.
+            knots = rng.uniform(0.15, 1.0, 6)
+            curve = torch.from_numpy(np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, 6), knots))
+            level = (image.clamp(0, 1) * 255).long()
+            image = curve.float()[level] * (image / 0.12).clamp(max=1)
+        if rng.random() < 0.5:
+            field = _smooth_field(image.shape, rng, cells=3)
+            image = image * torch.exp(float(rng.uniform(0.05, 0.3)) * field)
+        return image
+
+    def _phase(self, shape: torch.Size, rng: np.random.Generator) -> Tensor:
+        phase = torch.full(shape, float(rng.uniform(-math.pi, math.pi)))
+        for cells, spread in ((2, 1.5), (4, 0.8), (8, 0.25)):
+            phase = phase + float(rng.uniform(0, spread)) * _smooth_field(shape, rng, cells)
+        if rng.random() < 0.3:  # field changes near air are steeper
+            phase = phase + float(rng.uniform(0, 0.4)) * _smooth_field(shape, rng, 16)
+        return phase
+
+    def _resolution(self, k: Tensor, rng: np.random.Generator) -> Tensor:
+        if rng.random() < 0.5:
+            return k
+        share = math.exp(rng.uniform(math.log(0.5), 0))
+        sizes = [2 * round(n * min(1.0, share * rng.uniform(0.9, 1.1)) / 2) for n in k.shape]
+        y, x = ((n - m) // 2 for n, m in zip(k.shape, sizes, strict=True))
+        return k[y : y + sizes[0], x : x + sizes[1]]
+
+    def _crop(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        p = self.patch
+        h, w = image.shape
+        image = functional.pad(image, (0, max(0, p - w), 0, max(0, p - h)))
+        h, w = image.shape
+        y, x = int(rng.integers(h - p + 1)), int(rng.integers(w - p + 1))
+        return image[y : y + p, x : x + p].to(torch.complex64)
+
+
+def _smooth_field(shape: torch.Size, rng: np.random.Generator, cells: int) -> Tensor:
+    """A random field of unit variance at its knots, cubic between ``cells`` cells a side."""
+    knots = torch.from_numpy(rng.standard_normal((1, 1, cells + 1, cells + 1))).float()
+    return functional.interpolate(knots, size=tuple(shape), mode="bicubic", align_corners=True)[
+        0, 0
+    ]

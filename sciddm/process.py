@@ -1,0 +1,362 @@
+"""Diffusion processes as coefficient functions.
+
+Every process here is affine and Gaussian, with an optional second endpoint ``y``::
+
+    x_t = a(t) x0 + b(t) y + s(t) z,      z ~ N(0, I)
+
+``t`` grows with the noise: ``t = 0`` is clean data. A process is nothing but ``t -> (a, b, s)``,
+so that ``u_t = x_t - b(t) y`` is an ordinary diffusion with coefficients ``(a, s)`` and one set
+of samplers serves all of them.
+
+Complex data: ``z`` is circular with ``E|z|^2 = 1`` (1/2 in each component), which is what
+``torch.randn_like`` gives for a complex tensor; ``s`` is the standard deviation of the complex
+variable.
+
+References:
+    Song et al., Score-Based Generative Modeling through SDEs, 2021 (VP, VE).
+    Nichol and Dhariwal, Improved DDPM, 2021, eq. 17 (cosine).
+    Karras et al., Elucidating the Design Space, 2022 (EDM).
+    Liu et al., Flow Straight and Fast, 2022 (rectified flow).
+    Richter et al., Speech Enhancement and Dereverberation, 2023, eqs. 10-12 (OUVE).
+    Luo et al., Image Restoration with Mean-Reverting SDEs, 2023, eqs. 5-6 (IR-SDE).
+    Yue et al., ResShift, 2023, eqs. 1-2, 10.
+    Liu et al., Residual Denoising Diffusion Models, 2024, eq. 7 (RDDM).
+    Jukic et al., Schroedinger Bridge for Generative Speech Enhancement, 2024, table 1 (SB-VE).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import overload
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "EDM",
+    "IRSDE",
+    "OUVE",
+    "RDDM",
+    "SBVE",
+    "VE",
+    "VPCosine",
+    "VPLinear",
+    "Process",
+    "RectifiedFlow",
+    "ResShift",
+    "process_from_config",
+]
+
+Scalar = float | Tensor
+
+
+def expand(c: Scalar, like: Tensor) -> Scalar:
+    """A per-item coefficient (B,) as (B, 1, ..., 1) beside ``like``, in its real dtype.
+
+    Floats pass through; so do diagonal operators, which already have more than one axis.
+    """
+    if not isinstance(c, Tensor):
+        return c
+    dtype = like.real.dtype if like.is_complex() else like.dtype
+    c = c.to(like.device, dtype)
+    if c.ndim == 1:
+        return c.reshape(-1, *(1,) * (like.ndim - 1))
+    return c
+
+
+class Process(ABC):
+    """``t -> (a, b, s)``; see the module's docstring.
+
+    ``t_min`` and ``t_max`` bound the times at which a network is evaluated. ``has_endpoint``
+    says whether ``b`` is not identically zero, so that ``y`` is needed.
+    """
+
+    t_min: float = 1e-3
+    t_max: float = 1.0
+    has_endpoint: bool = False
+
+    @abstractmethod
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(a, b, s) at times ``t`` (float64 tensor of any shape), differentiable in ``t``."""
+
+    @overload
+    def __call__(self, t: float) -> tuple[float, float, float]: ...
+    @overload
+    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
+    def __call__(self, t: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+        """(a, b, s): floats for a float, float64 tensors for a tensor.
+
+        Floats are computed in double precision and never live on an accelerator, so a sampling
+        loop over them causes no synchronisation.
+        """
+        if isinstance(t, Tensor):
+            return self.coefficients(t.double())
+        a, b, s = self.coefficients(torch.tensor(float(t), dtype=torch.float64))
+        return (_plain(a), _plain(b), _plain(s))
+
+    def rates(self, t: Scalar) -> tuple[Tensor, Tensor, Tensor]:
+        """(a', b', s'): derivatives in t, by forward-mode differentiation (float64)."""
+        t = torch.as_tensor(t, dtype=torch.float64)
+        _, rate = torch.func.jvp(self.coefficients, (t,), (torch.ones_like(t),))
+        return rate
+
+    def sigma(self, t: Scalar) -> Scalar:
+        """Noise-to-signal ratio s/a: the noise level in EDM's coordinates u/a."""
+        a, _, s = self(t)
+        return s / a
+
+    def time(self, sigma: float) -> float:
+        """The t at which ``sigma(t) = sigma``, by bisection (s/a increases with t).
+
+        Values beyond the process's range give the nearest bound of [0, t_max].
+        """
+        lo, hi = 0.0, self.t_max
+        for _ in range(80):
+            mid = 0.5 * (lo + hi)
+            a, _, s = self(mid)
+            lo, hi = (mid, hi) if s < sigma * a else (lo, mid)
+        return 0.5 * (lo + hi)
+
+    def add_noise(
+        self, x0: Tensor, t: Scalar, y: Tensor | None = None, z: Tensor | None = None
+    ) -> Tensor:
+        """x_t = a x0 + b y + s z.
+
+        Args:
+            x0: clean data (B, ...).
+            t: one time, or one per item (B,).
+            y: second endpoint, the shape of x0; needed if the process has one.
+            z: standard normal noise, drawn from torch's global generator if not given.
+        """
+        a, b, s = (expand(c, x0) for c in self(t))
+        z = torch.randn_like(x0) if z is None else z
+        return a * x0 + self.shift(b, y) + s * z
+
+    def prior(self, z: Tensor, y: Tensor | None = None, t: float | None = None) -> Tensor:
+        """Where sampling starts, from unit noise ``z``.
+
+        Without an endpoint x = s(T) z. With one, the unknown x0 is replaced by y, so that
+        x = (a(T) + b(T)) y + s(T) z; for bridges a(T) = s(T) = 0 and x = y exactly.
+        """
+        a, b, s = self(self.t_max if t is None else t)
+        if not self.has_endpoint:
+            return s * z
+        return self.shift(a + b, y) + s * z
+
+    def shift(self, b: Scalar, y: Tensor | None) -> Tensor | float:
+        """b y, with an error where the process needs a ``y`` that is missing."""
+        if not self.has_endpoint:
+            return 0.0
+        if y is None:
+            raise ValueError(f"{type(self).__name__} needs its second endpoint y")
+        return expand(b, y) * y
+
+    def config(self) -> dict[str, float | str]:
+        """Name and parameters, from which ``process_from_config`` builds the process again."""
+        values = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return {"name": type(self).__name__, **values}
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{k}={v}" for k, v in self.config().items() if k != "name")
+        return f"{type(self).__name__}({fields})"
+
+
+def _plain(c: Tensor) -> Scalar:
+    # A diagonal s (per band, per frequency) stays a tensor; a scalar becomes a float.
+    return c.item() if c.ndim == 0 else c
+
+
+class VPLinear(Process):
+    """a = exp(-(beta_max - beta_min) t^2/4 - beta_min t/2), s^2 = 1 - a^2. Song et al., eq. 33."""
+
+    def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0) -> None:
+        self.beta_min, self.beta_max = beta_min, beta_max
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_a = -0.25 * (self.beta_max - self.beta_min) * t**2 - 0.5 * self.beta_min * t
+        return log_a.exp(), torch.zeros_like(t), (-torch.expm1(2 * log_a)).sqrt()
+
+
+class VPCosine(Process):
+    """a = cos(angle), s = sin(angle), the angle linear in t from arccos(a_0) to arccos(a_1).
+
+    ``start = 0.95, end = 0.02`` is the variant of Active Diffusion Subsampling, whose s(0) is
+    not 0. The default is nearly Nichol and Dhariwal's, without their offset.
+    """
+
+    t_min = 0.0
+
+    def __init__(self, start: float = 1.0, end: float = 0.001) -> None:
+        self.start, self.end = start, end
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        first, last = math.acos(self.start), math.acos(self.end)
+        angle = first + t * (last - first)
+        return angle.cos(), torch.zeros_like(t), angle.sin()
+
+
+class VE(Process):
+    """a = 1, s = sigma_min (sigma_max / sigma_min)^t. Song et al., eq. 30 (marginal form)."""
+
+    t_min = 0.0
+
+    def __init__(self, sigma_min: float = 0.01, sigma_max: float = 50.0) -> None:
+        self.sigma_min, self.sigma_max = sigma_min, sigma_max
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        s = self.sigma_min * torch.exp(t * math.log(self.sigma_max / self.sigma_min))
+        return torch.ones_like(t), torch.zeros_like(t), s
+
+
+class EDM(Process):
+    """a = 1, s = t: time is the noise level. Karras et al., table 1."""
+
+    def __init__(self, sigma_min: float = 0.002, sigma_max: float = 80.0) -> None:
+        self.sigma_min, self.sigma_max = sigma_min, sigma_max
+
+    @property
+    def t_min(self) -> float:  # type: ignore[override]
+        return self.sigma_min
+
+    @property
+    def t_max(self) -> float:  # type: ignore[override]
+        return self.sigma_max
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return torch.ones_like(t), torch.zeros_like(t), t
+
+    def time(self, sigma: float) -> float:
+        return min(sigma, self.sigma_max)
+
+
+class RectifiedFlow(Process):
+    """a = 1 - t, s = t. Straight lines from data to noise (also: flow matching)."""
+
+    t_max = 0.999  # a(1) = 0, where u/a is not defined
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return 1 - t, torch.zeros_like(t), t
+
+
+class OUVE(Process):
+    """a = e^{-theta t}, b = 1 - a, dx = theta (y - x) dt + g dw with an exponential g.
+
+    With k = ln(sigma_max / sigma_min) and g = sigma_min e^{k t} sqrt(2k)::
+
+        s^2 = sigma_min^2 (e^{2kt} - e^{-2 theta t}) k / (theta + k)
+
+    Richter et al., eqs. 9-12 (SGMSE+); also the process of StoRM.
+    """
+
+    t_min = 0.03
+    has_endpoint = True
+
+    def __init__(
+        self, theta: float = 1.5, sigma_min: float = 0.05, sigma_max: float = 0.5
+    ) -> None:
+        self.theta, self.sigma_min, self.sigma_max = theta, sigma_min, sigma_max
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        k = math.log(self.sigma_max / self.sigma_min)
+        a = torch.exp(-self.theta * t)
+        growth = torch.exp(2 * k * t) - torch.exp(-2 * self.theta * t)
+        return a, 1 - a, (self.sigma_min**2 * growth * k / (self.theta + k)).sqrt()
+
+
+class IRSDE(Process):
+    """a = e^{-theta t}, b = 1 - a, s = lambda sqrt(1 - e^{-2 theta t}): stationary spread lambda.
+
+    Luo et al., eqs. 5-6, with a constant theta (a varying one only re-times the process).
+    """
+
+    has_endpoint = True
+
+    def __init__(self, theta: float = 1.2, lam: float = 0.3) -> None:
+        self.theta, self.lam = theta, lam
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a = torch.exp(-self.theta * t)
+        return a, 1 - a, self.lam * (-torch.expm1(-2 * self.theta * t)).sqrt()
+
+
+class ResShift(Process):
+    """a = 1 - eta, b = eta, s = kappa sqrt(eta), eta from eta_min to eta_max.
+
+    sqrt(eta) = sqrt(eta_min) (eta_max/eta_min)^(t^p / 2): the geometric schedule of Yue et al.,
+    eq. 10, with their time-warp power p, made continuous in t.
+    """
+
+    t_min = 0.0
+    has_endpoint = True
+
+    def __init__(
+        self,
+        kappa: float = 2.0,
+        power: float = 0.3,
+        eta_min: float = 0.0004,
+        eta_max: float = 0.999,
+    ) -> None:
+        self.kappa, self.power, self.eta_min, self.eta_max = kappa, power, eta_min, eta_max
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        warped = t.clamp(min=1e-12) ** self.power
+        eta = self.eta_min * torch.exp(warped * math.log(self.eta_max / self.eta_min))
+        return 1 - eta, eta, self.kappa * eta.sqrt()
+
+
+class RDDM(Process):
+    """a = 1 - abar, b = abar, s = bbar: residual and noise scheduled apart.
+
+    x_t = x0 + abar (y - x0) + bbar z, Liu et al., eq. 7, with abar = 1 - (1-t)^2 (decreasing
+    steps) and bbar = noise t^(1/2) t^(1/2) (increasing steps in variance).
+    """
+
+    t_max = 0.999
+    has_endpoint = True
+
+    def __init__(self, noise: float = 1.0) -> None:
+        self.noise = noise
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        abar = 1 - (1 - t) ** 2
+        return 1 - abar, abar, self.noise * t
+
+
+class SBVE(Process):
+    """Schroedinger bridge between x0 and y with an exploding base process.
+
+    With base variance q_t^2 = c (k^{2t} - 1) / (2 ln k) and qbar_t^2 = q_1^2 - q_t^2::
+
+        a = qbar_t^2 / q_1^2,   b = q_t^2 / q_1^2,   s = q_t qbar_t / q_1
+
+    Jukic et al., table 1. a(1) = s(1) = 0: the samplers use the exact limit there.
+    """
+
+    t_min = 1e-4
+    has_endpoint = True
+
+    def __init__(self, k: float = 2.6, c: float = 0.4) -> None:
+        self.k, self.c = k, c
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        lnk = math.log(self.k)
+        total = self.c * math.expm1(2 * lnk) / (2 * lnk)
+        b = torch.expm1(2 * lnk * t) / math.expm1(2 * lnk)
+        a = 1 - b
+        return a, b, (total * b * a.clamp(min=0.0)).sqrt()
+
+
+PROCESSES: dict[str, type[Process]] = {
+    cls.__name__: cls
+    for cls in (VPLinear, VPCosine, VE, EDM, RectifiedFlow, OUVE, IRSDE, ResShift, RDDM, SBVE)
+}
+
+
+def process_from_config(config: dict[str, float | str]) -> Process:
+    """The process that ``Process.config()`` describes."""
+    values = dict(config)
+    name = str(values.pop("name"))
+    if name not in PROCESSES:
+        raise ValueError(f"unknown process {name!r}; known: {', '.join(PROCESSES)}")
+    return PROCESSES[name](**values)  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""Recipes: everything a training needs, as YAML checked before anything starts.
+
+A recipe names the process, the network, the denoiser's settings, the data (a class by its import
+path, with its arguments) and the optimisation. Values can be overridden on the command line as
+``optimisation.lr=1e-4``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sciddm.errors import InputError
+
+__all__ = ["DataSpec", "DenoiserSpec", "NoiseSpec", "Optimisation", "Recipe", "load_recipe"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSpec(_Strict):
+    """A dataset class by import path; ``train`` and ``validate`` are its keyword arguments.
+
+    The dataset yields clean data x0 (C, ...), or a dict with ``x0`` and optionally ``y``,
+    ``cond``.
+    """
+
+    dataset: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _accepts_arguments(self) -> DataSpec:
+        parameters = inspect.signature(self.load()).parameters
+        unknown = sorted(set(self.arguments) - set(parameters))
+        if unknown:
+            known = ", ".join(p for p in parameters if p not in ("self", "split", "length", "seed"))
+            raise ValueError(f"unknown key {', '.join(unknown)}; {self.dataset} takes: {known}")
+        return self
+
+    def load(self) -> Any:
+        """The class itself."""
+        module, _, name = self.dataset.rpartition(".")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"no dataset class {self.dataset!r}: {error}") from error
+
+
+class DenoiserSpec(_Strict):
+    """Arguments of NetworkDenoiser."""
+
+    parametrization: Literal["x0", "eps", "v", "velocity", "score", "residual", "edm"] = "edm"
+    data_std: float = Field(gt=0)
+    scale: float = Field(default=1.0, gt=0)
+    center: float = 0.0
+    complex_data: bool = False
+
+
+class NoiseSpec(_Strict):
+    """The law of the training times: ln sigma normal, or t uniform on the process's range."""
+
+    law: Literal["lognormal", "uniform"] = "lognormal"
+    mean: float = -1.2
+    std: float = Field(default=1.2, gt=0)
+
+
+class Optimisation(_Strict):
+    """AdamW with linear warm-up and a cosine to zero over whichever ends first, steps or time."""
+
+    lr: float = Field(default=5e-4, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    batch_size: int = Field(default=16, ge=1)
+    steps: int = Field(default=100_000, ge=1)
+    max_time: str | None = Field(default=None, description="HH:MM:SS of training, all runs of it")
+    warmup_steps: int = Field(default=200, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    workers: int = Field(default=0, ge=0)
+    compile: bool = Field(default=False, description="torch.compile; needs a C++ compiler")
+    checkpoint_minutes: float = Field(default=5.0, gt=0)
+    seed: int = 0
+
+
+class Recipe(_Strict):
+    """One trained model."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    summary: str
+    process: dict[str, float | str]
+    network: dict[str, Any]
+    denoiser: DenoiserSpec
+    noise: NoiseSpec = NoiseSpec()
+    data: DataSpec
+    optimisation: Optimisation = Optimisation()
+    card: dict[str, Any] = Field(default_factory=dict)
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads and checks a recipe.
+
+    Args:
+        path: the YAML file.
+        overrides: ``dotted.key=value`` strings; values are read as YAML.
+
+    Raises:
+        InputError: the file is missing or no YAML, or a key is unknown or of the wrong type; the
+            message names the file and the key.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a recipe is a mapping of keys, see recipes/ for examples")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "recipe"
+        if first["type"] == "extra_forbidden":
+            raise InputError(f"{path}: unknown key {where}") from error
+        raise InputError(f"{path}: {where}: {first['msg']}") from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign:
+        raise InputError(f"override {override!r} is not of the form key=value")
+    *parents, last = key.split(".")
+    node = values
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise InputError(f"override {override!r}: {parent} has no keys")
+    # YAML reads 1e-4 as a string; pydantic turns numeric strings into the field's type.
+    node[last] = yaml.safe_load(text)
