@@ -26,6 +26,7 @@ c_in = 1 / sqrt(sigma^2 + sigma_d^2). ``v`` is Salimans and Ho 2022, eq. D.2, fo
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -230,7 +231,9 @@ class NetworkDenoiser(Denoiser):
         # A float t is one level for the whole batch; a diagonal s is told by its mean.
         level = level.flatten().mean().expand(x.shape[0]) if level.ndim != 1 else level
         dtype = _native_precision(x.device.type) if self.precision == "auto" else self.precision
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
+        # "float32" leaves the context alone: a training loop may have opened its own autocast.
+        cast = dtype == "bfloat16"
+        with torch.autocast(x.device.type, torch.bfloat16) if cast else nullcontext():
             out = self.network(inputs, level, cond)
         return out.to(x.dtype)
 
@@ -247,7 +250,7 @@ class NetworkDenoiser(Denoiser):
         levels: tuple[Scalar, Scalar, Scalar],
         y: Tensor | None,
     ) -> Tensor:
-        a, b, s = (expand(c, x) for c in levels)
+        a, _, s = (expand(c, x) for c in levels)
         u = x - self.process.shift(levels[1], y)
         match self.parametrization:
             case "x0":
@@ -279,7 +282,7 @@ class NetworkDenoiser(Denoiser):
         levels: tuple[Scalar, Scalar, Scalar],
         y: Tensor | None,
     ) -> Tensor:
-        a, b, s = (expand(c, x) for c in levels)
+        a, _, s = (expand(c, x) for c in levels)
         match self.parametrization:
             case "x0":
                 return x0

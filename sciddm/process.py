@@ -40,11 +40,11 @@ __all__ = [
     "RDDM",
     "SBVE",
     "VE",
-    "VPCosine",
-    "VPLinear",
     "Process",
     "RectifiedFlow",
     "ResShift",
+    "VPCosine",
+    "VPLinear",
     "process_from_config",
 ]
 
@@ -84,6 +84,8 @@ class Process(ABC):
     def __call__(self, t: float) -> tuple[float, float, float]: ...
     @overload
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
+    @overload
+    def __call__(self, t: Scalar) -> tuple[Scalar, Scalar, Scalar]: ...
     def __call__(self, t: Scalar) -> tuple[Scalar, Scalar, Scalar]:
         """(a, b, s): floats for a float, float64 tensors for a tensor.
 
@@ -92,7 +94,8 @@ class Process(ABC):
         """
         if isinstance(t, Tensor):
             return self.coefficients(t.double())
-        a, b, s = self.coefficients(torch.tensor(float(t), dtype=torch.float64))
+        now = torch.tensor(float(t), dtype=torch.float64)
+        a, b, s = self.coefficients(now)
         return (_plain(a), _plain(b), _plain(s))
 
     def rates(self, t: Scalar) -> tuple[Tensor, Tensor, Tensor]:
@@ -252,9 +255,7 @@ class OUVE(Process):
     t_min = 0.03
     has_endpoint = True
 
-    def __init__(
-        self, theta: float = 1.5, sigma_min: float = 0.05, sigma_max: float = 0.5
-    ) -> None:
+    def __init__(self, theta: float = 1.5, sigma_min: float = 0.05, sigma_max: float = 0.5) -> None:
         self.theta, self.sigma_min, self.sigma_max = theta, sigma_min, sigma_max
 
     def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -359,4 +360,4 @@ def process_from_config(config: dict[str, float | str]) -> Process:
     name = str(values.pop("name"))
     if name not in PROCESSES:
         raise ValueError(f"unknown process {name!r}; known: {', '.join(PROCESSES)}")
-    return PROCESSES[name](**values)  # type: ignore[arg-type]
+    return PROCESSES[name](**values)

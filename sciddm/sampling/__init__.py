@@ -1,1 +1,24 @@
-"""."""
+"""Samplers: time grids, steps, and the loop that runs them."""
+
+from sciddm.sampling.grids import karras, log_snr, uniform
+from sciddm.sampling.sample import sample
+from sciddm.sampling.steps import DDIM, Ancestral, DPMSolver2M, Heun, PredictorCorrector, Step
+from sciddm.sampling.transition import fresh, markov, ode, resshift, transition
+
+__all__ = [
+    "DDIM",
+    "Ancestral",
+    "DPMSolver2M",
+    "Heun",
+    "PredictorCorrector",
+    "Step",
+    "fresh",
+    "karras",
+    "log_snr",
+    "markov",
+    "ode",
+    "resshift",
+    "sample",
+    "transition",
+    "uniform",
+]

@@ -88,5 +88,3 @@ def weights_hash(folder: str | Path) -> str:
 def is_model_folder(path: str | Path) -> bool:
     """Whether the folder holds a model."""
     return all((Path(path) / name).is_file() for name in (CONFIG, WEIGHTS))
-
-

@@ -1,0 +1,32 @@
+"""What all guidance shares: a denoiser that wraps another and knows a measurement."""
+
+from __future__ import annotations
+
+from sciddm.denoiser import Denoiser
+from sciddm.physics.measurement import Measurement
+from sciddm.process import Scalar
+
+__all__ = ["Guided"]
+
+
+class Guided(Denoiser):
+    """A denoiser whose mean is corrected towards a measurement: E[x0 | x_t, y_measured].
+
+    Guidance is never a sampler, so every guidance works with every sampler. Strengths are per
+    item: an item's result does not depend on the rest of its batch. With u = x_t - b y,
+    sigma = s/a and V = (s^2/a) J = Cov[x0 | x_t] for an exact denoiser (Tweedie's second moment).
+    """
+
+    def __init__(self, denoiser: Denoiser, measurement: Measurement) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.measurement = measurement
+        self.process = denoiser.process
+        self.data_std = denoiser.data_std
+
+    def spread(self, t: Scalar) -> float:
+        """r^2 = sigma^2 d^2 / (sigma^2 + d^2): the variance of x0 given x_t for white data of
+        variance d^2 = data_std^2. Song et al. 2023 (PiGDM), appendix A.3, with d = 1."""
+        a, _, s = self.process(t)
+        d2 = self.data_std**2
+        return float(s**2 * d2 / (s**2 + a**2 * d2))

@@ -1,0 +1,49 @@
+"""Moment matching posterior sampling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sciddm.denoiser import Denoiser
+from sciddm.guidance.base import Guided
+from sciddm.physics.cg import conjugate_gradient
+from sciddm.physics.measurement import Measurement
+from sciddm.process import Scalar
+
+__all__ = ["MMPS"]
+
+
+class MMPS(Guided):
+    """x0^ + V H^T (H V H^T + R)^-1 (y - H x0^), with V = (s^2/a) J the denoiser's own covariance.
+
+    Rozet et al., Learning Diffusion Priors from Observations by Expectation Maximization, 2024,
+    section 4.2. Exact for a Gaussian prior; there is no strength to choose. The system is solved
+    by a few conjugate gradient steps, one VJP each, plus one: J is symmetric, so the VJP stands
+    for the product J v. A trained network's J is only nearly so.
+
+    Args:
+        krylov: conjugate gradient steps.
+    """
+
+    def __init__(self, denoiser: Denoiser, measurement: Measurement, krylov: int = 3) -> None:
+        super().__init__(denoiser, measurement)
+        self.krylov = krylov
+
+    def forward(
+        self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
+    ) -> Tensor:
+        m = self.measurement
+        mean, vjp = self.denoiser.mean_and_vjp(x_t, t, y, cond)
+        a, _, s = self.process(t)
+        if s == 0:
+            return mean
+        scale = s**2 / a
+        e = m.residual(mean)
+
+        def covariance(v: Tensor) -> Tensor:
+            return m.sigma**2 * v + m.A(scale * vjp(m.A.adjoint(v)))
+
+        with torch.no_grad():
+            v = conjugate_gradient(covariance, e, m.A.range_ndim, self.krylov)
+            return mean + scale * vjp(m.A.adjoint(v))

@@ -1,0 +1,76 @@
+"""A measurement y = A x + n with Gaussian noise, and what samplers ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sciddm.physics.operator import Linear
+
+__all__ = ["Measurement"]
+
+
+class Measurement:
+    """y = A x + n, n ~ N(0, sigma^2 I); for complex data E|n|^2 = sigma^2.
+
+    Noise that differs between channels is whitened first (``physics.noise``); statistical weights
+    are a ``Diagonal`` composed with A and the same diagonal times y, with sigma = 1.
+
+    Args:
+        y: data, range of A.
+        A: the operator.
+        sigma: standard deviation of the noise.
+        iterations: conjugate gradient steps of ``prox`` and ``draw`` where A has no closed form.
+    """
+
+    def __init__(self, y: Tensor, A: Linear, sigma: float, *, iterations: int = 10) -> None:
+        if not sigma > 0:
+            raise ValueError(f"the noise level must be positive, not {sigma}")
+        self.y, self.A, self.sigma, self.iterations = y, A, float(sigma), iterations
+
+    def residual(self, x: Tensor) -> Tensor:
+        """y - A x, in the units of y."""
+        return self.y - self.A(x)
+
+    def grad(self, x: Tensor) -> Tensor:
+        """Gradient of |y - A x|^2 / (2 sigma^2): -A^H (y - A x) / sigma^2."""
+        return -self.A.adjoint(self.residual(x)) / self.sigma**2
+
+    def prox(self, x: Tensor, r2: float | Tensor) -> Tensor:
+        """argmin_z |y - A z|^2 / sigma^2 + |z - x|^2 / r2.
+
+        z = x + (A^H A + (sigma^2/r2) I)^-1 A^H (y - A x); the mean of the conditional that
+        ``draw`` samples. Conjugate gradients start at x, where the residual is already small.
+        """
+        if not torch.is_tensor(r2) and r2 <= 0:
+            return x
+        rho = self.sigma**2 / r2
+        return x + self.A.solve(self.A.adjoint(self.residual(x)), rho, iterations=self.iterations)
+
+    def draw(self, x: Tensor, r2: float | Tensor, randn: Callable[[Tensor], Tensor]) -> Tensor:
+        """A sample of p(z) ~ N(y; A z, sigma^2) N(z; x, r2), by perturbing and solving.
+
+        With x' = x + r e1 and y' = y + sigma e2 the minimiser of ``prox`` has exactly that mean
+        and covariance (Papandreou and Yuille, 2010).
+
+        Args:
+            x: the prior's centre.
+            r2: its variance (complex: E|z - x|^2).
+            randn: unit noise in the shape and type of its argument.
+        """
+        shaken = x + r2**0.5 * randn(x)
+        noise = self.sigma * randn(self.y.expand(self._range_shape(x)))
+        rho = self.sigma**2 / r2
+        step = self.A.solve(
+            self.A.adjoint(self.residual(shaken) + noise), rho, iterations=self.iterations
+        )
+        return shaken + step
+
+    def _range_shape(self, x: Tensor) -> torch.Size:
+        batch = x.shape[: x.ndim - self.A.domain_ndim]
+        own = self.y.shape[: self.y.ndim - self.A.range_ndim]
+        return torch.Size(
+            (*torch.broadcast_shapes(batch, own), *self.y.shape[self.y.ndim - self.A.range_ndim :])
+        )

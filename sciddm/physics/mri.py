@@ -1,0 +1,58 @@
+"""Cartesian MRI: coil sensitivities, Fourier transform, sampling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sciddm.physics.fourier import fft2c, ifft2c
+from sciddm.physics.operator import Linear
+
+__all__ = ["CartesianMRI"]
+
+
+class CartesianMRI(Linear):
+    """y_c = M F (S_c x): multi-coil k-space of an image (Pruessmann et al., SENSE, 1999).
+
+    F is the centred orthonormal FFT over the last two axes, S_c the coil sensitivity maps, M the
+    sampling mask.
+
+    Args:
+        mask: sampled positions, bool or 0/1, of a shape that broadcasts against (..., coil, ky,
+            kx): (ky, kx), or (B, 1, ky, kx) for one mask per item. Any pattern.
+        maps: coil sensitivity maps (..., coil, y, x) complex; None means one coil of
+            sensitivity 1.
+
+    Domain: (..., 1, y, x) complex. Range: (..., coil, ky, kx) complex, 0 where not sampled.
+    """
+
+    def __init__(self, mask: Tensor, maps: Tensor | None = None) -> None:
+        size = mask.shape[-2:]
+        if maps is not None and maps.shape[-2:] != size:
+            raise ValueError(f"mask {tuple(size)} and maps {tuple(maps.shape[-2:])} differ in size")
+        self.mask = mask.to(torch.float32 if maps is None else maps.real.dtype)
+        self.maps = maps
+        # With one coil of modulus 1 the normal operator is diagonal in k-space.
+        self._unitary = maps is None or (
+            maps.shape[-3] == 1 and bool(torch.allclose(maps.abs(), maps.real.new_ones(())))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mask * fft2c(x if self.maps is None else self.maps * x)
+
+    def backward(self, y: Tensor) -> Tensor:
+        x = ifft2c(self.mask * y)
+        if self.maps is None:
+            return x
+        return (self.maps.conj() * x).sum(-3, keepdim=True)
+
+    def solve(
+        self, rhs: Tensor, rho: float | Tensor, *, iterations: int = 10, start: Tensor | None = None
+    ) -> Tensor:
+        """(A^H A + rho I)^-1 rhs: in closed form for one coil of modulus 1, else by CG."""
+        if not self._unitary:
+            return super().solve(rhs, rho, iterations=iterations, start=start)
+        k = fft2c(rhs if self.maps is None else self.maps * rhs)
+        weight = self.mask**2 + rho
+        x = ifft2c(torch.where(weight > 0, k / weight.where(weight > 0, 1.0), 0.0))
+        return x if self.maps is None else self.maps.conj() * x

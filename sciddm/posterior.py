@@ -1,0 +1,117 @@
+"""The result of posterior sampling: samples, what they say, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from sciddm.ledger import Cost
+from sciddm.physics.measurement import Measurement
+
+__all__ = ["Consistency", "Posterior"]
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How far samples are from their own measurement.
+
+    ``ratio`` is the root mean square of (y - A x) / sigma over the measured entries. If x is drawn
+    from the posterior of the right model, (x, y) has the law of (truth, data), so the ratio is 1
+    within sampling error. Above 1 the image contradicts the data by more than noise explains
+    (prior against data, wrong coil maps, motion); below 1 it follows the noise.
+    """
+
+    ratio: float
+    measured: int
+    tolerance: float = 0.25
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the residual is beyond what the noise explains."""
+        return self.ratio > 1 + self.tolerance
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence."""
+        level = f"residual {self.ratio:.2f} times the noise"
+        if self.contradicts:
+            return f"The image contradicts the data: {level}."
+        if self.ratio < 1 - self.tolerance:
+            return f"The image follows the noise of the data, or the noise is overstated: {level}."
+        return f"The image agrees with the data: {level}."
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Samples (K, B, ...) of x0 given the data.
+
+    For complex samples the standard deviation is sqrt(E|x - mean|^2); take ``map(torch.abs)``
+    first for magnitudes.
+    """
+
+    samples: Tensor
+    cost: Cost = field(default_factory=Cost)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Posterior:
+        """The posterior of function(x), such as a magnitude."""
+        return replace(self, samples=function(self.samples))
+
+    @property
+    def mean(self) -> Tensor:
+        """Posterior mean (B, ...): the estimate of least squared error."""
+        return self.samples.mean(0)
+
+    @property
+    def std(self) -> Tensor:
+        """Posterior standard deviation (B, ...), unbiased in the variance; needs K >= 2."""
+        if len(self.samples) < 2:
+            raise ValueError("a standard deviation needs at least two samples")
+        return (self.samples - self.mean).abs().square().sum(0).div(len(self.samples) - 1).sqrt()
+
+    def quantile(self, q: float) -> Tensor:
+        """The q-quantile of each element (B, ...), linear between samples; real samples only."""
+        return torch.quantile(self.samples, q, dim=0)
+
+    def interval(self, level: float) -> tuple[Tensor, Tensor]:
+        """Bounds (B, ...) that hold a new draw of the posterior with probability ``level``.
+
+        The mean +- t std sqrt(1 + 1/K), t of Student's law with K - 1 degrees of freedom: unlike
+        sample quantiles it is right for few samples (exactly for Gaussian marginals).
+        """
+        from scipy import stats
+
+        k = len(self.samples)
+        half = float(stats.t.ppf(0.5 + level / 2, k - 1)) * (1 + 1 / k) ** 0.5
+        return self.mean - half * self.std, self.mean + half * self.std
+
+    def coverage(self, truth: Tensor, level: float = 0.9, where: Tensor | None = None) -> float:
+        """Share of elements (within ``where``) whose truth lies in the ``level`` interval."""
+        low, high = self.interval(level)
+        inside = (truth >= low) & (truth <= high)
+        return float((inside if where is None else inside[where]).float().mean())
+
+    def consistency(self, measurement: Measurement, measured: Tensor | None = None) -> Consistency:
+        """Residual of the samples against the noise level.
+
+        Args:
+            measurement: y, A and sigma; A takes a batch (K, ...) of samples.
+            measured: entries of y that were measured; by default those where y is not 0.
+        """
+        residual = measurement.residual(self.samples.flatten(0, 1)) / measurement.sigma
+        seen = (measurement.y != 0) if measured is None else measured
+        seen = seen.expand(residual.shape)
+        power = residual.abs().square()[seen].double().mean()
+        return Consistency(float(power.sqrt()), int(seen.sum()) // residual.shape[0])
+
+    @property
+    def nfe(self) -> float:
+        """Network evaluations per sample."""
+        return self.cost.nfe / max(1, self.samples.shape[0] * self.samples.shape[1])
+
+    @property
+    def nvjp(self) -> float:
+        """Vector-Jacobian products per sample."""
+        return self.cost.nvjp / max(1, self.samples.shape[0] * self.samples.shape[1])
