@@ -1,0 +1,56 @@
+"""What every pipeline offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Pipeline", "Progress"]
+
+#: Called as progress(steps done, steps in all, what is being done).
+Progress = Callable[[int, int, str], None]
+
+
+class Pipeline(ABC):
+    """Measured data to an estimate with its uncertainty.
+
+    A result is an `xarray.Dataset` with the estimate, its standard deviation, what the data give
+    without the prior, and attributes that repeat the run: model, weights_sha256, sampler, steps,
+    nfe, nvjp, seed, sciddm_version, the data-consistency residual in units of the noise, and
+    `warnings`, a list of sentences (empty if there is nothing to warn of).
+    """
+
+    @classmethod
+    @abstractmethod
+    def from_pretrained(cls, source: str | Path) -> Self:
+        """A pipeline with a trained model.
+
+        Args:
+            source: name of a bundled model, a model folder, or a hub id (owner/name).
+
+        Raises:
+            ModelError: there is no such model, or it is damaged or made for something else.
+        """
+
+    @abstractmethod
+    def __call__(self, data: xr.Dataset | str | Path, /, *args: Any, **kwargs: Any) -> xr.Dataset:
+        """The estimate for one data set.
+
+        Args:
+            data: the measurement in its domain's form, or a file that holds it.
+            args: none; here so that a domain may name its options.
+            kwargs: the domain's options, in all domains among them `quality` (fast, balanced or
+                best), `samples`, `seed` and `progress`.
+
+        Raises:
+            InputError: the data cannot be used; the message says why and what to do.
+        """
+
+    @abstractmethod
+    def save(self, path: str | Path) -> None:
+        """Writes the model folder from which `from_pretrained` makes the same pipeline."""

@@ -1,0 +1,172 @@
+"""Many files: what is to be done, doing it one by one, and going on after a failure.
+
+An input is done when all of its outputs exist. Outputs are written to a temporary name and
+renamed, so one that exists is whole; a batch that was stopped is resumed by starting it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sciddm.errors import InputError, SciddmError
+
+__all__ = ["Job", "Outcome", "Plan", "one_line", "plan", "run", "stem"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and the main output made from it; other outputs lie beside that."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for."""
+
+    jobs: tuple[Job, ...]
+    batch: bool
+
+
+@dataclass
+class Outcome:
+    """How one job ended.
+
+    Attributes:
+        job: input and output.
+        status: done; skipped, its outputs being there already; or failed.
+        seconds: wall time.
+        facts: what the domain has to tell about it.
+        outputs: files and folders written (or found, when skipped).
+        warnings: sentences a user must not miss.
+        error: one line, when it failed.
+        cause: the exception behind it.
+    """
+
+    job: Job
+    status: Literal["done", "skipped", "failed"]
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    outputs: list[Path] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+    cause: BaseException | None = None
+
+
+def stem(path: Path, suffixes: Iterable[str]) -> str:
+    """File name without its suffix, the longest of `suffixes` that fits (.nii.gz before .gz)."""
+    name = path.name
+    for suffix in sorted(suffixes, key=len, reverse=True):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return path.stem
+
+
+def plan(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    read: Sequence[str],
+    written: Sequence[str],
+    suffix: str,
+) -> Plan:
+    """Pairs inputs with outputs.
+
+    One file goes to `output` itself, or under its own name into `output` where that is a folder.
+    Several files, or a folder of them, go into the folder `output`, each under its own name.
+
+    Args:
+        inputs: files and folders. Of a folder the files with a suffix in `read` are taken, its
+            subfolders are not searched. A folder that is one data set (.zarr) counts as a file.
+        output: file or folder.
+        read: suffixes of inputs.
+        written: suffixes of outputs; one of them makes `output` a file.
+        suffix: suffix of the outputs in a folder.
+
+    Raises:
+        InputError: no input, an empty folder, one output for several inputs, or two inputs that
+            would have the same output.
+    """
+    if not inputs:
+        raise InputError("no input given")
+    sources: list[Path] = []
+    batch = len(inputs) > 1
+    for path in inputs:
+        if not path.is_dir() or _has_suffix(path, read):
+            sources.append(path)
+            continue
+        batch = True
+        found = sorted(p for p in path.iterdir() if _is_candidate(p, read))
+        if not found:
+            raise InputError(f"{path}: the folder holds no file named {', '.join(read)}")
+        sources += found
+    sources = list(dict.fromkeys(sources))
+    is_file = _has_suffix(output, written)
+    if not batch and is_file:
+        return Plan((Job(sources[0], output),), batch=False)
+    if not batch and not output.is_dir():
+        # A new name without a suffix is more likely a forgotten suffix than a folder: the
+        # writer's message lists what can be written.
+        return Plan((Job(sources[0], output),), batch=False)
+    if is_file:
+        raise InputError(f"{output}: several inputs need a folder as output, not one file")
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: several inputs need a folder as output, this is a file")
+    targets: dict[Path, Path] = {}
+    for source in sources:
+        target = output / f"{stem(source, read)}{suffix}"
+        if target in targets:
+            raise InputError(f"{targets[target]} and {source} would both be written to {target}")
+        targets[target] = source
+    return Plan(tuple(Job(source, target) for target, source in targets.items()), batch)
+
+
+def run(
+    jobs: Sequence[Job],
+    work: Callable[[Job], Outcome],
+    *,
+    finished: Callable[[Job], Outcome | None],
+    after: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Does the jobs in their order; one that fails does not stop the others.
+
+    Args:
+        jobs: what to do.
+        work: does one job and returns its outcome; its exceptions become failed outcomes.
+        finished: the outcome of a job that is done already, None where it is to be done.
+        after: called with every outcome.
+    """
+    outcomes = []
+    for job in jobs:
+        start = time.perf_counter()
+        try:
+            outcome = finished(job) or work(job)
+        except Exception as error:  # whatever is wrong with one file, the others go on
+            outcome = Outcome(job, "failed", error=one_line(error), cause=error)
+        outcome.seconds = time.perf_counter() - start
+        outcomes.append(outcome)
+        after(outcome)
+    return outcomes
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception on one line; its type too where it was not written for users."""
+    message = " ".join(str(error).split())
+    if isinstance(error, SciddmError):
+        return message
+    return f"unexpected {type(error).__name__}: {message}".rstrip(": ")
+
+
+def _has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
+    return path.name.lower().endswith(tuple(suffixes))
+
+
+def _is_candidate(path: Path, read: Sequence[str]) -> bool:
+    if path.name.startswith("."):
+        return False
+    return _has_suffix(path, read) and (path.is_file() or path.suffix.lower() == ".zarr")

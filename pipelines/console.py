@@ -1,0 +1,55 @@
+"""Talking to the terminal: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from sciddm.pipelines.base import Progress
+
+__all__ = ["output", "progress_bar", "say"]
+
+_PIPED_WIDTH = 160
+
+
+def output() -> Console:
+    """The console for results. File names are never read as markup."""
+    # Into a pipe or a file nobody wants a table folded at 80 columns; COLUMNS decides if set.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
+    return Console(markup=False, highlight=False, emoji=False, width=width)
+
+
+def say(kind: str, message: str) -> None:
+    """One line on stderr, however long: `error: ...`, `warning: ...` or `note: ...`."""
+    print(f"{kind}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Progress]:
+    """A progress bar on stderr; silent where stderr is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    with Bars(
+        TextColumn("{task.fields[title]}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", style="dim", markup=False),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
+        task = bars.add_task("", total=None, title=title)
+
+        def advance(done: int, total: int, what: str) -> None:
+            bars.update(task, completed=done, total=total, description=what)
+
+        yield advance

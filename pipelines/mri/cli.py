@@ -1,0 +1,296 @@
+"""`sciddm mri`: the verbs of MRI reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sciddm.errors import InputError
+from sciddm.pipelines.command import execute, repeat
+
+if TYPE_CHECKING:
+    from sciddm.pipelines.base import Progress
+    from sciddm.pipelines.batch import Job, Outcome
+
+__all__ = ["app", "demo"]
+
+app = typer.Typer(help="MRI: images from multi-coil raw data.", no_args_is_help=True)
+
+#: Suffixes of raw data, and of what can be written.
+READ = (".h5", ".hdf5", ".mrd", ".ismrmrd", ".cfl", ".nc", ".zarr")
+IMAGES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
+KSPACES = (".h5", ".cfl", ".nc", ".zarr")
+
+
+class Quality(StrEnum):
+    """How long to compute."""
+
+    fast = "fast"
+    balanced = "balanced"
+    best = "best"
+
+
+class Mask(StrEnum):
+    """Kinds of sampling mask."""
+
+    random = "random"
+    equispaced = "equispaced"
+    gaussian = "gaussian"
+    poisson = "poisson"
+
+
+class Axis(StrEnum):
+    """The undersampled axis."""
+
+    ky = "ky"
+    kx = "kx"
+
+
+class ImageForm(StrEnum):
+    """Formats of images in a folder."""
+
+    niigz = "nii.gz"
+    nii = "nii"
+    h5 = "h5"
+    nc = "nc"
+    zarr = "zarr"
+    cfl = "cfl"
+
+
+class RawForm(StrEnum):
+    """Formats of k-space in a folder."""
+
+    h5 = "h5"
+    cfl = "cfl"
+    nc = "nc"
+    zarr = "zarr"
+
+
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN", help="Scans, or a folder of them.")]
+Target = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="File, its suffix choosing the format; a folder for several scans.",
+    ),
+]
+MaskOption = Annotated[Mask, typer.Option("--mask", help="Kind of mask for --undersample.")]
+Acs = Annotated[
+    int, typer.Option(min=0, help="Calibration lines in the centre (poisson: side of the square).")
+]
+AxisOption = Annotated[Axis, typer.Option("--axis", help="Undersampled axis of --undersample.")]
+Seed = Annotated[int, typer.Option(min=0, help="Determines mask and samples.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of a table.")]
+
+
+@app.command()
+def reconstruct(
+    context: typer.Context,
+    inputs: Inputs,
+    target: Target,
+    undersample: Annotated[
+        float | None,
+        typer.Option(
+            "--undersample", "-R", help="Undersample a full scan so many times first, to compare."
+        ),
+    ] = None,
+    mask: MaskOption = Mask.random,
+    acs: Acs = 16,
+    axis: AxisOption = Axis.ky,
+    seed: Seed = 0,
+    maps: Annotated[
+        Path | None, typer.Option(help="Coil sensitivities; estimated from the scan if not given.")
+    ] = None,
+    noise_std: Annotated[
+        float | None,
+        typer.Option(help="Noise level sqrt(E|n|^2) of a sample, in the data's units; estimated."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name, folder or hub id.")] = "mri-brain",
+    quality: Annotated[Quality, typer.Option(help="How long to compute.")] = Quality.balanced,
+    samples: Annotated[
+        int | None, typer.Option(min=2, help="Posterior samples; the quality decides if not given.")
+    ] = None,
+    keep_samples: Annotated[
+        bool, typer.Option("--keep-samples", help="Write the samples too (.h5, .nc, .zarr).")
+    ] = False,
+    form: Annotated[
+        ImageForm, typer.Option("--format", help="Format of the outputs in a folder.")
+    ] = ImageForm.niigz,
+    report: Annotated[bool, typer.Option("--report", help="Write an HTML page too.")] = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")] = None,
+) -> None:
+    """Reconstruct images, with their uncertainty, from undersampled k-space.
+
+    Beside OUT lie its standard deviation and a JSON file with all that repeats the run. Several
+    scans go on after a failure, and finished ones are kept when the command is run again.
+    """
+    _check_mask_options(context, undersample)
+    if noise_std is not None and not 0 < noise_std < float("inf"):
+        raise InputError(f"--noise-std {noise_std:g}: a noise level is above 0")
+    suffix = f".{form.value}"
+    _check_samples_fit(target, suffix, keep_samples)
+    wanted: dict[str, Any] = {
+        "model": model,
+        "quality": quality.value,
+        "samples": samples,
+        "seed": seed,
+        "maps": str(maps) if maps is not None else None,
+        "noise_std": noise_std,
+        "keep_samples": keep_samples,
+    }
+    if undersample is not None:
+        wanted |= {"undersample": undersample, "mask": mask.value, "acs": acs, "axis": axis.value}
+
+    def work(job: Job, replace: bool, progress: Progress) -> Outcome:
+        from sciddm.pipelines.mri.run import reconstruct_file
+
+        command = repeat(context, job, () if undersample is not None else _MASK_OPTIONS)
+        return reconstruct_file(
+            job, wanted, command=command, report=report, overwrite=replace, progress=progress
+        )
+
+    def prepare() -> None:
+        from sciddm.pipelines.mri.run import load_maps, load_pipeline
+
+        load_pipeline(model)
+        if maps is not None:
+            load_maps(maps)
+
+    _use_threads(threads)
+    execute(
+        context,
+        inputs,
+        target,
+        work=work,
+        outputs_of=lambda path: _image_outputs(path, report),
+        check=_check,
+        request=wanted,
+        read=READ,
+        written=IMAGES,
+        suffix=suffix,
+        overwrite=overwrite,
+        as_json=as_json,
+        prepare=prepare,
+    )
+
+
+@app.command()
+def undersample(
+    context: typer.Context,
+    inputs: Inputs,
+    target: Target,
+    acceleration: Annotated[
+        float,
+        typer.Option("--undersample", "-R", help="Total acceleration, calibration included."),
+    ] = 4.0,
+    mask: MaskOption = Mask.random,
+    acs: Acs = 16,
+    axis: AxisOption = Axis.ky,
+    seed: Seed = 0,
+    form: Annotated[
+        RawForm, typer.Option("--format", help="Format of the outputs in a folder.")
+    ] = RawForm.h5,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Undersample fully sampled k-space, to try a reconstruction on.
+
+    Samples that are left out become 0; the mask, and a reference image where the format has a
+    place for it, are written with the data.
+    """
+    wanted: dict[str, Any] = {
+        "undersample": acceleration,
+        "mask": mask.value,
+        "acs": acs,
+        "axis": axis.value,
+        "seed": seed,
+    }
+
+    def work(job: Job, replace: bool, progress: Progress) -> Outcome:
+        from sciddm.pipelines.mri.run import undersample_file
+
+        return undersample_file(job, wanted, overwrite=replace)
+
+    execute(
+        context,
+        inputs,
+        target,
+        work=work,
+        outputs_of=_raw_outputs,
+        check=_check,
+        request=wanted,
+        read=READ,
+        written=KSPACES,
+        suffix=f".{form.value}",
+        overwrite=overwrite,
+        as_json=as_json,
+    )
+
+
+def demo(folder: Path, quality: str) -> None:
+    """Simulates a scan of the head phantom, reconstructs it, and says where the results are."""
+    if quality not in list(Quality):
+        raise InputError(f"--quality {quality}: use {', '.join(Quality)}")
+    from sciddm.pipelines.mri.demo import run_demo
+
+    run_demo(folder, quality)
+
+
+_MASK_OPTIONS = ("mask", "acs", "axis")
+
+
+def _check_mask_options(context: typer.Context, undersample: float | None) -> None:
+    """Options of a mask that is not made are a misunderstanding, not a default."""
+    given = [
+        name
+        for name in _MASK_OPTIONS
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+    if given and undersample is None:
+        raise InputError(
+            f"--{given[0]} is for --undersample: a scan that is undersampled already needs neither"
+        )
+    if undersample is not None and not 1 <= undersample < float("inf"):
+        raise InputError(f"--undersample {undersample:g}: an acceleration is at least 1")
+
+
+def _check_samples_fit(target: Path, suffix: str, keep: bool) -> None:
+    named = [s for s in IMAGES if target.name.lower().endswith(s)]
+    if keep and (named[0] if named else suffix) not in (".h5", ".nc", ".zarr"):
+        raise InputError(
+            f"--keep-samples: {target} has no place for samples, use .h5, .nc or .zarr"
+        )
+
+
+def _image_outputs(path: Path, report: bool) -> list[Path]:
+    from sciddm.pipelines.mri.run import image_outputs
+
+    return image_outputs(path, report)
+
+
+def _raw_outputs(path: Path) -> list[Path]:
+    from sciddm.pipelines.mri.run import raw_outputs
+
+    return raw_outputs(path)
+
+
+def _check(paths: Sequence[Path], overwrite: bool) -> None:
+    from sciddm.pipelines.mri.run import check_outputs
+
+    check_outputs(paths, overwrite)
+
+
+def _use_threads(count: int | None) -> None:
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)

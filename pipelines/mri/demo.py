@@ -1,0 +1,84 @@
+"""`sciddm demo mri`: a scan of a head that needs no file and no patient."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sciddm import data_adapters
+from sciddm.errors import OutputError
+from sciddm.pipelines.batch import Job, run
+from sciddm.pipelines.console import output, progress_bar, say
+from sciddm.pipelines.mri.phantom import head_phantom
+from sciddm.pipelines.mri.run import reconstruct_file
+from sciddm.pipelines.mri.simulation import simulate_scan
+from sciddm.pipelines.summary import show
+
+__all__ = ["run_demo"]
+
+_SHAPE, _PIXEL_MM, _SLICE_MM = (256, 224), 0.9, 5.0
+_COILS, _SNR_DB, _ACCELERATION, _ACS, _SEED = 8, 30.0, 4.0, 16, 0
+
+
+def run_demo(folder: Path, quality: str) -> None:
+    """Simulates a fully sampled scan, writes it, and does what the command line would do with it.
+
+    Writes scan.h5, the raw data; head.nii.gz, head_std.nii.gz and head.json; and head.html, the
+    report. Earlier files of these names in the folder are replaced.
+
+    Args:
+        folder: made if it is not there.
+        quality: fast, balanced or best.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+    say(
+        "note",
+        f"simulating {_COILS} coils, {_SHAPE[0]} x {_SHAPE[1]}, {_SNR_DB:g} dB, of which every "
+        f"{_ACCELERATION:g}th line is kept",
+    )
+    scan = simulate_scan(
+        head_phantom(_SHAPE, "t2", _SEED),
+        _COILS,
+        snr_db=_SNR_DB,
+        seed=_SEED,
+        voxel_size_mm=(_SLICE_MM, _PIXEL_MM, _PIXEL_MM),
+    )
+    source, target = folder / "scan.h5", folder / "head.nii.gz"
+    data_adapters.save_kspace(scan, source, overwrite=True)
+    options = {
+        "model": "mri-brain",
+        "quality": quality,
+        "samples": None,
+        "seed": _SEED,
+        "maps": None,
+        "noise_std": None,
+        "keep_samples": False,
+        "undersample": _ACCELERATION,
+        "mask": "random",
+        "acs": _ACS,
+        "axis": "ky",
+    }
+    command = (
+        f"sciddm mri reconstruct {source} -o {target} --undersample {_ACCELERATION:g} "
+        f"--mask random --acs {_ACS} --seed {_SEED} --quality {quality} --report --overwrite"
+    )
+    with progress_bar("demo") as progress:
+        [outcome] = run(
+            [Job(source, target)],
+            lambda job: reconstruct_file(
+                job, options, command=command, report=True, overwrite=True, progress=progress
+            ),
+            finished=lambda job: None,
+        )
+    if outcome.cause is not None:
+        raise outcome.cause
+    for warning in outcome.warnings:
+        say("warning", warning)
+    outcome.outputs.append(source)
+    show([outcome], output())
+    output().print(f"\nOpen {target.parent / 'head.html'} in a browser to see it.")

@@ -1,0 +1,113 @@
+"""What is worth knowing about a reconstruction, for the terminal, the JSON and the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.pipelines.mri.masks import infer_mask
+from sciddm.pipelines.mri.quality import psnr_volume, ssim_volume
+from sciddm.pipelines.summary import Fact
+
+__all__ = ["contradicts", "facts", "pixel_mm", "sampling_mask"]
+
+#: Residual, in units of the noise, beyond which an image contradicts its data.
+_CONTRADICTION = 1.25
+
+
+def facts(scan: xr.Dataset, result: xr.Dataset) -> dict[str, Fact]:
+    """The facts of one reconstruction by their keys.
+
+    Args:
+        scan: what was reconstructed: kspace (slice, coil, ky, kx).
+        result: the pipeline's answer.
+    """
+    attrs = result.attrs
+    slices, ny, nx = (result.sizes[d] for d in ("slice", "y", "x"))
+    coils = scan.sizes["coil"]
+    found = [
+        Fact("matrix", "matrix", [slices, ny, nx], _matrix(slices, ny, nx)),
+        Fact("coils", "coils", coils, str(coils)),
+    ]
+    acceleration = number(attrs, "acceleration")
+    if acceleration is None:
+        mask = sampling_mask(scan)
+        acceleration = mask.size / max(int(mask.sum()), 1)
+    found.append(Fact("acceleration", "acceleration", acceleration, f"{acceleration:.2f}"))
+    noise = number(attrs, "noise_std")
+    if noise is not None:
+        found.append(Fact("noise_std", "noise level", noise, f"{noise:.3g}"))
+    if "reference" in result:
+        reference = magnitude(result, "reference")
+        for key, label, name in (
+            ("", "", "reconstruction"),
+            ("zero_filled_", "zero-filled ", "zero_filled"),
+        ):
+            if name not in result or reference.max() <= 0 or min(reference.shape[1:]) < 7:
+                continue
+            image = magnitude(result, name)
+            psnr, ssim = psnr_volume(image, reference), ssim_volume(image, reference)
+            found += [
+                Fact(f"{key}psnr_volume_db", f"{label}PSNR", psnr, f"{psnr:.2f} dB"),
+                Fact(f"{key}ssim_volume", f"{label}SSIM", ssim, f"{ssim:.3f}"),
+            ]
+    ratio = consistency(attrs)
+    if ratio is not None:
+        found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
+    for key, label in (("nfe", "NFE"), ("nvjp", "VJPs")):
+        count = number(attrs, key)
+        if count:
+            found.append(Fact(key, label, count, f"{count:g}"))
+    return {fact.key: fact for fact in found}
+
+
+def consistency(attrs: Mapping[Any, Any]) -> float | None:
+    """Root mean square of the k-space residual in units of the noise, where it is known."""
+    return number(attrs, "consistency")
+
+
+def contradicts(attrs: Mapping[Any, Any]) -> bool:
+    """Whether an image contradicts its data by more than the noise explains."""
+    ratio = consistency(attrs)
+    return bool(attrs.get("contradicts")) or (ratio is not None and ratio > _CONTRADICTION)
+
+
+def sampling_mask(scan: xr.Dataset) -> NDArray[np.bool_]:
+    """Sampled entries, (slice, ky, kx): as the scan states them, else those that are not 0."""
+    kspace = scan["kspace"].transpose("slice", "coil", "ky", "kx")
+    shape = (kspace.sizes["slice"], kspace.sizes["ky"], kspace.sizes["kx"])
+    if "mask" in scan:
+        return np.broadcast_to(scan["mask"].transpose(..., "ky", "kx").values.astype(bool), shape)
+    return infer_mask(kspace.values)
+
+
+def pixel_mm(attrs: Mapping[Any, Any]) -> tuple[float, float]:
+    """Pixel size (y, x) in mm, NaN where it is unknown."""
+    size = list(attrs.get("voxel_size_mm", []))
+    return (float(size[-2]), float(size[-1])) if len(size) >= 2 else (math.nan, math.nan)
+
+
+def magnitude(result: xr.Dataset, name: str) -> NDArray[np.float64]:
+    """A variable as magnitude volume (slice, y, x)."""
+    return np.abs(result[name].transpose("slice", "y", "x").values).astype(np.float64)
+
+
+def number(attrs: Mapping[Any, Any], key: str) -> float | None:
+    """A finite number among the attributes, or None."""
+    value = attrs.get(key)
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return None
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _matrix(slices: int, ny: int, nx: int) -> str:
+    return f"{ny} x {nx}" + (f", {slices} slices" if slices > 1 else "")

@@ -1,0 +1,73 @@
+"""Agreement of a magnitude volume with its reference, by fastMRI's definitions.
+
+    PSNR = 10 log10(R^2 / mean (a - r)^2) dB,  R = max r over the volume
+    SSIM = mean over slices of the structural similarity with a 7 x 7 uniform window, range R
+
+Both depend on the background and on the aggregation: numbers with another data range or window
+are not comparable. No scale is fitted.
+
+References:
+    Zbontar et al., fastMRI, arXiv 1811.08839 (2018), section 5
+    Wang et al., Image quality assessment, IEEE Trans Image Process 13:600 (2004)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciddm.errors import InputError
+
+__all__ = ["psnr_volume", "ssim_volume"]
+
+_WINDOW = 7
+
+
+def psnr_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Peak signal-to-noise ratio in dB; infinite for equal volumes.
+
+    Args:
+        image: (slice, y, x), real.
+        reference: (slice, y, x), real.
+    """
+    image, reference, top = _checked(image, reference)
+    error = float(np.mean((image - reference) ** 2))
+    return float("inf") if error == 0 else float(10 * np.log10(top**2 / error))
+
+
+def ssim_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Structural similarity, at most 1.
+
+    Args:
+        image: (slice, y, x), real; slices of at least 7 x 7.
+        reference: (slice, y, x), real.
+    """
+    from skimage.metrics import structural_similarity
+
+    image, reference, top = _checked(image, reference)
+    if min(reference.shape[1:]) < _WINDOW:
+        raise InputError(f"SSIM needs slices of {_WINDOW} x {_WINDOW}, not {reference.shape[1:]}")
+    values = [
+        structural_similarity(r, i, data_range=top, win_size=_WINDOW)
+        for i, r in zip(image, reference, strict=True)
+    ]
+    return float(np.mean(values))
+
+
+def _checked(
+    image: NDArray[Any], reference: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    if np.iscomplexobj(image) or np.iscomplexobj(reference):
+        raise InputError("quality is measured on magnitudes: take the absolute value first")
+    image, reference = np.asarray(image, np.float64), np.asarray(reference, np.float64)
+    if image.shape != reference.shape or image.ndim != 3:
+        raise InputError(
+            f"image {image.shape} and reference {reference.shape} are to be one volume "
+            "(slice, y, x) each"
+        )
+    top = float(reference.max())
+    if not top > 0:
+        raise InputError("the reference is empty: its maximum is not above 0")
+    return image, reference, top

@@ -1,0 +1,199 @@
+"""The report of an MRI reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.pipelines.mri.describe import (
+    consistency,
+    contradicts,
+    facts,
+    magnitude,
+    pixel_mm,
+    sampling_mask,
+)
+from sciddm.pipelines.report import Panel, Report, Section, Table, Verdict, grey_window
+from sciddm.pipelines.summary import jsonable, warnings_of
+
+__all__ = ["mri_report"]
+
+_SLICES_SHOWN = 3
+#: Facts that belong to the run rather than to the scan or the image.
+_RUN_KEYS = ("model", "weights_sha256", "quality", "sampler", "steps", "samples", "nfe", "nvjp")
+
+
+def mri_report(
+    scan: xr.Dataset, result: xr.Dataset, *, source: str, command: str, seconds: float
+) -> Report:
+    """The page for one scan.
+
+    Args:
+        scan: what was reconstructed: kspace (slice, coil, ky, kx).
+        result: reconstruction, std, zero_filled and where there are reference (slice, y, x), and
+            residual (slice, ky, kx), the k-space residual in units of the noise, NaN where nothing
+            was measured.
+        source: name of the file.
+        command: the command that makes the same again.
+        seconds: time it took.
+    """
+    known = facts(scan, result)
+    slices, ny, nx = (result.sizes[d] for d in ("slice", "y", "x"))
+    many = f", {slices} slices" if slices > 1 else ""
+    subtitle = (
+        f"{source}: {ny} x {nx}{many}, {known['coils'].text} coils, "
+        f"{known['acceleration'].text}-fold accelerated"
+    )
+    measured = [[fact.label, fact.text] for fact in known.values()]
+    measured += _acquisition(scan.attrs)
+    run = [
+        [k.replace("_", " "), str(jsonable(result.attrs[k]))] for k in _RUN_KEYS if _has(result, k)
+    ]
+    run += [["seed", str(result.attrs["seed"])]] if _has(result, "seed") else []
+    run += [["seconds", f"{seconds:.1f}"]]
+    everything = [
+        [str(k), _text(v)] for k, v in sorted(result.attrs.items(), key=lambda a: str(a[0]))
+    ]
+    return Report(
+        title="MRI reconstruction",
+        subtitle=subtitle,
+        verdict=verdict(result),
+        sections=_sections(scan, result),
+        tables=[
+            Table("Scan and image", measured),
+            Table("Run", run),
+            Table("All attributes of the result", everything, folded=True),
+        ],
+        command=command,
+    )
+
+
+def verdict(result: xr.Dataset) -> Verdict:
+    """What to think of a result, from its consistency and warnings."""
+    remarks = warnings_of(result.attrs)
+    ratio = consistency(result.attrs)
+    level = "" if ratio is None else f" (residual {ratio:.2f} times the noise)"
+    if contradicts(result.attrs):
+        headline = f"The image contradicts the data{level}. Do not trust its details."
+        others = [r for r in remarks if "contradicts the data" not in r]
+        return Verdict("contradiction", headline, others)
+    if remarks:
+        return Verdict("doubtful", "Read these remarks before using the image.", remarks)
+    if ratio is None:
+        return Verdict("doubtful", "Whether the image agrees with the data was not measured.")
+    return Verdict(
+        "good",
+        f"The image agrees with the measured data within their noise{level}.",
+        ["What was not measured is filled in by the model: the standard deviation shows where."],
+    )
+
+
+def _sections(scan: xr.Dataset, result: xr.Dataset) -> Sequence[Section]:
+    slices = result.sizes["slice"]
+    chosen = [slices // 2]
+    if slices > _SLICES_SHOWN:
+        chosen = [round(slices * (k + 1) / (_SLICES_SHOWN + 1)) for k in range(_SLICES_SHOWN)]
+    elif slices > 1:
+        chosen = list(range(slices))
+    image = magnitude(result, "reconstruction")
+    mask = sampling_mask(scan)
+    sections = []
+    for number, s in enumerate(chosen):
+        title = f"Slice {s + 1} of {slices}" if slices > 1 else "Images"
+        panels = _panels(result, image, s)
+        # One mask for all slices is shown once.
+        if number == 0 or not np.array_equal(mask[s], mask[chosen[0]]):
+            share = mask[s].mean()
+            panels.append(
+                Panel(
+                    "Sampling mask",
+                    mask[s],
+                    (0, 1),
+                    colours="binary",
+                    axes=("ky", "kx"),
+                    note=f"White: measured, {100 * share:.1f} % of k-space.",
+                )
+            )
+        text = ""
+        if number == 0:
+            text = (
+                "All images share one scale: white, 100 %, is the 99.5th percentile of the "
+                f"reconstruction, {grey_window(image[s])[1]:.4g} in the units of the scan. Row 0 "
+                "of the array is on top."
+            )
+        sections.append(Section(title, panels, text))
+    return sections
+
+
+def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:
+    size = pixel_mm(result.attrs)
+    white = grey_window(image[s])[1] / 100
+    grey, unit = (0.0, 100.0), "% of white"
+    panels = []
+    if "zero_filled" in result:
+        zero = magnitude(result, "zero_filled")[s] / white
+        note = "What the measured data give without the model."
+        panels.append(Panel("Zero-filled", zero, grey, unit, pixel_mm=size, note=note))
+    mean = image[s] / white
+    note = "Mean of the posterior samples."
+    panels.append(Panel("Reconstruction", mean, grey, unit, pixel_mm=size, note=note))
+    reference = magnitude(result, "reference")[s] / white if "reference" in result else None
+    if reference is not None:
+        note = "The same scan, fully sampled."
+        panels.append(Panel("Reference", reference, grey, unit, pixel_mm=size, note=note))
+    if "std" in result:
+        std = magnitude(result, "std")[s] / white
+        if np.isfinite(std).any() and np.nanmax(std) > 0:
+            inside = float(np.nanmedian(std[mean > 10]))
+            note = f"Where the samples disagree. Median inside the object {inside:.1f} %."
+            window = grey_window(std)
+            panels.append(
+                Panel("Standard deviation", std, window, unit, "heat", pixel_mm=size, note=note)
+            )
+    if reference is not None:
+        difference = mean - reference
+        top = max(grey_window(np.abs(difference))[1], 1e-6)
+        note = f"Root mean square {float(np.sqrt(np.mean(difference**2))):.1f} %."
+        title, window = "Reconstruction − reference", (-top, top)
+        panels.append(Panel(title, difference, window, unit, "signed", pixel_mm=size, note=note))
+    if "residual" in result:
+        residual = np.abs(result["residual"].transpose("slice", "ky", "kx").values[s])
+        panels.append(
+            Panel(
+                "k-space residual",
+                residual,
+                (0, 3),
+                "|data − model of the image| / noise",
+                "heat",
+                axes=("ky", "kx"),
+                note="About 1 everywhere if only noise is left; structure here is a contradiction.",
+            )
+        )
+    return panels
+
+
+def _acquisition(attrs: dict[Any, Any]) -> list[list[str]]:
+    rows = []
+    size = [float(v) for v in attrs.get("voxel_size_mm", [])]
+    if size and np.isfinite(size[-2:]).all():
+        z = "?" if not np.isfinite(size[0]) else f"{size[0]:.4g}"
+        rows.append(["voxel (z, y, x)", f"{z} x {size[-2]:.4g} x {size[-1]:.4g} mm"])
+    field = attrs.get("field_strength_T")
+    if isinstance(field, int | float) and np.isfinite(field):
+        rows.append(["field strength", f"{field:.3g} T"])
+    if attrs.get("format"):
+        rows.append(["file format", str(attrs["format"])])
+    return rows
+
+
+def _has(result: xr.Dataset, key: str) -> bool:
+    return result.attrs.get(key) is not None
+
+
+def _text(value: Any, limit: int = 400) -> str:
+    text = str(jsonable(value))
+    return text if len(text) <= limit else text[:limit] + " ..."

@@ -1,0 +1,102 @@
+"""Undersampling a scan that was sampled in full: the experiment that has a reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.errors import InputError
+from sciddm.pipelines.mri.describe import sampling_mask
+from sciddm.pipelines.mri.masks import calibration_region, find_undersampled_axes, make_mask
+from sciddm.pipelines.mri.sensitivities import combine, eigenmaps
+from sciddm.pipelines.mri.simulation import undersample
+
+__all__ = ["Undersampling", "full_image", "undersampled"]
+
+
+@dataclass(frozen=True)
+class Undersampling:
+    """A mask to be made: see `masks.make_mask`."""
+
+    acceleration: float
+    kind: str = "random"
+    acs: int = 16
+    axis: str = "ky"
+    seed: int = 0
+
+
+def undersampled(scan: xr.Dataset, request: Undersampling) -> xr.Dataset:
+    """The scan with the samples of one mask, the same for all slices.
+
+    Args:
+        scan: kspace (slice, coil, ky, kx).
+        request: the mask.
+
+    Returns:
+        kspace, mask and, if the scan was sampled in full, reference (slice, y, x): the scan's own
+        where it has one of this matrix, else `full_image`.
+
+    Raises:
+        InputError: the mask cannot be made for this matrix.
+    """
+    ny, nx = scan.sizes["ky"], scan.sizes["kx"]
+    mask = make_mask(
+        request.kind,
+        (ny, nx),
+        request.acceleration,
+        request.acs,
+        request.seed,
+        axis=request.axis,
+    )
+    shape = (scan.sizes["slice"], ny, nx)
+    if "reference" in scan and scan["reference"].shape != shape:
+        scan = scan.drop_vars("reference")
+    if "reference" not in scan and _is_full(scan):
+        scan = scan.assign(reference=(("slice", "y", "x"), full_image(scan)))
+    return undersample(scan, mask).assign_attrs(
+        mask_kind=request.kind,
+        mask_acs=request.acs,
+        mask_axis=request.axis if request.kind != "poisson" else "ky and kx",
+        mask_seed=request.seed,
+    )
+
+
+def full_image(scan: xr.Dataset) -> NDArray[np.float32]:
+    """Magnitude of a fully sampled scan, combined with the maps its own centre gives.
+
+    |sum_c conj(s_c) F^H k_c| with sum_c |s_c|^2 = 1, which is free of the noise floor of the root
+    of the sum of squares. Maps that come with the scan are used.
+
+    Returns:
+        (slice, y, x).
+    """
+    kspace = torch.from_numpy(
+        np.ascontiguousarray(scan["kspace"].transpose("slice", "coil", "ky", "kx").values)
+    )
+    masks = sampling_mask(scan)
+    given: Any = None
+    if "maps" in scan:
+        given = torch.from_numpy(scan["maps"].transpose("slice", "coil", "y", "x").values.copy())
+    images = []
+    for s, k in enumerate(kspace):
+        if k.shape[0] == 1:
+            maps = torch.ones_like(k)
+        elif given is not None:
+            norm = torch.linalg.vector_norm(given[s], dim=0).clamp(min=1e-12)
+            maps = given[s] / norm
+        else:
+            maps, _ = eigenmaps(k, calibration_region(masks[s]))
+        images.append(combine(k, maps).abs())
+    return torch.stack(images).numpy().astype(np.float32)
+
+
+def _is_full(scan: xr.Dataset) -> bool:
+    try:
+        return all(not find_undersampled_axes(mask) for mask in sampling_mask(scan))
+    except InputError:  # a slice without any sample
+        return False

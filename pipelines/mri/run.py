@@ -1,0 +1,203 @@
+"""One file in, its outputs out: what the verbs of `sciddm mri` do with each scan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sciddm import data_adapters
+from sciddm.errors import InputError
+from sciddm.pipelines.base import Pipeline, Progress
+from sciddm.pipelines.batch import Job, Outcome
+from sciddm.pipelines.mri.describe import facts, sampling_mask
+from sciddm.pipelines.mri.report import mri_report
+from sciddm.pipelines.mri.retrospective import Undersampling, undersampled
+from sciddm.pipelines.report import write
+from sciddm.pipelines.summary import Fact, jsonable, warnings_of
+
+__all__ = [
+    "check_outputs",
+    "image_outputs",
+    "load_maps",
+    "load_pipeline",
+    "raw_outputs",
+    "reconstruct_file",
+    "reconstruct_scan",
+    "undersample_file",
+]
+
+
+@lru_cache(maxsize=1)
+def load_pipeline(model: str) -> Pipeline:
+    """The pipeline of a model; read once for all files of a batch."""
+    from sciddm.pipelines.mri.pipeline import MRIReconstruction
+
+    return MRIReconstruction.from_pretrained(model)
+
+
+@lru_cache(maxsize=1)
+def load_maps(path: Path) -> xr.DataArray:
+    """Coil sensitivities (slice, coil, y, x) of a file; read once for all files of a batch."""
+    return data_adapters.open_maps(path)
+
+
+def image_outputs(path: Path, report: bool) -> list[Path]:
+    """All that a reconstruction writes for a main output."""
+    page = [_beside(path, ".html")] if report else []
+    return [*data_adapters.result_outputs(path), *page]
+
+
+def raw_outputs(path: Path) -> list[Path]:
+    """All that undersampled k-space is written to."""
+    return list(data_adapters.kspace_outputs(path))
+
+
+def check_outputs(paths: Sequence[Path], overwrite: bool) -> None:
+    """Raises OutputError where an output cannot be written, or exists and may not be replaced."""
+    data_adapters.check_outputs(paths, overwrite=overwrite)
+
+
+def reconstruct_file(
+    job: Job,
+    options: Mapping[str, Any],
+    *,
+    command: str,
+    report: bool,
+    overwrite: bool,
+    progress: Progress,
+) -> Outcome:
+    """Reads a scan, undersamples it if asked to, reconstructs it and writes the outputs.
+
+    Args:
+        job: the scan and the main output.
+        options: model, quality, samples, seed, maps, noise_std, keep_samples, and for
+            undersampling undersample, mask, acs, axis.
+        command: what makes the same again; kept with the result.
+        report: write the HTML page.
+        overwrite: existing outputs may be replaced.
+        progress: is told how far it is.
+    """
+    progress(0, 1, "reading")
+    scan = data_adapters.open_kspace(job.source)
+    if "undersample" in options:
+        scan = undersampled(scan, _undersampling(options))
+    return reconstruct_scan(
+        scan,
+        job,
+        options,
+        command=command,
+        report=report,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def reconstruct_scan(
+    scan: xr.Dataset,
+    job: Job,
+    options: Mapping[str, Any],
+    *,
+    command: str,
+    report: bool,
+    overwrite: bool,
+    progress: Progress,
+) -> Outcome:
+    """Reconstructs a scan and writes the outputs; arguments as in `reconstruct_file`."""
+    maps = _fitting_maps(scan, Path(options["maps"])) if options.get("maps") else None
+    progress(0, 1, "loading the model")
+    pipeline = load_pipeline(options["model"])
+    start = time.perf_counter()
+    result = pipeline(
+        scan,
+        quality=options["quality"],
+        samples=options["samples"],
+        seed=options["seed"],
+        maps=maps,
+        noise_std=options["noise_std"],
+        keep_samples=options["keep_samples"],
+        progress=progress,
+    )
+    seconds = time.perf_counter() - start
+    if "reference" not in result and "reference" in scan:
+        reference = scan["reference"]
+        if reference.shape == tuple(result.sizes[d] for d in ("slice", "y", "x")):
+            result = result.assign(reference=reference)
+    made = {k: v for k, v in scan.attrs.items() if str(k).startswith("mask_")}
+    result = result.assign_attrs(
+        **made, command=command, request=jsonable(options), seconds=round(seconds, 3)
+    )
+    progress(1, 1, "writing")
+    data_adapters.save_result(result, job.target, overwrite=overwrite)
+    if report:
+        page = mri_report(scan, result, source=job.source.name, command=command, seconds=seconds)
+        write(page, _beside(job.target, ".html"), overwrite=overwrite)
+    return Outcome(
+        job,
+        "done",
+        facts=facts(scan, result),
+        outputs=[p for p in image_outputs(job.target, report) if p.exists()],
+        warnings=warnings_of(result.attrs),
+    )
+
+
+def undersample_file(job: Job, options: Mapping[str, Any], *, overwrite: bool) -> Outcome:
+    """Reads a scan and writes what a mask leaves of it."""
+    scan = undersampled(data_adapters.open_kspace(job.source), _undersampling(options))
+    data_adapters.save_kspace(scan, job.target, overwrite=overwrite)
+    mask = sampling_mask(scan)
+    matrix = [scan.sizes["slice"], scan.sizes["ky"], scan.sizes["kx"]]
+    acceleration = mask.size / int(mask.sum())
+    told = [
+        Fact("matrix", "matrix", matrix, " x ".join(str(n) for n in matrix)),
+        Fact("coils", "coils", scan.sizes["coil"], str(scan.sizes["coil"])),
+        Fact("acceleration", "acceleration", acceleration, f"{acceleration:.2f}"),
+    ]
+    return Outcome(job, "done", facts={f.key: f for f in told}, outputs=raw_outputs(job.target))
+
+
+def _undersampling(options: Mapping[str, Any]) -> Undersampling:
+    return Undersampling(
+        options["undersample"], options["mask"], options["acs"], options["axis"], options["seed"]
+    )
+
+
+def _fitting_maps(scan: xr.Dataset, path: Path) -> xr.DataArray:
+    """The maps of a file, checked against the scan before anything is computed."""
+    maps = load_maps(path)
+    coils, given = scan.sizes["coil"], maps.sizes["coil"]
+    if given != coils:
+        raise InputError(
+            f"{path}: maps of {given} coils, but {scan.attrs.get('source', 'the scan')} has "
+            f"{coils}: give maps of the same coils in the same order"
+        )
+    matrix, needed = (maps.sizes["y"], maps.sizes["x"]), (scan.sizes["ky"], scan.sizes["kx"])
+    if matrix != needed:
+        raise InputError(
+            f"{path}: maps of {matrix[0]} x {matrix[1]}, but the k-space is {needed[0]} x "
+            f"{needed[1]}: give maps on the matrix of the k-space"
+        )
+    slices = scan.sizes["slice"]
+    if maps.sizes["slice"] not in (1, slices):
+        raise InputError(
+            f"{path}: maps of {maps.sizes['slice']} slices, but the scan has {slices}: give maps "
+            "of one slice or of all"
+        )
+    if not np.isfinite(maps.values).all():
+        raise InputError(f"{path}: the maps hold values that are not finite: make them again")
+    if maps.sizes["slice"] != slices:
+        maps = xr.concat([maps.isel(slice=0)] * slices, dim="slice")
+    return maps
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    name = path.name
+    for known in (".nii.gz", path.suffix):
+        if known and name.lower().endswith(known):
+            return path.with_name(name[: -len(known)] + suffix)
+    return path.with_name(name + suffix)

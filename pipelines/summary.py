@@ -1,0 +1,136 @@
+"""What a run tells: a short table for people, one JSON document for programs.
+
+Both are made from the same facts. A domain gives its facts as `Fact`s; the rest (files, seconds,
+warnings, errors) is common to all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sciddm import __version__
+from sciddm.pipelines.batch import Outcome
+
+__all__ = ["Fact", "document", "jsonable", "show", "warnings_of"]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing worth telling.
+
+    Attributes:
+        key: name in the JSON document, unit included (`psnr_db`).
+        label: words for people.
+        value: the value itself.
+        text: the value for people, with its unit.
+    """
+
+    key: str
+    label: str
+    value: Any
+    text: str
+
+
+def document(outcomes: Sequence[Outcome], command: str) -> dict[str, Any]:
+    """The JSON document of a run.
+
+    Keys: sciddm_version, command, done, skipped, failed (counts) and results, one per input with
+    input, status, seconds, outputs, warnings, error and the domain's facts by their keys.
+    """
+    results = [
+        {
+            "input": str(o.job.source),
+            "status": o.status,
+            "seconds": round(o.seconds, 3),
+            **{key: fact.value for key, fact in o.facts.items()},
+            "outputs": [str(path) for path in o.outputs],
+            "warnings": o.warnings,
+            "error": o.error,
+        }
+        for o in outcomes
+    ]
+    counts = {s: sum(o.status == s for o in outcomes) for s in ("done", "skipped", "failed")}
+    content = {"sciddm_version": __version__, "command": command, **counts, "results": results}
+    checked: dict[str, Any] = jsonable(content)
+    return checked
+
+
+def jsonable(value: Any) -> Any:
+    """The value in JSON's own types: arrays as lists, NaN and infinity as null, paths as text."""
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars
+        return jsonable(value.tolist())
+    if isinstance(value, Sequence):
+        return [jsonable(v) for v in value]
+    return str(value)
+
+
+def warnings_of(attrs: Mapping[Any, Any]) -> list[str]:
+    """The warnings of a result: a list, or one as JSON, as file formats without lists keep it."""
+    stored = attrs.get("warnings") or []
+    if isinstance(stored, str):
+        try:
+            stored = json.loads(stored)
+        except json.JSONDecodeError:
+            return [stored]
+        if isinstance(stored, str):
+            return [stored]
+    return [str(warning) for warning in stored]
+
+
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
+    """Prints the table: one file as a list of its facts, several as one row each."""
+    if len(outcomes) == 1 and outcomes[0].status != "failed":
+        _show_one(outcomes[0], console)
+    else:
+        _show_many(outcomes, console)
+
+
+def _show_one(outcome: Outcome, console: Console) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("file", str(outcome.job.source))
+    for fact in outcome.facts.values():
+        table.add_row(fact.label, fact.text)
+    table.add_row("seconds", f"{outcome.seconds:.1f}")
+    outputs = outcome.outputs
+    for k, path in enumerate(outputs):
+        table.add_row(("written" if outcome.status == "done" else "kept") * (k == 0), str(path))
+    console.print(table)
+
+
+def _show_many(outcomes: Sequence[Outcome], console: Console) -> None:
+    facts = {key: f.label for o in outcomes for key, f in o.facts.items()}
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("file", overflow="fold")
+    for label in facts.values():
+        table.add_column(label, justify="right")
+    table.add_column("seconds", justify="right")
+    table.add_column("result", overflow="fold")
+    for o in outcomes:
+        cells = [o.facts[key].text if key in o.facts else "" for key in facts]
+        result = {
+            "done": str(o.job.target),
+            "skipped": f"kept {o.job.target}",
+            "failed": f"failed: {o.error}",
+        }[o.status]
+        table.add_row(_short(o.job.source), *cells, f"{o.seconds:.1f}", result)
+    console.print(table)
+
+
+def _short(path: Path) -> str:
+    return path.name
