@@ -94,15 +94,14 @@ class Process(ABC):
         """
         if isinstance(t, Tensor):
             return self.coefficients(t.double())
-        now = torch.tensor(float(t), dtype=torch.float64)
-        a, b, s = self.coefficients(now)
+        a, b, s = self.coefficients(torch.tensor(float(t), dtype=torch.float64))
         return (_plain(a), _plain(b), _plain(s))
 
     def rates(self, t: Scalar) -> tuple[Tensor, Tensor, Tensor]:
         """(a', b', s'): derivatives in t, by forward-mode differentiation (float64)."""
         t = torch.as_tensor(t, dtype=torch.float64)
-        _, rate = torch.func.jvp(self.coefficients, (t,), (torch.ones_like(t),))
-        return rate
+        derivative = torch.func.jvp(self.coefficients, (t,), (torch.ones_like(t),))[1]
+        return derivative
 
     def sigma(self, t: Scalar) -> Scalar:
         """Noise-to-signal ratio s/a: the noise level in EDM's coordinates u/a."""

@@ -1,0 +1,109 @@
+"""From a slice of k-space to a measurement in the prior's units, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sciddm.errors import InputError
+from sciddm.physics import CartesianMRI, ChannelNoise, Measurement
+from sciddm.physics.fourier import ifft2c
+from sciddm.pipelines.mri.masks import calibration_region
+from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
+from sciddm.pipelines.mri.sensitivities import espirit
+
+__all__ = ["EncodedSlice", "encode"]
+
+# The low-resolution image that gives phase and level is taken from this many central samples at
+# most: more would follow the anatomy's own phase noise, and the prior has seen 10 to 32.
+_CENTRE = 32
+
+
+@dataclass(frozen=True)
+class EncodedSlice:
+    """One slice as ``y = A x + n`` with x as the prior knows it: tissue near 1, phase near 0.
+
+    An image in the scan's units is ``x * gain * phase``. The noise is white: channels are
+    whitened and the maps with them, and ``measurement.sigma`` is its level in units of ``gain``.
+    """
+
+    measurement: Measurement
+    maps: Tensor  # (coil, y, x), of the scan's channels
+    phase: Tensor  # (y, x) complex, modulus 1
+    gain: float
+    zero_filled: Tensor  # (y, x) complex, scan's units
+
+    def to_scan(self, x: Tensor) -> Tensor:
+        """Images (..., 1, y, x) of the prior as (..., y, x) in the scan's units, with phase."""
+        return x[..., 0, :, :] * self.gain * self.phase
+
+
+def encode(
+    kspace: Tensor,
+    mask: Tensor,
+    covariance: Tensor,
+    maps: Tensor | None = None,
+    *,
+    iterations: int = 8,
+) -> EncodedSlice:
+    """Estimates what is missing (maps, phase, scale) and builds the measurement.
+
+    Args:
+        kspace: (coil, ky, kx) complex64, centred, 0 where not sampled.
+        mask: (ky, kx) bool.
+        covariance: E[n n^H] of the channels' noise (coil, coil).
+        maps: coil sensitivity maps (coil, y, x); estimated by ESPIRiT if not given.
+        iterations: conjugate gradient steps of each data-consistency solve.
+
+    Raises:
+        InputError: no calibration region and no maps, coil counts that differ, or a covariance
+            that is not positive definite.
+    """
+    coils = kspace.shape[0]
+    if maps is not None and maps.shape != kspace.shape:
+        raise InputError(
+            f"the maps are {tuple(maps.shape)} (coil, y, x) but the data {tuple(kspace.shape)}: "
+            "give maps of the same coils and matrix"
+        )
+    if maps is not None:
+        centre = _central(mask)
+    else:
+        region = calibration_region(mask.numpy())
+        centre = tuple(s.stop - s.start for s in region)
+        if coils > 1:
+            maps = espirit(kspace, region)
+        else:
+            maps = torch.ones_like(kspace)
+    centre = tuple(min(n, _CENTRE) for n in centre)
+    low = (maps.conj() * low_resolution(kspace, centre)).sum(0)  # type: ignore[arg-type]
+    gain, phase = bright_level(low), unit_phase(low)
+    if not gain > 0:
+        raise InputError("the centre of k-space holds no signal")
+    try:
+        noise = ChannelNoise(covariance)
+    except ValueError as error:
+        raise InputError(f"{error}: give a noise level") from error
+    # Whitened data have noise 1; multiplied by the mean noise level they stay in the scan's units.
+    level = float(covariance.diagonal().real.mean().sqrt())
+    whiten = noise.whitening()
+    operator = CartesianMRI(mask, level * whiten(maps * phase))
+    data = level * whiten(kspace) / gain * mask
+    zero_filled = (maps.conj() * ifft2c(kspace)).sum(0)
+    return EncodedSlice(
+        Measurement(data, operator, level / gain, iterations=iterations),
+        maps,
+        phase,
+        gain,
+        zero_filled,
+    )
+
+
+def _central(mask: Tensor) -> tuple[int, int]:
+    """Full widths of the sampled centre, for scans whose maps are given: any size will do."""
+    try:
+        region = calibration_region(mask.numpy(), minimum=2)
+    except InputError:
+        return (8, 8)
+    return (region[0].stop - region[0].start, region[1].stop - region[1].start)

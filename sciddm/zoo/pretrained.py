@@ -1,0 +1,90 @@
+"""Finding and loading models: bundled ones by name, folders, hub repositories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sciddm.denoiser import NetworkDenoiser
+from sciddm.errors import ModelError
+from sciddm.zoo.card import Card, read_card
+from sciddm.zoo.folder import CARD, CONFIG, WEIGHTS, is_model_folder, load_model, weights_hash
+
+__all__ = ["Model", "card", "find", "from_pretrained", "list_models"]
+
+BUNDLED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A denoiser with its identity."""
+
+    denoiser: NetworkDenoiser
+    card: Card
+    weights_sha256: str
+
+    @property
+    def name(self) -> str:
+        """The card's name."""
+        return self.card.name
+
+
+def list_models() -> list[Card]:
+    """Cards of the bundled models, by name."""
+    folders = sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []
+    return [read_card(folder) for folder in folders if is_model_folder(folder)]
+
+
+def card(source: str | Path) -> Card:
+    """The card of a model; see ``find`` for what ``source`` may be."""
+    return read_card(find(source))
+
+
+def from_pretrained(source: str | Path) -> Model:
+    """A model ready to use: frozen, evaluation mode.
+
+    Raises:
+        ModelError: there is no such model, its files are damaged, or its weights are not those
+            its card names.
+    """
+    folder = find(source)
+    model = Model(load_model(folder), read_card(folder), weights_hash(folder))
+    if model.card.weights_sha256 and model.card.weights_sha256 != model.weights_sha256:
+        raise ModelError(f"{folder}: the weights are not those of the model card (hash differs)")
+    return model
+
+
+def find(source: str | Path) -> Path:
+    """The folder of a model.
+
+    Args:
+        source: a bundled model's name, a folder, or a hub id ``owner/name`` (downloaded once, by
+            huggingface-hub; only the three files of a model are fetched).
+    """
+    name = str(source)
+    if is_model_folder(source):
+        return Path(source)
+    if "/" not in name and is_model_folder(BUNDLED / name):
+        return BUNDLED / name
+    if Path(source).exists():
+        raise ModelError(f"{name}: not a model folder (it needs {CONFIG} and {WEIGHTS})")
+    if name.count("/") == 1 and not name.startswith((".", "/")):
+        return _download(name)
+    known = ", ".join(c.name for c in list_models()) or "none"
+    raise ModelError(f"no model named {name!r}; bundled: {known}; or give a folder or a hub id")
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(repository, allow_patterns=[CONFIG, WEIGHTS, CARD])
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"{repository}: neither a folder nor a reachable hub model ({first})"
+        ) from error
+    if not is_model_folder(folder):
+        raise ModelError(f"{repository}: the hub repository holds no sciddm model")
+    return Path(folder)
