@@ -72,10 +72,7 @@ def encode(
     else:
         region = calibration_region(mask.numpy())
         centre = tuple(s.stop - s.start for s in region)
-        if coils > 1:
-            maps = espirit(kspace, region)
-        else:
-            maps = torch.ones_like(kspace)
+        maps = espirit(kspace, region) if coils > 1 else torch.ones_like(kspace)
     centre = tuple(min(n, _CENTRE) for n in centre)
     low = (maps.conj() * low_resolution(kspace, centre)).sum(0)  # type: ignore[arg-type]
     gain, phase = bright_level(low), unit_phase(low)
