@@ -1,0 +1,24 @@
+"""File formats to xarray objects with named dimensions, units and geometry, and back."""
+
+from sciddm.data_adapters.mri import open_kspace, open_maps
+from sciddm.data_adapters.mri.nifti import read_nifti
+from sciddm.data_adapters.save import (
+    check_outputs,
+    kspace_outputs,
+    load_result,
+    result_outputs,
+    save_kspace,
+    save_result,
+)
+
+__all__ = [
+    "check_outputs",
+    "kspace_outputs",
+    "load_result",
+    "open_kspace",
+    "open_maps",
+    "read_nifti",
+    "result_outputs",
+    "save_kspace",
+    "save_result",
+]

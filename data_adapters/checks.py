@@ -1,0 +1,103 @@
+"""What every reader checks before it trusts a file: that it is there, how large it claims to be,
+and that its numbers are numbers. Every failure is one `InputError` naming the file and the fix."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciddm.errors import InputError, SciddmError
+
+__all__ = ["check_finite", "check_size", "existing_file", "memory_limit", "one_line", "reading"]
+
+_WITHOUT_SYSCONF = 64 * 2**30
+
+
+def existing_file(path: str | Path) -> Path:
+    """The path of a file that is there and can be opened.
+
+    Raises:
+        InputError: nothing there, a folder, or not readable.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a data file: name one file in it")
+    if not path.exists():
+        raise InputError(f"{path}: no such file: check the name")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: may not be read: change its permissions")
+    return path
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what libraries raise on a damaged file into one InputError that names the file."""
+    try:
+        yield
+    except SciddmError:
+        raise
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into memory: read fewer slices") from error
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, EOFError, IndexError) as error:
+        raise InputError(
+            f"{path}: damaged, truncated or not what its name says ({one_line(error)}): "
+            "copy or export it again"
+        ) from error
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception without line breaks, shortened."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def memory_limit() -> int:
+    """Bytes of an array that is refused: the physical memory of this machine."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not a POSIX system
+        return _WITHOUT_SYSCONF
+
+
+def check_size(path: Path, name: str, shape: Sequence[int], itemsize: int = 8) -> None:
+    """Refuses an array before anything is allocated for it.
+
+    Args:
+        path: the file that states the shape.
+        name: of the array.
+        shape: as the header states it.
+        itemsize: bytes per element.
+
+    Raises:
+        InputError: an axis without elements, or more bytes than this machine has memory.
+    """
+    sizes = [int(n) for n in shape]
+    if min(sizes, default=1) < 1:
+        raise InputError(f"{path}: {name} is empty, its shape is {tuple(sizes)}: export it again")
+    needed = math.prod(sizes) * itemsize
+    if needed > memory_limit():
+        raise InputError(
+            f"{path}: {name} claims the shape {tuple(sizes)}, {needed / 2**30:.0f} GiB, more than "
+            "the memory of this machine: the header is damaged, or split the file"
+        )
+
+
+def check_finite(path: Path, name: str, array: NDArray[np.generic]) -> None:
+    """Refuses NaN and infinity.
+
+    Raises:
+        InputError: says how many there are and where the first is.
+    """
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{path}: {name} holds {int(bad.sum())} values that are NaN or infinite, the first at "
+            f"{first}: set unsampled entries to 0 and repair the others"
+        )

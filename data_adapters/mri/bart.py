@@ -1,0 +1,177 @@
+"""BART's files: NAME.hdr, the dimensions as text, and NAME.cfl, complex64 in Fortran order.
+
+    dimension   0   1   2   3      4           13
+    meaning     x   y   z   coil   map sets    slice
+
+Here kx is x, ky is y. Slices of 2D k-space are dimension 13, since z would be a second phase
+encoding; slices of images and maps are z. BART's FFT is centred as ours is; its scale drops out.
+
+Source: M. Uecker et al., BART Toolbox for Computational MRI, doi.org/10.5281/zenodo.592960.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.attributes import read_sidecar
+from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
+from sciddm.data_adapters.mri.scan import build_scan
+from sciddm.errors import InputError
+
+__all__ = [
+    "cfl_pair",
+    "read_bart_image",
+    "read_bart_kspace",
+    "read_bart_maps",
+    "read_cfl",
+    "write_bart_image",
+    "write_bart_kspace",
+    "write_cfl",
+]
+
+_NDIM = 16
+_X, _Y, _Z, _COIL, _MAPS, _SLICE = 0, 1, 2, 3, 4, 13
+_MEANING = (
+    *("x", "y", "z", "coil", "map set", "echo", "coefficient", "coefficient", "iteration"),
+    *("cardiac phase", "time", "time", "level", "slice", "average", "batch"),
+)
+_LONGEST_HEADER = 2**20
+
+
+def cfl_pair(path: str | Path) -> tuple[Path, Path]:
+    """(NAME.cfl, NAME.hdr) of either of them or of NAME."""
+    path = Path(path)
+    base = path.name[:-4] if path.suffix.lower() in (".cfl", ".hdr") else path.name
+    return path.with_name(base + ".cfl"), path.with_name(base + ".hdr")
+
+
+def read_cfl(path: str | Path) -> NDArray[np.complex64]:
+    """Reads an array with all of its 16 dimensions.
+
+    Raises:
+        InputError: a file of the pair is missing, the header states no or absurd dimensions, or the
+            data has another size than the header says.
+    """
+    data, header = cfl_pair(path)
+    for needed, other in ((data, header), (header, data)):
+        if not needed.exists() and other.exists():
+            raise InputError(f"{needed}: missing beside {other.name}: BART's files come in pairs")
+    data, header = existing_file(data), existing_file(header)
+    with reading(header):
+        if header.stat().st_size > _LONGEST_HEADER:
+            raise InputError(f"{header}: too long for a BART header: check the name")
+        dims = _dimensions(header)
+        check_size(header, "the array", dims)
+        needed_bytes, found_bytes = 8 * math.prod(dims), data.stat().st_size
+        if needed_bytes != found_bytes:
+            raise InputError(
+                f"{data}: holds {found_bytes} bytes, but {header.name} says "
+                f"{' x '.join(str(n) for n in dims if n > 1)}, {needed_bytes} bytes: truncated, or "
+                "the header of another file: copy both again"
+            )
+        return np.fromfile(data, dtype="<c8").reshape(dims, order="F").astype(np.complex64)
+
+
+def write_cfl(path: str | Path, array: NDArray[Any]) -> None:
+    """Writes an array of up to 16 dimensions as NAME.cfl and NAME.hdr."""
+    data, header = cfl_pair(path)
+    dims = [*array.shape, *[1] * (_NDIM - array.ndim)]
+    header.write_text("# Dimensions\n" + " ".join(map(str, dims)) + "\n", encoding="ascii")
+    with data.open("wb") as file:
+        file.write(np.asarray(array, dtype="<c8").tobytes(order="F"))
+
+
+def read_bart_kspace(path: str | Path) -> xr.Dataset:
+    """Reads 2D Cartesian k-space; see `scan` for what is returned.
+
+    Geometry is taken from NAME.json where `write_bart_kspace`'s caller left one.
+
+    Raises:
+        InputError: unusable; 3D, non-Cartesian, or with dimensions that have no place here.
+    """
+    data, _ = cfl_pair(path)
+    array = read_cfl(path)
+    if array.shape[_Z] > 1:
+        raise InputError(
+            f"{data}: a 3D scan, {array.shape[_Z]} encodings along z: transform it along z "
+            "(bart fft -iu 4 IN TMP), then make z the slices (bart transpose 2 13 TMP OUT)"
+        )
+    if array.shape[_X] == 1:
+        raise InputError(f"{data}: no samples along x, as non-Cartesian data has it: grid it first")
+    _only(data, array.shape, (_X, _Y, _COIL, _SLICE))
+    kspace = array.reshape([array.shape[i] for i in (_X, _Y, _COIL, _SLICE)], order="F")
+    attrs = {**read_sidecar(data.with_suffix(".json"), "kspace"), "format": "bart"}
+    return build_scan(data, kspace.transpose(3, 2, 1, 0), attrs)
+
+
+def write_bart_kspace(kspace: NDArray[Any], path: str | Path) -> None:
+    """Writes k-space (slice, coil, ky, kx)."""
+    slices, coils, ny, nx = kspace.shape
+    between = [1] * (_SLICE - _COIL - 1)
+    write_cfl(path, kspace.transpose(3, 2, 1, 0).reshape(nx, ny, 1, coils, *between, slices))
+
+
+def read_bart_maps(path: str | Path) -> NDArray[np.complex64]:
+    """Coil sensitivities (slice, coil, y, x); of several sets of maps the first.
+
+    Raises:
+        InputError: dimensions that have no place here.
+    """
+    data, _ = cfl_pair(path)
+    array = read_cfl(path)
+    array = np.take(array, [0], axis=_MAPS)
+    return _sliced(data, array, (_X, _Y, _COIL)).transpose(3, 2, 1, 0)
+
+
+def read_bart_image(path: str | Path) -> NDArray[np.complex64]:
+    """An image (slice, y, x).
+
+    Raises:
+        InputError: dimensions that have no place here, or NaN.
+    """
+    data, _ = cfl_pair(path)
+    image = _sliced(data, read_cfl(path), (_X, _Y)).transpose(2, 1, 0)
+    check_finite(data, "the image", image)
+    return image
+
+
+def write_bart_image(image: NDArray[Any], path: str | Path) -> None:
+    """Writes an image (slice, y, x)."""
+    write_cfl(path, image.transpose(2, 1, 0))
+
+
+def _sliced(path: Path, array: NDArray[Any], keep: tuple[int, ...]) -> NDArray[Any]:
+    """The kept dimensions, then the slices, be they z or dimension 13."""
+    _only(path, array.shape, (*keep, _Z, _SLICE))
+    if array.shape[_Z] > 1 and array.shape[_SLICE] > 1:
+        raise InputError(f"{path}: has both z and slices: keep one of them (bart slice)")
+    slices = array.shape[_Z] * array.shape[_SLICE]
+    last = np.moveaxis(array, _Z, _NDIM - 1)
+    return last.reshape([*(array.shape[i] for i in keep), slices], order="F")
+
+
+def _only(path: Path, shape: tuple[int, ...], allowed: tuple[int, ...]) -> None:
+    for i, n in enumerate(shape):
+        if n > 1 and i not in allowed:
+            raise InputError(
+                f"{path}: {n} entries along dimension {i} ({_MEANING[i]}), which has no place "
+                f"here: take one (bart slice {i} 0 IN OUT)"
+            )
+
+
+def _dimensions(header: Path) -> list[int]:
+    lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
+    for mark, line in pairwise(lines):
+        if mark.strip() == "# Dimensions":
+            words = line.split()
+            if not words or not all(w.isdecimal() for w in words) or len(words) > _NDIM:
+                break
+            return [*map(int, words), *[1] * (_NDIM - len(words))]
+    raise InputError(f"{header}: states no dimensions: not a BART header, or damaged")

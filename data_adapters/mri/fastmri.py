@@ -1,0 +1,203 @@
+"""fastMRI HDF5 files, and files with the same keys.
+
+    kspace            (slice, ky, kx) one coil, (slice, coil, ky, kx) several; or as `axes` says
+    mask              (kx,) as fastMRI has it, (ky, kx) or (slice, ky, kx)
+    reconstruction_rss, reconstruction_esc or reference   (slice, y, x)
+    maps              (slice, coil, y, x) or (coil, y, x)
+    noise             (coil, sample)
+    ismrmrd_header    XML: readout along ky, phase encoding along kx
+
+Source: J. Zbontar et al., fastMRI: an open dataset and benchmarks for accelerated MRI,
+arXiv 1811.08839. What `save_kspace` writes is this layout with `hdf5`'s attributes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.attributes import decode
+from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.hdf5 import (
+    ATTRS,
+    names_in,
+    open_hdf5,
+    read_array,
+    text_of,
+    write_hdf5,
+)
+from sciddm.data_adapters.mri.header import build_header, parse_header
+from sciddm.data_adapters.mri.scan import build_scan
+from sciddm.errors import InputError
+
+__all__ = ["MAPS", "read_fastmri", "read_fastmri_maps", "write_fastmri"]
+
+#: Names under which coil sensitivities are found.
+MAPS = ("maps", "sensitivity_maps", "sensitivities", "sens_maps", "coil_maps", "csm")
+_REFERENCES = ("reference", "reconstruction_rss", "reconstruction_esc")
+_CORE = {"kspace", "mask", "noise", ATTRS, "ismrmrd_header", *MAPS, *_REFERENCES}
+_DIMS = ("slice", "coil", "ky", "kx")
+
+
+def read_fastmri(source: str | Path) -> xr.Dataset:
+    """Reads a scan; see `scan` for what is returned.
+
+    Raises:
+        InputError: unusable; the message says why and what helps.
+    """
+    path = existing_file(source)
+    with reading(path), open_hdf5(path) as file:
+        if not isinstance(file.get("kspace"), h5py.Dataset):
+            raise InputError(
+                f"{path}: no k-space in it, only {names_in(file)}: give raw data, with a dataset "
+                "'kspace' (fastMRI) or an ISMRMRD group"
+            )
+        kspace = _canonical(path, file)
+        mask = read_array(file["mask"], path) if "mask" in file else None
+        if mask is not None:
+            mask = _expanded(path, mask, kspace)
+        maps = next((read_array(file[k], path) for k in MAPS if k in file), None)
+        reference = next((read_array(file[k], path) for k in _REFERENCES if k in file), None)
+        noise = read_array(file["noise"], path) if "noise" in file else None
+        attrs = _attrs(path, file, kspace.shape[-2:])
+        return build_scan(
+            path,
+            kspace,
+            attrs,
+            mask=mask,
+            maps=maps,
+            noise=noise,
+            reference=reference,
+            others=_others(path, file),
+        )
+
+
+def read_fastmri_maps(source: str | Path) -> NDArray[Any]:
+    """Coil sensitivities of an HDF5 file, not yet checked.
+
+    Raises:
+        InputError: there are none.
+    """
+    path = existing_file(source)
+    with reading(path), open_hdf5(path) as file:
+        for name in MAPS:
+            if isinstance(file.get(name), h5py.Dataset):
+                return read_array(file[name], path)
+        raise InputError(
+            f"{path}: no coil sensitivities in it, only {names_in(file)}: name the dataset 'maps'"
+        )
+
+
+def write_fastmri(dataset: xr.Dataset, path: Path) -> None:
+    """Writes a scan so that both `read_fastmri` and fastMRI's own loader read it.
+
+    Args:
+        dataset: in the form of `scan`.
+        path: a new file.
+    """
+    scan = dataset.transpose("slice", "coil", "ky", "kx", ..., missing_dims="ignore")
+    ny, nx = scan.sizes["ky"], scan.sizes["kx"]
+    z, y, x = scan.attrs.get("voxel_size_mm", [math.nan] * 3)
+    rows, columns = scan.attrs.get("image_shape", (ny, nx))
+    header = build_header(
+        (ny, nx, 1),
+        (int(rows), int(columns), 1),
+        (float(y), float(x), float(z)),
+        float(scan.attrs.get("field_strength_T", math.nan)),
+    )
+    write_hdf5(scan, path, "kspace", more={"ismrmrd_header": header})
+
+
+def _canonical(path: Path, file: h5py.File) -> NDArray[Any]:
+    """k-space as (slice, coil, ky, kx)."""
+    node = file["kspace"]
+    if node.ndim not in (3, 4) and _stated_axes(file) is None:
+        raise InputError(
+            f"{path}: k-space has {node.ndim} axes {node.shape}, not (slice, ky, kx) or "
+            "(slice, coil, ky, kx): reorder it, or name its axes in the attribute 'axes'"
+        )
+    values = read_array(node, path)
+    axes = _stated_axes(file) or (_DIMS if node.ndim == 4 else ("slice", "ky", "kx"))
+    values = values.transpose([axes.index(d) for d in _DIMS if d in axes])
+    missing = tuple(i for i, d in enumerate(_DIMS) if d not in axes)
+    return np.expand_dims(values, missing)
+
+
+def _stated_axes(file: h5py.File) -> tuple[str, ...] | None:
+    """Axes from the attribute `dims` of k-space or `axes` of it or of the file, if they make sense.
+
+    The attribute reads like "slice,coil,ky,kx; any remark".
+    """
+    node = file["kspace"]
+    for owner, key in ((node, "dims"), (node, "axes"), (file, "axes")):
+        if key in owner.attrs:
+            stated = text_of(owner.attrs[key]).split(";")[0]
+            axes = tuple(name.strip().lower() for name in stated.split(","))
+            known = {"ky", "kx"} <= set(axes) <= set(_DIMS)
+            if known and len(set(axes)) == len(axes) == node.ndim:
+                return axes
+    return None
+
+
+def _expanded(path: Path, mask: NDArray[Any], kspace: NDArray[Any]) -> NDArray[Any]:
+    """fastMRI's mask of columns as (ky, kx); others as they are."""
+    ny, nx = kspace.shape[-2:]
+    if mask.ndim == 4 and mask.shape[1] == 1:  # with an axis for coils
+        mask = mask[:, 0]
+    squeezed = mask.squeeze()
+    if squeezed.ndim != 1 or squeezed.shape != (nx,) or mask.shape == (ny, nx):
+        return mask
+    # Columns beyond the encoding limits are padded with zeros, and fastMRI's masks cover them.
+    filled = np.array([bool(kspace[..., i].any()) for i in range(nx)])
+    return np.broadcast_to((squeezed != 0) & filled, (ny, nx))
+
+
+def _attrs(path: Path, file: h5py.File, matrix: tuple[int, ...]) -> dict[str, Any]:
+    ny, nx = matrix
+    attrs: dict[str, Any] = {}
+    if "ismrmrd_header" in file:
+        header = parse_header(text_of(file["ismrmrd_header"][()]), path)
+        thickness = header.recon.voxel_mm(2)
+        if math.isnan(thickness):
+            thickness = header.encoded.voxel_mm(2)
+        # Samples of k-space are 1 / FOV apart, so FOV / samples is the pixel of any padding.
+        attrs["voxel_size_mm"] = [
+            thickness,
+            header.encoded.voxel_mm(0, ny),
+            header.encoded.voxel_mm(1, nx),
+        ]
+        if all(header.recon.matrix[:2]):
+            attrs["image_shape"] = [header.recon.matrix[0], header.recon.matrix[1]]
+        attrs |= header.attrs
+    named = {"acquisition": "acquisition", "desc": "description", "description": "description"}
+    for key, name in {**named, "licence": "licence", "scanner": "scanner"}.items():
+        if key in file.attrs:
+            attrs[name] = text_of(file.attrs[key])
+    field = re.search(r"(\d+(?:\.\d+)?)\s*T\b", str(attrs.get("scanner", "")))
+    if field and math.isnan(attrs.get("field_strength_T", math.nan)):
+        attrs["field_strength_T"] = float(field.group(1))
+    for key, length in (("voxel_size_mm", 3), ("image_shape", 2)):
+        stated = np.asarray(file.attrs.get(key, ()))
+        if stated.shape == (length,) and stated.dtype.kind in "fiu":
+            attrs[key] = stated.tolist()
+    if isinstance(file.get(ATTRS), h5py.Dataset):
+        attrs |= decode(file[ATTRS][()])
+    return {**attrs, "format": "fastmri"}
+
+
+def _others(path: Path, file: h5py.File) -> dict[str, Any]:
+    """Further variables that `write_fastmri` wrote."""
+    found = {}
+    for name, node in file.items():
+        if name in _CORE or not isinstance(node, h5py.Dataset) or "dims" not in node.attrs:
+            continue
+        dims = [d for d in text_of(node.attrs["dims"]).split(",") if d]
+        found[name] = (dims, read_array(node, path))
+    return found

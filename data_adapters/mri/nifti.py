@@ -1,0 +1,91 @@
+"""NIfTI volumes.
+
+An array (slice, y, x) is stored with the axes (x, y, slice), no axis is flipped, and the affine
+maps (x, y, slice) to RAS in mm, so that any viewer shows it where it lies. Without an affine the
+voxel sizes make a centred one; without voxel sizes they are 1 and the unit is 'unknown'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
+from sciddm.data_adapters.geometry import centred_affine, voxel_sizes
+from sciddm.errors import InputError
+
+__all__ = ["read_nifti", "write_nifti"]
+
+_MM = {"mm": 1.0, "unknown": 1.0, "meter": 1e3, "micron": 1e-3}
+_SCANNER, _ALIGNED = 1, 2  # codes of what an affine refers to
+_DEFLATE_RATIO = 1032  # the most that deflate can compress
+
+
+def write_nifti(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> None:
+    """Writes a volume as float32.
+
+    Args:
+        image: (slice, y, x), real.
+        path: .nii or .nii.gz.
+        attrs: `affine` and `orientation_known`, or `voxel_size_mm` [z, y, x], as far as known.
+    """
+    known = attrs.get("affine") is not None
+    affine = np.asarray(attrs["affine"], dtype=np.float64) if known else None
+    if affine is None:
+        affine = centred_affine(attrs.get("voxel_size_mm", [np.nan] * 3), image.shape)
+    unit = "unknown" if affine is None else "mm"
+    if affine is None:
+        affine = np.asarray(centred_affine([1.0] * 3, image.shape))
+    volume = nib.Nifti1Image(
+        np.ascontiguousarray(image.transpose(2, 1, 0), dtype=np.float32), affine
+    )
+    code = _SCANNER if known and attrs.get("orientation_known", True) else _ALIGNED
+    volume.set_sform(affine, code)
+    volume.set_qform(affine, code, strip_shears=True)
+    volume.header.set_xyzt_units(unit)
+    volume.header["descrip"] = b"sciddm"
+    nib.save(volume, path)
+
+
+def read_nifti(source: str | Path) -> xr.DataArray:
+    """Reads a volume of real numbers.
+
+    Returns:
+        (slice, y, x) float32, scaled as the header says, with attributes voxel_size_mm [z, y, x],
+        affine (of the indices (x, y, slice), RAS, mm) and source.
+
+    Raises:
+        InputError: damaged, not a single 2D or 3D volume, not real, NaN, or larger than memory.
+    """
+    path = existing_file(source)
+    with reading(path):
+        try:
+            volume = nib.load(path)
+        except nib.filebasedimages.ImageFileError as error:
+            raise InputError(f"{path}: not NIfTI, or damaged: copy or export again") from error
+        if not isinstance(volume, nib.Nifti1Image):  # Nifti2Image is one too
+            raise InputError(f"{path}: {type(volume).__name__}, not NIfTI: convert it")
+        shape = volume.shape
+        if len(shape) < 2 or any(n != 1 for n in shape[3:]):
+            raise InputError(f"{path}: has the shape {shape}, not one 3D volume: extract one")
+        if volume.get_data_dtype().kind not in "fiub":
+            raise InputError(f"{path}: is {volume.get_data_dtype()}, not real: give magnitudes")
+        itemsize = volume.get_data_dtype().itemsize
+        check_size(path, "the volume", shape, max(itemsize, 4))
+        packed = path.stat().st_size * (_DEFLATE_RATIO if path.suffix == ".gz" else 1)
+        if int(np.prod([int(n) for n in shape])) * itemsize > packed:
+            raise InputError(f"{path}: shorter than its header says: truncated, copy it again")
+        values = np.asarray(volume.get_fdata(dtype=np.float32, caching="unchanged"))
+        unit = _MM.get(volume.header.get_xyzt_units()[0], 1.0)
+        affine = np.asarray(volume.affine, dtype=np.float64).copy()
+    affine[:3] *= unit
+    values = values.reshape([*shape[:3], *[1] * (3 - len(shape))]).transpose(2, 1, 0)
+    check_finite(path, "the volume", values)
+    attrs = {"voxel_size_mm": voxel_sizes(affine), "affine": affine.tolist(), "source": path.name}
+    return xr.DataArray(np.ascontiguousarray(values), dims=("slice", "y", "x"), attrs=attrs)

@@ -1,0 +1,187 @@
+"""A scan in the form that all MRI readers return, and the checks that all of them share.
+
+    kspace      (slice, coil, ky, kx) complex64; centred: DC at N//2; unsampled entries exactly 0
+    mask        (slice, ky, kx) or (ky, kx) bool: sampled entries, where the file states them
+    maps        (slice, coil, y, x) complex64: coil sensitivities, where the file has them
+    noise       (coil, sample) complex64: noise of the same level as that of k-space
+    reference   (slice, y, x) float32: image of the fully sampled scan
+
+Attributes: voxel_size_mm [z, y, x] of the image that the inverse FFT of kspace gives (NaN where
+unknown), affine (4 x 4, RAS, mm, of the indices (x, y, slice) of that image) and orientation_known,
+field_strength_T (NaN where unknown), image_shape [y, x] (matrix of the scanner's own image, to
+which that image is cropped about N//2), source, format, and what else the file tells.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.checks import check_finite
+from sciddm.data_adapters.geometry import centred_affine
+from sciddm.errors import InputError
+
+__all__ = ["build_scan", "checked_maps"]
+
+_DIMS = ("slice", "coil", "ky", "kx")
+
+
+def build_scan(
+    path: Path,
+    kspace: NDArray[Any],
+    attrs: dict[str, Any],
+    *,
+    mask: NDArray[Any] | None = None,
+    maps: NDArray[Any] | None = None,
+    noise: NDArray[Any] | None = None,
+    reference: NDArray[Any] | None = None,
+    others: dict[str, Any] | None = None,
+) -> xr.Dataset:
+    """Checks the parts of a scan against each other and puts them together.
+
+    Args:
+        path: the file they are from.
+        kspace: (slice, coil, ky, kx) complex.
+        attrs: what is known; the rest is filled in.
+        mask: (slice, ky, kx) or (ky, kx); k-space outside of it is set to 0.
+        maps: (slice, coil, y, x).
+        noise: (coil, sample).
+        reference: (slice, y, x), of any matrix.
+        others: further variables, in the form that xarray takes.
+
+    Raises:
+        InputError: not complex, a wrong number of axes, NaN, nothing but 0, or parts that do not
+            fit together.
+    """
+    if kspace.ndim != 4:
+        raise InputError(
+            f"{path}: k-space has {kspace.ndim} axes {kspace.shape}, not the 4 axes "
+            "(slice, coil, ky, kx): reorder it"
+        )
+    if not np.iscomplexobj(kspace):
+        raise InputError(f"{path}: k-space is {kspace.dtype}, not complex: export complex data")
+    kspace = _single(path, "k-space", kspace)
+    if not kspace.any():
+        raise InputError(f"{path}: k-space holds nothing but 0: export it again")
+    slices, coils, ny, nx = kspace.shape
+    variables: dict[str, Any] = {"kspace": (_DIMS, kspace)}
+    if mask is not None:
+        sampled = _checked_mask(path, mask, (slices, ny, nx))
+        outside = ~(sampled[:, None] if sampled.ndim == 3 else sampled)
+        if ((kspace != 0) & outside).any():
+            kspace = np.where(outside, np.zeros((), kspace.dtype), kspace)
+            variables["kspace"] = (_DIMS, kspace)
+            attrs = {**attrs, "samples_outside_mask": "set to 0"}
+            if not kspace.any():
+                raise InputError(f"{path}: the mask leaves no sample of k-space: check the mask")
+        variables["mask"] = (("slice", "ky", "kx")[3 - sampled.ndim :], sampled)
+    if maps is not None:
+        found = checked_maps(path, maps)
+        if found.shape[1] != coils or found.shape[2:] != (ny, nx):
+            raise InputError(
+                f"{path}: maps of shape {found.shape} do not fit k-space of shape {kspace.shape}: "
+                "give maps of the same coils and matrix"
+            )
+        if found.shape[0] not in (1, slices):
+            raise InputError(f"{path}: maps of {found.shape[0]} slices, k-space of {slices}: fit")
+        found = np.ascontiguousarray(np.broadcast_to(found, (slices, coils, ny, nx)))
+        variables["maps"] = (("slice", "coil", "y", "x"), found)
+    if noise is not None:
+        noise = _single(path, "the noise scan", noise)
+        if noise.ndim != 2 or noise.shape[0] != coils:
+            raise InputError(
+                f"{path}: the noise scan has the shape {noise.shape}, not ({coils} coils, samples):"
+                " give the noise of the same coils"
+            )
+        variables["noise"] = (("coil", "sample"), noise)
+    if reference is not None:
+        variables |= _reference(path, reference, slices, (ny, nx), has_maps=maps is not None)
+    variables |= others or {}
+    return xr.Dataset(variables, attrs=_filled(attrs, path, (slices, ny, nx)))
+
+
+def checked_maps(path: Path, maps: NDArray[Any]) -> NDArray[np.complex64]:
+    """Coil sensitivities as (slice, coil, y, x) complex64, from that or (coil, y, x).
+
+    Raises:
+        InputError: a wrong number of axes, NaN, or nothing but 0.
+    """
+    if maps.ndim == 3:
+        maps = maps[None]
+    if maps.ndim != 4:
+        raise InputError(
+            f"{path}: maps have {maps.ndim} axes {maps.shape}, not (slice, coil, y, x): reorder"
+        )
+    if maps.dtype.kind not in "cfiu":
+        raise InputError(f"{path}: maps are {maps.dtype}, not numbers: export complex data")
+    maps = _single(path, "maps", maps)
+    if not maps.any():
+        raise InputError(f"{path}: maps hold nothing but 0: make them again")
+    return maps
+
+
+def _single(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.complex64]:
+    check_finite(path, name, array)
+    with np.errstate(over="ignore"):
+        single = np.ascontiguousarray(array, dtype=np.complex64)
+    if single.dtype != array.dtype:  # what was finite in double precision may overflow in single
+        check_finite(path, f"{name} in single precision", single)
+    return single
+
+
+def _checked_mask(path: Path, mask: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    slices, ny, nx = shape
+    if mask.shape == (1, ny, nx):
+        mask = mask[0] if slices > 1 else mask
+    if mask.shape not in (shape, (ny, nx)):
+        raise InputError(
+            f"{path}: the mask has the shape {mask.shape}, k-space needs {(ny, nx)} or {shape}: "
+            "give the mask of this scan"
+        )
+    if mask.dtype.kind not in "bfiu":
+        raise InputError(f"{path}: the mask is {mask.dtype}, not bool or 0 and 1: convert it")
+    check_finite(path, "the mask", mask)
+    sampled = np.ascontiguousarray(mask != 0)
+    if not sampled.any():
+        raise InputError(f"{path}: the mask samples nothing: give the mask of this scan")
+    return sampled
+
+
+def _reference(
+    path: Path, reference: NDArray[Any], slices: int, matrix: tuple[int, int], has_maps: bool
+) -> dict[str, Any]:
+    if reference.ndim != 3 or reference.shape[0] != slices:
+        raise InputError(
+            f"{path}: the reference image has the shape {reference.shape}, not ({slices} slices, "
+            "y, x): remove it or fit it"
+        )
+    check_finite(path, "the reference image", reference)
+    # An image of another matrix than k-space cannot share the axes y and x with maps.
+    free = reference.shape[1:] == matrix or not has_maps
+    dims = ("slice", "y", "x") if free else ("slice", "y_reference", "x_reference")
+    if np.iscomplexobj(reference):
+        reference = np.abs(reference)
+    return {"reference": (dims, np.ascontiguousarray(reference, dtype=np.float32))}
+
+
+def _filled(attrs: dict[str, Any], path: Path, shape: tuple[int, int, int]) -> dict[str, Any]:
+    filled: dict[str, Any] = {
+        "voxel_size_mm": [math.nan] * 3,
+        "field_strength_T": math.nan,
+        "image_shape": list(shape[1:]),
+        **attrs,
+        "source": path.name,
+    }
+    if "affine" in filled:
+        filled.setdefault("orientation_known", True)
+        return filled
+    filled["orientation_known"] = False
+    affine = centred_affine(filled["voxel_size_mm"], shape)
+    if affine is not None:
+        filled["affine"] = affine.tolist()
+    return filled

@@ -1,0 +1,213 @@
+"""Writing results and scans; the suffix chooses the format.
+
+result   .nii .nii.gz   reconstruction; beside it NAME_std of the same suffix
+         .h5            all variables (`hdf5`)
+         .nc .zarr      all variables (`labelled`)
+         .cfl           reconstruction as complex64 with its .hdr; NAME_std.cfl, .hdr (`bart`)
+         beside each NAME.json: the attributes, all that repeats the run
+scan     .h5            fastMRI's layout, all variables (`fastmri`)
+         .nc .zarr      all variables
+         .cfl           k-space only, with its .hdr and NAME.json, the attributes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import sciddm
+from sciddm.data_adapters.attributes import read_sidecar, sidecar
+from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.hdf5 import read_hdf5, write_hdf5
+from sciddm.data_adapters.labelled import read_labelled, write_labelled
+from sciddm.data_adapters.mri.bart import read_bart_image, write_bart_image, write_bart_kspace
+from sciddm.data_adapters.mri.fastmri import write_fastmri
+from sciddm.data_adapters.mri.nifti import read_nifti, write_nifti
+from sciddm.data_adapters.staging import check_outputs, is_zarr, staged
+from sciddm.errors import InputError, OutputError
+
+__all__ = [
+    "KSPACE_SUFFIXES",
+    "RESULT_SUFFIXES",
+    "check_outputs",
+    "kspace_outputs",
+    "load_result",
+    "result_outputs",
+    "save_kspace",
+    "save_result",
+]
+
+RESULT_SUFFIXES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
+KSPACE_SUFFIXES = (".h5", ".nc", ".zarr", ".cfl")
+_IMAGE = ("slice", "y", "x")
+_KSPACE = ("slice", "coil", "ky", "kx")
+
+
+def result_outputs(path: str | Path) -> list[Path]:
+    """All that `save_result` writes for a path, the main output first.
+
+    Raises:
+        OutputError: the suffix is not one of RESULT_SUFFIXES.
+    """
+    path = Path(path)
+    base, suffix = _parted(path, RESULT_SUFFIXES)
+    named = [path]
+    if suffix in (".nii", ".nii.gz"):
+        named.append(_named(path, base + "_std" + path.name[len(base) :]))
+    elif suffix == ".cfl":
+        named += [_named(path, base + end) for end in (".hdr", "_std.cfl", "_std.hdr")]
+    return [*named, _named(path, base + ".json")]
+
+
+def kspace_outputs(path: str | Path) -> list[Path]:
+    """All that `save_kspace` writes for a path, the main output first.
+
+    Raises:
+        OutputError: the suffix is not one of KSPACE_SUFFIXES.
+    """
+    path = Path(path)
+    base, suffix = _parted(path, KSPACE_SUFFIXES)
+    if suffix != ".cfl":
+        return [path]
+    return [path, _named(path, base + ".hdr"), _named(path, base + ".json")]
+
+
+def save_result(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
+    """Writes a result: all of its files, or none.
+
+    Args:
+        dataset: `reconstruction` (slice, y, x), `std` and whatever else it holds; .nii, .nii.gz and
+            .cfl keep only those two.
+        path: the suffix chooses the format.
+        overwrite: existing files may be replaced.
+
+    Raises:
+        InputError: no reconstruction (slice, y, x) in it.
+        OutputError: the suffix is unknown, an output exists, or cannot be written.
+    """
+    path = Path(path)
+    targets = result_outputs(path)
+    _, suffix = _parted(path, RESULT_SUFFIXES)
+    reconstruction = _image(dataset, "reconstruction")
+    std = _image(dataset, "std") if "std" in dataset else None
+    stale: list[Path] = []
+    if std is None:
+        stale = [p for p in targets[1:-1] if p.name.rpartition(".")[0].endswith("_std")]
+        stale = stale or [p for p in targets[1:-1] if p.name.endswith("_std.nii.gz")]
+    check_outputs(targets, overwrite)
+    wanted = [p for p in targets if p not in stale]
+    with staged(wanted[::-1], overwrite) as at:
+        if suffix in (".nii", ".nii.gz"):
+            write_nifti(reconstruction, at[path], dataset.attrs)
+            if std is not None:
+                write_nifti(std, at[targets[1]], dataset.attrs)
+        elif suffix == ".cfl":
+            write_bart_image(reconstruction, at[path])
+            if std is not None:
+                write_bart_image(std, at[targets[2]])
+        elif suffix == ".h5":
+            write_hdf5(dataset, at[path], "result")
+        else:
+            write_labelled(dataset, at[path], "zarr" if suffix == ".zarr" else "nc", "result")
+        text = sidecar(dataset.attrs, "result", sciddm.__version__)
+        at[targets[-1]].write_text(text, encoding="utf-8")
+    for left in stale:  # of an earlier result that had a standard deviation
+        left.unlink(missing_ok=True)
+
+
+def load_result(path: str | Path) -> xr.Dataset:
+    """Reads what `save_result` wrote.
+
+    Returns:
+        The data set that was saved; of .nii, .nii.gz and .cfl reconstruction and std, as float32.
+
+    Raises:
+        InputError: not there, damaged, or not a result.
+    """
+    path = Path(path)
+    try:
+        base, suffix = _parted(path, RESULT_SUFFIXES)
+    except OutputError as error:
+        known = ", ".join(RESULT_SUFFIXES)
+        raise InputError(f"{path}: results are read from {known}: give one of these") from error
+    if suffix == ".zarr" and not is_zarr(path):
+        raise InputError(f"{path}: no zarr store: check the name")
+    if suffix != ".zarr":
+        existing_file(path)
+    if suffix == ".h5":
+        return read_hdf5(path, "result")
+    if suffix in (".nc", ".zarr"):
+        return read_labelled(path, "zarr" if suffix == ".zarr" else "nc", "result")
+    attrs = read_sidecar(_named(path, base + ".json"), "result")
+    std = _named(path, base + "_std" + path.name[len(base) :])
+    variables = {}
+    for name, file in (("reconstruction", path), ("std", std)):
+        if name == "std" and not file.exists():
+            continue
+        values, own = _read_image(file, suffix)
+        variables[name] = (_IMAGE, values)
+        attrs = {**own, **attrs}
+    with reading(std):
+        return xr.Dataset(variables, attrs=attrs)
+
+
+def save_kspace(dataset: xr.Dataset, path: str | Path, overwrite: bool = False) -> None:
+    """Writes a scan: all of its files, or none.
+
+    Args:
+        dataset: in the form of `mri.scan`; .cfl keeps k-space and the attributes only.
+        path: the suffix chooses the format.
+        overwrite: existing files may be replaced.
+
+    Raises:
+        InputError: no complex kspace (slice, coil, ky, kx) in it.
+        OutputError: the suffix is unknown, an output exists, or cannot be written.
+    """
+    path = Path(path)
+    targets = kspace_outputs(path)
+    _, suffix = _parted(path, KSPACE_SUFFIXES)
+    if "kspace" not in dataset or set(dataset["kspace"].dims) != set(_KSPACE):
+        raise InputError(f"{path}: the data set has no variable kspace {_KSPACE}: add it")
+    kspace = dataset["kspace"].transpose(*_KSPACE).values
+    if not np.iscomplexobj(kspace):
+        raise InputError(f"{path}: k-space is {kspace.dtype}, not complex: give complex data")
+    with staged(targets[::-1], overwrite) as at:
+        if suffix == ".h5":
+            write_fastmri(dataset, at[path])
+        elif suffix == ".cfl":
+            write_bart_kspace(kspace, at[path])
+            text = sidecar(dataset.attrs, "kspace", sciddm.__version__)
+            at[targets[-1]].write_text(text, encoding="utf-8")
+        else:
+            write_labelled(dataset, at[path], "zarr" if suffix == ".zarr" else "nc", "kspace")
+
+
+def _read_image(path: Path, suffix: str) -> tuple[np.ndarray[Any, Any], Mapping[str, Any]]:
+    if suffix == ".cfl":
+        return np.ascontiguousarray(read_bart_image(path).real), {"source": path.name}
+    volume = read_nifti(path)
+    return volume.values, volume.attrs
+
+
+def _image(dataset: xr.Dataset, name: str) -> np.ndarray[Any, Any]:
+    if name not in dataset or set(dataset[name].dims) != set(_IMAGE):
+        raise InputError(f"the result has no variable {name} {_IMAGE}: add it")
+    return np.asarray(dataset[name].transpose(*_IMAGE).values)
+
+
+def _parted(path: Path, suffixes: tuple[str, ...]) -> tuple[str, str]:
+    """(name without its suffix, suffix in lower case)."""
+    for suffix in suffixes:
+        if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
+            return path.name[: -len(suffix)], suffix
+    raise OutputError(
+        f"{path}: the suffix chooses the format, and it is none of {', '.join(suffixes)}: rename"
+    )
+
+
+def _named(path: Path, name: str) -> Path:
+    return path.with_name(name)
