@@ -9,9 +9,9 @@ Real: the fully sampled 16-channel scan, undersampled afterwards, R = 4 and 6, f
 reference is the fully sampled k-space combined with ESPIRiT maps of all of it,
 |sum_c conj(s_c) x_c| with sum_c |s_c|^2 = 1: it holds the scan's own noise.
 
-Every method gets the same whitened k-space, the same maps and the same noise level; the maps are
-estimated from the calibration lines of the undersampled data (``prepare``). What differs is the
-prior and the algorithm.
+Every method gets the same whitened k-space, the same maps and the same noise level, as our own
+pipeline estimates them from the undersampled data (``prepare``). What differs is the prior and the
+algorithm.
 
     python -m benchmarks.problems FOLDER          write them
 """
@@ -55,36 +55,37 @@ class Problem:
     Attributes:
         raw: measured k-space (coil, ky, kx), units of the file, 0 where not sampled.
         mask: (ky, kx) bool.
-        kspace: whitened k-space (coil, ky, kx) over ``level``; noise of standard deviation
+        kspace: whitened k-space (coil, ky, kx) in the prior's units; noise of standard deviation
             ``sigma`` (E|n|^2 = sigma^2) in every coil, independent.
-        maps: (coil, y, x) sensitivities of the whitened coils, sum_c |s_c|^2 = 1 or 0.
-        phase: (y, x) unit complex, the object's phase at low resolution.
-        rescale: (y, x): image of the whitened problem times this is in the reference's units.
+        maps: (coil, y, x) sensitivities of the whitened coils times the image's low-resolution
+            phase.
+        zero_filled: (y, x) magnitude, in the reference's units.
         reference: (y, x) magnitude.
         head: (y, x) bool, pixels of the head.
         sigma: noise level of ``kspace``.
+        gain: an image in the prior's units times this is in the reference's.
         info: name, kind ("simulated"/"real"), role ("test"/"tune"), contrast, patient,
             acceleration, seconds (of the preparation) and what else identifies it.
 
-    With x the image that ``kspace`` describes (bright tissue near 1):
-    kspace_c = mask F (maps_c x) + noise, and |x| * rescale estimates the reference.
+    kspace = mask F (maps x) + noise, bright tissue of x near 1, and gain * |x| estimates the
+    reference.
     """
 
     raw: NDArray[np.complex64]
     mask: NDArray[np.bool_]
     kspace: NDArray[np.complex64]
     maps: NDArray[np.complex64]
-    phase: NDArray[np.complex64]
-    rescale: NDArray[np.float32]
+    zero_filled: NDArray[np.float32]
     reference: NDArray[np.float32]
     head: NDArray[np.bool_]
     sigma: float
+    gain: float
     info: dict[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> Path:
-        arrays = {k: v for k, v in vars(self).items() if k not in ("info", "sigma")}
+        arrays = {k: v for k, v in vars(self).items() if k != "info"}
         path = folder / f"{self.info['name']}.npz"
-        np.savez(path, **arrays, sigma=self.sigma, info=json.dumps(self.info))
+        np.savez(path, **arrays, info=json.dumps(self.info))
         return path
 
     @classmethod
@@ -92,12 +93,13 @@ class Problem:
         with np.load(path) as file:
             arrays = {k: file[k] for k in file.files}
         info = json.loads(str(arrays.pop("info")))
-        return cls(**arrays | {"sigma": float(arrays["sigma"])}, info=info)
+        numbers = {k: float(arrays[k]) for k in ("sigma", "gain")}
+        return cls(**arrays | numbers, info=info)
 
     def digest(self) -> str:
         """Identifies the data that a method saw and is scored by."""
         h = hashlib.sha256()
-        for array in (self.raw, self.kspace, self.maps, self.rescale, self.reference):
+        for array in (self.raw, self.kspace, self.maps, self.reference):
             h.update(np.ascontiguousarray(array).tobytes())
         return h.hexdigest()[:16]
 
@@ -129,41 +131,30 @@ def build(folder: Path) -> list[Path]:
     return paths
 
 
-def prepare(raw: NDArray, mask: NDArray) -> tuple[dict[str, NDArray], float, float]:
-    """Whitening, sensitivities, phase and scale, all from the undersampled k-space.
+def prepare(raw: NDArray, mask: NDArray) -> dict[str, Any]:
+    """Fields of a Problem that our own pipeline estimates from the undersampled k-space.
 
-    Returns:
-        Arrays of a Problem by name; its noise level; the seconds it took.
+    The noise covariance, ESPIRiT maps, phase and scale; and the seconds it took.
     """
     from time import perf_counter
 
     import torch
 
-    from sciddm.pipelines.mri.masks import calibration_region
-    from sciddm.pipelines.mri.noise import estimate_covariance, prewhiten
-    from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
-    from sciddm.pipelines.mri.sensitivities import espirit
+    from sciddm.pipelines.mri.encoding import encode
+    from sciddm.pipelines.mri.noise import estimate_covariance
 
     start = perf_counter()
-    k = torch.from_numpy(raw)
-    covariance = estimate_covariance(k, torch.from_numpy(mask))
-    white, transform = prewhiten(k, covariance)
-    region = calibration_region(mask)
-    maps = espirit(white, region)
-    width = tuple(min(s.stop - s.start, 32) for s in region)
-    low = (maps.conj() * low_resolution(white, (width[0], width[1]))).sum(0)
-    level = bright_level(low)
-    # Whitening mixes the coils, so "the image" of unit maps is another one: with s = W^-1 s_w the
-    # image of the original coils under sum |s|^2 = 1 is |W^-1 s_w| x_w.
-    rescale = torch.linalg.solve(transform, maps.flatten(1)).reshape(maps.shape)
-    rescale = level * rescale.abs().square().sum(0).sqrt()
-    arrays = {
-        "kspace": (white / level).numpy().astype(np.complex64),
-        "maps": maps.numpy().astype(np.complex64),
-        "phase": unit_phase(low).numpy().astype(np.complex64),
-        "rescale": rescale.numpy().astype(np.float32),
+    k, sampled = torch.from_numpy(raw), torch.from_numpy(mask)
+    coded = encode(k, sampled, estimate_covariance(k, sampled))
+    seconds = perf_counter() - start
+    return {
+        "kspace": coded.measurement.y.numpy().astype(np.complex64),
+        "maps": coded.measurement.A.maps.numpy().astype(np.complex64),
+        "zero_filled": coded.zero_filled.abs().numpy().astype(np.float32),
+        "sigma": coded.measurement.sigma,
+        "gain": coded.gain,
+        "seconds": seconds,
     }
-    return arrays, 1 / level, perf_counter() - start
 
 
 def _simulated(case: tuple[str, str, str, str, int], role: str, acceleration: int, seed: int):
@@ -220,16 +211,15 @@ def _problem(
     from benchmarks.metrics import head_mask
 
     raw = raw.astype(np.complex64)
-    arrays, sigma, seconds = prepare(raw, mask)
-    info |= {"role": role, "acceleration": acceleration, "seconds": seconds}
+    fields = prepare(raw, mask)
+    info |= {"role": role, "acceleration": acceleration, "seconds": fields.pop("seconds")}
     return Problem(
         raw=raw,
         mask=mask,
         reference=reference.astype(np.float32),
         head=head_mask(reference),
-        sigma=sigma,
         info=info,
-        **arrays,
+        **fields,
     )
 
 

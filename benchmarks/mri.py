@@ -1,0 +1,249 @@
+"""The MRI benchmark: one command, one table.
+
+    python -m benchmarks.mri [--model mri-brain] [--without-deepinv] [--fresh]
+
+Makes the problems, the peers' environment (several GB, once) and every method's images; prints
+PSNR (dB) and SSIM, seconds and network evaluations, and writes benchmarks/results/mri.md and, case
+by case, mri.csv. Results that are still valid are kept from the last run; ``--fresh`` makes all of
+them again, which is needed for seconds that compare (run it on an idle machine).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markdown import Markdown
+
+from benchmarks.metrics import psnr, ssim
+from benchmarks.problems import Problem, build, load_problems
+from benchmarks.results import Result, load_result
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "benchmarks" / ".cache" / "mri"
+CLASSICAL = ("zero-filled", "CG-SENSE", "L1-wavelet", "TV")
+DEEPINV = ("deepinv DPS", "deepinv DiffPIR")
+OURS = ("ours fast", "ours balanced", "ours best")
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mri-brain", help="name or folder of the prior")
+    parser.add_argument("--without-deepinv", action="store_true")
+    parser.add_argument("--classical-only", action="store_true", help="no network at all")
+    parser.add_argument("--tuning-slices", type=int, default=2, help="for deepinv's samplers")
+    parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
+    args = parser.parse_args()
+
+    if args.fresh:
+        shutil.rmtree(CACHE, ignore_errors=True)
+    problems, results = CACHE / "problems", CACHE / "results"
+    _say("problems")
+    build(problems)
+    subprocess.run([ROOT / "benchmarks" / "peers.sh"], check=True)
+    _say("classical methods")
+    _peers("benchmarks.classical", problems, results)
+    methods = CLASSICAL
+    if not args.classical_only:
+        _say("ours")
+        from benchmarks import ours
+
+        ours.main(problems, results, args.model)
+        methods = (*CLASSICAL, *OURS)
+        if not args.without_deepinv:
+            _say("deepinv")
+            _deepinv(problems, results, args)
+            methods = (*CLASSICAL, *DEEPINV, *OURS)
+
+    rows = score(load_problems(problems, "test"), results, methods)
+    text = report(rows, methods, sys.argv[1:])
+    out = ROOT / "benchmarks" / "results"
+    out.mkdir(exist_ok=True)
+    (out / "mri.md").write_text(text)
+    with (out / "mri.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    console = Console(width=max(Console().width, 150))
+    console.print(Markdown(text))
+
+
+def _deepinv(problems: Path, results: Path, args: argparse.Namespace) -> None:
+    from sciddm import zoo
+    from sciddm.pipelines.mri.pipeline import QUALITIES
+
+    balanced = QUALITIES["balanced"]
+    _peers(
+        "benchmarks.deepinv_peers",
+        problems,
+        results,
+        *("--model", zoo.find(args.model)),
+        *("--nfe", balanced.samples * (balanced.steps + 1)),
+        *("--samples", balanced.samples),
+        *("--tuning-slices", args.tuning_slices),
+    )
+
+
+def _peers(module: str, *arguments: object) -> None:
+    python = ROOT / ".venv-peers" / "bin" / "python"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [str(python), "-m", module, *map(str, arguments)]
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
+
+
+def score(problems: list[Problem], results: Path, methods: Iterable[str]) -> list[Row]:
+    """One row for each case and method."""
+    rows = []
+    for method in methods:
+        for p in problems:
+            r = load_result(results, method, p.info["name"])
+            rows.append(
+                {
+                    "case": p.info["name"],
+                    "group": p.info["contrast"] if p.info["kind"] == "simulated" else "real",
+                    "patient": p.info["patient"],
+                    "R": p.info["acceleration"],
+                    "method": method,
+                    "psnr": psnr(r.image, p.reference),
+                    "ssim": ssim(r.image, p.reference),
+                    "psnr_head": psnr(r.image, p.reference, p.head),
+                    "ssim_head": ssim(r.image, p.reference, p.head),
+                    "seconds": r.seconds,
+                    "nfe": r.nfe,
+                    "nvjp": r.nvjp,
+                    "coverage90": r.extra.get("coverage", ""),
+                    "consistency": r.extra.get("consistency", ""),
+                    "settings": _settings(r),
+                }
+            )
+    return rows
+
+
+def report(rows: list[Row], methods: tuple[str, ...], arguments: list[str]) -> str:
+    """The table in Markdown, with what is needed to make it again."""
+    groups = _groups(rows)
+    lines = [
+        "# MRI reconstruction",
+        "",
+        "PSNR (dB) / SSIM of the magnitude of one slice, data range its maximum, 7 x 7 uniform "
+        "window, no scale fitted. Simulated: 8 coils, 30 dB, 1D random mask with 16 calibration "
+        "lines, mean over patients. Real: 16-channel scan, mean over four masks; weights of "
+        "CG-SENSE, L1-wavelet and TV chosen by the truth for each mask (on the simulated data: on "
+        "other slices). Seconds: mean over all cases of the whole reconstruction, noise and maps "
+        "included. NFE: network evaluations in all, for all samples.",
+        "",
+        f"| data | {' | '.join(methods)} |",
+        f"|---|{'---|' * len(methods)}",
+    ]
+    for label, select, metrics in groups:
+        best = max(_mean(rows, select, m, metrics[0]) for m in methods)
+        cells = []
+        for m in methods:
+            value = _mean(rows, select, m, metrics[0])
+            text = f"{value:.2f} / {_mean(rows, select, m, metrics[1]):.3f}"
+            cells.append(f"**{text}**" if value == best else text)
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    for label, field, form in (
+        ("seconds", "seconds", "{:.1f}"),
+        ("NFE", "nfe", "{:.0f}"),
+        ("VJP", "nvjp", "{:.0f}"),
+    ):
+        cells = [form.format(_mean(rows, lambda row: True, m, field)) for m in methods]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    lines += ["", *_claims(rows, methods, groups), "", *_origin(arguments), ""]
+    return "\n".join(lines)
+
+
+Group = tuple[str, Callable[[Row], bool], tuple[str, str]]
+
+
+def _groups(rows: list[Row]) -> list[Group]:
+    whole, head = ("psnr", "ssim"), ("psnr_head", "ssim_head")
+    groups: list[Group] = []
+    for name in dict.fromkeys(row["group"] for row in rows):
+        for r in sorted({row["R"] for row in rows if row["group"] == name}):
+
+            def select(row: Row, name: str = name, r: int = r) -> bool:
+                return bool(row["group"] == name and row["R"] == r)
+
+            groups.append((f"{name} R = {r}", select, whole))
+            if name == "real":
+                groups.append((f"{name} R = {r}, inside the head", select, head))
+    return groups
+
+
+def _mean(rows: list[Row], select: Callable[[Row], bool], method: str, field: str) -> float:
+    return float(np.mean([r[field] for r in rows if r["method"] == method and select(r)]))
+
+
+def _claims(rows: list[Row], methods: tuple[str, ...], groups: list[Group]) -> list[str]:
+    """Balanced against the best of its rivals, and the coverage of its intervals."""
+    if "ours balanced" not in methods:
+        return []
+    rivals = {"best of L1-wavelet and TV": ("L1-wavelet", "TV"), "best of deepinv": DEEPINV}
+    rivals = {k: v for k, v in rivals.items() if set(v) <= set(methods)}
+    lines = [
+        f"| balanced minus | {' | '.join(rivals)} |",
+        f"|---|{'---|' * len(rivals)}",
+    ]
+    for label, select, metrics in groups:
+        cells = []
+        for names in rivals.values():
+            gains = [
+                _mean(rows, select, "ours balanced", metric)
+                - max(_mean(rows, select, m, metric) for m in names)
+                for metric in metrics
+            ]
+            cells.append(f"{gains[0]:+.2f} dB / {gains[1]:+.3f}")
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    lines.append("")
+    for m in OURS:
+        simulated = [r["coverage90"] for r in rows if r["method"] == m and r["group"] != "real"]
+        lines.append(
+            f"Coverage of the 90 % interval inside the head, {m}, simulated data: "
+            f"{np.mean(simulated):.3f} (cases {min(simulated):.3f} to {max(simulated):.3f})."
+        )
+    return lines
+
+
+def _origin(arguments: list[str]) -> list[str]:
+    peers = ROOT / ".venv-peers" / ".complete"
+    command = " ".join(["python -m benchmarks.mri", *arguments])
+    import sciddm
+
+    return [
+        f"Made by `{command}` on {datetime.date.today().isoformat()}, {platform.machine()}, "
+        f"{os.cpu_count()} cores; sciddm {sciddm.__version__}, "
+        f"torch {importlib.metadata.version('torch')}, Python {platform.python_version()}; "
+        f"peers: {peers.read_text().strip() if peers.exists() else 'none'}. "
+        "Every case: [mri.csv](mri.csv).",
+    ]
+
+
+def _settings(r: Result) -> str:
+    return "; ".join(
+        f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}"
+        for k, v in r.settings.items()
+        if k != "weights_sha256"
+    )
+
+
+def _say(text: str) -> None:
+    print(f"benchmark: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
