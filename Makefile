@@ -1,0 +1,42 @@
+# `make demo` and `make test` are all a newcomer needs: both make the environment if it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+.PHONY: setup demo test lint format bench-mri bench-speed clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@# torchaudio's wheel links CUDA; beside a CPU-only torch only its Python parts can be used.
+	@$(BIN)/python -c "import torch; raise SystemExit(torch.version.cuda is not None)" \
+	    && rm -f $(VENV)/lib/python3*/site-packages/torchaudio/lib/*.so || true
+	@touch $@
+
+demo: setup
+	$(BIN)/sciddm demo mri -o sciddm-demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Against sigpy and deepinv, which get an environment of their own (several GB, made once).
+bench-mri: setup
+	$(BIN)/python -m benchmarks.mri
+
+bench-speed: setup
+	$(BIN)/python -m benchmarks.speed
+
+clean:
+	rm -rf $(VENV) .venv-peers build *.egg-info runs sciddm-demo
