@@ -59,7 +59,7 @@ def facts(scan: xr.Dataset, result: xr.Dataset) -> dict[str, Fact]:
     ratio = consistency(attrs)
     if ratio is not None:
         found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
-    for key, label in (("nfe", "NFE"), ("nvjp", "VJPs")):
+    for key, label in (("nfe", "NFE per sample"), ("nvjp", "VJPs per sample")):
         count = number(attrs, key)
         if count:
             found.append(Fact(key, label, count, f"{count:g}"))

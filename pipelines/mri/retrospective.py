@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
 from sciddm.pipelines.mri.describe import sampling_mask
 from sciddm.pipelines.mri.masks import calibration_region, find_undersampled_axes, make_mask
-from sciddm.pipelines.mri.sensitivities import combine, eigenmaps
 from sciddm.pipelines.mri.simulation import undersample
 
 __all__ = ["Undersampling", "full_image", "undersampled"]
@@ -75,6 +73,10 @@ def full_image(scan: xr.Dataset) -> NDArray[np.float32]:
     Returns:
         (slice, y, x).
     """
+    import torch  # here: undersampling alone needs no torch, and starts quickly without it
+
+    from sciddm.pipelines.mri.sensitivities import combine, eigenmaps
+
     kspace = torch.from_numpy(
         np.ascontiguousarray(scan["kspace"].transpose("slice", "coil", "ky", "kx").values)
     )

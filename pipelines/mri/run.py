@@ -87,6 +87,10 @@ def reconstruct_file(
     scan = data_adapters.open_kspace(job.source)
     if "undersample" in options:
         scan = undersampled(scan, _undersampling(options))
+    shape = (scan.sizes["slice"], scan.sizes["ky"], scan.sizes["kx"])
+    if "reference" in scan and scan["reference"].shape != shape:
+        # An image of another matrix (cropped by its maker) is no reference for this one.
+        scan = scan.drop_vars("reference")
     return reconstruct_scan(
         scan,
         job,
@@ -124,10 +128,6 @@ def reconstruct_scan(
         progress=progress,
     )
     seconds = time.perf_counter() - start
-    if "reference" not in result and "reference" in scan:
-        reference = scan["reference"]
-        if reference.shape == tuple(result.sizes[d] for d in ("slice", "y", "x")):
-            result = result.assign(reference=reference)
     made = {k: v for k, v in scan.attrs.items() if str(k).startswith("mask_")}
     result = result.assign_attrs(
         **made, command=command, request=jsonable(options), seconds=round(seconds, 3)
