@@ -269,7 +269,7 @@ def main() -> None:
 
             def make(p: Problem = p, name: str = name, candidates: list = candidates) -> Result:
                 results = [bench.result(name, p, s) for s in candidates]
-                return max(results, key=lambda r: psnr(r.image, p.reference))
+                return max(results, key=lambda each: psnr(each.image, p.reference))
 
             stamp = [key, args.nfe, args.samples, candidates]
             r = cached(args.results, name, p, stamp, make)

@@ -145,7 +145,8 @@ def prepare(raw: NDArray, mask: NDArray) -> dict[str, Any]:
 
     start = perf_counter()
     k, sampled = torch.from_numpy(raw), torch.from_numpy(mask)
-    coded = encode(k, sampled, estimate_covariance(k, sampled))
+    covariance = torch.as_tensor(estimate_covariance(raw, mask)).to(torch.complex64)
+    coded = encode(k, sampled, covariance)
     seconds = perf_counter() - start
     return {
         "kspace": coded.measurement.y.numpy().astype(np.complex64),

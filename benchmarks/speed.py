@@ -71,7 +71,8 @@ def overhead(model: str) -> dict[str, float]:
     k = torch.from_numpy(data["kspace"].values[0])
     mask = torch.from_numpy(data["mask"].values[0])
     s = SETTINGS["balanced"]
-    encoded = encode(k, mask, estimate_covariance(k, mask), iterations=s.iterations)
+    covariance = torch.as_tensor(estimate_covariance(k.numpy(), mask.numpy())).to(k.dtype)
+    encoded = encode(k, mask, covariance, iterations=s.iterations)
     denoiser = zoo.from_pretrained(model).denoiser
     grid = karras(denoiser.process, s.steps, s.sigma_max, s.sigma_min, rho=4)
     streams = Streams(0, list(range(s.samples)))
