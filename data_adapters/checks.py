@@ -16,7 +16,7 @@ from sciddm.errors import InputError, SciddmError
 
 __all__ = ["check_finite", "check_size", "existing_file", "memory_limit", "one_line", "reading"]
 
-_WITHOUT_SYSCONF = 64 * 2**30
+_WITHOUT_SYSCONF = 16 * 2**30
 
 
 def existing_file(path: str | Path) -> Path:
@@ -58,9 +58,9 @@ def one_line(error: BaseException) -> str:
 
 
 def memory_limit() -> int:
-    """Bytes of an array that is refused: the physical memory of this machine."""
+    """Bytes above which an array is refused: half of the memory, since work needs a copy."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):  # not a POSIX system
         return _WITHOUT_SYSCONF
 
@@ -75,7 +75,7 @@ def check_size(path: Path, name: str, shape: Sequence[int], itemsize: int = 8) -
         itemsize: bytes per element.
 
     Raises:
-        InputError: an axis without elements, or more bytes than this machine has memory.
+        InputError: an axis without elements, or more bytes than `memory_limit`.
     """
     sizes = [int(n) for n in shape]
     if min(sizes, default=1) < 1:
@@ -83,8 +83,8 @@ def check_size(path: Path, name: str, shape: Sequence[int], itemsize: int = 8) -
     needed = math.prod(sizes) * itemsize
     if needed > memory_limit():
         raise InputError(
-            f"{path}: {name} claims the shape {tuple(sizes)}, {needed / 2**30:.0f} GiB, more than "
-            "the memory of this machine: the header is damaged, or split the file"
+            f"{path}: {name} claims the shape {tuple(sizes)}, {needed / 2**30:.0f} GiB, too much "
+            "for the memory of this machine: the header is damaged, or split the file"
         )
 
 

@@ -35,13 +35,11 @@ def write_labelled(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"],
     """
     held = dataset.copy(deep=False)
     held.attrs = {**plain(dataset.attrs), ATTRS: encode(dataset.attrs), "sciddm_kind": kind}
-    for name, variable in held.variables.items():
+    for variable in held.variables.values():
         variable.attrs = plain(variable.attrs)
-        variable.encoding = {}
-        if np.issubdtype(variable.dtype, np.floating):
-            # NaN is a value here, not a mark of absence.
-            variable.encoding = {"_FillValue": None} if form == "nc" else {}
-        held[name].encoding = variable.encoding
+        # NaN is a value here, not a mark of absence.
+        real = np.issubdtype(variable.dtype, np.floating) and form == "nc"
+        variable.encoding = {"_FillValue": None} if real else {}
     if form == "zarr":
         held.to_zarr(path, mode="w", consolidated=False)
     else:

@@ -55,6 +55,7 @@ _NOT_IMAGING = (
 )
 _SINGLE = ("contrast", "phase", "set")
 _CHUNK = 256
+_MOST = 64  # times fewer samples than the matrix claims: no scan is undersampled so far
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,12 @@ def _sorted(path: Path, header: Header, heads: NDArray[Any]) -> _Plan:
             f"the encoded matrix of {ny}: correct the header's matrix or encoding limits"
         )
     numbers, slices = np.unique(index["slice"], return_inverse=True)
+    longest = int(chosen["number_of_samples"].max())
+    if len(numbers) * ny > _MOST * len(lines) or nx > _MOST * longest:
+        raise InputError(
+            f"{path}: its header claims {len(numbers)} slices of {ny} lines of {nx} samples, the "
+            f"file has {len(lines)} lines of up to {longest}: correct the encoded matrix"
+        )
     shape = (len(numbers), int(coils[0]), ny, nx)
     check_size(path, "k-space", shape)
     return _Plan(lines, slices.reshape(-1), rows, shape)
