@@ -38,7 +38,7 @@ def write_labelled(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"],
     for variable in held.variables.values():
         variable.attrs = plain(variable.attrs)
         # NaN is a value here, not a mark of absence.
-        real = np.issubdtype(variable.dtype, np.floating) and form == "nc"
+        real = np.issubdtype(variable.dtype, np.floating)
         variable.encoding = {"_FillValue": None} if real else {}
     if form == "zarr":
         held.to_zarr(path, mode="w", consolidated=False)

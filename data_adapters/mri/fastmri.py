@@ -34,7 +34,7 @@ from sciddm.data_adapters.hdf5 import (
     write_hdf5,
 )
 from sciddm.data_adapters.mri.header import build_header, parse_header
-from sciddm.data_adapters.mri.scan import build_scan
+from sciddm.data_adapters.mri.scan import build_scan, ordered
 from sciddm.errors import InputError
 
 __all__ = ["MAPS", "read_fastmri", "read_fastmri_maps", "write_fastmri"]
@@ -102,7 +102,7 @@ def write_fastmri(dataset: xr.Dataset, path: Path) -> None:
         dataset: in the form of `scan`.
         path: a new file.
     """
-    scan = dataset.transpose("slice", "coil", "ky", "kx", ..., missing_dims="ignore")
+    scan = ordered(dataset)
     ny, nx = scan.sizes["ky"], scan.sizes["kx"]
     z, y, x = scan.attrs.get("voxel_size_mm", [math.nan] * 3)
     rows, columns = scan.attrs.get("image_shape", (ny, nx))
@@ -148,11 +148,11 @@ def _stated_axes(file: h5py.File) -> tuple[str, ...] | None:
 
 def _expanded(path: Path, mask: NDArray[Any], kspace: NDArray[Any]) -> NDArray[Any]:
     """fastMRI's mask of columns as (ky, kx); others as they are."""
-    ny, nx = kspace.shape[-2:]
+    slices, ny, nx = kspace.shape[0], *kspace.shape[-2:]
     if mask.ndim == 4 and mask.shape[1] == 1:  # with an axis for coils
         mask = mask[:, 0]
     squeezed = mask.squeeze()
-    if squeezed.ndim != 1 or squeezed.shape != (nx,) or mask.shape == (ny, nx):
+    if squeezed.shape != (nx,) or mask.shape in ((ny, nx), (slices, ny, nx)):
         return mask
     # Columns beyond the encoding limits are padded with zeros, and fastMRI's masks cover them.
     filled = np.array([bool(kspace[..., i].any()) for i in range(nx)])

@@ -13,7 +13,7 @@ from sciddm.data_adapters.labelled import read_labelled
 from sciddm.data_adapters.mri.bart import cfl_pair, read_bart_kspace, read_bart_maps
 from sciddm.data_adapters.mri.fastmri import MAPS, read_fastmri, read_fastmri_maps
 from sciddm.data_adapters.mri.ismrmrd import find_group, read_ismrmrd
-from sciddm.data_adapters.mri.scan import build_scan, checked_maps
+from sciddm.data_adapters.mri.scan import build_scan, checked_maps, ordered
 from sciddm.data_adapters.staging import is_zarr
 from sciddm.errors import InputError
 
@@ -98,10 +98,9 @@ def _own(path: Path, form: str) -> xr.Dataset:
     if "kspace" not in held or set(held["kspace"].dims) != {"slice", "coil", "ky", "kx"}:
         names = ", ".join(map(str, held.variables)) or "nothing"
         raise InputError(f"{path}: no k-space (slice, coil, ky, kx) in it, only {names}: give raw")
-    held = held.transpose("slice", "coil", "ky", "kx", ..., missing_dims="ignore")
+    held = ordered(held)
     parts = {k: held[k].values for k in ("mask", "maps", "noise", "reference") if k in held}
-    others = {k: v.variable for k, v in held.variables.items() if k not in {"kspace", *parts}}
-    others = {k: held[k].variable for k in others}
+    others = {str(k): v for k, v in held.variables.items() if k not in {"kspace", *parts}}
     attrs = {**held.attrs, "format": form}
     return build_scan(path, held["kspace"].values, attrs, others=others, **parts)
 

@@ -26,9 +26,10 @@ from sciddm.data_adapters.checks import check_finite
 from sciddm.data_adapters.geometry import centred_affine
 from sciddm.errors import InputError
 
-__all__ = ["build_scan", "checked_maps"]
+__all__ = ["build_scan", "checked_maps", "ordered"]
 
 _DIMS = ("slice", "coil", "ky", "kx")
+_ORDER = (*_DIMS, "y", "x")
 
 
 def build_scan(
@@ -103,6 +104,11 @@ def build_scan(
         variables |= _reference(path, reference, slices, (ny, nx), has_maps=maps is not None)
     variables |= others or {}
     return xr.Dataset(variables, attrs=_filled(attrs, path, (slices, ny, nx)))
+
+
+def ordered(dataset: xr.Dataset) -> xr.Dataset:
+    """The data set with the axes of every variable in the order above."""
+    return dataset.transpose(*_ORDER, ..., missing_dims="ignore")
 
 
 def checked_maps(path: Path, maps: NDArray[Any]) -> NDArray[np.complex64]:

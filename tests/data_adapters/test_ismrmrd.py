@@ -1,0 +1,400 @@
+"""ISMRMRD files, written with the ismrmrd package from known k-space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import ismrmrd
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sciddm.data_adapters import open_kspace
+from sciddm.errors import InputError
+
+HEADER = """<?xml version="1.0"?>
+<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
+ <acquisitionSystemInformation>
+  <systemFieldStrength_T>1.5</systemFieldStrength_T>
+  <relativeReceiverNoiseBandwidth>{bandwidth}</relativeReceiverNoiseBandwidth>
+ </acquisitionSystemInformation>
+ <experimentalConditions><H1resonanceFrequency_Hz>63500000</H1resonanceFrequency_Hz>
+ </experimentalConditions>
+ <encoding>
+  <encodedSpace>
+   <matrixSize><x>{nx}</x><y>{ny}</y><z>{nz}</z></matrixSize>
+   <fieldOfView_mm><x>{fov_x}</x><y>{fov_y}</y><z>5</z></fieldOfView_mm>
+  </encodedSpace>
+  <reconSpace>
+   <matrixSize><x>{rx}</x><y>{ry}</y><z>1</z></matrixSize>
+   <fieldOfView_mm><x>{recon_fov_x}</x><y>{fov_y}</y><z>5</z></fieldOfView_mm>
+  </reconSpace>
+  <encodingLimits>{limits}</encodingLimits>
+  <trajectory>{trajectory}</trajectory>
+  <parallelImaging><accelerationFactor>
+   <kspace_encoding_step_1>1</kspace_encoding_step_1>
+   <kspace_encoding_step_2>1</kspace_encoding_step_2></accelerationFactor>
+   <calibrationMode>{calibration}</calibrationMode></parallelImaging>
+ </encoding>
+</ismrmrdHeader>
+"""
+
+
+def header(**changes: Any) -> str:
+    values: dict[str, Any] = {
+        "nx": 8,
+        "ny": 6,
+        "nz": 1,
+        "rx": 8,
+        "ry": 6,
+        "fov_x": 240,
+        "fov_y": 150,
+        "recon_fov_x": 240,
+        "limits": "",
+        "trajectory": "cartesian",
+        "calibration": "embedded",
+        "bandwidth": 1,
+    }
+    return HEADER.format(**(values | changes))
+
+
+def limits(centre: int, most: int) -> str:
+    return (
+        f"<kspace_encoding_step_1><minimum>0</minimum><maximum>{most}</maximum>"
+        f"<center>{centre}</center></kspace_encoding_step_1>"
+    )
+
+
+@dataclass
+class Readout:
+    """One acquisition: samples (coil, sample), its counters, flags and head."""
+
+    data: NDArray[np.complex64]
+    step: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+    flags: tuple[int, ...] = ()
+    head: dict[str, Any] = field(default_factory=dict)
+
+
+def write(path: Path, xml: str, readouts: list[Readout], group: str = "dataset") -> Path:
+    with ismrmrd.Dataset(str(path), group, create_if_needed=True) as file:
+        file.write_xml_header(xml.encode())
+        for r in readouts:
+            acquisition = ismrmrd.Acquisition.from_array(np.ascontiguousarray(r.data))
+            acquisition.sample_time_us = 5.0
+            acquisition.center_sample = r.data.shape[1] // 2
+            acquisition.read_dir[:] = (1, 0, 0)
+            acquisition.phase_dir[:] = (0, 1, 0)
+            acquisition.slice_dir[:] = (0, 0, 1)
+            acquisition.idx.kspace_encode_step_1 = r.step
+            for name, value in r.counters.items():
+                setattr(acquisition.idx, name, value)
+            for flag in r.flags:
+                acquisition.setFlag(flag)
+            for name, value in r.head.items():
+                if isinstance(value, tuple):
+                    getattr(acquisition, name)[:] = value
+                else:
+                    setattr(acquisition, name, value)
+            file.append_acquisition(acquisition)
+    return path
+
+
+def complex_noise(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.complex64]:
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+
+
+def lines_of(kspace: NDArray[np.complex64], steps: Any = None) -> list[Readout]:
+    """All lines of kspace (slice, coil, ky, kx), last first, so that sorting has work to do."""
+    found = []
+    for s in range(kspace.shape[0]):
+        head = {"position": (0.0, 0.0, 7.0 * s)}
+        for y in range(kspace.shape[2]) if steps is None else steps:
+            found.append(Readout(kspace[s, :, y], y, {"slice": s}, head=head))
+    return found[::-1]
+
+
+def centred(transform: Any, k: NDArray[Any], axis: int = -1) -> NDArray[Any]:
+    return np.fft.fftshift(
+        transform(np.fft.ifftshift(k, axes=axis), axis=axis, norm="ortho"), axes=axis
+    )
+
+
+def test_lines_are_sorted(tmp_path: Path) -> None:
+    k = complex_noise((3, 2, 6, 8))
+    scan = open_kspace(write(tmp_path / "a.h5", header(), lines_of(k)))
+    np.testing.assert_array_equal(scan["kspace"].values, k)
+    assert scan["mask"].dims == ("slice", "ky", "kx")
+    assert scan["mask"].values.all()
+    assert "noise" not in scan
+    assert scan.attrs["format"] == "ismrmrd"
+    assert scan.attrs["field_strength_T"] == 1.5
+    assert scan.attrs["image_shape"] == [6, 8]
+
+
+def test_geometry(tmp_path: Path) -> None:
+    """Oblique slices 7 mm apart, 5 mm thick, written in reverse order in space."""
+    angle = np.deg2rad(30)
+    read, phase = (1.0, 0.0, 0.0), (0.0, np.cos(angle), np.sin(angle))
+    normal = np.cross(read, phase)
+    k = complex_noise((3, 2, 6, 8))
+    readouts = lines_of(k)
+    for r in readouts:
+        place = tuple(
+            float(v) for v in np.array([4.0, -3.0, 2.0]) - 7 * r.counters["slice"] * normal
+        )
+        r.head = {
+            "position": place,
+            "read_dir": read,
+            "phase_dir": phase,
+            "slice_dir": tuple(float(v) for v in normal),
+        }
+    scan = open_kspace(write(tmp_path / "a.h5", header(), readouts))
+    np.testing.assert_array_equal(scan["kspace"].values, k[::-1])
+    assert scan.attrs["voxel_size_mm"] == pytest.approx([7, 25, 30], rel=1e-5)
+    assert scan.attrs["slice_thickness_mm"] == 5
+    assert scan.attrs["orientation_known"]
+    affine = np.array(scan.attrs["affine"])
+    np.testing.assert_allclose(affine @ [4, 3, 2, 1], [-4, 3, 2, 1], atol=1e-4)
+    lps = np.diag([-1, -1, 1, 1]) @ affine
+    np.testing.assert_allclose(lps[:3, 0], 30 * np.array(read), atol=1e-4)
+    np.testing.assert_allclose(lps[:3, 1], 25 * np.array(phase), atol=1e-4)
+    np.testing.assert_allclose(lps[:3, 2], 7 * normal, atol=1e-4)
+
+
+def test_directions_left_at_zero(tmp_path: Path) -> None:
+    readouts = lines_of(complex_noise((1, 2, 6, 8)))
+    for r in readouts:
+        r.head = dict.fromkeys(("read_dir", "phase_dir", "slice_dir"), (0.0, 0.0, 0.0))
+    scan = open_kspace(write(tmp_path / "a.h5", header(), readouts))
+    assert not scan.attrs["orientation_known"]
+    assert scan.attrs["voxel_size_mm"] == [5, 25, 30]
+    np.testing.assert_allclose(np.array(scan.attrs["affine"]) @ [4, 3, 0, 1], [0, 0, 0, 1])
+
+
+def test_undersampled_with_limits(tmp_path: Path) -> None:
+    """4 steps about step 1 go to the lines about line 3."""
+    k = complex_noise((1, 2, 4, 8))
+    xml = header(limits=limits(1, 3))
+    scan = open_kspace(write(tmp_path / "a.h5", xml, lines_of(k, steps=[0, 1, 3])))
+    wanted = np.zeros((1, 2, 6, 8), np.complex64)
+    wanted[:, :, [2, 3, 5]] = k[:, :, [0, 1, 3]]
+    np.testing.assert_array_equal(scan["kspace"].values, wanted)
+    np.testing.assert_array_equal(scan["mask"].values, (wanted != 0).any(1))
+
+
+def test_averages_and_repetitions(tmp_path: Path) -> None:
+    k = complex_noise((4, 2, 6, 8))
+    readouts = []
+    for i in range(4):
+        for r in lines_of(k[i : i + 1]):
+            r.counters = {"average": i % 2, "repetition": i // 2}
+            readouts.append(r)
+    scan = open_kspace(write(tmp_path / "a.h5", header(), readouts))
+    np.testing.assert_allclose(scan["kspace"].values[0], k.mean(0), atol=1e-6)
+    assert scan.attrs["averages"] == 4
+
+
+def test_partial_and_reversed_echoes(tmp_path: Path) -> None:
+    """Samples 3 to 7 of 8, DC at 4: the centre is sample 1; reversed, it is sample 3."""
+    k = complex_noise((1, 2, 6, 8))
+    readouts = lines_of(k)
+    for r in readouts:
+        r.data, r.head = r.data[:, 3:], {"center_sample": 1}
+        if r.step % 2:
+            r.data, r.head = r.data[:, ::-1], {"center_sample": 3}
+            r.flags = (ismrmrd.ACQ_IS_REVERSE,)
+    scan = open_kspace(write(tmp_path / "a.h5", header(), readouts))
+    wanted = k.copy()
+    wanted[..., :3] = 0
+    np.testing.assert_array_equal(scan["kspace"].values, wanted)
+    np.testing.assert_array_equal(scan["mask"].values[0, 0], np.arange(8) >= 3)
+
+
+def test_discarded_samples(tmp_path: Path) -> None:
+    k = complex_noise((1, 2, 6, 8))
+    readouts = lines_of(k)
+    for r in readouts:
+        r.head = {"discard_pre": 1, "discard_post": 2}
+    scan = open_kspace(write(tmp_path / "a.h5", header(), readouts))
+    wanted = k.copy()
+    wanted[..., [0, 6, 7]] = 0
+    np.testing.assert_array_equal(scan["kspace"].values, wanted)
+
+
+@pytest.mark.parametrize(("nx", "kept"), [(8, 4), (12, 6), (10, 5), (14, 10)])
+def test_oversampling_is_taken_off(tmp_path: Path, nx: int, kept: int) -> None:
+    """The image within the smaller field of view stays as it is, voxel for voxel."""
+    image = complex_noise((1, 2, 6, nx))
+    k = centred(np.fft.fft, image).astype(np.complex64)
+    xml = header(nx=nx, rx=kept, fov_x=30 * nx, recon_fov_x=30 * kept)
+    scan = open_kspace(write(tmp_path / "a.h5", xml, lines_of(k)))
+    first = nx // 2 - kept // 2
+    wanted = image[..., first : first + kept]
+    np.testing.assert_allclose(centred(np.fft.ifft, scan["kspace"].values), wanted, atol=1e-5)
+    assert scan["mask"].values.all()
+    assert scan.attrs["voxel_size_mm"] == pytest.approx([5, 25, 30])
+    np.testing.assert_allclose(
+        np.array(scan.attrs["affine"]) @ [kept // 2, 3, 0, 1], [0, 0, 0, 1], atol=1e-6
+    )
+
+
+def test_interpolated_image_takes_nothing_off(tmp_path: Path) -> None:
+    """A larger matrix of the image over half the field of view: still 2-fold oversampled."""
+    k = complex_noise((1, 2, 6, 8))
+    xml = header(nx=8, rx=16, fov_x=480, recon_fov_x=240)
+    scan = open_kspace(write(tmp_path / "a.h5", xml, lines_of(k)))
+    assert scan["kspace"].shape == (1, 2, 6, 4)
+    assert scan.attrs["image_shape"] == [6, 16]
+    xml = header(nx=8, rx=4)
+    scan = open_kspace(write(tmp_path / "b.h5", xml, lines_of(k)))
+    np.testing.assert_array_equal(scan["kspace"].values, k)
+
+
+def test_noise_scan_has_the_level_of_kspace(tmp_path: Path) -> None:
+    """Noise of twice the dwell time, 0.5 bandwidth, 2 averages: power 2 / (0.5 * 2) = 2 times."""
+    noise = complex_noise((2, 40), seed=5)
+    k = complex_noise((1, 2, 6, 8))
+    readouts = [
+        Readout(part, flags=(ismrmrd.ACQ_IS_NOISE_MEASUREMENT,), head={"sample_time_us": 10.0})
+        for part in (noise[:, :16], noise[:, 16:])
+    ]
+    xml = header(bandwidth=0.5)
+    for i in range(2):
+        for r in lines_of(k):
+            r.counters = {"average": i}
+            readouts.append(r)
+    scan = open_kspace(write(tmp_path / "a.h5", xml, readouts))
+    assert scan["noise"].dims == ("coil", "sample")
+    np.testing.assert_allclose(scan["noise"].values, np.sqrt(2) * noise, rtol=1e-5)
+    np.testing.assert_allclose(scan["kspace"].values, k, rtol=1e-6)
+
+
+def test_noise_level_survives_the_oversampling(tmp_path: Path) -> None:
+    """Orthonormal there and back: white noise keeps its power per sample."""
+    k = complex_noise((1, 4, 64, 64), seed=9)
+    xml = header(nx=64, ny=64, rx=32, ry=64, fov_x=480, recon_fov_x=240)
+    scan = open_kspace(write(tmp_path / "a.h5", xml, lines_of(k)))
+    power = float((np.abs(scan["kspace"].values) ** 2).mean())
+    assert power == pytest.approx(2.0, rel=0.05)  # 8192 samples: standard error 1.1 %
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ismrmrd.ACQ_IS_NAVIGATION_DATA,
+        ismrmrd.ACQ_IS_PHASECORR_DATA,
+        ismrmrd.ACQ_IS_DUMMYSCAN_DATA,
+        ismrmrd.ACQ_IS_RTFEEDBACK_DATA,
+        ismrmrd.ACQ_IS_HPFEEDBACK_DATA,
+    ],
+)
+def test_other_lines_are_left_out(tmp_path: Path, flag: int) -> None:
+    k = complex_noise((1, 2, 6, 8))
+    extra = [Readout(complex_noise((2, 8), 7), 3, flags=(flag,))]
+    scan = open_kspace(write(tmp_path / "a.h5", header(), extra + lines_of(k)))
+    np.testing.assert_array_equal(scan["kspace"].values, k)
+
+
+@pytest.mark.parametrize(("mode", "used"), [("embedded", True), ("separate", False)])
+def test_calibration_lines(tmp_path: Path, mode: str, used: bool) -> None:
+    """Used where nothing else was measured, if they are of this scan."""
+    k = complex_noise((1, 2, 6, 8))
+    readouts = lines_of(k, steps=[0, 2, 4])
+    flags = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,)
+    readouts.append(Readout(k[0, :, 3], 3, flags=flags))
+    readouts.append(Readout(complex_noise((2, 8), 8), 2, flags=flags))
+    both = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+    readouts.append(Readout(k[0, :, 5], 5, flags=both))
+    scan = open_kspace(write(tmp_path / "a.h5", header(calibration=mode), readouts))
+    kept = [0, 2, 3, 4, 5] if used else [0, 2, 4, 5]
+    wanted = np.zeros_like(k)
+    wanted[:, :, kept] = k[:, :, kept]
+    np.testing.assert_array_equal(scan["kspace"].values, wanted)
+
+
+def test_many_lines_and_another_group(tmp_path: Path) -> None:
+    k = complex_noise((2, 1, 150, 8))
+    xml = header(ny=150, ry=150)
+    scan = open_kspace(write(tmp_path / "a.mrd", xml, lines_of(k), group="scan_2"))
+    np.testing.assert_array_equal(scan["kspace"].values, k)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"trajectory": "radial"}, "radial trajectory"),
+        ({"nz": 4}, "3D scan"),
+        ({"nx": 4, "rx": 4}, "does not fit the encoded matrix"),
+        ({"ny": 4}, "do not fit"),
+        ({"ny": 60000, "nx": 60000}, "claims"),
+        ({"nx": 0}, "no encoded matrix"),
+    ],
+)
+def test_headers_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    k = complex_noise((1, 2, 6, 8))
+    path = write(tmp_path / "a.h5", header(**changes), lines_of(k))
+    with pytest.raises(InputError, match=words) as error:
+        open_kspace(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("counters", "words"),
+    [
+        ({"kspace_encode_step_2": 1}, "3D scan"),
+        ({"contrast": 1}, "contrast"),
+        ({"phase": 1}, "phase"),
+        ({"set": 1}, "set"),
+    ],
+)
+def test_counters_with_no_place(tmp_path: Path, counters: dict[str, int], words: str) -> None:
+    readouts = lines_of(complex_noise((1, 2, 6, 8)))
+    readouts[0].counters = counters
+    with pytest.raises(InputError, match=words):
+        open_kspace(write(tmp_path / "a.h5", header(), readouts))
+
+
+def test_nothing_but_noise(tmp_path: Path) -> None:
+    flags = (ismrmrd.ACQ_IS_NOISE_MEASUREMENT,)
+    path = write(tmp_path / "a.h5", header(), [Readout(complex_noise((2, 8)), flags=flags)])
+    with pytest.raises(InputError, match="no imaging data"):
+        open_kspace(path)
+
+
+def test_coils_that_differ(tmp_path: Path) -> None:
+    readouts = lines_of(complex_noise((1, 2, 6, 8)))
+    readouts[0].data = readouts[0].data[:1]
+    with pytest.raises(InputError, match="1 to 2 coils"):
+        open_kspace(write(tmp_path / "a.h5", header(), readouts))
+
+
+def test_slices_of_several_orientations(tmp_path: Path) -> None:
+    readouts = lines_of(complex_noise((2, 2, 6, 8)))
+    for r in readouts:
+        if r.counters["slice"] == 1:
+            r.head = {"phase_dir": (0.0, 0.0, 1.0), "slice_dir": (0.0, 1.0, 0.0)}
+    with pytest.raises(InputError, match="several orientations"):
+        open_kspace(write(tmp_path / "a.h5", header(), readouts))
+
+
+@pytest.mark.parametrize("xml", ["<a", "", "<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "<a></a>"])
+def test_damaged_header(tmp_path: Path, xml: str) -> None:
+    path = write(tmp_path / "a.h5", xml, lines_of(complex_noise((1, 2, 6, 8))))
+    with pytest.raises(InputError, match="header"):
+        open_kspace(path)
+
+
+def test_acquisition_shorter_than_its_head(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", header(), lines_of(complex_noise((1, 2, 6, 8))))
+    with h5py.File(path, "r+") as file:
+        row = file["dataset/data"][2]
+        row["data"] = row["data"][:10]
+        file["dataset/data"][2] = row
+    with pytest.raises(InputError, match="acquisition 2 holds 5 samples"):
+        open_kspace(path)
