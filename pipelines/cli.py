@@ -24,8 +24,9 @@ from sciddm.pipelines.console import output, say
 
 __all__ = ["DOMAINS", "app", "main"]
 
-#: Domain -> module with `app` (its verbs), `summary` (one line) and `demo(folder)`.
+#: Domain -> module with `app`, its verbs, and `demo(folder, quality)`.
 DOMAINS = {"mri": "sciddm.pipelines.mri.cli"}
+_INTERRUPTED = 130
 
 
 class CommandLine(TyperGroup):
@@ -55,13 +56,13 @@ class CommandLine(TyperGroup):
                 obj={"arguments": shown},
                 **extra,
             )
-        except typer.Abort:
-            code = _stopped()
         except Exception as error:
             if debug:
                 traceback.print_exception(error, file=sys.stderr)
             code = _answer(error)
         code = code if isinstance(code, int) else 0
+        if code == _INTERRUPTED:
+            say("error", "stopped; outputs that were finished are kept")
         if standalone_mode:
             sys.exit(code)
         return code
@@ -81,11 +82,6 @@ def _answer(error: Exception) -> int:
         return int(getattr(error, "exit_code", 2))
     say("error", f"unexpected {type(error).__name__}: {error} (--debug shows where)")
     return 1
-
-
-def _stopped() -> int:
-    say("error", "stopped; outputs that were finished are kept")
-    return 130
 
 
 app = typer.Typer(

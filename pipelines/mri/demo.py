@@ -9,12 +9,13 @@ from sciddm.errors import OutputError
 from sciddm.pipelines.batch import Job, run
 from sciddm.pipelines.console import output, progress_bar, say
 from sciddm.pipelines.mri.phantom import head_phantom
-from sciddm.pipelines.mri.run import reconstruct_file
+from sciddm.pipelines.mri.run import load_pipeline, reconstruct_file
 from sciddm.pipelines.mri.simulation import simulate_scan
 from sciddm.pipelines.summary import show
 
 __all__ = ["run_demo"]
 
+_MODEL = "mri-brain"
 _SHAPE, _PIXEL_MM, _SLICE_MM = (256, 224), 0.9, 5.0
 _COILS, _SNR_DB, _ACCELERATION, _ACS, _SEED = 8, 30.0, 4.0, 16, 0
 
@@ -30,8 +31,10 @@ def run_demo(folder: Path, quality: str) -> None:
         quality: fast, balanced or best.
 
     Raises:
+        ModelError: the bundled model is missing.
         OutputError: the folder cannot be written.
     """
+    load_pipeline(_MODEL)  # before anything is written
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -42,7 +45,7 @@ def run_demo(folder: Path, quality: str) -> None:
         f"{_ACCELERATION:g}th line is kept",
     )
     scan = simulate_scan(
-        head_phantom(_SHAPE, "t2", _SEED),
+        head_phantom(_SHAPE, seed=_SEED, contrast="t2"),
         _COILS,
         snr_db=_SNR_DB,
         seed=_SEED,
@@ -51,7 +54,7 @@ def run_demo(folder: Path, quality: str) -> None:
     source, target = folder / "scan.h5", folder / "head.nii.gz"
     data_adapters.save_kspace(scan, source, overwrite=True)
     options = {
-        "model": "mri-brain",
+        "model": _MODEL,
         "quality": quality,
         "samples": None,
         "seed": _SEED,

@@ -25,6 +25,7 @@ __all__ = ["mri_report"]
 _SLICES_SHOWN = 3
 #: Facts that belong to the run rather than to the scan or the image.
 _RUN_KEYS = ("model", "weights_sha256", "quality", "sampler", "steps", "samples", "nfe", "nvjp")
+_LABELS = {"weights_sha256": "weights' SHA-256", "nfe": "NFE per sample", "nvjp": "VJPs per sample"}
 
 
 def mri_report(
@@ -48,10 +49,10 @@ def mri_report(
         f"{source}: {ny} x {nx}{many}, {known['coils'].text} coils, "
         f"{known['acceleration'].text}-fold accelerated"
     )
-    measured = [[fact.label, fact.text] for fact in known.values()]
+    measured = [[f.label, f.text] for f in known.values() if f.key not in _RUN_KEYS]
     measured += _acquisition(scan.attrs)
     run = [
-        [k.replace("_", " "), str(jsonable(result.attrs[k]))] for k in _RUN_KEYS if _has(result, k)
+        [_LABELS.get(k, k), str(jsonable(result.attrs[k]))] for k in _RUN_KEYS if _has(result, k)
     ]
     run += [["seed", str(result.attrs["seed"])]] if _has(result, "seed") else []
     run += [["seconds", f"{seconds:.1f}"]]
@@ -143,7 +144,7 @@ def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:
     panels.append(Panel("Reconstruction", mean, grey, unit, pixel_mm=size, note=note))
     reference = magnitude(result, "reference")[s] / white if "reference" in result else None
     if reference is not None:
-        note = "The same scan, fully sampled."
+        note = "The fully sampled image."
         panels.append(Panel("Reference", reference, grey, unit, pixel_mm=size, note=note))
     if "std" in result:
         std = magnitude(result, "std")[s] / white

@@ -13,35 +13,6 @@ from cli_helpers import Sciddm, everything, object_kspace, undersampled_scan, wr
 from sciddm.pipelines.mri.masks import make_mask
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder with an untrained network of a few channels."""
-    import torch
-
-    from sciddm.denoiser import NetworkDenoiser
-    from sciddm.networks import build_network
-    from sciddm.process import process_from_config
-    from sciddm.zoo import save_model
-
-    torch.manual_seed(0)
-    network = build_network(
-        {
-            "name": "UNet",
-            "in_channels": 2,
-            "out_channels": 2,
-            "channels": [8, 8],
-            "num_res_blocks": 1,
-            "patch": 2,
-            "norm_num_groups": 4,
-        }
-    )
-    process = process_from_config({"name": "EDM", "sigma_min": 0.002, "sigma_max": 10.0})
-    denoiser = NetworkDenoiser(network, process, data_std=0.6, complex_data=True)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_model(denoiser, folder, card={"name": "tiny"})
-    return folder
-
-
 def not_hdf5(path: Path) -> None:
     path.write_text("this is text")
 

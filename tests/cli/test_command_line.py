@@ -155,3 +155,16 @@ def test_an_unknown_key_in_a_recipe(sciddm: Sciddm, tmp_path: Path) -> None:
     assert answer.code == 2
     assert answer.err.count("\n") == 1
     assert "r.yaml" in answer.err
+
+
+def test_an_interrupt_leaves_nothing_half_done(
+    sciddm: Sciddm, fake: FakePipeline, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakePipeline, "__call__", interrupted)
+    answer = sciddm("mri", "reconstruct", scan.parent, "-o", tmp_path / "out")
+    assert answer.code == 130
+    assert "stopped" in answer.err
+    assert everything(tmp_path / "out") == set()
