@@ -143,3 +143,15 @@ def test_absurd_header_is_refused_before_allocation(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(bytes(raw)))
     with pytest.raises(InputError, match="memory"):
         read_nifti(path)
+
+
+def test_damaged_compression(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    noise = np.random.default_rng(0).random((16, 16, 16), np.float32)
+    nib.save(nib.Nifti1Image(noise, np.eye(4)), path)
+    raw = bytearray(path.read_bytes())
+    middle = len(raw) // 2
+    raw[middle : middle + 64] = bytes(64)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="damaged"):
+        read_nifti(path)
