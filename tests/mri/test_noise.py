@@ -1,0 +1,175 @@
+"""Noise covariance: recovered from simulated scans in every way a scan permits, and whitened."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sciddm.errors import InputError
+from sciddm.pipelines.mri.masks import make_mask
+from sciddm.pipelines.mri.noise import covariance_candidates, estimate_covariance, prewhiten
+from sciddm.pipelines.mri.phantom import head_phantom
+from sciddm.pipelines.mri.simulation import simulate_scan, undersample
+
+COILS, SHAPE = 8, (160, 144)
+
+
+def correlation(coils: int = COILS) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    b = rng.standard_normal((coils, coils)) + 1j * rng.standard_normal((coils, coils))
+    scale = np.diag(np.linspace(0.7, 1.4, coils))
+    return scale @ (np.eye(coils) + 0.03 * b @ b.conj().T) @ scale
+
+
+@pytest.fixture(scope="module")
+def scans():
+    head = head_phantom(SHAPE, seed=2, contrast="t2")
+    return {
+        snr: simulate_scan(head, COILS, snr, seed=3, noise_correlation=correlation())
+        for snr in (20.0, 30.0)
+    }
+
+
+def true_covariance(scan):
+    psi = correlation()
+    return psi / (np.trace(psi).real / COILS) * scan.attrs["noise_std"] ** 2
+
+
+def power_ratio(estimate, true):
+    return float((np.diag(estimate) / np.diag(true)).real.mean())
+
+
+@pytest.mark.parametrize("snr", [20.0, 30.0])
+@pytest.mark.parametrize(
+    ("kind", "acceleration", "axis", "power", "matrix"),
+    [
+        ("random", 4, "ky", 0.08, 0.2),
+        ("equispaced", 8, "kx", 0.1, 0.25),
+        ("gaussian", 6, "ky", 0.1, 0.25),
+        # No air to look at under a 2D mask: the calibration region has few samples.
+        ("poisson", 4, "ky", 0.15, 0.35),
+        ("poisson", 8, "ky", 0.15, 0.35),
+    ],
+)
+def test_known_covariance_is_recovered(scans, snr, kind, acceleration, axis, power, matrix):
+    scan = scans[snr]
+    mask = make_mask(kind, SHAPE, acceleration, 16, seed=1, axis=axis)
+    estimate = estimate_covariance(undersample(scan, mask)["kspace"].values, mask)
+    true = true_covariance(scan)
+    assert power_ratio(estimate, true) == pytest.approx(1, abs=power)
+    assert np.linalg.norm(estimate - true) < matrix * np.linalg.norm(true)
+    np.testing.assert_allclose(estimate, estimate.conj().T, atol=1e-12 * np.abs(true).max())
+
+
+def test_every_place_finds_pure_noise_exactly_enough():
+    rng = np.random.default_rng(5)
+    lower = np.linalg.cholesky(correlation(4))
+    n = rng.standard_normal((2, 4, 96, 96)) + 1j * rng.standard_normal((2, 4, 96, 96))
+    kspace = np.einsum("ij,sjyx->siyx", lower, n / np.sqrt(2))
+    found = covariance_candidates(kspace, np.ones((96, 96), bool))
+    assert {"border", "air along ky", "air along kx"} <= set(found)
+    for name, psi in found.items():
+        assert power_ratio(psi, correlation(4)) == pytest.approx(1, abs=0.1), name
+        # Off-diagonals too, real and imaginary part, hence not the transpose.
+        error = np.linalg.norm(psi - correlation(4)) / np.linalg.norm(correlation(4))
+        assert error < (0.15 if name != "calibration" else 0.3), name
+
+
+def test_border_signal_does_not_win(scans):
+    scan = scans[30.0]
+    found = covariance_candidates(scan["kspace"].values, np.ones(SHAPE, bool))
+    true = true_covariance(scan)
+    assert power_ratio(found["border"], true) > 1.5, "no longer a test of anything"
+    chosen = estimate_covariance(scan["kspace"].values, np.ones(SHAPE, bool))
+    assert power_ratio(chosen, true) == pytest.approx(1, abs=0.1)
+
+
+def test_air_that_the_receiver_has_quietened_does_not_win():
+    """A readout filter that falls off towards the ends of the field of view."""
+    rng = np.random.default_rng(7)
+    n = rng.standard_normal((1, 2, 128, 128)) + 1j * rng.standard_normal((1, 2, 128, 128))
+    x = np.linspace(-1, 1, 128)
+    gain = 1 / np.sqrt(1 + (1.3 * x) ** 8)
+    gain /= np.sqrt((gain**2).mean())
+    kspace = np.fft.fftshift(np.fft.fft(np.fft.ifftshift(n * gain, axes=-1), norm="ortho"), axes=-1)
+    found = covariance_candidates(kspace, np.ones((128, 128), bool))
+    truth = 2 * np.eye(2)
+    assert power_ratio(found["air along kx"], truth) < 0.4, "no longer a test of anything"
+    chosen = estimate_covariance(kspace, np.ones((128, 128), bool))
+    assert power_ratio(chosen, truth) == pytest.approx(1, abs=0.15)
+
+
+def test_zero_padding_is_left_out(scans):
+    scan = scans[20.0]
+    padded = np.pad(scan["kspace"].values, ((0, 0), (0, 0), (24, 24), (32, 32)))
+    for mask in (padded[0, 0] != 0, np.ones(padded.shape[-2:], bool)):
+        estimate = estimate_covariance(padded, mask)
+        assert power_ratio(estimate, true_covariance(scan)) == pytest.approx(1, abs=0.1)
+
+
+def test_noise_scan_is_used(scans):
+    head = head_phantom((48, 48))
+    scan = simulate_scan(
+        head, COILS, 10, seed=1, noise_correlation=correlation(), noise_samples=8000
+    )
+    padded = np.pad(scan["noise"].values, ((0, 0), (0, 500)))
+    estimate = estimate_covariance(scan["kspace"].values, np.ones((48, 48), bool), padded)
+    error = np.linalg.norm(estimate - true_covariance(scan)) / np.linalg.norm(estimate)
+    assert error < 0.05
+
+
+def test_whitening(scans):
+    psi = correlation()
+    rng = np.random.default_rng(0)
+    n = rng.standard_normal((COILS, 200, 200)) + 1j * rng.standard_normal((COILS, 200, 200))
+    noise = np.einsum("ij,jyx->iyx", np.linalg.cholesky(psi), n / np.sqrt(2))
+    white, w = prewhiten(noise, psi)
+    np.testing.assert_allclose(w @ psi @ w.conj().T, np.eye(COILS), atol=1e-12)
+    flat = white.reshape(COILS, -1)
+    covariance = flat @ flat.conj().T / flat.shape[1]
+    assert np.abs(covariance - np.eye(COILS)).max() < 0.03
+    np.testing.assert_allclose(np.linalg.inv(w) @ flat, noise.reshape(COILS, -1), atol=1e-10)
+
+    kspace = undersample(scans[20.0], make_mask("random", SHAPE, 4, 16, 0))["kspace"].values
+    white, _ = prewhiten(kspace, psi)
+    assert white.dtype == kspace.dtype
+    np.testing.assert_array_equal((white != 0).any(1), (kspace != 0).any(1))
+
+
+def test_scale_and_coil_order_do_not_matter(scans):
+    kspace = scans[20.0]["kspace"].values
+    mask = np.ones(SHAPE, bool)
+    plain = estimate_covariance(kspace, mask)
+    np.testing.assert_allclose(estimate_covariance(kspace * 1e-6, mask), plain * 1e-12, rtol=1e-3)
+    order = np.random.default_rng(0).permutation(COILS)
+    shuffled = estimate_covariance(kspace[:, order], mask)
+    assert np.abs(shuffled - plain[np.ix_(order, order)]).max() < 1e-6 * np.abs(plain).max()
+
+
+def test_dead_coil(scans):
+    kspace = scans[20.0]["kspace"].values.copy()
+    kspace[:, 2] = 0
+    estimate = estimate_covariance(kspace, np.ones(SHAPE, bool))
+    assert not estimate[2].any()
+    assert not estimate[:, 2].any()
+    others = np.delete(np.arange(COILS), 2)
+    ratio = np.diag(estimate)[others] / np.diag(true_covariance(scans[20.0]))[others]
+    assert ratio.real.mean() == pytest.approx(1, abs=0.1)
+    with pytest.raises(InputError, match="no noise in coil 2"):
+        prewhiten(kspace, estimate)
+
+
+def test_unusable_input(scans):
+    kspace = scans[20.0]["kspace"].values
+    with pytest.raises(InputError, match="mask has shape"):
+        estimate_covariance(kspace, np.ones((3, 3), bool))
+    with pytest.raises(InputError, match="too few samples"):
+        estimate_covariance(np.zeros_like(kspace), np.ones(SHAPE, bool))
+    with pytest.raises(InputError, match="noise scan has shape"):
+        estimate_covariance(kspace, np.ones(SHAPE, bool), np.ones((3, 100)))
+    with pytest.raises(InputError, match="noise scan holds 4 samples"):
+        estimate_covariance(kspace, np.ones(SHAPE, bool), np.ones((COILS, 4)))
+    with pytest.raises(InputError, match="8 coils"):
+        prewhiten(kspace, np.eye(3))
+    with pytest.raises(InputError, match="positive definite"):
+        prewhiten(kspace, np.ones((COILS, COILS)))
