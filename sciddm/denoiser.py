@@ -25,6 +25,7 @@ c_in = 1 / sqrt(sigma^2 + sigma_d^2). ``v`` is Salimans and Ho 2022, eq. D.2, fo
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from contextlib import nullcontext
 from typing import Literal
@@ -80,6 +81,12 @@ class Denoiser(nn.Module):
         Returns:
             E[x0 | ...], the shape and type of x_t.
         """
+
+    def spread(self, t: float) -> float:
+        """r^2 = sigma^2 d^2 / (sigma^2 + d^2): the variance of x0 given x_t for white data of
+        variance d^2 = data_std^2. Song et al. 2023 (PiGDM), appendix A.3, with d = 1."""
+        sigma, d2 = float(self.process.sigma(t)), self.data_std**2
+        return d2 if math.isinf(sigma) else sigma**2 * d2 / (sigma**2 + d2)
 
     def mean_and_vjp(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
@@ -152,6 +159,9 @@ class NetworkDenoiser(Denoiser):
         self.center = center
         self.complex_data = complex_data
         self.precision = precision
+        # A bridge ends at sigma = inf; there the network is told the level just before the end.
+        ends_in_noise = math.isfinite(process.sigma(process.t_max))
+        self._ceiling = math.inf if ends_in_noise else process.sigma(0.9999 * process.t_max)
 
     # Network coordinates: x_n = (x - (a + b) center) / k. For complex data k is smaller by
     # sqrt(2), because a real channel carries half the variance of the complex noise; in these
@@ -227,7 +237,8 @@ class NetworkDenoiser(Denoiser):
             inputs = expand(c_in / a, x) * (x - self.process.shift(b, y))
         if y is not None:
             inputs = torch.cat([inputs, y], dim=1)
-        level = torch.as_tensor(s / a, dtype=torch.float32, device=x.device).log()
+        sigma = torch.as_tensor(self.process.sigma(t), dtype=torch.float32, device=x.device)
+        level = (sigma.clamp(max=self._ceiling) / self.scale).log()
         # A float t is one level for the whole batch; a diagonal s is told by its mean.
         level = level.flatten().mean().expand(x.shape[0]) if level.ndim != 1 else level
         dtype = _native_precision(x.device.type) if self.precision == "auto" else self.precision

@@ -11,7 +11,7 @@ from torch import Tensor
 from sciddm.ledger import Cost
 from sciddm.physics.measurement import Measurement
 
-__all__ = ["Consistency", "Posterior"]
+__all__ = ["Consistency", "Posterior", "residual_ratio"]
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,26 @@ class Consistency:
     from the posterior of the right model, (x, y) has the law of (truth, data), so the ratio is 1
     within sampling error. Above 1 the image contradicts the data by more than noise explains
     (prior against data, wrong coil maps, motion); below 1 it follows the noise.
+
+    ``floor`` is the same ratio for the least-squares image, which knows no prior: where it is
+    above 1 the operator itself (maps, trajectory) or the noise level is off, and only a residual
+    well above it speaks against the prior. 0 where it was not computed.
     """
 
     ratio: float
     measured: int
+    floor: float = 0.0
     tolerance: float = 0.25
 
     @property
+    def model_fails(self) -> bool:
+        """Whether even the image that fits best, without any prior, leaves more than the noise."""
+        return self.floor > 1 + self.tolerance
+
+    @property
     def contradicts(self) -> bool:
-        """Whether the residual is beyond what the noise explains."""
-        return self.ratio > 1 + self.tolerance
+        """Whether the residual is beyond what the noise, or the model's own failure, explains."""
+        return self.ratio > (1 + self.tolerance) * max(1.0, self.floor)
 
     @property
     def verdict(self) -> str:
@@ -39,6 +49,11 @@ class Consistency:
         level = f"residual {self.ratio:.2f} times the noise"
         if self.contradicts:
             return f"The image contradicts the data: {level}."
+        if self.model_fails:
+            return (
+                f"The operator does not explain the data ({level}, {self.floor:.2f} for the image "
+                "that fits best without the prior): its parts or the noise level are off."
+            )
         if self.ratio < 1 - self.tolerance:
             return f"The image follows the noise of the data, or the noise is overstated: {level}."
         return f"The image agrees with the data: {level}."
@@ -93,18 +108,20 @@ class Posterior:
         inside = (truth >= low) & (truth <= high)
         return float((inside if where is None else inside[where]).float().mean())
 
-    def consistency(self, measurement: Measurement, measured: Tensor | None = None) -> Consistency:
+    def consistency(
+        self, measurement: Measurement, measured: Tensor | None = None, *, floor: float = 0.0
+    ) -> Consistency:
         """Residual of the samples against the noise level.
 
         Args:
-            measurement: y, A and sigma; A takes a batch (K, ...) of samples.
+            measurement: y, A and sigma; A takes samples (K, B, ...), y is that of all B items,
+                or of one if all items share it.
             measured: entries of y that were measured; by default those where y is not 0.
+            floor: the ratio for the least-squares image; see ``residual_ratio``.
         """
-        residual = measurement.residual(self.samples.flatten(0, 1)) / measurement.sigma
         seen = (measurement.y != 0) if measured is None else measured
-        seen = seen.expand(residual.shape)
-        power = residual.abs().square()[seen].double().mean()
-        return Consistency(float(power.sqrt()), int(seen.sum()) // residual.shape[0])
+        ratio = residual_ratio(measurement, self.samples, seen)
+        return Consistency(ratio, int(seen.expand(measurement.y.shape).sum()), floor)
 
     @property
     def nfe(self) -> float:
@@ -115,3 +132,9 @@ class Posterior:
     def nvjp(self) -> float:
         """Vector-Jacobian products per sample."""
         return self.cost.nvjp / max(1, self.samples.shape[0] * self.samples.shape[1])
+
+
+def residual_ratio(measurement: Measurement, x: Tensor, measured: Tensor) -> float:
+    """Root mean square of (y - A x) / sigma over the measured entries and all items of x."""
+    residual = measurement.residual(x) / measurement.sigma
+    return float(residual.abs().square()[measured.expand(residual.shape)].double().mean().sqrt())

@@ -26,6 +26,7 @@ References:
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from typing import overload
@@ -106,7 +107,10 @@ class Process(ABC):
     def sigma(self, t: Scalar) -> Scalar:
         """Noise-to-signal ratio s/a: the noise level in EDM's coordinates u/a."""
         a, _, s = self(t)
-        return s / a
+        # Where a is 0 nothing of x0 is left, also at a bridge's end where s is 0 as well.
+        if isinstance(a, Tensor):
+            return torch.where(a == 0, math.inf, s / a)
+        return math.inf if a == 0 else s / a
 
     def time(self, sigma: float) -> float:
         """The t at which ``sigma(t) = sigma``, by bisection (s/a increases with t).
@@ -187,10 +191,12 @@ class VPCosine(Process):
     not 0. The default is nearly Nichol and Dhariwal's, without their offset.
     """
 
-    t_min = 0.0
-
     def __init__(self, start: float = 1.0, end: float = 0.001) -> None:
         self.start, self.end = start, end
+
+    @property
+    def t_min(self) -> float:  # type: ignore[override]
+        return 0.0 if self.start < 1 else 1e-3  # a network sees ln(s/a), so s must not be 0
 
     def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         first, last = math.acos(self.start), math.acos(self.end)
@@ -300,7 +306,7 @@ class ResShift(Process):
         self.kappa, self.power, self.eta_min, self.eta_max = kappa, power, eta_min, eta_max
 
     def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        warped = t.clamp(min=1e-12) ** self.power
+        warped = t.clamp(min=1e-60) ** self.power  # 0 to rounding, with a finite derivative
         eta = self.eta_min * torch.exp(warped * math.log(self.eta_max / self.eta_min))
         return 1 - eta, eta, self.kappa * eta.sqrt()
 
@@ -354,9 +360,19 @@ PROCESSES: dict[str, type[Process]] = {
 
 
 def process_from_config(config: dict[str, float | str]) -> Process:
-    """The process that ``Process.config()`` describes."""
+    """The process that ``Process.config()`` describes.
+
+    Raises:
+        ValueError: unknown name, a parameter that the process does not have, or no number.
+    """
     values = dict(config)
-    name = str(values.pop("name"))
+    name = values.pop("name", None)
     if name not in PROCESSES:
         raise ValueError(f"unknown process {name!r}; known: {', '.join(PROCESSES)}")
-    return PROCESSES[name](**values)
+    cls = PROCESSES[str(name)]
+    known = inspect.signature(cls).parameters
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"unknown key {', '.join(unknown)}; {name} takes: {', '.join(known)}")
+    # YAML reads 1e-4 as a string, JSON may hold integers: every parameter is a float.
+    return cls(**{k: float(v) for k, v in values.items()})

@@ -73,8 +73,10 @@ def consistency(attrs: Mapping[Any, Any]) -> float | None:
 
 def contradicts(attrs: Mapping[Any, Any]) -> bool:
     """Whether an image contradicts its data by more than the noise explains."""
+    if "contradicts" in attrs:  # the pipeline knows what the operator itself leaves unexplained
+        return bool(attrs["contradicts"])
     ratio = consistency(attrs)
-    return bool(attrs.get("contradicts")) or (ratio is not None and ratio > _CONTRADICTION)
+    return ratio is not None and ratio > _CONTRADICTION
 
 
 def sampling_mask(scan: xr.Dataset) -> NDArray[np.bool_]:

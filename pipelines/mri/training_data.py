@@ -31,8 +31,8 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from sciddm.errors import InputError
-from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
 from sciddm.physics.fourier import fft2c, ifft2c
+from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
 
 __all__ = ["BrainSlices", "load_slices"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sciddm.denoiser import Denoiser
 from sciddm.physics.measurement import Measurement
-from sciddm.process import Scalar
 
 __all__ = ["Guided"]
 
@@ -23,10 +22,3 @@ class Guided(Denoiser):
         self.measurement = measurement
         self.process = denoiser.process
         self.data_std = denoiser.data_std
-
-    def spread(self, t: Scalar) -> float:
-        """r^2 = sigma^2 d^2 / (sigma^2 + d^2): the variance of x0 given x_t for white data of
-        variance d^2 = data_std^2. Song et al. 2023 (PiGDM), appendix A.3, with d = 1."""
-        a, _, s = self.process(t)
-        d2 = self.data_std**2
-        return float(s**2 * d2 / (s**2 + a**2 * d2))

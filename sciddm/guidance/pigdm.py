@@ -23,7 +23,7 @@ class PiGDM(Guided):
     ) -> Tensor:
         m = self.measurement
         mean, vjp = self.denoiser.mean_and_vjp(x_t, t, y, cond)
-        r2 = self.spread(t)
+        r2 = self.spread(float(t))
         a, _, s = self.process(t)
         if r2 == 0:
             return mean

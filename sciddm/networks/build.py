@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,10 +22,26 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
         ValueError: unknown name, or arguments the network does not take.
     """
     values = dict(config)
-    name = values.pop("name", None)
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known: {', '.join(NETWORKS)}")
+    name = str(values.pop("name", None))
+    check_arguments(name, values)
     try:
         return NETWORKS[name](**values)
     except TypeError as error:
         raise ValueError(f"network {name}: {error}") from error
+
+
+def check_arguments(name: str, values: Mapping[str, Any]) -> None:
+    """Whether the network takes these arguments, without building it.
+
+    Raises:
+        ValueError: unknown network, an argument that it does not take, or one missing.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}; known: {', '.join(NETWORKS)}")
+    known = inspect.signature(NETWORKS[name]).parameters
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"unknown key {', '.join(unknown)}; {name} takes: {', '.join(known)}")
+    missing = [k for k, p in known.items() if p.default is p.empty and k not in values]
+    if missing:
+        raise ValueError(f"missing key {', '.join(missing)} of network {name}")

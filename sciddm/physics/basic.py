@@ -47,7 +47,9 @@ class Scaling(Diagonal):
     """y = factor x: a change of units."""
 
     def __init__(self, factor: float | complex, ndim: int = 3) -> None:
-        super().__init__(torch.tensor(factor), ndim)
+        # In double precision; with no axes of its own it leaves x in the precision x has.
+        exact = torch.complex128 if isinstance(factor, complex) else torch.float64
+        super().__init__(torch.tensor(factor, dtype=exact), ndim)
 
 
 class Identity(Scaling):

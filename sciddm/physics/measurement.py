@@ -60,6 +60,8 @@ class Measurement:
             r2: its variance (complex: E|z - x|^2).
             randn: unit noise in the shape and type of its argument.
         """
+        if not torch.is_tensor(r2) and r2 <= 0:
+            return x
         shaken = x + r2**0.5 * randn(x)
         noise = self.sigma * randn(self.y.expand(self._range_shape(x)))
         rho = self.sigma**2 / r2

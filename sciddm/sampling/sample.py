@@ -66,7 +66,7 @@ def sample(
             nonlocal estimate
             estimate = denoiser(x_t, t_now, y, cond)
             if refine is not None:
-                estimate = refine(estimate, _spread(denoiser, t_now), randn)
+                estimate = refine(estimate, denoiser.spread(t_now), randn)
             return estimate
 
         x, memory = step(process, mean, x, t, r, y, randn, memory)
@@ -76,11 +76,5 @@ def sample(
         return x
     estimate = denoiser(x, grid[-1], y, cond)
     if refine is not None:
-        estimate = refine(estimate, _spread(denoiser, grid[-1]), generator.at(steps))
+        estimate = refine(estimate, denoiser.spread(grid[-1]), generator.at(steps))
     return estimate
-
-
-def _spread(denoiser: Denoiser, t: float) -> float:
-    a, _, s = denoiser.process(t)
-    d2 = denoiser.data_std**2
-    return float(s**2 * d2 / (s**2 + a**2 * d2))

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sciddm.errors import InputError
+from sciddm.networks.build import check_arguments
+from sciddm.process import process_from_config
 
 __all__ = ["DataSpec", "DenoiserSpec", "NoiseSpec", "Optimisation", "Recipe", "load_recipe"]
 
@@ -102,6 +104,19 @@ class Recipe(_Strict):
     optimisation: Optimisation = Optimisation()
     card: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("process")
+    @classmethod
+    def _process_exists(cls, values: dict[str, float | str]) -> dict[str, float | str]:
+        process_from_config(values)
+        return values
+
+    @field_validator("network")
+    @classmethod
+    def _network_takes_arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
+        arguments = dict(values)
+        check_arguments(str(arguments.pop("name", None)), arguments)
+        return values
+
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads and checks a recipe.
@@ -119,7 +134,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: a recipe is a mapping of keys, see recipes/ for examples")
@@ -132,7 +147,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         where = ".".join(str(part) for part in first["loc"]) or "recipe"
         if first["type"] == "extra_forbidden":
             raise InputError(f"{path}: unknown key {where}") from error
-        raise InputError(f"{path}: {where}: {first['msg']}") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: {where}: {reason}") from error
 
 
 def _override(values: dict[str, Any], override: str) -> None:

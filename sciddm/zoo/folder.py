@@ -62,10 +62,11 @@ def load_model(folder: str | Path) -> NetworkDenoiser:
     try:
         config = json.loads((folder / CONFIG).read_text())
         state = load_file(folder / WEIGHTS)
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"{folder}: not a readable model folder ({error})") from error
-    if config.get("format") != _VERSION:
-        raise ModelError(f"{folder}: model format {config.get('format')} is not supported")
+    version = config.get("format") if isinstance(config, dict) else None
+    if version != _VERSION:
+        raise ModelError(f"{folder}: model format {version} is not supported")
     try:
         network = build_network(config["network"])
         network.load_state_dict(state)
@@ -75,8 +76,10 @@ def load_model(folder: str | Path) -> NetworkDenoiser:
             precision="auto",
             **config["denoiser"],
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{folder}: {str(error).splitlines()[0]}") from error
+    except KeyError as error:
+        raise ModelError(f"{folder}: {CONFIG} has no key {error}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{folder}: {' '.join(str(error).split())}") from error
     return denoiser.float().eval().requires_grad_(False)
 
 
