@@ -61,23 +61,11 @@ def encode(
         InputError: no calibration region and no maps, coil counts that differ, or a covariance
             that is not positive definite.
     """
-    coils = kspace.shape[0]
     if maps is not None and maps.shape != kspace.shape:
         raise InputError(
             f"the maps are {tuple(maps.shape)} (coil, y, x) but the data {tuple(kspace.shape)}: "
             "give maps of the same coils and matrix"
         )
-    if maps is not None:
-        centre = _central(mask)
-    else:
-        region = calibration_region(mask.numpy())
-        centre = tuple(s.stop - s.start for s in region)
-        maps = espirit(kspace, region) if coils > 1 else torch.ones_like(kspace)
-    centre = tuple(min(n, _CENTRE) for n in centre)
-    low = (maps.conj() * low_resolution(kspace, centre)).sum(0)  # type: ignore[arg-type]
-    gain, phase = bright_level(low), unit_phase(low)
-    if not gain > 0:
-        raise InputError("the centre of k-space holds no signal")
     try:
         noise = ChannelNoise(covariance)
     except ValueError as error:
@@ -85,6 +73,17 @@ def encode(
     # Whitened data have noise 1; multiplied by the mean noise level they stay in the scan's units.
     level = float(covariance.diagonal().real.mean().sqrt())
     whiten = noise.whitening()
+    if maps is not None:
+        centre = _central(mask)
+    else:
+        region = calibration_region(mask.numpy())
+        centre = (region[0].stop - region[0].start, region[1].stop - region[1].start)
+        maps = _estimate_maps(whiten(kspace), region, noise)
+    centre = (min(centre[0], _CENTRE), min(centre[1], _CENTRE))
+    low = (maps.conj() * low_resolution(kspace, centre)).sum(0)
+    gain, phase = bright_level(low), unit_phase(low)
+    if not gain > 0:
+        raise InputError("the centre of k-space holds no signal")
     operator = CartesianMRI(mask, level * whiten(maps * phase))
     data = level * whiten(kspace) / gain * mask
     zero_filled = (maps.conj() * ifft2c(kspace)).sum(0)
@@ -95,6 +94,18 @@ def encode(
         gain,
         zero_filled,
     )
+
+
+def _estimate_maps(white: Tensor, region: tuple[slice, slice], noise: ChannelNoise) -> Tensor:
+    """ESPIRiT on whitened data, as unit-norm maps of the scan's own channels.
+
+    Whitened coils have equal noise, which is what separates signal from noise in the calibration
+    matrix; their maps times the covariance's Cholesky factor are those of the coils themselves.
+    """
+    if white.shape[0] == 1:
+        return torch.ones_like(white)
+    maps = noise.draw(espirit(white, region, noise_std=1.0))
+    return maps / torch.linalg.vector_norm(maps, dim=0).where(maps.abs().sum(0) > 0, 1.0)
 
 
 def _central(mask: Tensor) -> tuple[int, int]:

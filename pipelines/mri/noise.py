@@ -1,4 +1,4 @@
-"""Receiver noise of a multi-coil scan: its covariance between coils, and whitening.
+"""Receiver noise of a multi-coil scan: its covariance between coils.
 
     k = F S x + n,   n circular complex Gaussian, independent between samples,  Psi = E[n n^H]
 
@@ -36,7 +36,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
 from scipy.special import gammaincinv
 
 from sciddm.errors import InputError
@@ -138,42 +137,6 @@ def covariance_candidates(kspace: ArrayLike, mask: ArrayLike) -> dict[str, Compl
         if calibration is not None:
             result["calibration"] = embed(calibration)
     return result
-
-
-def prewhiten(kspace: ArrayLike, covariance: ArrayLike) -> tuple[NDArray, ComplexArray]:
-    """Combine the coils so that their noise is independent and of unit power.
-
-        k_w = W k,   W = L^-1,   Psi = L L^H (Cholesky)
-
-    so E[W n n^H W^H] = I. Sensitivities transform the same way: maps estimated from k_w are W s.
-
-    Args:
-        kspace: (..., coil, ky, kx) complex. Zeros stay exactly 0.
-        covariance: Psi, (coil, coil).
-
-    Returns:
-        Whitened k-space of the same shape and type, and W, (coil, coil).
-
-    Raises:
-        InputError: Psi is not a positive definite matrix of the right size.
-    """
-    data, psi = np.asarray(kspace), np.asarray(covariance, dtype=np.complex128)
-    coils = data.shape[-3]
-    if psi.shape != (coils, coils):
-        raise InputError(f"the noise covariance has shape {psi.shape}, the scan has {coils} coils")
-    dead = np.flatnonzero(~(np.diag(psi).real > 0))
-    if len(dead):
-        raise InputError(f"no noise in coil {', '.join(map(str, dead))} (from 0): remove it")
-    try:
-        lower = np.linalg.cholesky(psi)
-    except np.linalg.LinAlgError as error:
-        raise InputError(
-            "the noise covariance is not positive definite: the noise scan is too short or coils "
-            "repeat each other"
-        ) from error
-    whitening = solve_triangular(lower, np.eye(coils), lower=True).astype(np.complex128)
-    kind = data.dtype if np.iscomplexobj(data) else np.dtype(np.complex128)
-    return np.einsum("ij,...jyx->...iyx", whitening.astype(kind), data), whitening
 
 
 def _level(covariance: ComplexArray) -> float:

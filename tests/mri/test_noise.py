@@ -7,7 +7,7 @@ import pytest
 
 from sciddm.errors import InputError
 from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.noise import covariance_candidates, estimate_covariance, prewhiten
+from sciddm.pipelines.mri.noise import covariance_candidates, estimate_covariance
 from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.simulation import simulate_scan, undersample
 
@@ -118,24 +118,6 @@ def test_noise_scan_is_used(scans):
     assert error < 0.05
 
 
-def test_whitening(scans):
-    psi = correlation()
-    rng = np.random.default_rng(0)
-    n = rng.standard_normal((COILS, 200, 200)) + 1j * rng.standard_normal((COILS, 200, 200))
-    noise = np.einsum("ij,jyx->iyx", np.linalg.cholesky(psi), n / np.sqrt(2))
-    white, w = prewhiten(noise, psi)
-    np.testing.assert_allclose(w @ psi @ w.conj().T, np.eye(COILS), atol=1e-12)
-    flat = white.reshape(COILS, -1)
-    covariance = flat @ flat.conj().T / flat.shape[1]
-    assert np.abs(covariance - np.eye(COILS)).max() < 0.03
-    np.testing.assert_allclose(np.linalg.inv(w) @ flat, noise.reshape(COILS, -1), atol=1e-10)
-
-    kspace = undersample(scans[20.0], make_mask("random", SHAPE, 4, 16, 0))["kspace"].values
-    white, _ = prewhiten(kspace, psi)
-    assert white.dtype == kspace.dtype
-    np.testing.assert_array_equal((white != 0).any(1), (kspace != 0).any(1))
-
-
 def test_scale_and_coil_order_do_not_matter(scans):
     kspace = scans[20.0]["kspace"].values
     mask = np.ones(SHAPE, bool)
@@ -155,8 +137,6 @@ def test_dead_coil(scans):
     others = np.delete(np.arange(COILS), 2)
     ratio = np.diag(estimate)[others] / np.diag(true_covariance(scans[20.0]))[others]
     assert ratio.real.mean() == pytest.approx(1, abs=0.1)
-    with pytest.raises(InputError, match="no noise in coil 2"):
-        prewhiten(kspace, estimate)
 
 
 def test_unusable_input(scans):
@@ -169,7 +149,3 @@ def test_unusable_input(scans):
         estimate_covariance(kspace, np.ones(SHAPE, bool), np.ones((3, 100)))
     with pytest.raises(InputError, match="noise scan holds 4 samples"):
         estimate_covariance(kspace, np.ones(SHAPE, bool), np.ones((COILS, 4)))
-    with pytest.raises(InputError, match="8 coils"):
-        prewhiten(kspace, np.eye(3))
-    with pytest.raises(InputError, match="positive definite"):
-        prewhiten(kspace, np.ones((COILS, COILS)))
