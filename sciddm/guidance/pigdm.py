@@ -27,6 +27,5 @@ class PiGDM(Guided):
         a, _, s = self.process(t)
         if r2 == 0:
             return mean
-        back = m.A.adjoint(m.residual(mean))
-        g = m.A.solve(back, m.sigma**2 / r2, iterations=m.iterations) / r2
+        g = m.A.ridge(m.residual(mean), m.sigma**2 / r2, iterations=m.iterations) / r2
         return mean + s**2 / a * vjp(g)

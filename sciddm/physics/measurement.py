@@ -47,7 +47,7 @@ class Measurement:
         if not torch.is_tensor(r2) and r2 <= 0:
             return x
         rho = self.sigma**2 / r2
-        return x + self.A.solve(self.A.adjoint(self.residual(x)), rho, iterations=self.iterations)
+        return x + self.A.ridge(self.residual(x), rho, iterations=self.iterations)
 
     def draw(self, x: Tensor, r2: float | Tensor, randn: Callable[[Tensor], Tensor]) -> Tensor:
         """A sample of p(z) ~ N(y; A z, sigma^2) N(z; x, r2), by perturbing and solving.
@@ -65,9 +65,7 @@ class Measurement:
         shaken = x + r2**0.5 * randn(x)
         noise = self.sigma * randn(self.y.expand(self._range_shape(x)))
         rho = self.sigma**2 / r2
-        step = self.A.solve(
-            self.A.adjoint(self.residual(shaken) + noise), rho, iterations=self.iterations
-        )
+        step = self.A.ridge(self.residual(shaken) + noise, rho, iterations=self.iterations)
         return shaken + step
 
     def _range_shape(self, x: Tensor) -> torch.Size:

@@ -56,3 +56,10 @@ class CartesianMRI(Linear):
         weight = self.mask**2 + rho
         x = ifft2c(torch.where(weight > 0, k / weight.where(weight > 0, 1.0), 0.0))
         return x if self.maps is None else self.maps.conj() * x
+
+    def ridge(self, y: Tensor, rho: float | Tensor, *, iterations: int = 10) -> Tensor:
+        """A^H (M^2 + rho)^-1 y for one coil of modulus 1, else by CG."""
+        if not self._unitary:
+            return super().ridge(y, rho, iterations=iterations)
+        weight = self.mask**2 + rho
+        return self.adjoint(torch.where(weight > 0, y / weight.where(weight > 0, 1.0), 0.0))

@@ -92,9 +92,17 @@ class Linear(Operator):
             lambda x: self.gram(x) + rho * x, rhs, self.domain_ndim, iterations, start
         )
 
+    def ridge(self, y: Tensor, rho: float | Tensor, *, iterations: int = 10) -> Tensor:
+        """(A^H A + rho I)^-1 A^H y = A^H (A A^H + rho I)^-1 y: regularised least squares.
+
+        Operators whose A A^H is simple override this, since for small rho ``solve`` blows up the
+        rounding of A^H y outside the range of A^H.
+        """
+        return self.solve(self.adjoint(y), rho, iterations=iterations)
+
     def pinv(self, y: Tensor, *, iterations: int = 30) -> Tensor:
         """A^+ y, the minimum-norm least-squares solution, by conjugate gradients from zero."""
-        return self.solve(self.adjoint(y), 0.0, iterations=iterations)
+        return self.ridge(y, 0.0, iterations=iterations)
 
     @property
     def H(self) -> Linear:  # noqa: N802
