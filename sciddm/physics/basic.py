@@ -77,8 +77,9 @@ class Matrix(Linear):
     def solve(
         self, rhs: Tensor, rho: float | Tensor, *, iterations: int = 0, start: Tensor | None = None
     ) -> Tensor:
-        """(H^H H + rho I)^-1 rhs by Cholesky-free dense solution (pseudo-inverse for rho = 0)."""
-        gram = self.matrix.mH @ self.matrix
-        eye = torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)
-        inverse = torch.linalg.pinv(gram + rho * eye, hermitian=True)
-        return rhs @ inverse.mT
+        """(H^H H + rho I)^-1 rhs in the eigenvectors of H^H H (pseudo-inverse for rho = 0)."""
+        values, vectors = torch.linalg.eigh(self.matrix.mH @ self.matrix)
+        weight = values + rho
+        keep = weight > values.numel() * torch.finfo(weight.dtype).eps * weight.amax(-1, keepdim=True)
+        inverse = torch.where(keep, 1 / weight.where(keep, 1.0), 0.0)
+        return (rhs @ vectors.conj() * inverse) @ vectors.mT
