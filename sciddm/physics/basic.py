@@ -80,6 +80,7 @@ class Matrix(Linear):
         """(H^H H + rho I)^-1 rhs in the eigenvectors of H^H H (pseudo-inverse for rho = 0)."""
         values, vectors = torch.linalg.eigh(self.matrix.mH @ self.matrix)
         weight = values + rho
-        keep = weight > values.numel() * torch.finfo(weight.dtype).eps * weight.amax(-1, keepdim=True)
+        rounding = values.numel() * torch.finfo(weight.dtype).eps
+        keep = weight > rounding * weight.amax(-1, keepdim=True)
         inverse = torch.where(keep, 1 / weight.where(keep, 1.0), 0.0)
         return (rhs @ vectors.conj() * inverse) @ vectors.mT
