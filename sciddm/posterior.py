@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
+from scipy import stats
 from torch import Tensor
 
 from sciddm.ledger import Cost
 from sciddm.physics.measurement import Measurement
 
-__all__ = ["Consistency", "Posterior", "residual_ratio"]
+__all__ = ["Consistency", "Posterior", "half_width", "residual_ratio"]
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,8 @@ class Posterior:
         The mean +- t std sqrt(1 + 1/K), t of Student's law with K - 1 degrees of freedom: unlike
         sample quantiles it is right for few samples (exactly for Gaussian marginals).
         """
-        from scipy import stats
-
-        k = len(self.samples)
-        half = float(stats.t.ppf(0.5 + level / 2, k - 1)) * (1 + 1 / k) ** 0.5
-        return self.mean - half * self.std, self.mean + half * self.std
+        half = half_width(len(self.samples), level) * self.std
+        return self.mean - half, self.mean + half
 
     def coverage(self, truth: Tensor, level: float = 0.9, where: Tensor | None = None) -> float:
         """Share of elements (within ``where``) whose truth lies in the ``level`` interval."""
@@ -132,6 +130,14 @@ class Posterior:
     def nvjp(self) -> float:
         """Vector-Jacobian products per sample."""
         return self.cost.nvjp / max(1, self.samples.shape[0] * self.samples.shape[1])
+
+
+def half_width(samples: int, level: float) -> float:
+    """Half of the ``level`` interval for a new draw, in standard deviations of ``samples`` draws.
+
+    t sqrt(1 + 1/K), with t of Student's law with K - 1 degrees of freedom.
+    """
+    return float(stats.t.ppf(0.5 + level / 2, samples - 1)) * (1 + 1 / samples) ** 0.5
 
 
 def residual_ratio(measurement: Measurement, x: Tensor, measured: Tensor) -> float:

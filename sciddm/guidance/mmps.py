@@ -20,7 +20,8 @@ class MMPS(Guided):
     Rozet et al., Learning Diffusion Priors from Observations by Expectation Maximization, 2024,
     section 4.2. Exact for a Gaussian prior; there is no strength to choose. The system is solved
     by a few conjugate gradient steps, one VJP each, plus one: J is symmetric, so the VJP stands
-    for the product J v. A trained network's J is only nearly so.
+    for the product J v. A trained network's J is only nearly so: each item keeps the iterate of
+    least energy.
 
     Args:
         krylov: conjugate gradient steps.
@@ -45,5 +46,5 @@ class MMPS(Guided):
             return m.sigma**2 * v + m.A(scale * vjp(m.A.adjoint(v)))
 
         with torch.no_grad():
-            v = conjugate_gradient(covariance, e, m.A.range_ndim, self.krylov)
+            v = conjugate_gradient(covariance, e, m.A.range_ndim, self.krylov, keep_best=True)
             return mean + scale * vjp(m.A.adjoint(v))

@@ -16,6 +16,8 @@ def conjugate_gradient(
     ndim: int,
     iterations: int,
     start: Tensor | None = None,
+    *,
+    keep_best: bool = False,
 ) -> Tensor:
     """x with M x = rhs after a fixed number of steps (Hestenes and Stiefel, 1952).
 
@@ -25,6 +27,9 @@ def conjugate_gradient(
         ndim: number of trailing event axes.
         iterations: steps. Once an item's residual is zero its x no longer changes.
         start: initial guess, zero if not given (then the solution stays in M's range).
+        keep_best: return each item's iterate of least energy Re(x^H M x)/2 - Re(x^H rhs). For a
+            Hermitian M that is always the last; it guards against an M that is only nearly
+            Hermitian, such as the Jacobian of a trained network, on which the steps may diverge.
     """
     dims = tuple(range(-ndim, 0))
 
@@ -37,6 +42,7 @@ def conjugate_gradient(
     rr = norm2(r)
     # A residual at rounding level is noise; dividing by it would blow up.
     floor = rr * torch.finfo(rr.dtype).eps ** 2 + torch.finfo(rr.dtype).tiny
+    best, least = x, torch.full_like(rr, torch.inf)
     for _ in range(iterations):
         mp = apply(p)
         curvature = (p.conj() * mp).real.sum(dim=dims, keepdim=True)
@@ -47,4 +53,9 @@ def conjugate_gradient(
         new = norm2(r)
         p = r + torch.where(live, new / rr.where(live, 1.0), 0.0) * p
         rr = new
-    return x
+        if keep_best:
+            # M x = rhs - r, so the energy needs no further product with M.
+            energy = -0.5 * (x.conj() * (rhs + r)).real.sum(dim=dims, keepdim=True)
+            better = energy < least
+            best, least = torch.where(better, x, best), torch.where(better, energy, least)
+    return best if keep_best else x

@@ -142,4 +142,7 @@ def _seconds(text: str | None) -> float | None:
         hours, minutes, seconds = (int(part) for part in text.split(":"))
     except ValueError as error:
         raise InputError(f"max_time {text!r} is not of the form HH:MM:SS") from error
-    return 3600.0 * hours + 60.0 * minutes + seconds
+    total = 3600.0 * hours + 60.0 * minutes + seconds
+    if total <= 0:
+        raise InputError(f"max_time {text!r} leaves no time to train")
+    return total
