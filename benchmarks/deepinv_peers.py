@@ -9,8 +9,8 @@ the parts of x the state is u = x / c, or z = (u + 1) / 2; both are exact change
 x is the image in the prior's normalisation (bright tissue near 1, phase demodulated), two channels
 (re, im); A is deepinv's ``MultiCoilMRI`` with our maps (and the image's phase in them).
 
-What is compared is the sampler: network, maps, noise level and the total number of network
-evaluations are those of our own method at quality "balanced". The parameters (weight of the data,
+What is compared is the sampler: network, maps and noise level are ours, and the peers get as many
+network evaluations as ours at quality "balanced" has evaluations and VJPs together. The parameters (weight of the data,
 and how the evaluations are spread over chains and noise levels) are tuned on the tuning slices,
 whose truth is known, for each acceleration; chains are averaged, as ours are. The real scan's
 R = 6 takes the better of the two simulated tunings, by its own truth.

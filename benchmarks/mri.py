@@ -91,7 +91,7 @@ def _deepinv(problems: Path, results: Path, args: argparse.Namespace) -> None:
         problems,
         results,
         *("--model", zoo.find(args.model)),
-        *("--nfe", balanced.samples * (balanced.steps + 1)),
+        *("--nfe", balanced.evaluations),
         *("--samples", balanced.samples),
         *("--tuning-slices", args.tuning_slices),
     )

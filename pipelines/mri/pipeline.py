@@ -61,6 +61,12 @@ class Settings:
     iterations: int = 8
     spread: float = 1.0
 
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations and VJPs of all samples together; a VJP costs about as much."""
+        vjps = {"diffpir": 0, "pigdm": 1, "mmps": self.krylov + 1}[self.guidance]
+        return self.samples * (self.steps + 1) * (1 + vjps)
+
     def guide(self, denoiser: Denoiser, measurement: Measurement) -> Guided:
         """The prior's denoiser, told of the measurement."""
         match self.guidance:
