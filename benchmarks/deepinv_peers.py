@@ -10,10 +10,10 @@ x is the image in the prior's normalisation (bright tissue near 1, phase demodul
 (re, im); A is deepinv's ``MultiCoilMRI`` with our maps (and the image's phase in them).
 
 What is compared is the sampler: network, maps and noise level are ours, and the peers get as many
-network evaluations as ours at quality "balanced" has evaluations and VJPs together. The parameters (weight of the data,
-and how the evaluations are spread over chains and noise levels) are tuned on the tuning slices,
-whose truth is known, for each acceleration; chains are averaged, as ours are. The real scan's
-R = 6 takes the better of the two simulated tunings, by its own truth.
+network evaluations as ours at quality "balanced" has evaluations and VJPs together. The parameters
+(weight of the data, and how the evaluations are spread over chains and noise levels) are tuned on
+the tuning slices, whose truth is known, for each acceleration; chains are averaged, as ours are.
+The real scan's R = 6 takes the better of the two simulated tunings, by its own truth.
 
 Runs in the peers' environment:
     python -m benchmarks.deepinv_peers PROBLEMS RESULTS --model FOLDER --nfe N --samples K

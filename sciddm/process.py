@@ -113,15 +113,21 @@ class Process(ABC):
         return math.inf if a == 0 else s / a
 
     def time(self, sigma: float) -> float:
+        """The t at which ``sigma(t) = sigma``; see ``times``."""
+        return float(self.times(torch.tensor(sigma, dtype=torch.float64)))
+
+    def times(self, sigma: Tensor) -> Tensor:
         """The t at which ``sigma(t) = sigma``, by bisection (s/a increases with t).
 
         Values beyond the process's range give the nearest bound of [0, t_max].
         """
-        lo, hi = 0.0, self.t_max
+        sigma = sigma.double()
+        lo, hi = torch.zeros_like(sigma), torch.full_like(sigma, self.t_max)
         for _ in range(80):
             mid = 0.5 * (lo + hi)
             a, _, s = self(mid)
-            lo, hi = (mid, hi) if s < sigma * a else (lo, mid)
+            below = s < sigma * a
+            lo, hi = torch.where(below, mid, lo), torch.where(below, hi, mid)
         return 0.5 * (lo + hi)
 
     def add_noise(
@@ -234,8 +240,8 @@ class EDM(Process):
     def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return torch.ones_like(t), torch.zeros_like(t), t
 
-    def time(self, sigma: float) -> float:
-        return min(sigma, self.sigma_max)
+    def times(self, sigma: Tensor) -> Tensor:
+        return sigma.double().clamp(max=self.sigma_max)
 
 
 class RectifiedFlow(Process):

@@ -24,8 +24,7 @@ def draw_times(denoiser: NetworkDenoiser, noise: NoiseSpec, n: int) -> Tensor:
         u = torch.rand(n, dtype=torch.float64)
         return process.t_min + u * (process.t_max - process.t_min)
     levels = (torch.randn(n, dtype=torch.float64) * noise.std + noise.mean).exp()
-    times = torch.tensor([process.time(level) for level in levels.tolist()], dtype=torch.float64)
-    return times.clamp(process.t_min, process.t_max)
+    return process.times(levels).clamp(process.t_min, process.t_max)
 
 
 class DenoiserModule(lightning.LightningModule):

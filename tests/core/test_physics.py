@@ -349,6 +349,29 @@ def test_cg_starts_where_it_is_told():
     assert torch.allclose(run(1, exact), exact)  # nothing left to do: no blow-up
 
 
+def test_cg_that_keeps_the_best_iterate():
+    """On a Hermitian system it is the iterate of least residual; on another it never gets worse."""
+
+    def residual(x: Tensor) -> Tensor:
+        return (rhs - x @ M.mT).norm(dim=1)
+
+    rhs = randn(3, 8, dtype=C128)
+    # Eigenvalues far apart: the residual of the steps is not monotone.
+    Q = torch.linalg.qr(randn(8, 8, seed=1, dtype=C128)).Q
+    M = Q @ torch.diag(torch.logspace(-2, 2, 8, dtype=F64).to(C128)) @ Q.mH
+    steps = [conjugate_gradient(lambda v: v @ M.mT, rhs, 1, k) for k in range(6)]
+    best = conjugate_gradient(lambda v: v @ M.mT, rhs, 1, 5, keep_best=True)
+    least = torch.stack([residual(x) for x in steps]).min(0).values
+    assert torch.allclose(residual(best), least)
+    assert (residual(steps[5]) > 1.01 * least).any()
+
+    spin = randn(8, 8, seed=2, dtype=C128)
+    M = torch.eye(8, dtype=C128) + 3 * (spin - spin.mH)  # x^H M x > 0, far from Hermitian
+    assert (residual(conjugate_gradient(lambda v: v @ M.mT, rhs, 1, 6)) > rhs.norm(dim=1)).all()
+    kept = conjugate_gradient(lambda v: v @ M.mT, rhs, 1, 6, keep_best=True)
+    assert (residual(kept) <= rhs.norm(dim=1)).all()
+
+
 # Fourier ----------------------------------------------------------------------------------------
 
 

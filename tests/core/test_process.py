@@ -252,6 +252,13 @@ def test_sigma_grows_and_time_inverts_it(process):
 
 
 @named
+def test_times_of_many_levels(process):
+    t = torch.linspace(process.t_min, 0.99 * process.t_max, 7, dtype=F64)[1:]
+    assert torch.allclose(process.times(process.sigma(t)), t)
+    assert torch.allclose(process.times(process.sigma(t).reshape(2, 3)), t.reshape(2, 3))
+
+
+@named
 def test_time_stays_within_the_process(process):
     assert process.time(1e9) == pytest.approx(process.t_max)
     assert 0 <= process.time(1e-12) <= max(process.t_min, 1e-9)
