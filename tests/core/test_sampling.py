@@ -280,6 +280,18 @@ def test_ddim_is_exponential_euler(name, high, low):
     )
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.3, 0.8, 1.0])
+def test_ddim_eta_is_the_published_one(eta):
+    """Song et al. 2021, eqs. 12 and 16, in abar: sigma, then the weights of x0^ and x_t."""
+    process, t, r = VPLinear(), 0.6, 0.35
+    abar_t, abar_r = process(t)[0] ** 2, process(r)[0] ** 2
+    noise = eta * math.sqrt((1 - abar_r) / (1 - abar_t)) * math.sqrt(1 - abar_t / abar_r)
+    on_x = math.sqrt((1 - abar_r - noise**2) / (1 - abar_t))
+    on_x0 = math.sqrt(abar_r) - on_x * math.sqrt(abar_t)
+    expected = (on_x, on_x0, 0.0, noise)
+    assert weights_of_step(process, scaled(eta), t, r) == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize("name", STARTS)
 @pytest.mark.parametrize("tau", [ode, markov, resshift, fresh, scaled(0.4)])
 def test_every_tau_keeps_the_marginal(name, tau):
