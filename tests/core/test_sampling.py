@@ -125,6 +125,33 @@ def test_order_of_the_ode_solvers(name, step, order, slack):
     assert measured[-1] == pytest.approx(order, abs=slack)
 
 
+@pytest.mark.parametrize("sde", [False, True], ids=["ODE", "SDE"])
+def test_multistep_extrapolates_to_the_middle_of_uneven_steps(sde):
+    """An estimate linear in ln(a/s) is used at the middle of the step, exactly."""
+    process = VPLinear()
+
+    def log_snr_at(t: float) -> float:
+        return -math.log(process.sigma(t))
+
+    def time_at(level: float) -> float:
+        return process.time(math.exp(-level))
+
+    def mean(x: Tensor, t: float) -> Tensor:
+        return torch.full_like(x, 2.0 - 0.7 * log_snr_at(t))
+
+    x, w = randn(4, 1), randn(4, 1, seed=1)
+    step, memory = DPMSolver2M(sde), None
+    times = [time_at(level) for level in (-1.2, -0.9, 0.1, 0.4)]  # steps .3, 1, .3
+    for i, (t, r) in enumerate(pairwise(times)):
+        out, memory = step(process, mean, x, t, r, None, lambda _: w, memory)
+        middle = time_at(0.5 * (log_snr_at(t) + log_snr_at(r)))
+        used = mean(x, t if i == 0 else middle)  # the first step knows one estimate only
+        tau = (markov if sde else ode)(process, t, r)
+        expected = transition(process, x, used, t, r, None, tau, lambda _: w)
+        assert torch.allclose(out, expected, rtol=1e-9)
+        x = out
+
+
 def test_order_on_a_mixture_where_nothing_is_linear():
     denoiser = MixtureDenoiser(
         VPLinear(),
