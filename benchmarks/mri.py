@@ -35,7 +35,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache" / "mri"
 CLASSICAL = ("zero-filled", "CG-SENSE", "L1-wavelet", "TV")
 DEEPINV = ("deepinv DPS", "deepinv DiffPIR")
-OURS = ("ours fast", "ours balanced", "ours best")
 Row = dict[str, Any]
 
 
@@ -43,6 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mri-brain", help="name or folder of the prior")
     parser.add_argument("--without-deepinv", action="store_true")
+    parser.add_argument(
+        "--qualities", nargs="+", default=["fast", "balanced", "best"], help="of our own method"
+    )
     parser.add_argument("--classical-only", action="store_true", help="no network at all")
     parser.add_argument("--tuning-slices", type=int, default=2, help="for deepinv's samplers")
     parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
@@ -61,12 +63,13 @@ def main() -> None:
         _say("ours")
         from benchmarks import ours
 
-        ours.main(problems, results, args.model)
-        methods = (*CLASSICAL, *OURS)
+        ours.main(problems, results, args.model, args.qualities)
+        own = tuple(f"ours {quality}" for quality in args.qualities)
+        methods = (*CLASSICAL, *own)
         if not args.without_deepinv:
             _say("deepinv")
             _deepinv(problems, results, args)
-            methods = (*CLASSICAL, *DEEPINV, *OURS)
+            methods = (*CLASSICAL, *DEEPINV, *own)
 
     rows = score(load_problems(problems, "test"), results, methods)
     text = report(rows, methods, sys.argv[1:])
@@ -210,7 +213,7 @@ def _claims(rows: list[Row], methods: tuple[str, ...], groups: list[Group]) -> l
             cells.append(f"{gains[0]:+.2f} dB / {gains[1]:+.3f}")
         lines.append(f"| {label} | {' | '.join(cells)} |")
     lines.append("")
-    for m in OURS:
+    for m in (m for m in methods if m.startswith("ours")):
         simulated = [r["coverage90"] for r in rows if r["method"] == m and r["group"] != "real"]
         lines.append(
             f"Coverage of the 90 % interval inside the head, {m}, simulated data: "

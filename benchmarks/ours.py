@@ -7,6 +7,7 @@ is scored inside the head.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -52,10 +53,10 @@ def reconstruct(pipeline: MRIReconstruction, p: Problem, quality: Any) -> Result
     )
 
 
-def main(problems: Path, results: Path, model: str) -> None:
+def main(problems: Path, results: Path, model: str, qualities: Iterable[str]) -> None:
     pipeline = MRIReconstruction.from_pretrained(model)
-    for quality, settings in QUALITIES.items():
-        key = [str(settings), pipeline.provenance["weights_sha256"]]
+    for quality in qualities:
+        key = [str(QUALITIES[quality]), pipeline.provenance["weights_sha256"]]
         for p in load_problems(problems, "test"):
             cached(
                 results,
