@@ -43,7 +43,7 @@ class Settings:
         steps: noise levels of each, so NFE per sample is steps + 1.
         sigma_max: level at which sampling starts, from the data's own regularised solution.
         sigma_min: level at which it ends.
-        guidance: "diffpir" (no VJP), "pigdm" (one VJP per step) or "mmps" (krylov + 1).
+        guidance: "diffpir" (no VJP), "pigdm" (one VJP per step) or "mmps" (krylov).
         lam: weight of the prior in DiffPIR.
         krylov: conjugate gradient steps of MMPS.
         iterations: conjugate gradient steps of each data-consistency solve of the others.
@@ -64,7 +64,7 @@ class Settings:
     @property
     def evaluations(self) -> int:
         """Network evaluations and VJPs of all samples together; a VJP costs about as much."""
-        vjps = {"diffpir": 0, "pigdm": 1, "mmps": self.krylov + 1}[self.guidance]
+        vjps = {"diffpir": 0, "pigdm": 1, "mmps": self.krylov}[self.guidance]
         return self.samples * (self.steps + 1) * (1 + vjps)
 
     def guide(self, denoiser: Denoiser, measurement: Measurement) -> Guided:

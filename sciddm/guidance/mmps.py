@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sciddm.denoiser import Denoiser
 from sciddm.guidance.base import Guided
-from sciddm.physics.cg import conjugate_gradient
+from sciddm.physics.cg import conjugate_gradient_image
 from sciddm.physics.measurement import Measurement
 from sciddm.process import Scalar
 
@@ -19,7 +19,7 @@ class MMPS(Guided):
 
     Rozet et al., Learning Diffusion Priors from Observations by Expectation Maximization, 2024,
     section 4.2. Exact for a Gaussian prior; there is no strength to choose. The system is solved
-    by a few conjugate gradient steps, one VJP each, plus one: J is symmetric, so the VJP stands
+    by a few conjugate gradient steps, one VJP each: J is symmetric, so the VJP stands
     for the product J v. A trained network's J is only nearly so: each item keeps the iterate of
     least energy.
 
@@ -40,11 +40,12 @@ class MMPS(Guided):
         if s == 0:
             return mean
         scale = s**2 / a
-        e = m.residual(mean)
 
-        def covariance(v: Tensor) -> Tensor:
-            return m.sigma**2 * v + m.A(scale * vjp(m.A.adjoint(v)))
+        def covariance(v: Tensor) -> tuple[Tensor, Tensor]:
+            back = scale * vjp(m.A.adjoint(v))  # V H^H v, which is also what the answer is made of
+            return m.sigma**2 * v + m.A(back), back
 
         with torch.no_grad():
-            v = conjugate_gradient(covariance, e, m.A.range_ndim, self.krylov, keep_best=True)
-            return mean + scale * vjp(m.A.adjoint(v))
+            return mean + conjugate_gradient_image(
+                covariance, m.residual(mean), torch.zeros_like(mean), m.A.range_ndim, self.krylov
+            )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["conjugate_gradient"]
+__all__ = ["conjugate_gradient", "conjugate_gradient_image"]
 
 
 def conjugate_gradient(
@@ -16,8 +16,6 @@ def conjugate_gradient(
     ndim: int,
     iterations: int,
     start: Tensor | None = None,
-    *,
-    keep_best: bool = False,
 ) -> Tensor:
     """x with M x = rhs after a fixed number of steps (Hestenes and Stiefel, 1952).
 
@@ -27,35 +25,72 @@ def conjugate_gradient(
         ndim: number of trailing event axes.
         iterations: steps. Once an item's residual is zero its x no longer changes.
         start: initial guess, zero if not given (then the solution stays in M's range).
-        keep_best: return each item's iterate of least energy Re(x^H M x)/2 - Re(x^H rhs). For a
-            Hermitian M that is always the last; it guards against an M that is only nearly
-            Hermitian, such as the Jacobian of a trained network, on which the steps may diverge.
     """
-    dims = tuple(range(-ndim, 0))
-
-    def norm2(v: Tensor) -> Tensor:
-        return (v.conj() * v).real.sum(dim=dims, keepdim=True)
-
     x = torch.zeros_like(rhs) if start is None else start
     r = rhs if start is None else rhs - apply(start)
+    return _iterate(lambda p: (apply(p), p), x, x, r, rhs, ndim, iterations, keep_best=False)
+
+
+def conjugate_gradient_image(
+    apply: Callable[[Tensor], tuple[Tensor, Tensor]],
+    rhs: Tensor,
+    zero: Tensor,
+    ndim: int,
+    iterations: int,
+) -> Tensor:
+    """B x for the x with M x = rhs, where M x is made from B x anyway: no further product with B.
+
+    Each item's answer is the iterate of least energy Re(x^H M x)/2 - Re(x^H rhs). For a Hermitian
+    M that is always the last; it guards against an M that is only nearly Hermitian, such as one
+    made from the Jacobian of a trained network, on which the steps may diverge.
+
+    Args:
+        apply: p -> (M p, B p).
+        rhs: right-hand side (..., event).
+        zero: 0 in the range of B, with the same number of axes as rhs.
+        ndim: number of trailing event axes of rhs.
+        iterations: steps.
+    """
+    start = torch.zeros_like(rhs)
+    return _iterate(apply, start, zero, rhs, rhs, ndim, iterations, keep_best=True)
+
+
+def _iterate(
+    apply: Callable[[Tensor], tuple[Tensor, Tensor]],
+    x: Tensor,
+    image: Tensor,
+    r: Tensor,
+    rhs: Tensor,
+    ndim: int,
+    iterations: int,
+    *,
+    keep_best: bool,
+) -> Tensor:
+    """The common loop: returns ``image``, which gathers B p as x gathers p."""
+    dims = tuple(range(-ndim, 0))
+
+    def dot(u: Tensor, v: Tensor) -> Tensor:
+        return (u.conj() * v).real.sum(dim=dims, keepdim=True)
+
     p = r
-    rr = norm2(r)
+    rr = dot(r, r)
     # A residual at rounding level is noise; dividing by it would blow up.
     floor = rr * torch.finfo(rr.dtype).eps ** 2 + torch.finfo(rr.dtype).tiny
-    best, least = x, torch.full_like(rr, torch.inf)
+    best, least = image, torch.full_like(rr, torch.inf)
     for _ in range(iterations):
-        mp = apply(p)
-        curvature = (p.conj() * mp).real.sum(dim=dims, keepdim=True)
+        mp, bp = apply(p)
+        curvature = dot(p, mp)
         live = (rr > floor) & (curvature > 0)
         step = torch.where(live, rr / curvature.where(live, 1.0), 0.0)
         x = x + step * p
+        image = image + step * bp
         r = r - step * mp
-        new = norm2(r)
+        new = dot(r, r)
         p = r + torch.where(live, new / rr.where(live, 1.0), 0.0) * p
         rr = new
         if keep_best:
             # M x = rhs - r, so the energy needs no further product with M.
-            energy = -0.5 * (x.conj() * (rhs + r)).real.sum(dim=dims, keepdim=True)
+            energy = -0.5 * dot(x, rhs + r)
             better = energy < least
-            best, least = torch.where(better, x, best), torch.where(better, energy, least)
-    return best if keep_best else x
+            best, least = torch.where(better, image, best), torch.where(better, energy, least)
+    return best if keep_best else image
