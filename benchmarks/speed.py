@@ -60,7 +60,6 @@ def one(model: str, quality: str) -> dict[str, float]:
 def overhead(model: str) -> dict[str, float]:
     """Seconds of bare evaluations, of the loop, and of the loop with guidance (balanced)."""
     from sciddm import zoo
-    from sciddm.guidance import DiffPIR
     from sciddm.pipelines.mri.encoding import encode
     from sciddm.pipelines.mri.noise import estimate_covariance
     from sciddm.pipelines.mri.pipeline import QUALITIES as SETTINGS
@@ -76,8 +75,10 @@ def overhead(model: str) -> dict[str, float]:
     denoiser = zoo.from_pretrained(model).denoiser
     grid = karras(denoiser.process, s.steps, s.sigma_max, s.sigma_min, rho=4)
     streams = Streams(0, list(range(s.samples)))
-    x = s.sigma_max * streams.randn(torch.zeros(s.samples, 1, SIZE, SIZE, dtype=torch.complex64))
-    guided = DiffPIR(denoiser, encoded.measurement, s.lam)
+    x = s.sigma_max * streams.randn(
+        torch.zeros(s.samples, 1, SIZE, SIZE, dtype=torch.complex64), step=0
+    )
+    guided = s.guide(denoiser, encoded.measurement)
 
     @torch.no_grad()
     def bare() -> None:

@@ -26,7 +26,7 @@ from sciddm.physics import (
     Operator,
     Scaling,
 )
-from sciddm.physics.cg import conjugate_gradient
+from sciddm.physics.cg import conjugate_gradient, conjugate_gradient_image
 from sciddm.physics.fourier import fft2c, fftc, ifft2c, ifftc
 
 C128 = torch.complex128
@@ -349,6 +349,20 @@ def test_cg_starts_where_it_is_told():
     assert torch.allclose(run(1, exact), exact)  # nothing left to do: no blow-up
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, C128])
+def test_cg_beyond_convergence_on_a_singular_system(dtype):
+    """Steps after convergence must not walk off along the null space."""
+    eps = torch.finfo(dtype).eps
+    for seed in range(8):
+        factor = randn(12, 5, seed=seed, dtype=dtype)
+        M = factor @ factor.mH
+        rhs = randn(4, 12, seed=seed + 50, dtype=dtype) @ M.mT  # in the range, as A^H y is
+        exact = rhs @ torch.linalg.pinv(M, hermitian=True, rtol=1e-4).mT
+        for steps in (8, 20, 100):
+            x = conjugate_gradient(lambda v, M=M: v @ M.mT, rhs, 1, steps)
+            assert (x - exact).norm(dim=1).max() < 2e5 * eps * exact.norm(dim=1).min()
+
+
 def test_cg_that_keeps_the_best_iterate():
     """Best in the energy <x, M x>/2 - <x, b>, which steps with a Hermitian M always lower."""
     rhs = randn(3, 8, dtype=C128)
@@ -356,7 +370,12 @@ def test_cg_that_keeps_the_best_iterate():
     M = Q @ torch.diag(torch.logspace(-2, 2, 8, dtype=F64).to(C128)) @ Q.mH
     for k in (1, 3, 6):
         last = conjugate_gradient(lambda v: v @ M.mT, rhs, 1, k)
-        assert torch.equal(conjugate_gradient(lambda v: v @ M.mT, rhs, 1, k, keep_best=True), last)
+        kept = conjugate_gradient_image(lambda v: (v @ M.mT, v), rhs, torch.zeros_like(rhs), 1, k)
+        assert torch.equal(kept, last)
+        image = conjugate_gradient_image(
+            lambda v: (v @ M.mT, v @ Q), rhs, torch.zeros_like(rhs), 1, k
+        )
+        assert torch.allclose(image, last @ Q)  # B x, gathered from the products B p
 
     spin = randn(8, 8, seed=2, dtype=C128)
     N = M + 3 * (spin - spin.mH)  # <x, N x> > 0, yet far from Hermitian: the steps diverge
@@ -367,7 +386,9 @@ def test_cg_that_keeps_the_best_iterate():
     steps = torch.stack(
         [energy(conjugate_gradient(lambda v: v @ N.mT, rhs, 1, k)) for k in range(1, 8)]
     )
-    kept = energy(conjugate_gradient(lambda v: v @ N.mT, rhs, 1, 7, keep_best=True))
+    kept = energy(
+        conjugate_gradient_image(lambda v: (v @ N.mT, v), rhs, torch.zeros_like(rhs), 1, 7)
+    )
     assert torch.allclose(kept, steps.min(0).values)
     assert (steps[-1] > steps.min(0).values + 1).all()
 
