@@ -227,6 +227,10 @@ def reconstruct_slice(
     grid = karras(denoiser.process, settings.steps, settings.sigma_max, settings.sigma_min, rho=4)
     guided = settings.guide(denoiser, m)
     drawn = sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
+    if settings.guidance == "pigdm":
+        # Its white prior leaves a residual of 1.2 to 1.8 times the noise; one solve at the last
+        # noise level brings it to 1 and was worth up to 1.4 dB on the tuning slices.
+        drawn = m.prox(drawn, settings.sigma_min**2)
     return Posterior(drawn[:, None])
 
 
