@@ -23,7 +23,7 @@ def conjugate_gradient(
         apply: x -> M x, M Hermitian positive semidefinite.
         rhs: right-hand side (..., event); batch axes are solved apart.
         ndim: number of trailing event axes.
-        iterations: steps. Once an item's residual is zero its x no longer changes.
+        iterations: steps. Once an item's residual is zero to rounding its x no longer changes.
         start: initial guess, zero if not given (then the solution stays in M's range).
     """
     x = torch.zeros_like(rhs) if start is None else start
@@ -74,13 +74,19 @@ def _iterate(
 
     p = r
     rr = dot(r, r)
-    # A residual at rounding level is noise; dividing by it would blow up.
-    floor = rr * torch.finfo(rr.dtype).eps ** 2 + torch.finfo(rr.dtype).tiny
+    eps, tiny = torch.finfo(rr.dtype).eps, torch.finfo(rr.dtype).tiny
+    largest = torch.zeros_like(rr)
+    size = dot(rhs, rhs)
+    unsolved = torch.ones_like(rr, dtype=torch.bool)
     best, least = image, torch.full_like(rr, torch.inf)
     for _ in range(iterations):
         mp, bp = apply(p)
         curvature = dot(p, mp)
-        live = (rr > floor) & (curvature > 0)
+        # A residual below the rounding of M x is noise, and going on would walk along the null
+        # space of M, where a step is noise divided by nothing: an item that gets there is done.
+        largest = torch.maximum(largest, curvature / (dot(p, p) + tiny))
+        unsolved = unsolved & (rr > (2 * eps) ** 2 * (size + largest**2 * dot(x, x)) + tiny)
+        live = unsolved & (curvature > 0)
         step = torch.where(live, rr / curvature.where(live, 1.0), 0.0)
         x = x + step * p
         image = image + step * bp
