@@ -79,8 +79,8 @@ class Settings:
 
 
 # Chosen on tuning slices of the validation patients, 30 mm or more from those of the benchmark.
-# More steps were worth more than more samples there, and MMPS beyond three Krylov steps lost: the
-# Jacobian of a trained network is only nearly the covariance it stands for.
+# More steps were worth more than more samples there, and MMPS with more than three Krylov steps
+# lost (why was not established; a Jacobian that is not quite symmetric is one candidate).
 QUALITIES: dict[str, Settings] = {
     "fast": Settings(samples=3, steps=5, guidance="pigdm", spread=1.6),
     "balanced": Settings(samples=3, steps=12, spread=1.2),
