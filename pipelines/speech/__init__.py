@@ -1,0 +1,1 @@
+"""Speech: enhancement of noisy and reverberant recordings."""
