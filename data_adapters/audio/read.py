@@ -1,0 +1,118 @@
+"""Reading audio files through libsndfile: WAV, FLAC, OGG (Vorbis, Opus), MP3, AIFF."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import xarray as xr
+
+from sciddm.data_adapters.audio.recording import Samples, check_samples
+from sciddm.data_adapters.checks import check_size, existing_file
+from sciddm.errors import InputError
+
+__all__ = ["AudioFile", "open_audio"]
+
+# libsndfile's remark on a RIFF chunk that is shorter than its header says.
+_CUT_OFF = re.compile(r"^data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+# Programs that write to a pipe cannot know the length, and write the largest number.
+_UNKNOWN_LENGTH = 2**31 - 2**16
+
+
+class AudioFile:
+    """An audio file, read block by block; a `Recording`.
+
+    Attributes:
+        path: of the file.
+        name, rate, channels, frames: see `Recording`.
+        container, subtype: libsndfile's names ("WAV", "PCM_16").
+        warnings: sentences about the file.
+
+    Raises:
+        InputError: no such file, not audio, or without samples.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = existing_file(path)
+        self.name = str(path)
+        with _decoding(self.path), soundfile.SoundFile(self.path) as file:
+            self.rate = int(file.samplerate)
+            self.channels = int(file.channels)
+            self.frames = int(file.frames)
+            self.container = str(file.format)
+            self.subtype = str(file.subtype)
+            remarks = str(file.extra_info)
+        if self.frames < 1:
+            raise InputError(
+                f"{path}: holds no samples, it is empty or cut off: copy or export it again"
+            )
+        self.warnings = []
+        cut = _CUT_OFF.search(remarks)
+        if cut is not None and int(cut[1]) < _UNKNOWN_LENGTH and int(cut[2]) < int(cut[1]):
+            lost = 1 - int(cut[2]) / int(cut[1])
+            self.warnings.append(
+                f"The file is cut off: {100 * lost:.1f} % of what its header announces is missing."
+            )
+
+    def blocks(self, size: int) -> Iterator[Samples]:
+        """See `Recording`.
+
+        Raises:
+            InputError: the file is damaged, ends early, or holds NaN.
+        """
+        read = 0
+        with _decoding(self.path), soundfile.SoundFile(self.path) as file:
+            while read < self.frames:
+                block = file.read(min(size, self.frames - read), dtype="float32", always_2d=True)
+                if len(block) == 0:
+                    break
+                read += len(block)
+                samples = np.ascontiguousarray(block.T)
+                check_samples(self.name, samples)
+                yield samples
+        if read < self.frames:
+            raise InputError(
+                f"{self.path}: damaged or cut off: {read} of {self.frames} samples can be read: "
+                "copy or export it again"
+            )
+
+
+def open_audio(path: str | Path) -> xr.DataArray:
+    """Reads a whole file.
+
+    Returns:
+        (channel, time) float32, integers scaled to [-1, 1), with the attributes rate (Hz),
+        container, subtype, source and warnings.
+
+    Raises:
+        InputError: not there, not audio, damaged, or too large for the memory.
+    """
+    file = AudioFile(path)
+    check_size(file.path, "sound", (file.channels, file.frames), 4)
+    blocks = list(file.blocks(2**20))
+    attrs = {
+        "rate": file.rate,
+        "container": file.container,
+        "subtype": file.subtype,
+        "source": file.path.name,
+        "warnings": file.warnings,
+    }
+    return xr.DataArray(
+        np.concatenate(blocks, axis=1), dims=("channel", "time"), name="audio", attrs=attrs
+    )
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Turns libsndfile's errors into one line that names the file."""
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        reason = str(error.error_string).strip(". ") or "decoder error"
+        raise InputError(
+            f"{path}: damaged, or no audio that can be read ({reason}): give WAV, FLAC, OGG or MP3"
+        ) from error
