@@ -10,6 +10,9 @@ from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sciddm.networks.attention import use_quick_attention
+from sciddm.networks.group_norm import use_quick_group_norm
+
 __all__ = ["UNet"]
 
 # MONAI embeds a time by sines of angular frequency 1 down to 1e-4, made for t = 0..1000.
@@ -76,6 +79,8 @@ class UNet(nn.Module):
             norm_num_groups=norm_num_groups,
             with_conditioning=False,
         )
+        use_quick_group_norm(self.net)
+        use_quick_attention(self.net)
         if spatial_dims == 2:
             self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # about twice as fast in bf16 on a CPU
 
