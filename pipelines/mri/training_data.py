@@ -39,7 +39,7 @@ __all__ = ["BrainSlices", "load_slices"]
 TRAIN_PATIENTS = ("01", "03", "04", "12", "20")
 VALIDATION_PATIENTS = ("09", "19")
 # How often each group is drawn: limbs and stripped brains only widen the prior.
-_SHARES = {"brain": 0.8, "skullstripped": 0.1, "limb": 0.1}
+_SHARES = {"brain": 0.75, "skullstripped": 0.17, "limb": 0.08}
 
 
 def data_root(root: str | None = None) -> Path:

@@ -1,8 +1,8 @@
 """Recipes: everything a training needs, as YAML checked before anything starts.
 
-A recipe names the process, the network, the denoiser's settings, the data (a class by its import
-path, with its arguments) and the optimisation. Values can be overridden on the command line as
-``optimisation.lr=1e-4``.
+A recipe names the model (the sections of ``sciddm.models``: a denoiser, a predictor or both), the
+data (a class by its import path, with its arguments) and the optimisation. Values can be
+overridden on the command line as ``optimisation.lr=1e-4``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ from sciddm.errors import InputError
 from sciddm.networks.build import check_arguments
 from sciddm.process import process_from_config
 
-__all__ = ["DataSpec", "DenoiserSpec", "NoiseSpec", "Optimisation", "Recipe", "load_recipe"]
+__all__ = [
+    "DataSpec",
+    "DenoiserSpec",
+    "NoiseSpec",
+    "Optimisation",
+    "PredictorSpec",
+    "Recipe",
+    "RegenerationSpec",
+    "SpectralLossSpec",
+    "load_recipe",
+]
 
 
 class _Strict(BaseModel):
@@ -31,7 +41,7 @@ class DataSpec(_Strict):
     """A dataset class by import path; ``train`` and ``validate`` are its keyword arguments.
 
     The dataset yields clean data x0 (C, ...), or a dict with ``x0`` and optionally ``y``,
-    ``cond``.
+    ``cond``. If it has a ``representation`` (a dict), the model folder keeps it for the pipeline.
     """
 
     dataset: str
@@ -65,6 +75,35 @@ class DenoiserSpec(_Strict):
     complex_data: bool = False
 
 
+class SpectralLossSpec(_Strict):
+    """Arguments of SpectralLoss; its scale is the predictor's."""
+
+    complex: float = Field(default=1.0, ge=0)
+    magnitude: float = Field(default=1.0, ge=0)
+    snr: float = Field(default=0.0, ge=0)
+    power: float = Field(default=1.0, gt=0)
+
+
+class PredictorSpec(_Strict):
+    """A Predictor: its network, what it minimises, the scale of its data."""
+
+    network: dict[str, Any]
+    criterion: SpectralLossSpec = SpectralLossSpec()
+    scale: float = Field(default=1.0, gt=0)
+
+    @field_validator("network")
+    @classmethod
+    def _network_takes_arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return _checked_network(values)
+
+
+class RegenerationSpec(_Strict):
+    """How a StochasticRegeneration is trained; see there."""
+
+    alpha: float = Field(default=0.5, ge=0, lt=1)
+    target: Literal["output", "data"] = "output"
+
+
 class NoiseSpec(_Strict):
     """The law of the training times: ln sigma normal, or t uniform on the process's range."""
 
@@ -96,12 +135,17 @@ class Recipe(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     summary: str
-    process: dict[str, float | str]
-    network: dict[str, Any]
-    denoiser: DenoiserSpec
+    process: dict[str, float | str] | None = None
+    network: dict[str, Any] | None = None
+    denoiser: DenoiserSpec | None = None
+    predictor: PredictorSpec | None = None
+    regeneration: RegenerationSpec | None = None
     noise: NoiseSpec = NoiseSpec()
     data: DataSpec
     optimisation: Optimisation = Optimisation()
+    start_from: str | None = Field(
+        default=None, description="model whose weights training begins with: name, folder, hub id"
+    )
     card: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("process")
@@ -113,9 +157,31 @@ class Recipe(_Strict):
     @field_validator("network")
     @classmethod
     def _network_takes_arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
-        arguments = dict(values)
-        check_arguments(str(arguments.pop("name", None)), arguments)
+        return _checked_network(values)
+
+    @model_validator(mode="after")
+    def _is_a_model(self) -> Recipe:
+        needed = ("process", "network", "denoiser")
+        missing = [key for key in needed if getattr(self, key) is None]
+        if missing and (self.predictor is None or len(missing) < len(needed)):
+            raise ValueError(f"missing key {', '.join(missing)}")
+        if self.regeneration is not None and (missing or self.predictor is None):
+            raise ValueError("regeneration needs a predictor, and a denoiser with its process")
+        return self
+
+    def sections(self) -> dict[str, Any]:
+        """The sections that ``sciddm.models.build_model`` takes."""
+        keys = ("process", "network", "denoiser", "predictor", "regeneration")
+        values = self.model_dump(include=set(keys), exclude_none=True)
+        if "predictor" in values:
+            values["predictor"]["criterion"]["scale"] = values["predictor"]["scale"]
         return values
+
+
+def _checked_network(values: dict[str, Any]) -> dict[str, Any]:
+    arguments = dict(values)
+    check_arguments(str(arguments.pop("name", None)), arguments)
+    return values
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -11,32 +11,47 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from torch import nn
 from torch.utils.data import DataLoader
 
-from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
-from sciddm.networks import build_network
-from sciddm.process import process_from_config
-from sciddm.training.module import DenoiserModule
+from sciddm.models import AnyModel, build_model, network_of
+from sciddm.predictor import Predictor
+from sciddm.regeneration import StochasticRegeneration
+from sciddm.training.module import TrainingModule
 from sciddm.training.recipe import Recipe
 from sciddm.zoo.folder import save_model
+from sciddm.zoo.pretrained import from_pretrained
 
-__all__ = ["build_denoiser", "train"]
+__all__ = ["build", "train"]
 
 
-def build_denoiser(recipe: Recipe) -> NetworkDenoiser:
-    """The recipe's denoiser with an untrained network."""
+def build(recipe: Recipe) -> AnyModel:
+    """The recipe's model; its weights are untrained, or those of ``start_from``.
+
+    A recipe with predictor and denoiser can also start from a predictor alone.
+
+    Raises:
+        InputError: the weights of ``start_from`` do not fit the recipe's model.
+    """
     torch.manual_seed(recipe.optimisation.seed)
-    spec = recipe.denoiser
-    return NetworkDenoiser(
-        build_network(recipe.network),
-        process_from_config(recipe.process),
-        spec.parametrization,
-        data_std=spec.data_std,
-        scale=spec.scale,
-        center=spec.center,
-        complex_data=spec.complex_data,
-    )
+    try:
+        model = build_model(recipe.sections())
+    except ValueError as error:
+        raise InputError(f"recipe {recipe.name}: {error}") from error
+    if recipe.start_from is not None:
+        start = from_pretrained(recipe.start_from).model
+        alone = isinstance(model, StochasticRegeneration) and isinstance(start, Predictor)
+        target = model.predictor if alone else model  # type: ignore[union-attr]
+        try:
+            if type(target) is not type(start):
+                raise RuntimeError(f"{type(start).__name__} in place of {type(target).__name__}")
+            network_of(target).load_state_dict(network_of(start).state_dict())
+        except RuntimeError as error:
+            raise InputError(
+                f"start_from: the weights of {recipe.start_from!r} do not fit this recipe's model"
+            ) from error
+    return model
 
 
 def train(
@@ -65,20 +80,25 @@ def train(
     o = recipe.optimisation
     seconds = _seconds(max_time or o.max_time)
     lightning.seed_everything(o.seed, workers=True, verbose=False)
-    module = DenoiserModule(build_denoiser(recipe), recipe.noise, o, seconds)
+    module = TrainingModule(build(recipe), recipe.noise, o, seconds)
     if o.compile:
-        module.denoiser.network.compile()  # in place: names and weights stay as they are
+        for network in _networks(module.model):
+            network.compile()  # in place: names and weights stay as they are
     dataset = recipe.data.load()
+    datasets = {
+        split: dataset(**recipe.data.arguments, split=split, seed=o.seed)
+        for split in ("train", "validate")
+    }
     loaders = {
         split: DataLoader(
-            dataset(**recipe.data.arguments, split=split, seed=o.seed),
+            datasets[split],
             batch_size=o.batch_size,
             shuffle=split == "train",
             num_workers=o.workers,
             drop_last=split == "train",
             persistent_workers=o.workers > 0,
         )
-        for split in ("train", "validate")
+        for split in datasets
     }
     checkpoint = ModelCheckpoint(
         out / "checkpoints",
@@ -108,21 +128,27 @@ def train(
         weights_only=False,  # our own checkpoint, with optimizer and loop state
     )
     trainer.save_checkpoint(last)
-    return export(recipe, module, out / "model", _history(trainer, module))
-
-
-def export(recipe: Recipe, module: DenoiserModule, folder: Path, history: dict[str, Any]) -> Path:
-    """Writes the averaged weights as a model folder."""
-    module.denoiser.network = module.ema.module
     save_model(
-        module.denoiser,
-        folder,
-        card={**recipe.card, "name": recipe.name, "summary": recipe.summary, "training": history},
+        module.ema.module,
+        out / "model",
+        card={
+            **recipe.card,
+            "name": recipe.name,
+            "summary": recipe.summary,
+            "training": _history(trainer, module),
+        },
+        representation=getattr(datasets["train"], "representation", None),
     )
-    return folder
+    return out / "model"
 
 
-def _history(trainer: lightning.Trainer, module: DenoiserModule) -> dict[str, Any]:
+def _networks(model: AnyModel) -> list[nn.Module]:
+    if isinstance(model, StochasticRegeneration):
+        return [model.predictor.network, model.denoiser.network]
+    return [model.network]
+
+
+def _history(trainer: lightning.Trainer, module: TrainingModule) -> dict[str, Any]:
     on_gpu = torch.cuda.is_available()
     return {
         "steps": trainer.global_step,

@@ -17,9 +17,9 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.process import EDM, RectifiedFlow, VPLinear
 from sciddm.training import load_recipe, train
-from sciddm.training.module import DenoiserModule, draw_times
+from sciddm.training.module import TrainingModule, draw_times
 from sciddm.training.recipe import NoiseSpec, Optimisation
-from sciddm.training.run import build_denoiser
+from sciddm.training.run import build
 from sciddm.zoo import load_model
 
 
@@ -92,8 +92,8 @@ def test_training_learns_and_exports_the_average(path, tmp_path):
 
     # What is exported is the moving average, in half precision.
     checkpoint = torch.load(out / "checkpoints" / "last.ckpt", weights_only=False)
-    averaged = build_denoiser(recipe)
-    prefix = "ema.module."
+    averaged = build(recipe)
+    prefix = "ema.module.network."
     state = {
         k.removeprefix(prefix): v
         for k, v in checkpoint["state_dict"].items()
@@ -106,12 +106,12 @@ def test_training_learns_and_exports_the_average(path, tmp_path):
     with torch.no_grad():
         expected = averaged.eval()(x, t)
         assert torch.allclose(loaded(x, t), expected, atol=5e-3)
-        last = build_denoiser(recipe)
+        last = build(recipe)
         last.network.load_state_dict(
             {
-                k.removeprefix("denoiser.network."): v
+                k.removeprefix("model.network."): v
                 for k, v in checkpoint["state_dict"].items()
-                if k.startswith("denoiser.network.")
+                if k.startswith("model.network.")
             }
         )
         assert (last.eval()(x, t) - expected).abs().max() > 0.01  # the last weights are others
@@ -153,6 +153,20 @@ def test_the_seed_decides_the_weights(path, tmp_path):
     one, same, other = weights("a", 3), weights("b", 3), weights("c", 4)
     assert all(torch.equal(one[k], same[k]) for k in one)
     assert not all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_training_can_start_from_a_trained_model(path, tmp_path):
+    trained = train(load_recipe(path), tmp_path / "first", progress=False)
+    recipe = load_recipe(path, [f"start_from={trained}"])
+    started = build_denoiser(recipe).network.state_dict()
+    for name, value in load_model(trained).network.state_dict().items():
+        assert torch.equal(started[name], value)
+    fresh = build_denoiser(load_recipe(path)).network.state_dict()
+    assert any(not torch.equal(fresh[name], value) for name, value in started.items())
+
+    other = load_recipe(path, [f"start_from={trained}", "network.channels=[4, 12]"])
+    with pytest.raises(InputError, match="do not fit"):
+        build_denoiser(other)
 
 
 class Clock:
@@ -239,7 +253,7 @@ def test_a_file_that_is_no_recipe(tmp_path, content, says):
 def test_overrides_are_typed(path):
     recipe = load_recipe(path, ["optimisation.lr=1e-4", "process.sigma_max=5", "noise.std=2"])
     assert recipe.optimisation.lr == 1e-4
-    assert build_denoiser(recipe).process.t_max == 5.0
+    assert build(recipe).process.t_max == 5.0
     assert recipe.noise.std == 2.0
 
 
@@ -254,11 +268,11 @@ def denoiser(process) -> NetworkDenoiser:
 def test_lognormal_times(process):
     torch.manual_seed(0)
     n = 2000
-    t = draw_times(denoiser(process), NoiseSpec(law="lognormal", mean=-0.8, std=0.6), n)
+    t = draw_times(process, NoiseSpec(law="lognormal", mean=-0.8, std=0.6), n)
     level = process.sigma(t).log()
     assert float(level.mean()) == pytest.approx(-0.8, abs=4 * 0.6 / math.sqrt(n))
     assert float(level.std()) == pytest.approx(0.6, rel=4 / math.sqrt(2 * n))
-    wide = draw_times(denoiser(process), NoiseSpec(mean=0.0, std=50.0), 300)
+    wide = draw_times(process, NoiseSpec(mean=0.0, std=50.0), 300)
     assert wide.min() == process.t_min
     assert wide.max() == pytest.approx(process.t_max)
 
@@ -266,7 +280,7 @@ def test_lognormal_times(process):
 def test_uniform_times():
     torch.manual_seed(0)
     n, process = 4000, RectifiedFlow()
-    t = draw_times(denoiser(process), NoiseSpec(law="uniform"), n)
+    t = draw_times(process, NoiseSpec(law="uniform"), n)
     width = process.t_max - process.t_min
     assert float(t.mean()) == pytest.approx(
         process.t_min + width / 2, abs=4 * width / math.sqrt(12 * n)
@@ -275,20 +289,20 @@ def test_uniform_times():
     assert t.max() <= process.t_max
 
 
-def module(max_seconds: float | None = None, **options) -> DenoiserModule:
-    return DenoiserModule(denoiser(EDM()), NoiseSpec(), Optimisation(**options), max_seconds)
+def module(max_seconds: float | None = None, **options) -> TrainingModule:
+    return TrainingModule(denoiser(EDM()), NoiseSpec(), Optimisation(**options), max_seconds)
 
 
 def test_moving_average_warms_up():
     m = module(ema_decay=0.5)
-    weight = m.denoiser.network.weight
+    weight = m.model.network.weight
     expected = None
     for n, value in enumerate([1.0, -2.0, 5.0, 3.0, 8.0]):
         torch.nn.init.constant_(weight, value)
-        m.ema.update_parameters(m.denoiser.network)
+        m.ema.update_parameters(m.model)
         decay = min(0.5, (1 + n) / (10 + n))
         expected = value if n == 0 else decay * expected + (1 - decay) * value
-        assert m.ema.module.weight.item() == pytest.approx(expected)
+        assert m.ema.module.network.weight.item() == pytest.approx(expected)
 
 
 def test_learning_rate_follows_steps_or_time_whichever_is_further(monkeypatch):
@@ -299,5 +313,5 @@ def test_learning_rate_follows_steps_or_time_whichever_is_further(monkeypatch):
         assert m._lr_factor(step) == pytest.approx(expected)
     timed = module(max_seconds=60.0, steps=100, warmup_steps=0)
     for elapsed, step, done in ((30.0, 10, 0.5), (6.0, 80, 0.8), (90.0, 10, 1.0)):
-        monkeypatch.setattr(DenoiserModule, "elapsed", elapsed)
+        monkeypatch.setattr(TrainingModule, "elapsed", elapsed)
         assert timed._lr_factor(step) == pytest.approx(0.5 * (1 + math.cos(math.pi * done)))
