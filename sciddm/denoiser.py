@@ -27,13 +27,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from contextlib import nullcontext
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from sciddm.ledger import record
+from sciddm.precision import Precision, network_arithmetic
 from sciddm.process import Process, Scalar, expand
 
 __all__ = ["PARAMETRIZATIONS", "Denoiser", "NetworkDenoiser", "complex_to_real", "real_to_complex"]
@@ -76,7 +76,7 @@ class Denoiser(nn.Module):
             x_t: state (B, C, ...), real or complex, in data units.
             t: one time for all items (float), or one per item (B,).
             y: second endpoint, the shape of x_t, for processes that have one.
-            cond: conditioning, passed to the network as it is.
+            cond: conditioning of the network.
 
         Returns:
             E[x0 | ...], the shape and type of x_t.
@@ -119,7 +119,9 @@ class NetworkDenoiser(Denoiser):
 
     Args:
         network: ``(x (B, C', ...), noise level (B,), cond) -> (B, C'', ...)``, real valued. Its
-            noise level is ln(s/a). If the process has an endpoint, y is stacked behind x.
+            noise level is ln(s/a). If the process has an endpoint, y is stacked behind x. A
+            complex ``cond`` is data in data units, and reaches the network as x does; a real one
+            reaches it as it is.
         process: the process in data units.
         parametrization: what the network predicts.
         data_std: standard deviation of x0 (complex: E|x0|^2 = data_std^2), in data units.
@@ -140,7 +142,7 @@ class NetworkDenoiser(Denoiser):
         scale: float = 1.0,
         center: float = 0.0,
         complex_data: bool = False,
-        precision: Literal["auto", "float32", "bfloat16"] = "float32",
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
         if parametrization not in PARAMETRIZATIONS:
@@ -237,14 +239,13 @@ class NetworkDenoiser(Denoiser):
             inputs = expand(c_in / a, x) * (x - self.process.shift(b, y))
         if y is not None:
             inputs = torch.cat([inputs, y], dim=1)
+        if cond is not None and cond.is_complex():
+            cond = self._to_network(cond, 0.0)
         sigma = torch.as_tensor(self.process.sigma(t), dtype=torch.float32, device=x.device)
         level = (sigma.clamp(max=self._ceiling) / self.scale).log()
         # A float t is one level for the whole batch; a diagonal s is told by its mean.
         level = level.flatten().mean().expand(x.shape[0]) if level.ndim != 1 else level
-        dtype = _native_precision(x.device.type) if self.precision == "auto" else self.precision
-        # "float32" leaves the context alone: a training loop may have opened its own autocast.
-        cast = dtype == "bfloat16"
-        with torch.autocast(x.device.type, torch.bfloat16) if cast else nullcontext():
+        with network_arithmetic(self.precision, x.device):
             out = self.network(inputs, level, cond)
         return out.to(x.dtype)
 
@@ -321,14 +322,3 @@ class NetworkDenoiser(Denoiser):
         if da.ndim == 0:
             return float(da), float(db), float(ds)
         return expand(da, like), expand(db, like), expand(ds, like)
-
-
-def _native_precision(device: str) -> str:
-    """bfloat16 where it is faster than float32: accelerators, and CPUs with AMX or AVX512-BF16."""
-    if device != "cpu":
-        return "bfloat16"
-    try:
-        native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    except AttributeError:  # private names; without them stay with what every CPU does well
-        native = False
-    return "bfloat16" if native else "float32"

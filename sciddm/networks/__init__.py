@@ -1,6 +1,7 @@
 """Networks: thin builders over MONAI's, own code only where MONAI has none."""
 
 from sciddm.networks.build import build_network
+from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 
-__all__ = ["UNet", "build_network"]
+__all__ = ["SpectrogramUNet", "UNet", "build_network"]

@@ -1,10 +1,10 @@
-"""The Lightning module that trains any denoiser."""
+"""The Lightning module that trains any model: denoisers, predictors, and both together."""
 
 from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -12,14 +12,17 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.errors import InputError
+from sciddm.models import AnyModel
+from sciddm.predictor import Predictor
+from sciddm.process import Process
 from sciddm.training.recipe import NoiseSpec, Optimisation
 
-__all__ = ["DenoiserModule", "draw_times"]
+__all__ = ["TrainingModule", "draw_times", "training_loss"]
 
 
-def draw_times(denoiser: NetworkDenoiser, noise: NoiseSpec, n: int) -> Tensor:
+def draw_times(process: Process, noise: NoiseSpec, n: int) -> Tensor:
     """n training times (float64): ln sigma normal and mapped to t, or t uniform."""
-    process = denoiser.process
     if noise.law == "uniform":
         u = torch.rand(n, dtype=torch.float64)
         return process.t_min + u * (process.t_max - process.t_min)
@@ -27,8 +30,27 @@ def draw_times(denoiser: NetworkDenoiser, noise: NoiseSpec, n: int) -> Tensor:
     return process.times(levels).clamp(process.t_min, process.t_max)
 
 
-class DenoiserModule(lightning.LightningModule):
-    """Minimises ``denoiser.loss`` at random times; keeps an exponential moving average (EMA).
+def training_loss(model: AnyModel, batch: dict[str, Tensor], noise: NoiseSpec) -> Tensor:
+    """The model's loss per item (B,), at random times where it has any.
+
+    Args:
+        model: what is trained.
+        batch: "x0" and, as the model needs them, "y" and "cond".
+        noise: the law of the times.
+    """
+    x0, y = batch["x0"], batch.get("y")
+    if isinstance(model, NetworkDenoiser):
+        t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)
+        return model.loss(x0, t, y, batch.get("cond"))
+    if y is None:
+        raise InputError(f"a {type(model).__name__} is trained with y, which the data lack")
+    if isinstance(model, Predictor):
+        return model.loss(x0, y)
+    return model.loss(x0, draw_times(model.process, noise, x0.shape[0]).to(x0.device), y)
+
+
+class TrainingModule(lightning.LightningModule):
+    """Minimises ``training_loss``; keeps an exponential moving average (EMA) of the weights.
 
     The EMA's decay warms up as min(decay, (1 + n) / (10 + n)), so that short trainings are not
     dominated by the initial weights. The learning rate follows a cosine to zero over the larger
@@ -38,17 +60,17 @@ class DenoiserModule(lightning.LightningModule):
 
     def __init__(
         self,
-        denoiser: NetworkDenoiser,
+        model: AnyModel,
         noise: NoiseSpec,
         optimisation: Optimisation,
         max_seconds: float | None,
     ) -> None:
         super().__init__()
-        self.denoiser = denoiser
+        self.model = model
         self.noise = noise
         self.optimisation = optimisation
         self.max_seconds = max_seconds
-        self.ema = AveragedModel(denoiser.network, multi_avg_fn=self._average)
+        self.ema = AveragedModel(model, multi_avg_fn=self._average)
         self._before = 0.0
         self._started = time.monotonic()
 
@@ -59,6 +81,11 @@ class DenoiserModule(lightning.LightningModule):
         torch._foreach_lerp_(averages, currents, 1 - decay)
 
     @property
+    def averaged(self) -> AnyModel:
+        """The model with the averaged weights."""
+        return cast(AnyModel, self.ema.module)
+
+    @property
     def elapsed(self) -> float:
         """Seconds of training, over all runs of it."""
         return self._before + time.monotonic() - self._started
@@ -67,37 +94,29 @@ class DenoiserModule(lightning.LightningModule):
         self._started = time.monotonic()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss = self._loss(batch).mean()
+        loss = self._loss(self.model, batch).mean()
         self.log("loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        # The same noise and times in every validation, so that its curve shows the network only.
-        network, self.denoiser.network = self.denoiser.network, self.ema.module
-        try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(batch_idx)
-                loss = self._loss(batch)
-        finally:
-            self.denoiser.network = network
+        # The same noise and times in every validation, so that its curve shows the weights only.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(batch_idx)
+            loss = self._loss(self.averaged, batch)
         self.log("val_loss", loss.mean(), prog_bar=True, batch_size=len(loss))
 
-    def _loss(self, batch: Any) -> Tensor:
-        batch = batch if isinstance(batch, dict) else {"x0": batch}
-        x0 = batch["x0"]
-        t = draw_times(self.denoiser, self.noise, x0.shape[0]).to(x0.device)
-        return self.denoiser.loss(x0, t, batch.get("y"), batch.get("cond"))
+    def _loss(self, model: AnyModel, batch: Any) -> Tensor:
+        return training_loss(model, batch if isinstance(batch, dict) else {"x0": batch}, self.noise)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.ema.update_parameters(self.denoiser.network)
+        self.ema.update_parameters(self.model)
         if self.max_seconds is not None and self.elapsed >= self.max_seconds:
             self.trainer.should_stop = True
 
     def configure_optimizers(self) -> Any:
         o = self.optimisation
-        optimizer = torch.optim.AdamW(
-            self.denoiser.network.parameters(), lr=o.lr, weight_decay=o.weight_decay
-        )
+        weights = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(weights, lr=o.lr, weight_decay=o.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {
             "optimizer": optimizer,

@@ -42,7 +42,7 @@ def build(recipe: Recipe) -> AnyModel:
     if recipe.start_from is not None:
         start = from_pretrained(recipe.start_from).model
         alone = isinstance(model, StochasticRegeneration) and isinstance(start, Predictor)
-        target = model.predictor if alone else model  # type: ignore[union-attr]
+        target = model.predictor if alone else model
         try:
             if type(target) is not type(start):
                 raise RuntimeError(f"{type(start).__name__} in place of {type(target).__name__}")
@@ -129,7 +129,7 @@ def train(
     )
     trainer.save_checkpoint(last)
     save_model(
-        module.ema.module,
+        module.averaged,
         out / "model",
         card={
             **recipe.card,

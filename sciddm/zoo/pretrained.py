@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
+from sciddm.models import AnyModel
 from sciddm.zoo.card import Card, read_card
-from sciddm.zoo.folder import CARD, CONFIG, WEIGHTS, is_model_folder, load_model, weights_hash
+from sciddm.zoo.folder import (
+    CARD,
+    CONFIG,
+    WEIGHTS,
+    is_model_folder,
+    load_model,
+    read_representation,
+    weights_hash,
+)
 
 __all__ = ["Model", "card", "find", "from_pretrained", "list_models"]
 
@@ -17,16 +27,32 @@ BUNDLED = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class Model:
-    """A denoiser with its identity."""
+    """A model with its identity.
 
-    denoiser: NetworkDenoiser
+    ``representation`` is what its pipeline needs to prepare data for it; see ``folder``.
+    """
+
+    model: AnyModel
     card: Card
     weights_sha256: str
+    representation: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The card's name."""
         return self.card.name
+
+    @property
+    def denoiser(self) -> NetworkDenoiser:
+        """The model, where it is a denoiser and nothing else.
+
+        Raises:
+            ModelError: it is of another kind.
+        """
+        if not isinstance(self.model, NetworkDenoiser):
+            kind = type(self.model).__name__
+            raise ModelError(f"model {self.name!r} is a {kind}, where a denoiser is needed")
+        return self.model
 
 
 def list_models() -> list[Card]:
@@ -48,7 +74,9 @@ def from_pretrained(source: str | Path) -> Model:
             its card names.
     """
     folder = find(source)
-    model = Model(load_model(folder), read_card(folder), weights_hash(folder))
+    model = Model(
+        load_model(folder), read_card(folder), weights_hash(folder), read_representation(folder)
+    )
     if model.card.weights_sha256 and model.card.weights_sha256 != model.weights_sha256:
         raise ModelError(f"{folder}: the weights are not those of the model card (hash differs)")
     return model

@@ -158,15 +158,15 @@ def test_the_seed_decides_the_weights(path, tmp_path):
 def test_training_can_start_from_a_trained_model(path, tmp_path):
     trained = train(load_recipe(path), tmp_path / "first", progress=False)
     recipe = load_recipe(path, [f"start_from={trained}"])
-    started = build_denoiser(recipe).network.state_dict()
+    started = build(recipe).network.state_dict()
     for name, value in load_model(trained).network.state_dict().items():
         assert torch.equal(started[name], value)
-    fresh = build_denoiser(load_recipe(path)).network.state_dict()
+    fresh = build(load_recipe(path)).network.state_dict()
     assert any(not torch.equal(fresh[name], value) for name, value in started.items())
 
-    other = load_recipe(path, [f"start_from={trained}", "network.channels=[4, 12]"])
+    other = load_recipe(path, [f"start_from={trained}", "network.channels=[8, 8]"])
     with pytest.raises(InputError, match="do not fit"):
-        build_denoiser(other)
+        build(other)
 
 
 class Clock:

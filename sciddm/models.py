@@ -1,0 +1,93 @@
+"""Models from their configuration, as recipes and model folders hold it.
+
+Which sections a configuration has says what it describes::
+
+    process, network, denoiser               a NetworkDenoiser
+    predictor                                a Predictor
+    all four, and perhaps regeneration       a StochasticRegeneration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from sciddm.denoiser import NetworkDenoiser
+from sciddm.networks import build_network
+from sciddm.precision import Precision
+from sciddm.predictor import Predictor
+from sciddm.process import process_from_config
+from sciddm.regeneration import StochasticRegeneration
+from sciddm.spectral_loss import SpectralLoss
+
+__all__ = ["AnyModel", "build_model", "describe_model", "network_of"]
+
+AnyModel = NetworkDenoiser | Predictor | StochasticRegeneration
+
+_DENOISER = ("process", "network", "denoiser")
+
+
+def build_model(config: Mapping[str, Any], precision: Precision = "float32") -> AnyModel:
+    """The model that ``config`` describes, with untrained networks.
+
+    Raises:
+        KeyError: a section is missing.
+        TypeError, ValueError: a section has a key or value that its part does not take.
+    """
+    predictor = _predictor(config["predictor"], precision) if config.get("predictor") else None
+    if predictor is not None and not any(config.get(key) for key in _DENOISER):
+        return predictor
+    denoiser = NetworkDenoiser(
+        build_network(config["network"]),
+        process_from_config(config["process"]),
+        precision=precision,
+        **config["denoiser"],
+    )
+    if predictor is None:
+        return denoiser
+    return StochasticRegeneration(predictor, denoiser, **(config.get("regeneration") or {}))
+
+
+def describe_model(model: AnyModel) -> dict[str, Any]:
+    """The configuration from which ``build_model`` makes the model again, without its weights."""
+    if isinstance(model, Predictor):
+        return {
+            "predictor": {
+                "network": _network(model.network),
+                "criterion": model.criterion.config,
+                "scale": model.scale,
+            }
+        }
+    if isinstance(model, StochasticRegeneration):
+        settings = {"alpha": model.alpha, "target": model.target}
+        parts = describe_model(model.denoiser) | describe_model(model.predictor)
+        return parts | {"regeneration": settings}
+    return {
+        "process": model.process.config(),
+        "network": _network(model.network),
+        "denoiser": {
+            "parametrization": model.parametrization,
+            "data_std": model.data_std,
+            "scale": model.scale,
+            "center": model.center,
+            "complex_data": model.complex_data,
+        },
+    }
+
+
+def network_of(model: AnyModel) -> nn.Module:
+    """The module whose state is the model's weights: its one network, or the model of two."""
+    return model if isinstance(model, StochasticRegeneration) else model.network
+
+
+def _predictor(config: Mapping[str, Any], precision: Precision) -> Predictor:
+    settings = dict(config)
+    network = build_network(settings.pop("network"))
+    criterion = SpectralLoss(**(settings.pop("criterion", None) or {}))
+    return Predictor(network, criterion, precision=precision, **settings)
+
+
+def _network(network: nn.Module) -> dict[str, Any]:
+    return {"name": type(network).__name__, **network.config}  # type: ignore[dict-item]
