@@ -73,7 +73,7 @@ def plan(
     *,
     read: Sequence[str],
     written: Sequence[str],
-    suffix: str,
+    suffix: str | None,
 ) -> Plan:
     """Pairs inputs with outputs.
 
@@ -86,11 +86,12 @@ def plan(
         output: file or folder.
         read: suffixes of inputs.
         written: suffixes of outputs; one of them makes `output` a file.
-        suffix: suffix of the outputs in a folder.
+        suffix: suffix of the outputs in a folder; None for that of each input.
 
     Raises:
-        InputError: no input, an empty folder, one output for several inputs, or two inputs that
-            would have the same output.
+        InputError: no input, an empty folder, one output for several inputs, an output that is
+            an input, two inputs that would have the same output, or outputs that differ in their
+            suffix only.
     """
     if not inputs:
         raise InputError("no input given")
@@ -107,23 +108,24 @@ def plan(
         sources += found
     sources = list(dict.fromkeys(sources))
     is_file = _has_suffix(output, written)
-    if not batch and is_file:
-        return Plan((Job(sources[0], output),), batch=False)
-    if not batch and not output.is_dir():
+    if not batch and (is_file or not output.is_dir()):
         # A new name without a suffix is more likely a forgotten suffix than a folder: the
         # writer's message lists what can be written.
-        return Plan((Job(sources[0], output),), batch=False)
+        return Plan((_job(sources[0], output),), batch=False)
     if is_file:
         raise InputError(f"{output}: several inputs need a folder as output, not one file")
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: several inputs need a folder as output, this is a file")
-    targets: dict[Path, Path] = {}
+    jobs: dict[str, Job] = {}
     for source in sources:
-        target = output / f"{stem(source, read)}{suffix}"
-        if target in targets:
-            raise InputError(f"{targets[target]} and {source} would both be written to {target}")
-        targets[target] = source
-    return Plan(tuple(Job(source, target) for target, source in targets.items()), batch)
+        name = stem(source, read)  # what lies beside the outputs has it too: a.json, a.html
+        target = output / f"{name}{_own_suffix(source, read) if suffix is None else suffix}"
+        if name in jobs:
+            other = jobs[name]
+            where = target if target == other.target else output / f"{name}.*"
+            raise InputError(f"{other.source} and {source} would both be written to {where}")
+        jobs[name] = _job(source, target)
+    return Plan(tuple(jobs.values()), batch)
 
 
 def run(
@@ -160,6 +162,16 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, SciddmError):
         return message
     return f"unexpected {type(error).__name__}: {message}".rstrip(": ")
+
+
+def _job(source: Path, target: Path) -> Job:
+    if source.exists() and target.exists() and source.samefile(target):
+        raise InputError(f"{target}: is the input itself: give another name or folder as output")
+    return Job(source, target)
+
+
+def _own_suffix(path: Path, suffixes: Iterable[str]) -> str:
+    return path.name[len(stem(path, suffixes)) :]
 
 
 def _has_suffix(path: Path, suffixes: Sequence[str]) -> bool:

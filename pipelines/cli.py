@@ -25,7 +25,10 @@ from sciddm.pipelines.console import output, say
 __all__ = ["DOMAINS", "app", "main"]
 
 #: Domain -> module with `app`, its verbs, and `demo(folder, quality)`.
-DOMAINS = {"mri": "sciddm.pipelines.mri.cli"}
+DOMAINS = {
+    "mri": "sciddm.pipelines.mri.cli",
+    "speech": "sciddm.pipelines.speech.cli",
+}
 _INTERRUPTED = 130
 
 

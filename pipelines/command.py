@@ -41,7 +41,7 @@ def execute(
     request: dict[str, Any],
     read: Sequence[str],
     written: Sequence[str],
-    suffix: str,
+    suffix: str | None,
     overwrite: bool,
     as_json: bool,
     prepare: Callable[[], Any] = lambda: None,
@@ -61,7 +61,7 @@ def execute(
             attribute `request`.
         read: suffixes of inputs.
         written: suffixes of outputs.
-        suffix: suffix of outputs in a folder.
+        suffix: suffix of outputs in a folder; None for that of each input.
         overwrite: redo what exists.
         as_json: print the JSON document instead of the table.
         prepare: called once before a batch of which something is left to do; its errors end the

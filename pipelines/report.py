@@ -7,61 +7,50 @@ archived beside the data; it loads nothing from anywhere and runs no script.
 from __future__ import annotations
 
 import base64
-import io
-import math
 import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from sciddm import __version__
 from sciddm.errors import OutputError
+from sciddm.pipelines.panels import Axis, Panel, draw, grey_window
 
-__all__ = ["Panel", "Report", "Section", "Table", "Verdict", "grey_window", "render", "write"]
-
-_DARK, _INK = "#0d1013", "#c9d1d9"
+__all__ = [
+    "Axis",
+    "Panel",
+    "Player",
+    "Report",
+    "Section",
+    "Table",
+    "Verdict",
+    "grey_window",
+    "render",
+    "write",
+]
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One image.
-
-    Attributes:
-        title: what it shows.
-        image: (rows, columns), row 0 on top; NaN is drawn as absent.
-        window: values drawn as the ends of the colour scale.
-        unit: what the colour bar measures; empty for no colour bar.
-        colours: grey; heat (black to white through red) for magnitudes; signed (blue, black,
-            orange) for differences; binary.
-        pixel_mm: size of a pixel (rows, columns), NaN where unknown; None where the axes are not
-            lengths.
-        axes: names of the axes (rows, columns) where they are not lengths.
-        note: a line under the image.
-    """
+class Player:
+    """Sound to listen to: an encoded file that browsers play."""
 
     title: str
-    image: NDArray[Any]
-    window: tuple[float, float]
-    unit: str = ""
-    colours: Literal["grey", "heat", "signed", "binary"] = "grey"
-    pixel_mm: tuple[float, float] | None = None
-    axes: tuple[str, str] | None = None
+    sound: bytes
+    mime: str
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """Images that belong together."""
+    """Images, and sounds, that belong together."""
 
     title: str
     panels: Sequence[Panel]
     text: str = ""
+    players: Sequence[Player] = ()
 
 
 @dataclass(frozen=True)
@@ -93,13 +82,7 @@ class Report:
     sections: Sequence[Section]
     tables: Sequence[Table]
     command: str
-
-
-def grey_window(image: NDArray[Any], percentile: float = 99.5) -> tuple[float, float]:
-    """0 to a high percentile of the finite values: a few bright pixels do not darken the rest."""
-    finite = image[np.isfinite(image)]
-    top = float(np.percentile(finite, percentile)) if finite.size else 0.0
-    return 0.0, top if top > 0 else 1.0
+    caution: str = "Images are estimates from incomplete measurements; not for clinical use."
 
 
 def write(report: Report, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -145,8 +128,7 @@ def render(report: Report) -> str:
         "</div>",
         "<section><h2>To repeat this run</h2>"
         f"<pre><code>{escape(report.command)}</code></pre></section>",
-        f"<footer>Made by sciddm {escape(__version__)}. Images are estimates from incomplete "
-        "measurements; not for clinical use.</footer>",
+        f"<footer>Made by sciddm {escape(__version__)}. {escape(report.caution)}</footer>",
     ]
     return _PAGE.format(title=escape(report.title), style=_STYLE, body="\n".join(parts))
 
@@ -154,17 +136,29 @@ def render(report: Report) -> str:
 def _section(section: Section) -> str:
     figures = []
     for panel in section.panels:
-        data = base64.b64encode(_draw(panel)).decode("ascii")
+        data = base64.b64encode(draw(panel)).decode("ascii")
         note = f"<span>{escape(panel.note)}</span>" if panel.note else ""
         figures.append(
             f'<figure><figcaption>{escape(panel.title)}</figcaption><img alt="'
             f'{escape(panel.title)}" src="data:image/png;base64,{data}">{note}</figure>'
         )
+    sounds = "".join(_player(player) for player in section.players)
+    sounds = f'<div class="panels">{sounds}</div>' if sounds else ""
     text = f"<p>{escape(section.text)}</p>" if section.text else ""
     wide = " four" if len(figures) in (4, 7, 8) else ""
     return (
-        f"<section><h2>{escape(section.title)}</h2>{text}"
+        f"<section><h2>{escape(section.title)}</h2>{text}{sounds}"
         f'<div class="panels{wide}">{"".join(figures)}</div></section>'
+    )
+
+
+def _player(player: Player) -> str:
+    data = base64.b64encode(player.sound).decode("ascii")
+    note = f"<span>{escape(player.note)}</span>" if player.note else ""
+    return (
+        f"<figure><figcaption>{escape(player.title)}</figcaption>"
+        f'<audio controls preload="metadata" aria-label="{escape(player.title)}" '
+        f'src="data:{player.mime};base64,{data}"></audio>{note}</figure>'
     )
 
 
@@ -181,100 +175,6 @@ def _table(table: Table) -> str:
     if table.folded:
         return f"<details><summary>{escape(table.title)}</summary>{inner}</details>"
     return f"<section><h2>{escape(table.title)}</h2>{inner}</section>"
-
-
-def _draw(panel: Panel) -> bytes:
-    """The image with its scale bar and colour bar as PNG."""
-    # Here, not above: a third of a second that a command without a report need not spend.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    image = np.asarray(panel.image, dtype=float)
-    rows, columns = image.shape
-    dy, dx = panel.pixel_mm if panel.pixel_mm is not None else (1.0, 1.0)
-    known = math.isfinite(dy) and math.isfinite(dx) and dy > 0 and dx > 0
-    ratio = dy / dx if known else 1.0
-    width = 3.4
-    height = min(max(width * rows * ratio / columns, 0.6 * width), 1.5 * width)
-    below = 0.5 if panel.unit else 0.0
-    figure = Figure(figsize=(width, height + below), dpi=180, facecolor=_DARK)
-    FigureCanvasAgg(figure)
-    total = height + below
-    axes = figure.add_axes((0, below / total, 1, height / total), facecolor=_DARK)
-    shown = axes.imshow(
-        image,
-        cmap=_colours(panel.colours),
-        vmin=panel.window[0],
-        vmax=panel.window[1],
-        aspect=ratio,
-        interpolation="nearest" if panel.colours == "binary" or panel.axes else "antialiased",
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    if panel.axes:
-        words: dict[str, Any] = {"color": "white", "fontsize": 9, "transform": axes.transAxes}
-        words["bbox"] = {"facecolor": _DARK, "edgecolor": "none", "pad": 2.5}
-        axes.text(0.025, 0.975, f"{panel.axes[0]} ↓", va="top", **words)
-        axes.text(0.975, 0.025, f"{panel.axes[1]} →", ha="right", **words)
-    elif known and panel.pixel_mm is not None:
-        _scale_bar(axes, rows, columns, dy, dx)
-    if panel.unit:
-        bar_axes = figure.add_axes((0.12, 0.34 / total, 0.76, 0.09 / total))
-        finite = image[np.isfinite(image)]
-        below_it = bool((finite < panel.window[0]).any())
-        above_it = bool((finite > panel.window[1]).any())
-        extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[
-            below_it, above_it
-        ]
-        bar = figure.colorbar(shown, cax=bar_axes, orientation="horizontal", extend=extend)
-        bar.outline.set_visible(False)  # type: ignore[operator]
-        bar_axes.tick_params(colors=_INK, labelsize=8, length=2, pad=2)
-        bar_axes.set_xlabel(panel.unit, color=_INK, fontsize=8, labelpad=1)
-        bar_axes.xaxis.get_offset_text().set(color=_INK, fontsize=7)
-        bar_axes.locator_params(nbins=5)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=_DARK, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _scale_bar(axes: Any, rows: int, columns: int, dy: float, dx: float) -> None:
-    """A white bar of a round length, about a fifth of the width, in the lower left corner."""
-    from matplotlib import patheffects
-
-    target = 0.22 * columns * dx
-    power = 10.0 ** math.floor(math.log10(target))
-    length = max(m * power for m in (1, 2, 5) if m * power <= target)
-    x, y = 0.04 * columns, 0.96 * rows
-    edge = [patheffects.withStroke(linewidth=3.5, foreground=_DARK)]
-    axes.plot(
-        [x, x + length / dx], [y, y], color="white", lw=2, solid_capstyle="butt", path_effects=edge
-    )
-    label = f"{length / 10:g} cm" if length >= 10 else f"{length:g} mm"
-    axes.text(
-        x + length / dx / 2,
-        y - 0.012 * rows,
-        label,
-        color="white",
-        fontsize=8,
-        ha="center",
-        va="bottom",
-        path_effects=[patheffects.withStroke(linewidth=2, foreground=_DARK)],
-    )
-    axes.set_xlim(-0.5, columns - 0.5)
-    axes.set_ylim(rows - 0.5, -0.5)
-
-
-def _colours(name: str) -> Any:
-    from matplotlib import colormaps
-    from matplotlib.colors import LinearSegmentedColormap
-
-    if name == "signed":  # black in the middle: on a dark page nothing is to look like nothing
-        signed = ["#a6d8ff", "#2c7fd0", "#0b1a2b", "#000000", "#2b1605", "#d9731a", "#ffe0b0"]
-        return LinearSegmentedColormap.from_list("signed", signed)
-    chosen = colormaps[{"grey": "gray", "heat": "inferno", "binary": "gray"}[name]]
-    return chosen.with_extremes(bad="#1c2229") if name == "heat" else chosen
 
 
 _PAGE = """<!doctype html>
@@ -319,6 +219,8 @@ section > p { color: var(--soft); margin: -.2rem 0 .8rem; max-width: 75ch; font-
 figure { margin: 0; background: var(--panel); color: #c9d1d9; border-radius: 6px;
   overflow: hidden; }
 figure img { display: block; width: 100%; height: auto; }
+audio { display: block; width: calc(100% - 1.6rem); margin: .2rem .8rem .7rem; }
+.panels + .panels { margin-top: .8rem; }
 figcaption { padding: .55rem .8rem; font-size: .88rem; font-weight: 600; color: #eef2f5; }
 figure span { display: block; padding: .35rem .8rem .65rem; font-size: .8rem; color: #98a3ad; }
 .tables { display: grid; gap: 0 2rem; grid-template-columns: repeat(2, minmax(0, 1fr));

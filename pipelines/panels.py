@@ -1,0 +1,180 @@
+"""Images of a report: with scale bar, axes and colour bar, drawn to PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Axis", "Panel", "draw", "grey_window"]
+
+_DARK, _INK = "#0d1013", "#c9d1d9"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The scale of an image's axis: what it measures, and the values at its two ends."""
+
+    label: str
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image.
+
+    Attributes:
+        title: what it shows.
+        image: (rows, columns), row 0 on top; NaN is drawn as absent.
+        window: values drawn as the ends of the colour scale.
+        unit: what the colour bar measures; empty for no colour bar.
+        colours: grey; heat (black to white through red) for magnitudes; signed (blue, black,
+            orange) for differences; binary.
+        pixel_mm: size of a pixel (rows, columns), NaN where unknown; None where the axes are not
+            lengths.
+        axes: names of the axes (rows, columns) where they are not lengths.
+        scales: axes with their values (rows from the bottom up, columns from the left); the image
+            then fills its frame, whatever its shape.
+        note: a line under the image.
+    """
+
+    title: str
+    image: NDArray[Any]
+    window: tuple[float, float]
+    unit: str = ""
+    colours: Literal["grey", "heat", "signed", "binary"] = "grey"
+    pixel_mm: tuple[float, float] | None = None
+    axes: tuple[str, str] | None = None
+    scales: tuple[Axis, Axis] | None = None
+    note: str = ""
+
+
+def grey_window(image: NDArray[Any], percentile: float = 99.5) -> tuple[float, float]:
+    """0 to a high percentile of the finite values: a few bright pixels do not darken the rest."""
+    finite = image[np.isfinite(image)]
+    top = float(np.percentile(finite, percentile)) if finite.size else 0.0
+    return 0.0, top if top > 0 else 1.0
+
+
+def draw(panel: Panel) -> bytes:
+    """The image with its scales and colour bar as PNG."""
+    # Here, not above: a third of a second that a command without a report need not spend.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    image = np.asarray(panel.image, dtype=float)
+    rows, columns = image.shape
+    dy, dx = panel.pixel_mm if panel.pixel_mm is not None else (1.0, 1.0)
+    known = math.isfinite(dy) and math.isfinite(dx) and dy > 0 and dx > 0
+    ratio = dy / dx if known else 1.0
+    width = 3.4
+    if panel.scales is None:
+        height = min(max(width * rows * ratio / columns, 0.6 * width), 1.5 * width)
+        left = right = under = 0.0
+    else:
+        height, left, right, under = 0.72 * width, 0.46, 0.12, 0.4
+    below = under + (0.5 if panel.unit else 0.0)
+    total = height + below
+    figure = Figure(figsize=(width, total), dpi=180, facecolor=_DARK)
+    FigureCanvasAgg(figure)
+    frame = (left / width, below / total, 1 - (left + right) / width, height / total)
+    axes = figure.add_axes(frame, facecolor=_DARK)
+    shown = axes.imshow(
+        image,
+        cmap=_colours(panel.colours),
+        vmin=panel.window[0],
+        vmax=panel.window[1],
+        aspect=ratio if panel.scales is None else "auto",
+        interpolation="nearest" if panel.colours == "binary" or panel.axes else "antialiased",
+    )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if panel.scales:
+        _numbered(axes, panel.scales)
+    elif panel.axes:
+        words: dict[str, Any] = {"color": "white", "fontsize": 9, "transform": axes.transAxes}
+        words["bbox"] = {"facecolor": _DARK, "edgecolor": "none", "pad": 2.5}
+        axes.text(0.025, 0.975, f"{panel.axes[0]} ↓", va="top", **words)
+        axes.text(0.975, 0.025, f"{panel.axes[1]} →", ha="right", **words)
+    elif known and panel.pixel_mm is not None:
+        _scale_bar(axes, rows, columns, dy, dx)
+    if panel.unit:
+        bar_axes = figure.add_axes((0.12, 0.34 / total, 0.76, 0.09 / total))
+        finite = image[np.isfinite(image)]
+        below_it = bool((finite < panel.window[0]).any())
+        above_it = bool((finite > panel.window[1]).any())
+        extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[
+            below_it, above_it
+        ]
+        bar = figure.colorbar(shown, cax=bar_axes, orientation="horizontal", extend=extend)
+        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar_axes.tick_params(colors=_INK, labelsize=8, length=2, pad=2)
+        bar_axes.set_xlabel(panel.unit, color=_INK, fontsize=8, labelpad=1)
+        bar_axes.xaxis.get_offset_text().set(color=_INK, fontsize=7)
+        bar_axes.locator_params(nbins=5)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor=_DARK, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _numbered(axes: Any, scales: tuple[Axis, Axis]) -> None:
+    """Numbers along the left and lower edge."""
+    y, x = scales
+    [shown] = axes.images
+    shown.set_extent((x.first, x.last, y.first, y.last))
+    axes.xaxis.set_major_locator(_ticks())
+    axes.yaxis.set_major_locator(_ticks())
+    axes.tick_params(colors=_INK, labelsize=8, length=2, pad=2)
+    axes.set_xlabel(x.label, color=_INK, fontsize=8, labelpad=1)
+    axes.set_ylabel(y.label, color=_INK, fontsize=8, labelpad=2)
+
+
+def _ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=5, steps=[1, 2, 5, 10])
+
+
+def _scale_bar(axes: Any, rows: int, columns: int, dy: float, dx: float) -> None:
+    """A white bar of a round length, about a fifth of the width, in the lower left corner."""
+    from matplotlib import patheffects
+
+    target = 0.22 * columns * dx
+    power = 10.0 ** math.floor(math.log10(target))
+    length = max(m * power for m in (1, 2, 5) if m * power <= target)
+    x, y = 0.04 * columns, 0.96 * rows
+    edge = [patheffects.withStroke(linewidth=3.5, foreground=_DARK)]
+    axes.plot(
+        [x, x + length / dx], [y, y], color="white", lw=2, solid_capstyle="butt", path_effects=edge
+    )
+    label = f"{length / 10:g} cm" if length >= 10 else f"{length:g} mm"
+    axes.text(
+        x + length / dx / 2,
+        y - 0.012 * rows,
+        label,
+        color="white",
+        fontsize=8,
+        ha="center",
+        va="bottom",
+        path_effects=[patheffects.withStroke(linewidth=2, foreground=_DARK)],
+    )
+    axes.set_xlim(-0.5, columns - 0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+
+
+def _colours(name: str) -> Any:
+    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if name == "signed":  # black in the middle: on a dark page nothing is to look like nothing
+        signed = ["#a6d8ff", "#2c7fd0", "#0b1a2b", "#000000", "#2b1605", "#d9731a", "#ffe0b0"]
+        return LinearSegmentedColormap.from_list("signed", signed)
+    chosen = colormaps[{"grey": "gray", "heat": "inferno", "binary": "gray"}[name]]
+    return chosen.with_extremes(bad="#1c2229") if name == "heat" else chosen

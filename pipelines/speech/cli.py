@@ -1,0 +1,206 @@
+"""`sciddm speech`: the verbs of speech enhancement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sciddm.errors import InputError
+from sciddm.pipelines.command import execute, repeat
+
+if TYPE_CHECKING:
+    from sciddm.pipelines.base import Progress
+    from sciddm.pipelines.batch import Job, Outcome
+
+__all__ = ["app", "demo"]
+
+app = typer.Typer(help="Speech: recordings without their noise and echo.", no_args_is_help=True)
+
+#: Suffixes of recordings, read and written.
+AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
+
+
+class Quality(StrEnum):
+    """How long to compute."""
+
+    fast = "fast"
+    balanced = "balanced"
+    best = "best"
+
+
+class Form(StrEnum):
+    """Formats of recordings in a folder."""
+
+    wav = "wav"
+    flac = "flac"
+    ogg = "ogg"
+    mp3 = "mp3"
+
+
+Inputs = Annotated[
+    list[Path], typer.Argument(metavar="IN", help="Recordings, or a folder of them.")
+]
+Target = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="File, its suffix choosing the format; a folder for several recordings.",
+    ),
+]
+QualityOption = Annotated[Quality, typer.Option("--quality", help="How long to compute.")]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Draws whose mean is the result; two or more give their standard deviation too, "
+        "NAME_std.wav. The quality decides if not given.",
+    ),
+]
+Limit = Annotated[
+    float | None,
+    typer.Option("--attenuation-limit", help="Take away at most so many dB of noise or echo."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Determines the samples.")]
+FormOption = Annotated[
+    Form | None,
+    typer.Option("--format", help="Format of the outputs in a folder; that of each input."),
+]
+Page = Annotated[bool, typer.Option("--report", help="Write an HTML page to see and hear it.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of a table.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
+
+
+def _verb(name: str, standard_model: str, text: str) -> Callable[..., None]:
+    """A verb that gives recordings back cleaner, by `standard_model` if not told otherwise."""
+
+    @app.command(name, help=text)
+    def command(
+        context: typer.Context,
+        inputs: Inputs,
+        target: Target,
+        model: Annotated[
+            str, typer.Option(help="Name, folder, hub id, or an official .ckpt of SGMSE+ or StoRM.")
+        ] = standard_model,
+        quality: QualityOption = Quality.balanced,
+        samples: Samples = None,
+        attenuation_limit: Limit = None,
+        seed: Seed = 0,
+        form: FormOption = None,
+        report: Page = False,
+        overwrite: Overwrite = False,
+        as_json: Json = False,
+        threads: Threads = None,
+    ) -> None:
+        if attenuation_limit is not None and not 0 <= attenuation_limit < float("inf"):
+            raise InputError(f"--attenuation-limit {attenuation_limit:g}: give 0 dB or more")
+        wanted: dict[str, Any] = {
+            "model": model,
+            "quality": quality.value,
+            "samples": samples,
+            "seed": seed,
+            "attenuation_limit": attenuation_limit,
+        }
+
+        def work(job: Job, replace: bool, progress: Progress) -> Outcome:
+            from sciddm.pipelines.speech.run import enhance_file
+
+            command = repeat(context, job)
+            return enhance_file(
+                job, wanted, command=command, report=report, overwrite=replace, progress=progress
+            )
+
+        def prepare() -> None:
+            from sciddm.pipelines.speech.run import load_pipeline
+
+            load_pipeline(model)
+
+        _use_threads(threads)
+        execute(
+            context,
+            inputs,
+            target,
+            work=work,
+            outputs_of=lambda path: _outputs(path, samples, report),
+            check=_check,
+            request=wanted,
+            read=AUDIO,
+            written=AUDIO,
+            suffix=None if form is None else f".{form.value}",
+            overwrite=overwrite,
+            as_json=as_json,
+            prepare=prepare,
+        )
+
+    return command
+
+
+enhance = _verb(
+    "enhance",
+    "speech-denoise",
+    """Take noise out of recordings.
+
+    OUT has the rate, channels, number of samples, level and subtype of IN. Beside it lies a JSON
+    file with all that repeats the run. Several recordings go on after a failure, and finished ones
+    are kept when the command is run again.
+    """,
+)
+dereverb = _verb(
+    "dereverb",
+    "speech-dereverb",
+    """Take the echo of the room out of recordings.
+
+    Outputs as those of `enhance`.
+    """,
+)
+
+
+@app.command()
+def evaluate(
+    clean: Annotated[Path, typer.Option(help="Folder (or file) of clean recordings.")],
+    enhanced: Annotated[Path, typer.Option(help="Folder (or file) of the same names.")],
+    as_json: Json = False,
+) -> None:
+    """Measure enhanced recordings against clean ones: SI-SDR, PESQ, ESTOI, level, length.
+
+    PESQ and ESTOI are measured at 16 kHz (at 8 kHz: narrow band) where their packages are
+    installed (`pip install 'sciddm[speech-metrics]'`).
+    """
+    from sciddm.pipelines.speech.evaluate import evaluate_folders
+
+    if not evaluate_folders(clean, enhanced, AUDIO, as_json=as_json):
+        raise typer.Exit(1)
+
+
+def demo(folder: Path, quality: str) -> None:
+    """Makes a noisy recording of synthetic speech, enhances it, and says where the results are."""
+    if quality not in list(Quality):
+        raise InputError(f"--quality {quality}: use {', '.join(Quality)}")
+    from sciddm.pipelines.speech.demo import run_demo
+
+    run_demo(folder, quality)
+
+
+def _outputs(path: Path, samples: int | None, report: bool) -> list[Path]:
+    from sciddm.pipelines.speech.run import outputs
+
+    return outputs(path, spread=samples is not None and samples > 1, report=report)
+
+
+def _check(paths: Sequence[Path], overwrite: bool) -> None:
+    from sciddm.data_adapters.staging import check_outputs
+
+    check_outputs(paths, overwrite=overwrite)
+
+
+def _use_threads(count: int | None) -> None:
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)

@@ -1,0 +1,44 @@
+"""What is worth knowing about an enhancement, for the terminal, the JSON and the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sciddm.pipelines.summary import Fact
+
+__all__ = ["facts"]
+
+
+def facts(attrs: Mapping[str, Any], channels: int) -> dict[str, Fact]:
+    """The facts of one enhancement by their keys.
+
+    Args:
+        attrs: of the result.
+        channels: of the recording.
+    """
+    rate, duration = int(attrs["rate"]), float(attrs["duration_s"])
+    found = [
+        Fact("duration_s", "duration", duration, _clock(duration)),
+        Fact("rate_hz", "rate", rate, f"{rate / 1000:g} kHz"),
+        Fact("channels", "channels", channels, str(channels)),
+    ]
+    change = float(attrs["level_change_db"])
+    if math.isfinite(change):
+        found.append(Fact("level_change_db", "level change", change, f"{change:+.1f} dB"))
+    gain = float(attrs.get("gain_db", 0.0))
+    if gain < 0:
+        found.append(Fact("gain_db", "scaled by", gain, f"{gain:.2f} dB"))
+    found.append(Fact("nfe", "NFE per part", attrs["nfe"], f"{attrs['nfe']:g}"))
+    rtf = float(attrs["real_time_factor"])
+    found.append(Fact("real_time_factor", "real-time factor", rtf, f"{rtf:.2f}"))
+    return {fact.key: fact for fact in found}
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

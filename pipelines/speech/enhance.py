@@ -1,0 +1,186 @@
+"""The way of a recording through the model: rate, level, spectrogram, and all of it back.
+
+    recording -> minus mean, over peak -> model's rate -> chunks -> spectrogram -> estimate
+              -> waveform -> cross-fade -> recording's rate -> times peak, plus mean
+
+Each channel goes this way alone. Memory is that of a chunk, however long the recording is: it is
+read twice from its start, once for its levels, once to be enhanced.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sciddm.data_adapters.audio import Recording, resample_blocks
+from sciddm.pipelines.base import Progress
+from sciddm.pipelines.speech.chunks import Chunk, Chunking, join, windows
+from sciddm.pipelines.speech.stft import STFT
+from sciddm.streams import Streams
+from sciddm.tiled_streams import TiledStreams
+
+__all__ = ["Block", "Draw", "Front", "Levels", "enhanced_blocks", "measure"]
+
+#: (spectrogram (1, 1, F, T), one stream per sample) -> one estimate of its shape for each.
+Draw = Callable[[Tensor, Sequence[Streams]], Sequence[Tensor]]
+
+_BLOCK = 2**17  # samples read at a time
+_CLIPPED = 0.999
+#: Noise of channel c, sample k has the identity c * _CHANNEL + k.
+_CHANNEL = 10_000
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What a first pass over a recording finds.
+
+    Attributes:
+        mean: of each channel: its DC offset.
+        peak: largest |y - mean| of each channel; 0 where it is silent.
+        clipped: share of the samples at full scale.
+    """
+
+    mean: NDArray[np.float64]
+    peak: NDArray[np.float64]
+    clipped: float
+
+    @property
+    def silent(self) -> NDArray[np.bool_]:
+        """Channels without any sound."""
+        return np.asarray(self.peak == 0)
+
+
+@dataclass(frozen=True)
+class Front:
+    """What stands between a recording and the model.
+
+    Attributes:
+        stft: the model's representation.
+        rate: the model's rate in Hz.
+        chunking: how long recordings are cut.
+    """
+
+    stft: STFT
+    rate: int
+    chunking: Chunking = field(default_factory=Chunking)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples of a result, all (channel, n) float32 at the recording's rate.
+
+    Attributes:
+        noisy: what was recorded.
+        enhanced: mean of the samples.
+        std: standard deviation of the samples; None for one sample.
+    """
+
+    noisy: NDArray[np.float32]
+    enhanced: NDArray[np.float32]
+    std: NDArray[np.float32] | None
+
+
+def measure(recording: Recording) -> Levels:
+    """Levels of a recording, from a pass over it."""
+    total = np.zeros(recording.channels)
+    low = np.full(recording.channels, np.inf)
+    high = -low
+    clipped = count = 0
+    for block in recording.blocks(_BLOCK):
+        total += block.sum(1, dtype=np.float64)
+        low, high = np.minimum(low, block.min(1)), np.maximum(high, block.max(1))
+        clipped += int((np.abs(block) >= _CLIPPED).sum())
+        count += block.shape[1]
+    mean = total / count
+    # A constant is its own mean, whatever rounding made of the sum.
+    mean = np.where(low == high, low, mean)
+    return Levels(mean, np.maximum(high - mean, mean - low), clipped / (count * len(mean)))
+
+
+def enhanced_blocks(
+    recording: Recording,
+    levels: Levels,
+    front: Front,
+    draw: Draw,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    attenuation_limit: float | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Block]:
+    """The enhanced recording, block by block, as many samples as the recording has.
+
+    Args:
+        recording: read once, from its start.
+        levels: of `measure`.
+        front: representation, rate and chunking.
+        draw: the model.
+        samples: number of draws K.
+        seed: of all noise. Channel, sample and frame fix a number, chunks do not matter.
+        attenuation_limit: at most so many dB are taken away anywhere:
+            out = e + 10^(-limit / 20) (y - e); None for no limit.
+        progress: called after each channel of a chunk.
+    """
+    length = math.ceil(recording.frames * front.rate / recording.rate)
+    chunks = front.chunking.cut(length, front.stft.hop)
+    mean = torch.from_numpy(levels.mean)[:, None].float()
+    scale = torch.from_numpy(np.where(levels.silent, 1.0, levels.peak))[:, None].float()
+    normalised = ((torch.from_numpy(b) - mean) / scale for b in recording.blocks(_BLOCK))
+    waves = windows(resample_blocks(normalised, recording.rate, front.rate), chunks)
+    estimates = _estimates(waves, front, draw, samples, seed, len(chunks), progress)
+    back = resample_blocks(join(estimates), front.rate, recording.rate)
+    kept = 0.0 if attenuation_limit is None else 10 ** (-attenuation_limit / 20)
+    silent = torch.from_numpy(levels.silent)[:, None]
+    for wave, noisy in _beside(back, map(torch.from_numpy, recording.blocks(_BLOCK))):
+        whole = wave * scale + mean
+        out = torch.where(silent, noisy, whole.mean(0) + kept * (noisy - whole.mean(0)))
+        std = (1 - kept) * whole.std(0) if samples > 1 else None
+        yield Block(noisy.numpy(), out.numpy(), None if std is None else std.numpy())
+
+
+def _estimates(
+    waves: Iterable[tuple[Chunk, Tensor]],
+    front: Front,
+    draw: Draw,
+    samples: int,
+    seed: int,
+    total: int,
+    progress: Progress | None,
+) -> Iterator[tuple[Chunk, Tensor]]:
+    """Each chunk with its enhanced waves (sample, channel, n)."""
+    stft = front.stft
+    for number, (chunk, wave) in enumerate(waves):
+        channels, length = wave.shape
+        out = torch.zeros(samples, channels, length)
+        for c in range(channels):
+            if wave[c].any():  # silence stays silence, whatever a network would make of it
+                y = stft.analyse(wave[c])[None, None]
+                first = chunk.start // stft.hop
+                streams = [TiledStreams(seed, [c * _CHANNEL + k], [first]) for k in range(samples)]
+                for k, estimate in enumerate(draw(y, streams)):
+                    out[k, c] = stft.synthesise(estimate[0, 0], length)
+            if progress is not None:
+                done = number * channels + c + 1
+                progress(done, total * channels, f"part {number + 1} of {total}")
+        yield chunk, out
+
+
+def _beside(waves: Iterable[Tensor], noisy: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pieces of equal length of two signals; the first may go on for longer."""
+    source = iter(noisy)
+    held = torch.zeros(0)
+    for wave in waves:
+        while wave.shape[-1]:
+            if held.shape[-1] == 0:
+                held = next(source, held)
+                if held.shape[-1] == 0:
+                    return
+            n = min(wave.shape[-1], held.shape[-1])
+            yield wave[..., :n], held[..., :n]
+            wave, held = wave[..., n:], held[..., n:]

@@ -1,0 +1,300 @@
+"""Speech enhancement and dereverberation of recordings of any rate, length and channel count."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+from torch import Tensor
+
+import sciddm
+from sciddm import zoo
+from sciddm.data_adapters.audio import ArrayRecording, AudioFile, Recording
+from sciddm.data_adapters.checks import check_size
+from sciddm.errors import InputError, ModelError
+from sciddm.ledger import tally
+from sciddm.pipelines.base import Pipeline, Progress
+from sciddm.pipelines.speech.chunks import Chunking
+from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
+from sciddm.pipelines.speech.estimator import Estimator, kind_of
+from sciddm.pipelines.speech.metrics import LevelMeter
+from sciddm.pipelines.speech.settings import Quality, Settings, settings_for
+from sciddm.pipelines.speech.stft import STFT
+from sciddm.streams import Streams
+
+__all__ = ["SpeechEnhancement"]
+
+_DEFAULT_RATE = 16_000
+#: Share of samples at full scale from which a recording counts as clipped.
+_CLIPPED = 1e-4
+#: Change of level, in dB, that is no longer plausible for speech that was kept.
+_LEVEL_RANGE = (-12.0, 1.0)
+
+
+class SpeechEnhancement(Pipeline):
+    """Noisy or reverberant recordings to clean ones.
+
+    A recording is brought to the model's rate and to a peak of 1, estimated as a compressed
+    spectrogram chunk by chunk (`enhance`, `estimator`), and given back at its own rate, length,
+    channels, level and offset.
+
+    Args:
+        model: a `Predictor`, a `StochasticRegeneration`, or a `Denoiser` whose process ends at
+            the noisy signal.
+        stft: the representation it was trained on.
+        rate: of its training data, in Hz.
+        chunking: how long recordings are cut.
+        provenance: name and hash of the model.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        stft: STFT | None = None,
+        rate: int = _DEFAULT_RATE,
+        *,
+        chunking: Chunking | None = None,
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        self.kind = kind_of(model)
+        self.model = model
+        self.front = Front(stft or STFT(), rate, chunking or Chunking())
+        self.provenance = provenance or {"model": "unnamed", "weights_sha256": ""}
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path = "speech-denoise") -> Self:
+        """See `Pipeline.from_pretrained`; an official SGMSE+ or StoRM checkpoint (.ckpt) too."""
+        loaded = zoo.from_pretrained(source)
+        settings = dict(loaded.representation)
+        if not settings:
+            raise ModelError(
+                f"{source}: the model states no spectrogram: it is not made for speech"
+            )
+        rate = int(settings.pop("rate", _DEFAULT_RATE))
+        try:
+            stft = STFT(**settings)
+        except (TypeError, InputError) as error:
+            raise ModelError(
+                f"{source}: the model's spectrogram is not usable ({error})"
+            ) from error
+        provenance = {"model": loaded.name, "weights_sha256": loaded.weights_sha256}
+        return cls(loaded.model, stft, rate, provenance=provenance)
+
+    def save(self, path: str | Path) -> None:
+        zoo.save_model(
+            self.model,
+            path,
+            card={"name": self.provenance["model"]},
+            representation={**self.front.stft.config, "rate": self.front.rate},
+        )
+
+    def __call__(  # type: ignore[override]
+        self,
+        data: xr.DataArray | xr.Dataset | str | Path,
+        /,
+        *,
+        quality: Quality = "balanced",
+        samples: int | None = None,
+        seed: int = 0,
+        attenuation_limit: float | None = None,
+        progress: Progress | None = None,
+    ) -> xr.Dataset:
+        """Enhances a recording in memory; `open` does it block by block.
+
+        Args:
+            data: (channel, time) with the attribute `rate` in Hz, full scale at 1, or a file.
+            quality: "fast", "balanced" or "best"; see `settings`.
+            samples: draws of the posterior, in place of the quality's number.
+            seed: of all noise. The same channel gets the same noise whatever else is there.
+            attenuation_limit: the most that is taken away, in dB; None for no limit.
+            progress: called after each channel of a chunk.
+
+        Returns:
+            enhanced, noisy and, for several samples, std, all (channel, time), and attributes;
+            see `Pipeline`.
+
+        Raises:
+            InputError: unusable data or options.
+        """
+        run = self.open(
+            data,
+            quality=quality,
+            samples=samples,
+            seed=seed,
+            attenuation_limit=attenuation_limit,
+            progress=progress,
+        )
+        check_size(
+            Path(run.recording.name), "sound", (run.recording.channels, run.recording.frames), 16
+        )
+        blocks = list(run)
+        names = ["enhanced", "noisy"] + ["std"] * (run.settings.samples > 1)
+        variables = {
+            name: (
+                ("channel", "time"),
+                np.concatenate([getattr(block, name) for block in blocks], axis=1),
+            )
+            for name in names
+        }
+        return xr.Dataset(variables, attrs=run.attrs)
+
+    def open(
+        self,
+        data: Recording | xr.DataArray | xr.Dataset | str | Path,
+        /,
+        *,
+        quality: Quality = "balanced",
+        samples: int | None = None,
+        seed: int = 0,
+        attenuation_limit: float | None = None,
+        settings: Settings | None = None,
+        progress: Progress | None = None,
+    ) -> Enhancement:
+        """A run that yields the enhanced recording block by block in constant memory.
+
+        Args:
+            data: as for a call, or any `Recording`.
+            settings: in place of those of the quality, to choose sampler and steps oneself.
+            quality, samples, seed, attenuation_limit, progress: as for a call.
+        """
+        if attenuation_limit is not None and not attenuation_limit >= 0:
+            raise InputError(f"an attenuation limit is at least 0 dB, not {attenuation_limit}")
+        chosen = settings_for(self.kind, quality, samples) if settings is None else settings
+        if settings is not None and samples is not None:
+            chosen = replace(settings, samples=samples)
+        return Enhancement(
+            self,
+            _recording(data),
+            chosen,
+            quality="" if settings is not None else quality,
+            seed=seed,
+            attenuation_limit=attenuation_limit,
+            progress=progress,
+        )
+
+
+class Enhancement:
+    """One run over one recording: iterate over it once, then read `attrs`.
+
+    Attributes:
+        recording: what is enhanced.
+        settings: sampler, steps, samples.
+    """
+
+    def __init__(
+        self,
+        pipeline: SpeechEnhancement,
+        recording: Recording,
+        settings: Settings,
+        *,
+        quality: str,
+        seed: int,
+        attenuation_limit: float | None,
+        progress: Progress | None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.recording = recording
+        self.settings = settings
+        self._options = {
+            "quality": quality,
+            "seed": seed,
+            "attenuation_limit_db": attenuation_limit,
+        }
+        self._progress = progress
+        self._levels: Levels | None = None
+        self._meter = LevelMeter(recording.rate)
+        self._evaluations: list[int] = []  # of the network, for each channel of each chunk
+        self._seconds = 0.0
+
+    def __iter__(self) -> Iterator[Block]:
+        """The blocks, in order.
+
+        Raises:
+            InputError: the recording cannot be read to its end, or holds NaN.
+        """
+        start = time.perf_counter()
+        estimator = Estimator(self.pipeline.model, self.settings)
+        self._levels = measure(self.recording)
+
+        def draw(y: Tensor, streams: Sequence[Streams]) -> list[Tensor]:
+            with tally() as cost:
+                draws = estimator(y, streams)
+            self._evaluations.append(cost.nfe)
+            return draws
+
+        for block in enhanced_blocks(
+            self.recording,
+            self._levels,
+            self.pipeline.front,
+            draw,
+            samples=self.settings.samples,
+            seed=self._options["seed"],
+            attenuation_limit=self._options["attenuation_limit_db"],
+            progress=self._progress,
+        ):
+            self._meter.push(block.noisy, block.enhanced)
+            self._seconds = time.perf_counter() - start
+            yield block
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """All that repeats the run, what it cost and what is to be said about it."""
+        levels, recording, front = self._levels, self.recording, self.pipeline.front
+        if levels is None or self._meter.frames != recording.frames:
+            raise RuntimeError("the run is not complete: iterate over it first")
+        duration = recording.frames / recording.rate
+        seen = math.ceil(recording.frames * front.rate / recording.rate)
+        change = self._meter.change_db()
+        return {
+            **self.pipeline.provenance,
+            **asdict(self.settings),
+            **{k: v for k, v in self._options.items() if v is not None},
+            "source": Path(recording.name).name,
+            "rate": recording.rate,
+            "container": getattr(recording, "container", ""),
+            "subtype": getattr(recording, "subtype", ""),
+            "duration_s": duration,
+            "model_rate": front.rate,
+            "nfe": max(self._evaluations, default=0),
+            "nvjp": 0,
+            "parts": len(front.chunking.cut(seen, front.stft.hop)),
+            "seconds": round(self._seconds, 3),
+            "real_time_factor": round(self._seconds / duration, 4),
+            "level_change_db": change,
+            "peak": [float(p) for p in levels.peak],
+            "dc_offset": [float(m) for m in levels.mean],
+            "sciddm_version": sciddm.__version__,
+            "warnings": json.dumps(self._warnings(levels, change)),
+        }
+
+    def _warnings(self, levels: Levels, change: float) -> list[str]:
+        found = list(getattr(self.recording, "warnings", []))
+        low, high = _LEVEL_RANGE
+        if levels.silent.all():
+            found.append("The recording is silent: it is given back as it is.")
+        elif not low <= change <= high:
+            found.append(
+                f"The loudest parts changed by {change:+.1f} dB: speech may have been lost, or "
+                "there was none."
+            )
+        if levels.clipped > _CLIPPED:
+            found.append(
+                f"The recording is clipped ({100 * levels.clipped:.2g} % of its samples are at "
+                "full scale); what was cut off is not restored."
+            )
+        return found
+
+
+def _recording(data: Recording | xr.DataArray | xr.Dataset | str | Path) -> Recording:
+    if isinstance(data, str | Path):
+        return AudioFile(data)
+    if isinstance(data, xr.DataArray | xr.Dataset):
+        return ArrayRecording(data)
+    return data

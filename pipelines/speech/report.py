@@ -1,0 +1,154 @@
+"""The page of an enhancement: before and after, to see and to hear."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from sciddm.pipelines.report import Axis, Panel, Player, Report, Section, Table, Verdict
+from sciddm.pipelines.speech.describe import facts
+from sciddm.pipelines.speech.enhance import Block
+from sciddm.pipelines.summary import jsonable, warnings_of
+
+__all__ = ["Excerpt", "speech_report"]
+
+_SECONDS = 20.0
+_RUN_KEYS = ("model", "weights_sha256", "quality", "sampler", "steps", "samples", "nfe", "seed")
+_LABELS = {"weights_sha256": "weights' SHA-256", "nfe": "NFE per part"}
+_RANGE_DB = 70.0
+
+
+class Excerpt:
+    """The part of a result that the page shows and plays: 20 s from its middle, or all of it."""
+
+    def __init__(self, rate: int, frames: int) -> None:
+        self.rate = rate
+        length = min(frames, round(_SECONDS * rate))
+        self.start = (frames - length) // 2
+        self._stop = self.start + length
+        self._position = 0
+        self._parts: dict[str, list[NDArray[np.float32]]] = {}
+
+    def push(self, block: Block) -> None:
+        """Takes the next block of the result."""
+        n = block.noisy.shape[1]
+        part = slice(max(0, self.start - self._position), max(0, self._stop - self._position))
+        for name in ("noisy", "enhanced", "std"):
+            values = getattr(block, name)
+            if values is not None:
+                self._parts.setdefault(name, []).append(values[:, part].copy())
+        self._position += n
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        """noisy, enhanced or std, (channel, n)."""
+        return np.concatenate(self._parts[name], axis=1)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parts
+
+
+def speech_report(
+    excerpt: Excerpt, attrs: Mapping[str, Any], *, channels: int, source: str, command: str
+) -> Report:
+    """The page for one recording.
+
+    Args:
+        excerpt: what is shown.
+        attrs: of the result.
+        channels: of the recording.
+        source: name of the file.
+        command: the command that makes the same again.
+    """
+    known = facts(attrs, channels)
+    about = ("duration_s", "rate_hz", "channels")
+    subtitle = f"{source}: " + ", ".join(
+        known[key].text + (" channel" + "s" * (channels > 1) if key == "channels" else "")
+        for key in about
+    )
+    run = [[_LABELS.get(k, k), str(attrs[k])] for k in _RUN_KEYS if attrs.get(k) not in (None, "")]
+    everything = [[str(k), str(jsonable(v))[:400]] for k, v in sorted(attrs.items())]
+    remarks = warnings_of(attrs)
+    verdict = Verdict(
+        "doubtful" if remarks else "good",
+        "Read these remarks before using the recording."
+        if remarks
+        else f"Level and length are kept ({known['level_change_db'].text} where it is loudest).",
+        remarks or ["A model can change what was said: listen before relying on single words."],
+    )
+    return Report(
+        title="Speech enhancement",
+        subtitle=subtitle,
+        verdict=verdict,
+        sections=[_section(excerpt, channels, float(attrs["duration_s"]))],
+        tables=[
+            Table("Recording", [[f.label, f.text] for f in known.values() if f.key != "nfe"]),
+            Table("Run", run),
+            Table("All attributes of the result", everything, folded=True),
+        ],
+        command=command,
+        caution="Enhanced speech is an estimate; single words may differ from what was said.",
+    )
+
+
+def _section(excerpt: Excerpt, channels: int, duration: float) -> Section:
+    rate = excerpt.rate
+    noisy, enhanced = excerpt["noisy"], excerpt["enhanced"]
+    top = float(np.abs(noisy).max()) or 1.0
+    start, length = excerpt.start / rate, noisy.shape[1] / rate
+    scales = Axis("frequency / kHz", 0.0, rate / 2000), Axis("time / s", start, start + length)
+    shown = [
+        ("Noisy", noisy[0], "As recorded."),
+        ("Enhanced", enhanced[0], "What the model leaves."),
+        ("Taken away", noisy[0] - enhanced[0], "The difference; speech in it was lost."),
+    ]
+    if "std" in excerpt:
+        shown.append(("Standard deviation", excerpt["std"][0], "Where the samples disagree."))
+    panels = [
+        Panel(
+            title,
+            _spectrogram(wave / top, rate),
+            (-_RANGE_DB, 0.0),
+            "dB below the loudest",
+            "heat",
+            scales=scales,
+            note=note,
+        )
+        for title, wave, note in shown
+    ]
+    players = [
+        Player(title, _flac(wave / max(top, 1.0), rate), "audio/flac")
+        for title, wave in (
+            ("Noisy", noisy),
+            ("Enhanced", enhanced),
+            ("Taken away", noisy - enhanced),
+        )
+    ]
+    part = "" if length >= duration - 1e-6 else f"{length:.0f} s from the middle. "
+    which = "The spectrograms show the first channel. " if channels > 1 else ""
+    return Section(
+        "Before and after", panels, text=f"{part}{which}One scale for all.", players=players
+    )
+
+
+def _spectrogram(wave: NDArray[Any], rate: int) -> NDArray[np.float32]:
+    """Power in dB (frequency from high to low, time), 0 dB at the loudest sine of amplitude 1."""
+    size = 2 ** round(np.log2(0.032 * rate))
+    hop = max(1, size // 4, len(wave) // 1200)  # no more columns than a screen has
+    padded = np.pad(wave, size // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
+    window = np.hanning(size + 1)[:-1]
+    power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2 / (window.sum() / 2) ** 2
+    return (10 * np.log10(power.T[::-1] + 1e-12)).astype(np.float32)
+
+
+def _flac(wave: NDArray[np.float32], rate: int) -> bytes:
+    buffer = io.BytesIO()
+    limit = 1 - 2.0**-15
+    samples = np.clip(wave[:2].T, -1, limit)  # browsers play two channels
+    soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()

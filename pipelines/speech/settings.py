@@ -1,0 +1,78 @@
+"""What `fast`, `balanced` and `best` mean for each kind of model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sciddm.errors import InputError
+
+__all__ = ["QUALITIES", "Kind", "Quality", "Sampler", "Settings", "settings_for"]
+
+Quality = Literal["fast", "balanced", "best"]
+Kind = Literal["predictor", "diffusion", "regeneration"]
+Sampler = Literal["predictor", "ode", "sde", "dpm++", "pc"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a spectrogram is estimated; every value is written into the result.
+
+    Attributes:
+        sampler: "predictor" (no diffusion), "ode" (DDIM, tau = 0), "sde" (the reverse Markov
+            chain), "dpm++" (DPM-Solver++ 2M) or "pc" (the published predictor-corrector of
+            SGMSE+: reverse diffusion with one Langevin correction, two evaluations a step).
+        steps: network evaluations of the diffusion model for each sample; "pc" takes twice.
+        samples: draws of the posterior K; the estimate is their mean.
+    """
+
+    sampler: Sampler
+    steps: int = 0
+    samples: int = 1
+
+
+QUALITIES: dict[Kind, dict[Quality, Settings]] = {
+    # One evaluation is all a predictor has to offer.
+    "predictor": {
+        "fast": Settings("predictor"),
+        "balanced": Settings("predictor"),
+        "best": Settings("predictor"),
+    },
+    "diffusion": {
+        "fast": Settings("dpm++", 5),
+        "balanced": Settings("dpm++", 15),
+        "best": Settings("pc", 30),
+    },
+    "regeneration": {
+        "fast": Settings("predictor"),
+        "balanced": Settings("ode", 4),
+        "best": Settings("ode", 8, samples=4),
+    },
+}
+
+
+def settings_for(kind: Kind, quality: str, samples: int | None) -> Settings:
+    """The settings of a quality level.
+
+    Args:
+        kind: of the model.
+        quality: fast, balanced or best.
+        samples: in place of the quality's own number of draws.
+
+    Raises:
+        InputError: an unknown quality, or several samples of what is not random.
+    """
+    levels = QUALITIES[kind]
+    if quality not in levels:
+        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(levels)}")
+    settings = levels[quality]  # type: ignore[index]
+    if samples is None:
+        return settings
+    if samples < 1:
+        raise InputError(f"{samples} samples: at least 1 is needed")
+    if samples > 1 and settings.sampler == "predictor":
+        raise InputError(
+            f"several samples of quality {quality}: this model's predictor always gives the same "
+            "answer, take another quality or one sample"
+        )
+    return replace(settings, samples=samples)
