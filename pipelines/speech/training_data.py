@@ -1,0 +1,309 @@
+"""Training pairs: clean speech and what a microphone makes of it, as compressed spectrograms.
+
+Nothing is stored: each item is mixed anew from recordings.
+
+1. speech: utterances at a random rate of speech, joined with pauses until the crop is full;
+2. room: a recorded or simulated impulse response. To remove noise is one task and to remove
+   reverberation another: for "denoise" the target keeps the room, for "dereverb" it is the
+   direct sound, aligned with the dry speech;
+3. noise: recorded, coloured or babble (several other utterances), at a random
+   signal-to-noise ratio;
+4. microphone: a smooth random frequency response, sometimes a limited bandwidth, on both;
+5. level: divided by the largest sample of the noisy crop, as the pipeline divides a recording by
+   its peak; sometimes lower, since a crop is rarely where the recording's peak is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.signal import fftconvolve
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sciddm.data_adapters.audio import open_audio, resample
+from sciddm.errors import InputError
+from sciddm.pipelines.speech.rooms import random_room, split_direct
+from sciddm.pipelines.speech.stft import STFT
+
+__all__ = ["RESERVED_ROOMS", "SpeechMixtures"]
+
+RATE = 16_000
+#: Validation hears other voices, noises and rooms than training.
+VALIDATION_SHARDS = ("ljspeech",)
+VALIDATION_NOISES = ("berlin_64710754", "blanket_waves", "ibmmax_snoring", "muges_thunderstorm")
+VALIDATION_ROOMS = ("audiomentations_ir0", "lhotse_sim")
+#: Recorded rooms that neither training nor validation uses: for development tests.
+RESERVED_ROOMS = ("speechbrain_rir3", "speechbrain_rir4")
+# Recordings whose noise floor is nearer to the speech than this are not clean.
+_CLEAN_RANGE_DB = 33.0
+# New rate : old rate, of half of the recordings.
+_SPEEDS = ((10, 9), (9, 10), (20, 19), (19, 20), (20, 17))
+
+Wave = NDArray[np.float32]
+
+
+class SpeechMixtures(Dataset):
+    """Pairs {"x0", "y"} of compressed spectrograms (1, F, T), complex64: target and input.
+
+    Args:
+        task: "denoise" or "dereverb".
+        root: folder of the real data, or None for $SCIDDM_DATA, else ../shared/data.
+        split: "train" (endless variation) or "validate" (a fixed set of other recordings).
+        frames: T of a crop.
+        length: items per epoch (train).
+        snr: range of the signal-to-noise ratio in dB.
+        stft: arguments of STFT.
+        seed: with the item's index and the epoch's draw it fixes every random choice.
+    """
+
+    def __init__(
+        self,
+        task: Literal["denoise", "dereverb"] = "denoise",
+        root: str | None = None,
+        split: Literal["train", "validate"] = "train",
+        frames: int = 256,
+        length: int = 20_000,
+        snr: tuple[float, float] = (-5.0, 20.0),
+        stft: dict[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        if task not in ("denoise", "dereverb"):
+            raise InputError(f"unknown task {task!r}; known: denoise, dereverb")
+        self.task, self.split, self.seed = task, split, seed
+        self.stft = STFT(**(stft or {}))
+        self.samples = (frames - 1) * self.stft.hop
+        self.length = length if split == "train" else 96
+        self.snr = (float(snr[0]), float(snr[1]))
+        folder = Path(root or os.environ.get("SCIDDM_DATA", "../shared/data")) / "speech"
+        held_out = split == "validate"
+        self.utterances = _load_utterances(folder / "train", held_out)
+        # Long utterances more often, so that every second of speech is equally likely.
+        share = np.array([len(u) for u in self.utterances], dtype=float)
+        self.share = share / share.sum()
+        self.noises = _load_noises(folder / "noise_train", held_out)
+        self.rooms = _load_rooms(folder / "rirs_16k_f32.npz", held_out)
+
+    @property
+    def representation(self) -> dict[str, Any]:
+        """What the model folder keeps for the pipeline."""
+        return {**self.stft.config, "rate": RATE}
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        # Training draws a new seed each time (from torch's global generator, which Lightning
+        # seeds and restores); validation items are the same every time.
+        fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
+        target, noisy = self.waves(np.random.default_rng([self.seed, index, fresh]))
+        return {
+            "x0": self.stft.analyse(torch.from_numpy(target))[None],
+            "y": self.stft.analyse(torch.from_numpy(noisy))[None],
+        }
+
+    def waves(self, rng: np.random.Generator) -> tuple[Wave, Wave]:
+        """(target, noisy) waveforms of one item, (samples,) each."""
+        dry = self._speech(rng)
+        target, speech = self._room(dry, rng)
+        speech = speech[: self.samples]
+        noisy = speech
+        if self.task == "denoise" or rng.random() < 0.6:
+            low, high = self.snr
+            ratio = rng.uniform(low if self.task == "denoise" else max(low, 5.0), high)
+            noisy = speech + _at_ratio(self._noise(rng), speech, ratio)
+        target, noisy = _microphone(target, noisy, rng)
+        gain = 1.0 / max(float(np.abs(noisy).max()), 1e-5)
+        if rng.random() < 0.7:
+            gain *= 10 ** (rng.uniform(-15, 0) / 20)
+        return (target * gain).astype(np.float32), (noisy * gain).astype(np.float32)
+
+    def _speech(self, rng: np.random.Generator) -> Wave:
+        """Utterances of random speed and level, with pauses, that fill a crop."""
+        parts: list[Wave] = []
+        missing = self.samples
+        while missing > 0:
+            wave = self.utterances[int(rng.choice(len(self.utterances), p=self.share))]
+            start = int(rng.integers(0, max(1, len(wave) - missing // 2)))
+            wave = _respeed(_floats(wave[start : start + 2 * missing]), rng)
+            parts.append(wave * np.float32(10 ** (rng.uniform(-3, 3) / 20)))
+            missing -= len(wave)
+            pause = int(rng.uniform(0, 0.5) * RATE) if rng.random() < 0.5 else 0
+            parts.append(np.zeros(min(pause, max(missing, 0)), np.float32))
+            missing -= pause
+        return np.concatenate(parts)[: self.samples]
+
+    def _room(self, dry: Wave, rng: np.random.Generator) -> tuple[Wave, Wave]:
+        """(target, speech in the room)."""
+        dereverb = self.task == "dereverb"
+        if rng.random() >= (0.95 if dereverb else 0.3):
+            return dry, dry
+        if rng.random() < 0.25:
+            response = self.rooms[int(rng.integers(len(self.rooms)))]
+        else:
+            response = random_room(RATE, rng, (0.15, 1.2) if dereverb else (0.1, 0.6))
+        whole, direct, delay = split_direct(response, RATE, early=0.0025)
+        speech = _convolve(dry, whole, delay)
+        return (_convolve(dry, direct, delay), speech) if dereverb else (speech, speech)
+
+    def _noise(self, rng: np.random.Generator) -> Wave:
+        kinds: list[Callable[[np.random.Generator], Wave]]
+        kinds = [self._recorded, self._coloured, self._babble]
+        choice = rng.random()
+        first = kinds[0 if choice < 0.6 else 1 if choice < 0.8 else 2](rng)
+        if rng.random() < 0.2:  # two sources at once
+            second = kinds[int(rng.integers(3))](rng)
+            first = first + _at_ratio(second, first, rng.uniform(-10, 10))
+        return first
+
+    def _recorded(self, rng: np.random.Generator) -> Wave:
+        wave = self.noises[int(rng.integers(len(self.noises)))]
+        need = 2 * self.samples  # what the fastest speed leaves of it is enough
+        wave = np.resize(wave, need) if len(wave) < need else wave
+        start = int(rng.integers(0, len(wave) - need + 1))
+        noise = _respeed(_floats(wave[start : start + need]), rng)[: self.samples]
+        return noise if rng.random() < 0.5 else _filtered(noise, _response(self.samples, rng, 12.0))
+
+    def _coloured(self, rng: np.random.Generator) -> Wave:
+        """Noise of spectrum f^-slope, sometimes with hum or a slowly changing level."""
+        white = fft.rfft(rng.standard_normal(self.samples, np.float32))
+        frequency = np.maximum(fft.rfftfreq(self.samples, 1 / RATE), 20.0)
+        shape = frequency ** (-rng.uniform(-0.5, 2.0) / 2) * _response(self.samples, rng, 10.0)
+        noise = fft.irfft(white * shape, self.samples)
+        t = np.arange(self.samples) / RATE
+        if rng.random() < 0.2:
+            base = rng.uniform(45, 240)
+            hum = sum(
+                rng.uniform(0, 1) / k * np.sin(2 * np.pi * (k * base * t + rng.random()))
+                for k in range(1, 16)
+            )
+            noise = noise + _at_ratio(hum, noise, -rng.uniform(-6, 12))
+        if rng.random() < 0.5:
+            knots = rng.uniform(-20, 0, int(rng.integers(4, 24)))
+            level = np.interp(t, np.linspace(0, t[-1], len(knots)), knots)
+            noise = noise * 10 ** (level / 20)
+        return noise.astype(np.float32)
+
+    def _babble(self, rng: np.random.Generator) -> Wave:
+        """Five to eight talkers at once."""
+        noise = np.zeros(self.samples, np.float32)
+        for _ in range(int(rng.integers(5, 9))):
+            noise += self._speech(rng) * np.float32(10 ** (rng.uniform(-6, 6) / 20))
+        if rng.random() < 0.5:
+            response, _, delay = split_direct(random_room(RATE, rng, (0.2, 0.8)), RATE, 0.0025)
+            noise = _convolve(noise, response, delay)
+        return noise
+
+
+def _microphone(
+    target: NDArray[Any], noisy: NDArray[Any], rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """One random frequency response on both."""
+    if rng.random() < 0.5:
+        return target, noisy
+    response = _response(len(noisy), rng, 6.0)
+    if rng.random() < 0.25:  # a recording once made at a lower rate
+        frequency = fft.rfftfreq(len(noisy), 1 / RATE)
+        edge = rng.uniform(3300, 7500)
+        response = response * np.clip((edge - frequency) / 200 + 1, 1e-3, 1)
+    return _filtered(target, response), _filtered(noisy, response)
+
+
+def _response(samples: int, rng: np.random.Generator, decibels: float) -> NDArray[Any]:
+    """A smooth random gain for each frequency of a real transform of so many samples."""
+    octaves = np.log2(np.maximum(fft.rfftfreq(samples, 1 / RATE), 60.0))
+    knots = np.linspace(octaves[0], octaves[-1], 6)
+    levels = np.interp(octaves, knots, rng.uniform(-decibels, decibels, 6))
+    return (10 ** (levels / 20)).astype(np.float32)
+
+
+def _filtered(wave: NDArray[Any], response: NDArray[Any]) -> NDArray[Any]:
+    return fft.irfft(fft.rfft(wave) * response, len(wave))
+
+
+def _convolve(wave: NDArray[Any], response: NDArray[Any], delay: int) -> Wave:
+    """The convolution without its delay, in the length of the wave."""
+    return fftconvolve(wave, response.astype(np.float32))[delay : delay + len(wave)].astype(
+        np.float32
+    )
+
+
+def _at_ratio(noise: NDArray[Any], signal: NDArray[Any], decibels: float) -> NDArray[Any]:
+    """The noise at a level so many decibels below the signal's (mean power over the crop)."""
+    power = max(float(np.mean(np.square(noise, dtype=float))), 1e-12)
+    wanted = float(np.mean(np.square(signal, dtype=float))) * 10 ** (-decibels / 10)
+    return noise * np.sqrt(wanted / power)
+
+
+def _respeed(wave: Wave, rng: np.random.Generator) -> Wave:
+    if rng.random() < 0.5:
+        return wave
+    up, down = _SPEEDS[int(rng.integers(len(_SPEEDS)))]
+    return resample(torch.from_numpy(wave), down, up).numpy()
+
+
+def _floats(wave: NDArray[np.int16]) -> Wave:
+    return wave.astype(np.float32) / 32768
+
+
+@cache
+def _read(path: Path) -> NDArray[np.int16]:
+    """A mono recording at 16 kHz, kept as int16 (both splits share what is read)."""
+    recording = open_audio(path)
+    if recording.attrs["rate"] != RATE or recording.sizes["channel"] != 1:
+        raise InputError(f"{path}: training data are mono recordings at {RATE} Hz")
+    return np.clip(np.round(recording.values[0] * 32768), -32768, 32767).astype(np.int16)
+
+
+def _load_utterances(folder: Path, held_out: bool) -> list[NDArray[np.int16]]:
+    utterances = []
+    for index in _files(folder, "_index.csv"):
+        if (index.name.removesuffix("_index.csv") in VALIDATION_SHARDS) != held_out:
+            continue
+        for row in csv.DictReader(io.StringIO(index.read_text())):
+            wave = _read(folder / row["shard"])[int(row["start"]) : int(row["stop"])]
+            if _dynamic_range(wave) >= _CLEAN_RANGE_DB:
+                utterances.append(wave)
+    return utterances
+
+
+def _load_noises(folder: Path, held_out: bool) -> list[NDArray[np.int16]]:
+    paths = [p for p in _files(folder, "") if (p.stem in VALIDATION_NOISES) == held_out]
+    return [_read(path) for path in paths]
+
+
+def _load_rooms(path: Path, held_out: bool) -> list[NDArray[np.float64]]:
+    try:
+        with np.load(path) as file:
+            responses = {name: file[name].astype(np.float64) for name in sorted(file.files)}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: training data cannot be read ({error})") from error
+    return [
+        response
+        for name, response in responses.items()
+        if (name in VALIDATION_ROOMS) == held_out and name not in RESERVED_ROOMS
+    ]
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    found = sorted(folder.glob(f"*{suffix}")) if folder.is_dir() else []
+    if not found:
+        raise InputError(f"{folder}: training data cannot be read (no files *{suffix} there)")
+    return found
+
+
+def _dynamic_range(wave: NDArray[np.int16]) -> float:
+    """Decibels between loud and quiet: the 95th and the 10th percentile of 20 ms levels."""
+    frames = _floats(wave[: len(wave) // 320 * 320]).reshape(-1, 320)
+    levels = 10 * np.log10(np.square(frames, dtype=np.float64).mean(1) + 1e-10)
+    return float(np.percentile(levels, 95) - np.percentile(levels, 10)) if len(levels) else 0.0
