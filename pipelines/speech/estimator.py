@@ -36,13 +36,14 @@ from sciddm.sampling import (
     Ancestral,
     DPMSolver2M,
     PredictorCorrector,
+    ReverseDiffusion,
     Step,
     sample,
     uniform,
 )
 from sciddm.streams import Streams
 
-__all__ = ["Estimator", "kind_of"]
+__all__ = ["Estimator", "is_random", "kind_of", "plan"]
 
 _PRIOR = 2**31  # the step under which the noise of the start is drawn
 _LANGEVIN_SNR = 0.5
@@ -64,6 +65,15 @@ def kind_of(model: Any) -> Kind:
         f"a {type(model).__name__} does not enhance speech: that needs a predictor, a denoiser "
         "whose process ends at the noisy signal, or both"
     )
+
+
+def is_random(model: Any, settings: Settings) -> bool:
+    """Whether draws differ: a predictor has one answer, and so has the ODE of a bridge, which
+    starts at y without noise."""
+    if settings.sampler == "predictor" or kind_of(model) == "predictor":
+        return False
+    process: Process = model.process
+    return settings.sampler in ("sde", "pc") or process(process.t_max)[2] != 0
 
 
 @dataclass(frozen=True)
@@ -128,11 +138,8 @@ def plan(process: Process, settings: Settings) -> tuple[list[float], Step]:
     n = settings.steps
     if n < 1:
         raise InputError(f"{n} steps: a diffusion sampler needs at least 1")
-    if settings.sampler == "pc":
-        from sciddm.sampling import ReverseDiffusion
-
-        times = uniform(process, n - 1) if n > 1 else [process.t_max]
-        return [*times, 0.0], PredictorCorrector(ReverseDiffusion(), snr=_LANGEVIN_SNR)
     times = uniform(process, n - 1) if n > 1 else [process.t_max]
+    if settings.sampler == "pc":
+        return [*times, 0.0], PredictorCorrector(ReverseDiffusion(), snr=_LANGEVIN_SNR)
     steps = {"ode": DDIM(), "sde": Ancestral(), "dpm++": DPMSolver2M()}
     return times, steps[settings.sampler]

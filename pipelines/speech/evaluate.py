@@ -99,7 +99,7 @@ def compare(clean: Path, enhanced: Path, score: Score) -> None:
             )
     rate = int(x.attrs["rate"])
     meter = LevelMeter(rate)
-    meter.push(x.values, e.values)
+    meter.push(*(w.values - w.values.mean(1, keepdims=True) for w in (x, e)))
     score.values["level_difference_db"] = meter.change_db()
     _measure(score, "si_sdr_db", si_sdr, e.values, x.values)
     at = 8000 if rate == 8000 else _MEASURED_AT

@@ -61,6 +61,8 @@ def pesq(estimate: Wave, clean: Wave, rate: int) -> float:
     e, x = _pair(estimate, clean)
     if rate not in (8000, 16000):
         raise InputError(f"PESQ is defined at 8 and 16 kHz, not {rate} Hz: resample both signals")
+    if not (e.any() and x.any()):
+        raise InputError("PESQ cannot be computed: a signal is silent")
     try:
         return float(package.pesq(rate, x, e, "wb" if rate == 16000 else "nb"))
     except package.PesqError as error:

@@ -23,7 +23,7 @@ from sciddm.ledger import tally
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.speech.chunks import Chunking
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
-from sciddm.pipelines.speech.estimator import Estimator, kind_of
+from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
 from sciddm.pipelines.speech.metrics import LevelMeter
 from sciddm.pipelines.speech.settings import Quality, Settings, settings_for
 from sciddm.pipelines.speech.stft import STFT
@@ -169,6 +169,11 @@ class SpeechEnhancement(Pipeline):
         chosen = settings_for(self.kind, quality, samples) if settings is None else settings
         if settings is not None and samples is not None:
             chosen = replace(settings, samples=samples)
+        if chosen.samples > 1 and not is_random(self.model, chosen):
+            raise InputError(
+                f"{chosen.samples} samples: with the sampler {chosen.sampler!r} this model always "
+                "gives the same answer, take another quality or one sample"
+            )
         return Enhancement(
             self,
             _recording(data),
@@ -222,6 +227,7 @@ class Enhancement:
         start = time.perf_counter()
         estimator = Estimator(self.pipeline.model, self.settings)
         self._levels = measure(self.recording)
+        offset = self._levels.mean[:, None]
 
         def draw(y: Tensor, streams: Sequence[Streams]) -> list[Tensor]:
             with tally() as cost:
@@ -239,7 +245,7 @@ class Enhancement:
             attenuation_limit=self._options["attenuation_limit_db"],
             progress=self._progress,
         ):
-            self._meter.push(block.noisy, block.enhanced)
+            self._meter.push(block.noisy - offset, block.enhanced - offset)
             self._seconds = time.perf_counter() - start
             yield block
 
@@ -262,6 +268,7 @@ class Enhancement:
             "subtype": getattr(recording, "subtype", ""),
             "duration_s": duration,
             "model_rate": front.rate,
+            "bandwidth_hz": min(recording.rate, front.rate) / 2,
             "nfe": max(self._evaluations, default=0),
             "nvjp": 0,
             "parts": len(front.chunking.cut(seen, front.stft.hop)),

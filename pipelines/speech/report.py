@@ -113,7 +113,7 @@ def _section(excerpt: Excerpt, channels: int, duration: float) -> Section:
             title,
             _spectrogram(wave / top, rate),
             (-_RANGE_DB, 0.0),
-            "dB below the loudest",
+            "dB, 0 at the largest sample",
             "heat",
             scales=scales,
             note=note,

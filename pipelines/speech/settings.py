@@ -45,8 +45,8 @@ QUALITIES: dict[Kind, dict[Quality, Settings]] = {
     },
     "regeneration": {
         "fast": Settings("predictor"),
-        "balanced": Settings("ode", 4),
-        "best": Settings("ode", 8, samples=4),
+        "balanced": Settings("sde", 4),
+        "best": Settings("sde", 8, samples=4),
     },
 }
 
@@ -60,7 +60,7 @@ def settings_for(kind: Kind, quality: str, samples: int | None) -> Settings:
         samples: in place of the quality's own number of draws.
 
     Raises:
-        InputError: an unknown quality, or several samples of what is not random.
+        InputError: an unknown quality, or no sample.
     """
     levels = QUALITIES[kind]
     if quality not in levels:
@@ -70,9 +70,4 @@ def settings_for(kind: Kind, quality: str, samples: int | None) -> Settings:
         return settings
     if samples < 1:
         raise InputError(f"{samples} samples: at least 1 is needed")
-    if samples > 1 and settings.sampler == "predictor":
-        raise InputError(
-            f"several samples of quality {quality}: this model's predictor always gives the same "
-            "answer, take another quality or one sample"
-        )
     return replace(settings, samples=samples)

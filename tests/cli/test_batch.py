@@ -72,6 +72,24 @@ def test_outputs_are_one_to_one(names: list[str]) -> None:
     assert len(set(targets)) == len(targets) == len(set(names))
 
 
+def test_outputs_may_keep_the_suffix_of_their_inputs(tmp_path: Path) -> None:
+    sources = [Path("x/a.H5"), Path("x/b.zarr")]
+    options = {**FORMATS, "suffix": None}
+    planned = plan(sources, tmp_path / "out", **options)
+    assert [job.target.name for job in planned.jobs] == ["a.H5", "b.zarr"]
+    with pytest.raises(InputError, match=r"a\.\*"):  # what lies beside them would be one file
+        plan([Path("x/a.h5"), Path("x/a.zarr")], tmp_path / "out", **options)
+
+
+def test_an_input_is_never_its_own_output(tmp_path: Path) -> None:
+    source = tmp_path / "a.h5"
+    source.touch()
+    options = {**FORMATS, "suffix": None}
+    for inputs, output in (([source], source), ([tmp_path], tmp_path), ([source], tmp_path)):
+        with pytest.raises(InputError, match="is the input itself"):
+            plan(inputs, output, **options)
+
+
 def test_stem_takes_the_longest_suffix() -> None:
     assert stem(Path("x/scan.nii.gz"), (".gz", ".nii.gz")) == "scan"
     assert stem(Path("scan.v2.h5"), (".h5",)) == "scan.v2"
