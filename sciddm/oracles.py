@@ -54,6 +54,8 @@ class MixtureDenoiser(Denoiser):
     ) -> Tensor:
         record(nfe=x_t.shape[0])
         a, b, s = self.process(t)
+        if not isinstance(a, Tensor) and a == 0:  # nothing of x0 is left, as at a bridge's end
+            return self.moments()[0].expand_as(x_t)
         u = x_t - self.process.shift(b, y)
         noise = torch.as_tensor(s, dtype=u.dtype) ** 2 * torch.eye(u.shape[-1], dtype=u.dtype)
         total = a**2 * self.covariances + noise

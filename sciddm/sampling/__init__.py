@@ -1,6 +1,7 @@
 """Samplers: time grids, steps, and the loop that runs them."""
 
 from sciddm.sampling.grids import karras, log_snr, uniform
+from sciddm.sampling.reverse_diffusion import ReverseDiffusion
 from sciddm.sampling.sample import sample
 from sciddm.sampling.steps import DDIM, Ancestral, DPMSolver2M, Heun, PredictorCorrector, Step
 from sciddm.sampling.transition import fresh, markov, ode, resshift, transition
@@ -11,6 +12,7 @@ __all__ = [
     "DPMSolver2M",
     "Heun",
     "PredictorCorrector",
+    "ReverseDiffusion",
     "Step",
     "fresh",
     "karras",

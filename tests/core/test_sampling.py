@@ -24,6 +24,7 @@ from sciddm.sampling import (
     DPMSolver2M,
     Heun,
     PredictorCorrector,
+    ReverseDiffusion,
     fresh,
     karras,
     log_snr,
@@ -462,19 +463,6 @@ def test_single_precision_is_close_to_double():
 
 
 # Predictor-corrector ----------------------------------------------------------------------------
-
-
-class ReverseDiffusion:
-    """SGMSE's predictor: one Euler-Maruyama step of the reverse SDE; no noise in the last."""
-
-    def __call__(self, process, mean, x, t, r, y, randn, memory):
-        a, b, s = process(t)
-        k = math.log(process.sigma_max / process.sigma_min)
-        g2 = (process.sigma_min * math.exp(k * t)) ** 2 * 2 * k
-        dt = t - r
-        score = (a * mean(x, t) + b * y - x) / s**2
-        out = x - process.theta * (y - x) * dt + g2 * dt * score
-        return (out if r == 0 else out + math.sqrt(g2 * dt) * randn(x)), None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+"""The published sampler of score-based models: Euler-Maruyama steps of the reverse SDE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from sciddm.process import Process, Scalar
+from sciddm.sampling.steps import Mean
+from sciddm.sampling.transition import Randn, noise_estimate, transition
+
+__all__ = ["ReverseDiffusion"]
+
+
+@dataclass(frozen=True)
+class ReverseDiffusion:
+    """One Euler-Maruyama step of the reverse SDE from t to r, dt = t - r.
+
+    The process dx = f dt + g dw that has the coefficients (a, b, s) is
+
+        f = (a'/a) (x - b y) + b' y,      g^2 = 2 s s' - 2 (a'/a) s^2
+
+    which is theta (y - x) for OUVE. With score = -z^/s its reverse step is::
+
+        x_r = x_t - (f - g^2 score) dt + g sqrt(dt) w
+        f - g^2 score = a' x0^ + b' y + (2 s' - (a'/a) s) z^
+
+    and a step to r = 0 leaves the noise out. Song et al. 2021, appendix E; Richter et al. 2023,
+    section III-D. SGMSE+ runs it as ``PredictorCorrector(ReverseDiffusion())`` on the grid
+    ``[*uniform(process, N - 1), 0.0]`` with N = 30 and takes the last state
+    (``denoise_last=False``): 2 N evaluations. First order, and its first steps may be unstable
+    with few steps, where the transition (``Ancestral``) is not.
+
+    At the end of a bridge f has no value (a = 0): the first step from there is the Markov
+    transition.
+    """
+
+    def __call__(
+        self,
+        process: Process,
+        mean: Mean,
+        x: Tensor,
+        t: float,
+        r: float,
+        y: Tensor | None,
+        randn: Randn,
+        memory: Any,
+    ) -> tuple[Tensor, Any]:
+        x0 = mean(x, t)
+        a, _, s = process(t)
+        if a == 0 or (not isinstance(s, Tensor) and s == 0):
+            return transition(process, x, x0, t, r, y, 1.0, randn), None
+        rates = process.rates(t)
+        da, db = float(rates[0]), float(rates[1])
+        ds: Scalar = rates[2] if isinstance(s, Tensor) else float(rates[2])
+        z = noise_estimate(process, x, x0, t, y)
+        dt = t - r
+        x = x - dt * (da * x0 + process.shift(db, y) + (2 * ds - da / a * s) * z)
+        s_r = process(r)[2]
+        if not isinstance(s_r, Tensor) and s_r == 0:
+            return x, None
+        return x + (2 * dt * s * (ds - da / a * s)) ** 0.5 * randn(x), None
