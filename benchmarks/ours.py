@@ -48,7 +48,7 @@ def reconstruct(pipeline: MRIReconstruction, p: Problem, quality: Any) -> Result
         seconds=seconds,
         nfe=int(a["nfe"] * a["samples"]),
         nvjp=int(a["nvjp"] * a["samples"]),
-        settings={k: a[k] for k in ("samples", "steps", "guidance", "weights_sha256")},
+        settings={k: a[k] for k in ("samples", "steps", "krylov", "weights_sha256")},
         extra={"coverage": coverage, "consistency": float(a["consistency"])},
     )
 

@@ -28,7 +28,7 @@ def conjugate_gradient(
     """
     x = torch.zeros_like(rhs) if start is None else start
     r = rhs if start is None else rhs - apply(start)
-    return _iterate(lambda p: (apply(p), p), x, x, r, rhs, ndim, iterations, keep_best=False)
+    return _iterate(lambda p: (apply(p), p), x, x, r, rhs, ndim, iterations, floor=0.0)
 
 
 def conjugate_gradient_image(
@@ -37,12 +37,9 @@ def conjugate_gradient_image(
     zero: Tensor,
     ndim: int,
     iterations: int,
+    floor: float = 0.0,
 ) -> Tensor:
     """B x for the x with M x = rhs, where M x is made from B x anyway: no further product with B.
-
-    Each item's answer is the iterate of least energy Re(x^H M x)/2 - Re(x^H rhs). For a Hermitian
-    M that is always the last; it guards against an M that is only nearly Hermitian, such as one
-    made from the Jacobian of a trained network, on which the steps may diverge.
 
     Args:
         apply: p -> (M p, B p).
@@ -50,9 +47,12 @@ def conjugate_gradient_image(
         zero: 0 in the range of B, with the same number of axes as rhs.
         ndim: number of trailing event axes of rhs.
         iterations: steps.
+        floor: M - floor I is known to be positive semidefinite, so p^H M p >= floor |p|^2. An
+            item whose direction p violates that is done: its M is not what it should be there, as
+            one made from the Jacobian of a trained network, and such steps diverge.
     """
     start = torch.zeros_like(rhs)
-    return _iterate(apply, start, zero, rhs, rhs, ndim, iterations, keep_best=True)
+    return _iterate(apply, start, zero, rhs, rhs, ndim, iterations, floor=floor)
 
 
 def _iterate(
@@ -64,7 +64,7 @@ def _iterate(
     ndim: int,
     iterations: int,
     *,
-    keep_best: bool,
+    floor: float,
 ) -> Tensor:
     """The common loop: returns ``image``, which gathers B p as x gathers p."""
     dims = tuple(range(-ndim, 0))
@@ -75,28 +75,23 @@ def _iterate(
     p = r
     rr = dot(r, r)
     eps, tiny = torch.finfo(rr.dtype).eps, torch.finfo(rr.dtype).tiny
+    floor *= 1 - 100 * eps  # where M = floor I, rounding may fall on either side
     largest = torch.zeros_like(rr)
     size = dot(rhs, rhs)
     unsolved = torch.ones_like(rr, dtype=torch.bool)
-    best, least = image, torch.full_like(rr, torch.inf)
     for _ in range(iterations):
         mp, bp = apply(p)
-        curvature = dot(p, mp)
+        curvature, length = dot(p, mp), dot(p, p)
         # A residual below the rounding of M x is noise, and going on would walk along the null
         # space of M, where a step is noise divided by nothing: an item that gets there is done.
-        largest = torch.maximum(largest, curvature / (dot(p, p) + tiny))
+        largest = torch.maximum(largest, curvature / (length + tiny))
         unsolved = unsolved & (rr > (2 * eps) ** 2 * (size + largest**2 * dot(x, x)) + tiny)
-        live = unsolved & (curvature > 0)
-        step = torch.where(live, rr / curvature.where(live, 1.0), 0.0)
+        unsolved = unsolved & (curvature > 0) & (curvature >= floor * length)
+        step = torch.where(unsolved, rr / curvature.where(unsolved, 1.0), 0.0)
         x = x + step * p
         image = image + step * bp
         r = r - step * mp
         new = dot(r, r)
-        p = r + torch.where(live, new / rr.where(live, 1.0), 0.0) * p
+        p = r + torch.where(unsolved, new / rr.where(unsolved, 1.0), 0.0) * p
         rr = new
-        if keep_best:
-            # M x = rhs - r, so the energy needs no further product with M.
-            energy = -0.5 * dot(x, rhs + r)
-            better = energy < least
-            best, least = torch.where(better, image, best), torch.where(better, energy, least)
-    return best if keep_best else image
+    return image

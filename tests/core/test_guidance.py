@@ -104,6 +104,17 @@ def test_mmps_is_exact_for_a_gaussian_prior(dtype, process, t):
     assert (rough(x, t) - expected).abs().max() > 1e-3  # one Krylov step is not enough here
 
 
+@processes
+def test_inflated_mmps_is_exact_for_the_noise_it_assumes(process):
+    H, y, sigma = problem(F64)
+    denoiser = gaussian(process, 6, F64)
+    x, t, inflation = randn(3, 6, seed=3), 0.4, 0.3
+    a, _, s = process(t)
+    wide = (sigma**2 + (inflation * s / a) ** 2) ** 0.5
+    guided = MMPS(denoiser, Measurement(y, Matrix(H), sigma), 8, inflation)
+    assert torch.allclose(guided(x, t), posterior_of_x0(denoiser, x, t, H, y, wide), atol=1e-8)
+
+
 def test_mmps_with_a_second_endpoint():
     process, t = OUVE(), 0.4
     H, y, sigma = problem(F64)

@@ -365,28 +365,32 @@ def test_cg_beyond_convergence_on_a_singular_system(dtype):
             assert error.max() < 100 * eps
 
 
-def test_cg_with_an_image_keeps_the_best_iterate():
-    """Best in the energy <x, M x>/2 - <x, b>, which always falls where M is Hermitian."""
+def test_cg_with_an_image_is_cg_and_then_the_product():
     rhs, B = randn(3, 8, dtype=C128), randn(5, 8, seed=3, dtype=C128)
-    zero = torch.zeros(3, 5, dtype=C128)
-
-    def image(M: Tensor, steps: int) -> Tensor:
-        return conjugate_gradient_image(lambda v: (v @ M.mT, v @ B.mT), rhs, zero, 1, steps)
-
     Q = torch.linalg.qr(randn(8, 8, seed=1, dtype=C128)).Q
     M = Q @ torch.diag(torch.logspace(-2, 2, 8, dtype=F64).to(C128)) @ Q.mH
-    for k in (1, 3, 6):
+    zero = torch.zeros(3, 5, dtype=C128)
+    for k, floor in ((1, 0.0), (3, 0.01), (6, 0.01)):
+        got = conjugate_gradient_image(lambda v: (v @ M.mT, v @ B.mT), rhs, zero, 1, k, floor)
         last = conjugate_gradient(lambda v: v @ M.mT, rhs, 1, k)
-        assert torch.allclose(image(M, k), last @ B.mT)
+        assert torch.allclose(got, last @ B.mT)
 
-    spin = randn(8, 8, seed=2, dtype=C128)
-    N = M + 3 * (spin - spin.mH)  # <x, N x> > 0, yet far from Hermitian: the steps diverge
-    steps = [conjugate_gradient(lambda v: v @ N.mT, rhs, 1, k) for k in range(1, 8)]
-    energies = torch.stack([(0.5 * dot(x, x @ N.mT, 1) - dot(x, rhs, 1)).real for x in steps])
-    least = energies.argmin(0)
-    assert (energies[-1] > energies.min(0).values + 1).all()
-    best = torch.stack([steps[int(k)][i] for i, k in enumerate(least)])
-    assert torch.allclose(image(N, 7), best @ B.mT)
+
+def test_cg_stops_where_the_curvature_is_below_the_floor():
+    """One item meets the fault in its second direction, the other never."""
+    M = torch.diag(torch.tensor([4.0, 3.0, 0.2, 2.0], dtype=F64))
+    rhs = torch.tensor([[1.0, 0.0, 3.0, 0.0], [1.0, 1.0, 0.0, 1.0]], dtype=F64)
+    eye, zero = torch.eye(4, dtype=F64), torch.zeros(2, 4, dtype=F64)
+
+    def solve(steps: int, floor: float) -> Tensor:
+        return conjugate_gradient_image(lambda v: (v @ M, v @ eye), rhs, zero, 1, steps, floor)
+
+    # By hand: the first item's first direction is (1, 0, 3, 0) of curvature (4 + 9 * 0.2) / 10;
+    # its second direction is nearly (0, 0, 1, 0) of curvature near 0.2.
+    first = rhs[0] * 10 / (4 + 9 * 0.2)
+    assert torch.allclose(solve(4, 0.5)[0], first)
+    assert torch.allclose(solve(4, 0.5)[1], rhs[1] / M.diagonal())
+    assert torch.allclose(solve(4, 0.15), rhs / M.diagonal())
 
 
 # Fourier ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciddm.streams import Streams, fold
+from sciddm.streams import AntitheticStreams, Streams, fold
 
 dtypes = st.sampled_from([torch.float32, torch.float64, torch.complex64, torch.complex128])
 small = st.integers(0, 2**20)
@@ -114,3 +114,15 @@ def test_folding_is_stable_and_spreads():
 def test_wrong_batch_is_an_error():
     with pytest.raises(ValueError, match="3 streams for a batch of 2"):
         Streams(0, 3).randn(like(2, 4), 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+def test_antithetic_pairs_have_opposite_noise_in_any_batch(dtype):
+    together = AntitheticStreams(3, [4, 5, 6, 9]).randn(like(4, 50, dtype=dtype), 2)
+    assert torch.equal(together[0], -together[1])
+    assert (together[0] != together[2]).all()
+    assert (together[2] != -together[3]).all()  # 6 and 9 are of different pairs
+    assert together.dtype == dtype
+    alone = AntitheticStreams(3, [9]).at(2)(like(1, 50, dtype=dtype))
+    assert torch.equal(alone[0], together[3])
+    assert torch.equal(together[0], Streams(3, [2]).randn(like(1, 50, dtype=dtype), 2)[0])
