@@ -165,6 +165,10 @@ class BrainSlices(Dataset):
             curve = torch.from_numpy(np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, 6), knots))
             level = (image.clamp(0, 1) * 255).long()
             image = curve.float()[level] * (image / 0.12).clamp(max=1)
+        if rng.random() < 0.3:
+            # Spin density and gradient echo images: tissues nearly alike, air and bone dark.
+            contrast = float(rng.uniform(0.1, 0.7))
+            image = (image / 0.12).clamp(max=1) * (1 - contrast + contrast * image)
         if rng.random() < 0.5:
             field = _smooth_field(image.shape, rng, cells=3)
             image = image * torch.exp(float(rng.uniform(0.05, 0.3)) * field)
@@ -179,9 +183,9 @@ class BrainSlices(Dataset):
         return phase
 
     def _resolution(self, k: Tensor, rng: np.random.Generator) -> Tensor:
-        if rng.random() < 0.5:
+        if rng.random() < 0.4:
             return k
-        share = math.exp(rng.uniform(math.log(0.5), 0))
+        share = math.exp(rng.uniform(math.log(0.45), 0))
         sizes = [2 * round(n * min(1.0, share * rng.uniform(0.9, 1.1)) / 2) for n in k.shape]
         y, x = ((n - m) // 2 for n, m in zip(k.shape, sizes, strict=True))
         return k[y : y + sizes[0], x : x + sizes[1]]
