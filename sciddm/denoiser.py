@@ -119,9 +119,9 @@ class NetworkDenoiser(Denoiser):
 
     Args:
         network: ``(x (B, C', ...), noise level (B,), cond) -> (B, C'', ...)``, real valued. Its
-            noise level is ln(s/a). If the process has an endpoint, y is stacked behind x. A
-            complex ``cond`` is data in data units, and reaches the network as x does; a real one
-            reaches it as it is.
+            noise level is ln(s/a), or t if its ``noise_level`` is "time". If the process has an
+            endpoint, y is stacked behind x. A complex ``cond`` is data in data units, and reaches
+            the network as x does; a real one reaches it as it is.
         process: the process in data units.
         parametrization: what the network predicts.
         data_std: standard deviation of x0 (complex: E|x0|^2 = data_std^2), in data units.
@@ -241,13 +241,20 @@ class NetworkDenoiser(Denoiser):
             inputs = torch.cat([inputs, y], dim=1)
         if cond is not None and cond.is_complex():
             cond = self._to_network(cond, 0.0)
-        sigma = torch.as_tensor(self.process.sigma(t), dtype=torch.float32, device=x.device)
-        level = (sigma.clamp(max=self._ceiling) / self.scale).log()
-        # A float t is one level for the whole batch; a diagonal s is told by its mean.
-        level = level.flatten().mean().expand(x.shape[0]) if level.ndim != 1 else level
+        level = self._level(t, x)
         with network_arithmetic(self.precision, x.device):
             out = self.network(inputs, level, cond)
         return out.to(x.dtype)
+
+    def _level(self, t: Scalar, x: Tensor) -> Tensor:
+        """What the network is told of the noise, (B,): ln(s/a), or t if it asks for "time"."""
+        if getattr(self.network, "noise_level", "log_sigma") == "time":
+            level = torch.as_tensor(t, dtype=torch.float32, device=x.device)
+        else:
+            sigma = torch.as_tensor(self.process.sigma(t), dtype=torch.float32, device=x.device)
+            level = (sigma.clamp(max=self._ceiling) / self.scale).log()
+        # A float t is one level for the whole batch; a diagonal s is told by its mean.
+        return level.flatten().mean().expand(x.shape[0]) if level.ndim != 1 else level
 
     def _edm(self, a: Scalar, s: Scalar) -> tuple[Scalar, Scalar, Scalar]:
         sigma, d = s / a, self.data_std / self.scale

@@ -58,6 +58,7 @@ def describe_model(model: AnyModel) -> dict[str, Any]:
                 "network": _network(model.network),
                 "criterion": model.criterion.config,
                 "scale": model.scale,
+                "output": model.output,
             }
         }
     if isinstance(model, StochasticRegeneration):

@@ -1,7 +1,8 @@
 """Networks: thin builders over MONAI's, own code only where MONAI has none."""
 
 from sciddm.networks.build import build_network
+from sciddm.networks.ncsnpp import NCSNpp
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 
-__all__ = ["SpectrogramUNet", "UNet", "build_network"]
+__all__ = ["NCSNpp", "SpectrogramUNet", "UNet", "build_network"]

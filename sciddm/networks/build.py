@@ -8,12 +8,15 @@ from typing import Any
 
 from torch import nn
 
+from sciddm.networks.ncsnpp import NCSNpp
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 
 __all__ = ["NETWORKS", "build_network"]
 
-NETWORKS: dict[str, type[nn.Module]] = {cls.__name__: cls for cls in (UNet, SpectrogramUNet)}
+NETWORKS: dict[str, type[nn.Module]] = {
+    cls.__name__: cls for cls in (UNet, SpectrogramUNet, NCSNpp)
+}
 
 
 def build_network(config: Mapping[str, Any]) -> nn.Module:

@@ -48,7 +48,7 @@ class SpectrogramUNet(nn.Module):
         channels: Sequence[int] = (64, 96, 128),
         blocks: Sequence[int] = (1, 2),
         dilations: Sequence[int] = (1, 2, 4, 1, 2, 4),
-        squeeze: int = 16,
+        squeeze: int = 12,
         patch: int = 2,
         cond_channels: int = 0,
         levels: bool = True,

@@ -90,6 +90,7 @@ class PredictorSpec(_Strict):
     network: dict[str, Any]
     criterion: SpectralLossSpec = SpectralLossSpec()
     scale: float = Field(default=1.0, gt=0)
+    output: Literal["mask", "direct"] = "mask"
 
     @field_validator("network")
     @classmethod

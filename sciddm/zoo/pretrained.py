@@ -19,9 +19,11 @@ from sciddm.zoo.folder import (
     read_representation,
     weights_hash,
 )
+from sciddm.zoo.official_sgmse import file_hash, read_checkpoint
 
 __all__ = ["Model", "card", "find", "from_pretrained", "list_models"]
 
+CHECKPOINT = ".ckpt"
 BUNDLED = Path(__file__).parent / "weights"
 
 
@@ -63,16 +65,23 @@ def list_models() -> list[Card]:
 
 def card(source: str | Path) -> Card:
     """The card of a model; see ``find`` for what ``source`` may be."""
+    if Path(source).suffix == CHECKPOINT:
+        return _from_checkpoint(Path(source)).card
     return read_card(find(source))
 
 
 def from_pretrained(source: str | Path) -> Model:
     """A model ready to use: frozen, evaluation mode.
 
+    Args:
+        source: as for ``find``, or a checkpoint (.ckpt) of the published SGMSE+ or StoRM code.
+
     Raises:
         ModelError: there is no such model, its files are damaged, or its weights are not those
             its card names.
     """
+    if Path(source).suffix == CHECKPOINT:
+        return _from_checkpoint(Path(source))
     folder = find(source)
     model = Model(
         load_model(folder), read_card(folder), weights_hash(folder), read_representation(folder)
@@ -80,6 +89,17 @@ def from_pretrained(source: str | Path) -> Model:
     if model.card.weights_sha256 and model.card.weights_sha256 != model.weights_sha256:
         raise ModelError(f"{folder}: the weights are not those of the model card (hash differs)")
     return model
+
+
+def _from_checkpoint(path: Path) -> Model:
+    model, representation = read_checkpoint(path)
+    weights = file_hash(path)
+    about = Card(
+        name=path.stem,
+        summary=f"{type(model).__name__} from a checkpoint of the published code",
+        weights_sha256=weights,
+    )
+    return Model(model, about, weights, representation)
 
 
 def find(source: str | Path) -> Path:
