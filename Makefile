@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test lint format bench-mri bench-speed clean
+.PHONY: setup demo test lint format bench-mri bench-speech bench-speed clean
 
 setup: $(STAMP)
 
@@ -35,8 +35,13 @@ format: setup
 bench-mri: setup
 	$(BIN)/python -m benchmarks.mri
 
+# Against noisereduce, RNNoise and WPE, in an environment of their own; PESQ needs a C compiler.
+bench-speech: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,speech-metrics]"
+	$(BIN)/python -m benchmarks.speech
+
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
 
 clean:
-	rm -rf $(VENV) .venv-peers build *.egg-info runs sciddm-demo
+	rm -rf $(VENV) .venv-peers .venv-peers-speech build *.egg-info runs sciddm-demo

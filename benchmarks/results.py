@@ -23,7 +23,7 @@ class Result:
     """A method's answer.
 
     Attributes:
-        image: (y, x) magnitude in the reference's units.
+        image: (y, x) magnitude in the reference's units; of a recording its waveform (time,).
         seconds: wall time of this case on this machine, preparation (maps, noise) included.
         nfe: network evaluations, all samples together; 0 without a network.
         nvjp: vector-Jacobian products, likewise.

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The peers' environment of the speech benchmark: noisereduce, RNNoise, WPE. No torch in it.
+#
+#   benchmarks/peers_speech.sh     makes .venv-peers-speech in the repository's root; safe to repeat
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+NOISEREDUCE=3.0.3
+PYRNNOISE=0.4.5
+NARA_WPE=0.0.11
+venv=.venv-peers-speech
+python=${PYTHON:-python3}
+stamp=$venv/.complete
+wanted="noisereduce $NOISEREDUCE pyrnnoise $PYRNNOISE nara-wpe $NARA_WPE"
+
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+    exit 0
+fi
+
+echo "peers: making $venv" >&2
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+"$venv/bin/pip" install --quiet "noisereduce==$NOISEREDUCE" "nara-wpe==$NARA_WPE" \
+    "numpy>=1.26" "scipy>=1.12"
+# Of pyrnnoise only the compiled library is used: its Python dependencies are not needed.
+"$venv/bin/pip" install --quiet --no-deps "pyrnnoise==$PYRNNOISE"
+"$venv/bin/python" -c "import noisereduce, nara_wpe"
+echo "$wanted" > "$stamp"
