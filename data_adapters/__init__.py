@@ -1,5 +1,6 @@
 """File formats to xarray objects with named dimensions, units and geometry, and back."""
 
+from sciddm.data_adapters.audio import open_audio, save_audio
 from sciddm.data_adapters.mri import open_kspace, open_maps
 from sciddm.data_adapters.mri.nifti import read_nifti
 from sciddm.data_adapters.save import (
@@ -15,10 +16,12 @@ __all__ = [
     "check_outputs",
     "kspace_outputs",
     "load_result",
+    "open_audio",
     "open_kspace",
     "open_maps",
     "read_nifti",
     "result_outputs",
+    "save_audio",
     "save_kspace",
     "save_result",
 ]

@@ -18,6 +18,7 @@ import sciddm
 from sciddm import zoo
 from sciddm.data_adapters.audio import ArrayRecording, AudioFile, Recording
 from sciddm.data_adapters.checks import check_size
+from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
 from sciddm.pipelines.base import Pipeline, Progress
@@ -27,6 +28,7 @@ from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
 from sciddm.pipelines.speech.metrics import LevelMeter
 from sciddm.pipelines.speech.settings import Quality, Settings, settings_for
 from sciddm.pipelines.speech.stft import STFT
+from sciddm.predictor import Predictor
 from sciddm.streams import Streams
 
 __all__ = ["SpeechEnhancement"]
@@ -50,7 +52,7 @@ class SpeechEnhancement(Pipeline):
             the noisy signal.
         stft: the representation it was trained on.
         rate: of its training data, in Hz.
-        chunking: how long recordings are cut.
+        chunking: how long recordings are cut; by what the model's networks can see if not given.
         provenance: name and hash of the model.
     """
 
@@ -65,7 +67,7 @@ class SpeechEnhancement(Pipeline):
     ) -> None:
         self.kind = kind_of(model)
         self.model = model
-        self.front = Front(stft or STFT(), rate, chunking or Chunking())
+        self.front = Front(stft or STFT(), rate, chunking or _chunking(model))
         self.provenance = provenance or {"model": "unnamed", "weights_sha256": ""}
 
     @classmethod
@@ -297,6 +299,18 @@ class Enhancement:
                 "full scale); what was cut off is not restored."
             )
         return found
+
+
+def _chunking(model: Any) -> Chunking:
+    """Long chunks for networks that see a bounded stretch (they state their `context`).
+
+    Others (NCSN++) normalise and attend over all frames: they were trained on crops of 256, and
+    their memory grows with the square of the length.
+    """
+    parts = [m for m in model.modules() if isinstance(m, Predictor | NetworkDenoiser)]
+    if all(hasattr(part.network, "context") for part in parts):
+        return Chunking()
+    return Chunking(frames=512, step=64)  # a multiple of their coarsest level's 64 frames
 
 
 def _recording(data: Recording | xr.DataArray | xr.Dataset | str | Path) -> Recording:

@@ -190,6 +190,20 @@ def test_seeds_and_costs():
     assert first.attrs["parts"] == len(SHORT.cut(48_000, 128))
 
 
+def test_chunks_suit_the_network():
+    """Every network's coarsest level sees chunks that begin where its frames do."""
+    from sciddm.networks.spectrogram import SpectrogramUNet
+    from sciddm.predictor import Predictor
+
+    small = {"channels": [8, 8], "blocks": [1], "dilations": [1], "squeeze": 2, "levels": False}
+    local = Predictor(SpectrogramUNet(2, 4, **small))
+    assert SpeechEnhancement(local).front.chunking == Chunking()
+    assert Chunking().step % local.network.stride == 0
+    # A network that does not say how far it sees is given crops like those of its training.
+    assert SpeechEnhancement(scaling(1.0)).front.chunking.frames == 512
+    assert SpeechEnhancement(scaling(1.0)).front.chunking.step % 64 == 0
+
+
 def test_progress_ends_at_its_total():
     told = []
     SpeechEnhancement(scaling(1.0), chunking=SHORT)(
