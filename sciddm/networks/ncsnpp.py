@@ -159,7 +159,7 @@ class NCSNpp(nn.Module):
 
     def _walk(self, x: Tensor, t: Tensor) -> Tensor:
         layers = iter(self.all_modules)
-        emb = self._embed(layers, t)
+        emb = self._embed(layers, t, x.dtype)
         pyramid_in = x
         h = next(layers)(x)
         skips = [h]
@@ -193,14 +193,15 @@ class NCSNpp(nn.Module):
         assert pyramid is not None
         return pyramid
 
-    def _embed(self, layers: Iterator[nn.Module], t: Tensor) -> Tensor | None:
+    def _embed(self, layers: Iterator[nn.Module], t: Tensor, dtype: torch.dtype) -> Tensor | None:
         fourier = next(layers)
         if not self.conditional:
             return None
         # The arguments of the sines reach 1e3 radians: never in half precision.
         with torch.autocast(t.device.type, enabled=False):
-            features = fourier(t.float().log())
-        return next(layers)(functional.silu(next(layers)(features)))
+            features = fourier(t.float().log()).to(dtype)
+        h = next(layers)(features)
+        return next(layers)(functional.silu(h))
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
