@@ -65,7 +65,7 @@ class Chunking:
     """
 
     frames: int = 2048
-    overlap: int = 128
+    overlap: int = 256
     fade: int = 64
     step: int = 32
 

@@ -123,6 +123,28 @@ def test_chunks_do_not_matter_away_from_seams(model, seconds):
     assert error.max() < 1e-3 * np.abs(b).max()
 
 
+def test_chunks_do_not_matter_to_the_bundled_kind_of_network():
+    """With a margin beyond the network's context even the seams are those of the whole."""
+    from sciddm.networks.spectrogram import SpectrogramUNet
+    from sciddm.predictor import Predictor
+
+    torch.manual_seed(0)
+    small = {"channels": [8, 8], "blocks": [1], "dilations": [1], "squeeze": 2, "levels": False}
+    model = Predictor(SpectrogramUNet(2, 4, **small)).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter += 0.05 * torch.randn_like(parameter)
+    chunking = Chunking(frames=320, overlap=128, fade=16, step=32)
+    assert (chunking.overlap - chunking.fade) // 2 > model.network.context + 4
+    noisy = recording(6.0)
+    a, b = (
+        SpeechEnhancement(model, chunking=c)(noisy, quality="fast")["enhanced"].values
+        for c in (chunking, Chunking(frames=10_000))
+    )
+    assert len(chunking.cut(noisy.sizes["time"], 128)) > 2
+    assert np.abs(b - noisy.values).max() > 0.01  # it does something
+    assert np.abs(a - b).max() < 1e-3 * np.abs(b).max()
+
+
 def test_noise_is_shared_where_chunks_overlap(monkeypatch):
     """With noise of their own the two sides of a seam would differ by the posterior's spread."""
     model = regeneration(1.0, variance=1.0)
