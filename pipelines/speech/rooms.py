@@ -95,11 +95,12 @@ def shoebox(
     kernel = np.sinc(apart) * np.cos(np.pi * apart / (_TAPS + 2)) ** 2  # a Hann window
     inside = (taps >= 0) & (taps < length)
     np.add.at(response, taps[inside], (pressures[:, None] * kernel)[inside])
+    response = _without_rumble(response, rate)
 
     t = np.arange(length) / rate
     density = SPEED_OF_SOUND / (4 * math.pi * float(np.prod(size)) * rate)
     spectrum = np.fft.rfft(rng.standard_normal(length))
-    low = 1 / (1 + (np.fft.rfftfreq(length, 1 / rate) / 2000.0) ** 4)
+    low = 1 / (1 + (np.fft.rfftfreq(length, 1 / rate) / 2000.0) ** 8)
     bands = [np.fft.irfft(spectrum * np.sqrt(share), length) for share in (low, 1 - low)]
     tail = sum(
         band * np.exp(-3 * math.log(10) * t / (t60 * factor))
@@ -108,6 +109,15 @@ def shoebox(
     # The tail rises over 5 ms around the mixing time, where the images end.
     rise = np.clip((t - mixing) / 0.005 + 1.0, 0.0, 1.0)
     return response + np.sqrt(density) * rise * tail
+
+
+def _without_rumble(response: Array, rate: int) -> Array:
+    """Images all have the same sign and pile up at low frequencies, which no room does: high-pass
+    at 100 Hz, as Allen and Berkley have it."""
+    spectrum = np.fft.rfft(response, 2 * len(response))
+    frequency = np.fft.rfftfreq(2 * len(response), 1 / rate)
+    share = frequency**2 / (frequency**2 + 100.0**2)
+    return np.fft.irfft(spectrum * share)[: len(response)]
 
 
 def random_room(rate: int, rng: np.random.Generator, t60: tuple[float, float]) -> Array:
