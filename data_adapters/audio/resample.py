@@ -36,7 +36,9 @@ def resample(wave: Tensor, rate: int, new_rate: int) -> Tensor:
     return result
 
 
-def resample_blocks(blocks: Iterable[Tensor], rate: int, new_rate: int) -> Iterator[Tensor]:
+def resample_blocks(
+    blocks: Iterable[Tensor], rate: int, new_rate: int, piece: int = 2**16
+) -> Iterator[Tensor]:
     """`resample` block by block: the pieces that are yielded are one whole.
 
     Every piece is computed with as many samples to its left and right as the filter reaches, so
@@ -46,6 +48,7 @@ def resample_blocks(blocks: Iterable[Tensor], rate: int, new_rate: int) -> Itera
         blocks: (..., n), of any lengths.
         rate: of the blocks, in Hz.
         new_rate: of what is yielded.
+        piece: so many samples, about, are converted at once.
     """
     p, q = _reduced(rate, new_rate)
     if p == q:
@@ -55,21 +58,21 @@ def resample_blocks(blocks: Iterable[Tensor], rate: int, new_rate: int) -> Itera
     # Pieces are cut at multiples of p, where input and output samples coincide.
     reach = math.ceil(_ZERO_CROSSINGS * p / min(p, q)) + 1
     margin = p * math.ceil(reach / p)
+    size = max(p * math.ceil(piece / p), margin)
     held: Tensor | None = None  # what later pieces still need
     left = 0  # so many samples of it lie before the next piece
     pushed = yielded = 0
     for block in blocks:
         held = block if held is None else torch.cat([held, block], dim=-1)
         pushed += block.shape[-1]
-        count = (held.shape[-1] - left - margin) // p * p
-        if count <= 0:
-            continue
-        first = left // p * q
-        piece = convert(held)[..., first : first + count // p * q]
-        keep = min(margin, left + count)
-        held, left = held[..., left + count - keep :], keep
-        yielded += piece.shape[-1]
-        yield piece
+        # Pieces of one length: every new shape would be planned, and remembered, anew.
+        while held.shape[-1] >= left + size + margin:
+            first = left // p * q
+            part = convert(held[..., : left + size + margin])
+            part = part[..., first : first + size // p * q]
+            held, left = held[..., left + size - margin :], margin
+            yielded += part.shape[-1]
+            yield part
     if held is not None:
         first = left // p * q
         yield convert(held)[..., first : first + math.ceil(pushed * q / p) - yielded]

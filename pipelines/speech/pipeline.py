@@ -310,7 +310,7 @@ def _chunking(model: Any) -> Chunking:
     parts = [m for m in model.modules() if isinstance(m, Predictor | NetworkDenoiser)]
     if all(hasattr(part.network, "context") for part in parts):
         return Chunking()
-    return Chunking(frames=512, overlap=128, step=64)  # a multiple of their coarsest level's 64 frames
+    return Chunking(frames=512, overlap=128, step=64)  # 64: frames of their coarsest level
 
 
 def _recording(data: Recording | xr.DataArray | xr.Dataset | str | Path) -> Recording:

@@ -246,13 +246,14 @@ def test_arrays_that_are_no_recordings(data, said: str) -> None:
     ),
     length=st.integers(1, 9000),
     size=st.integers(1, 4000),
+    piece=st.integers(1, 3000),
 )
-def test_resampling_in_blocks_is_resampling(rates, length: int, size: int) -> None:
+def test_resampling_in_blocks_is_resampling(rates, length: int, size: int, piece: int) -> None:
     generator = torch.Generator().manual_seed(length)
     wave = torch.randn(2, length, generator=generator)
     whole = resample(wave, *rates)
     assert whole.shape == (2, math.ceil(length * rates[1] / rates[0]))
-    pieces = torch.cat(list(resample_blocks(wave.split(size, dim=-1), *rates)), dim=-1)
+    pieces = torch.cat(list(resample_blocks(wave.split(size, dim=-1), *rates, piece)), dim=-1)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=5e-6)
 
 
