@@ -65,5 +65,5 @@ class MMPS(Guided):
                 torch.zeros_like(mean),
                 m.A.range_ndim,
                 self.krylov,
-                floor=noise,
+                floor=float(noise),
             )
