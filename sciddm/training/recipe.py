@@ -151,14 +151,17 @@ class Recipe(_Strict):
 
     @field_validator("process")
     @classmethod
-    def _process_exists(cls, values: dict[str, float | str]) -> dict[str, float | str]:
-        process_from_config(values)
+    def _process_exists(
+        cls, values: dict[str, float | str] | None
+    ) -> dict[str, float | str] | None:
+        if values is not None:
+            process_from_config(values)
         return values
 
     @field_validator("network")
     @classmethod
-    def _network_takes_arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return _checked_network(values)
+    def _network_takes_arguments(cls, values: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if values is None else _checked_network(values)
 
     @model_validator(mode="after")
     def _is_a_model(self) -> Recipe:
