@@ -1,24 +1,38 @@
 """Operators with exact adjoints, noise models and measurements."""
 
 from sciddm.physics.basic import Diagonal, Identity, Mask, Matrix, Scaling
+from sciddm.physics.beams import Beam, FanBeam, ParallelBeam, even_angles
+from sciddm.physics.ellipses import Ellipse, draw_ellipses, integrate_ellipses
+from sciddm.physics.fbp import filtered_back_projection
 from sciddm.physics.measurement import Measurement
 from sciddm.physics.mri import CartesianMRI
-from sciddm.physics.noise import ChannelNoise, Whitening
+from sciddm.physics.noise import ChannelNoise, IndependentNoise, Whitening
 from sciddm.physics.operator import Adjoint, Composition, Linear, Operator, inner
+from sciddm.physics.projector import Projector
 
 __all__ = [
     "Adjoint",
+    "Beam",
     "CartesianMRI",
     "ChannelNoise",
     "Composition",
     "Diagonal",
+    "Ellipse",
+    "FanBeam",
     "Identity",
+    "IndependentNoise",
     "Linear",
     "Mask",
     "Matrix",
     "Measurement",
     "Operator",
+    "ParallelBeam",
+    "Projector",
     "Scaling",
     "Whitening",
+    "draw_ellipses",
+    "even_angles",
+    "filtered_back_projection",
     "inner",
+    "integrate_ellipses",
 ]

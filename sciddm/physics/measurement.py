@@ -7,7 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sciddm.physics.noise import ChannelNoise, IndependentNoise
 from sciddm.physics.operator import Linear
+
+Noise = ChannelNoise | IndependentNoise
 
 __all__ = ["Measurement"]
 
@@ -15,8 +18,7 @@ __all__ = ["Measurement"]
 class Measurement:
     """y = A x + n, n ~ N(0, sigma^2 I); for complex data E|n|^2 = sigma^2.
 
-    Noise that differs between channels is whitened first (``physics.noise``); statistical weights
-    are a ``Diagonal`` composed with A and the same diagonal times y, with sigma = 1.
+    Noise of another covariance is whitened: ``Measurement.of(y, A, noise)``.
 
     Args:
         y: data, range of A.
@@ -29,6 +31,22 @@ class Measurement:
         if not sigma > 0:
             raise ValueError(f"the noise level must be positive, not {sigma}")
         self.y, self.A, self.sigma, self.iterations = y, A, float(sigma), iterations
+
+    @classmethod
+    def of(cls, y: Tensor, A: Linear, noise: Noise, *, iterations: int = 10) -> Measurement:
+        """The measurement W y = W A x + W n, whose noise is white with sigma = 1.
+
+        Its misfit is |W (y - A x)|^2 / 2, as (y - A x)^H C^-1 (y - A x) / 2; ``y``, ``A`` and
+        ``residual`` are those of the whitened data.
+
+        Args:
+            y: data, range of A.
+            A: the operator.
+            noise: ``ChannelNoise``, or ``IndependentNoise`` for statistical weights.
+            iterations: as above.
+        """
+        W = noise.whitening(A.range_ndim)
+        return cls(W(y), W @ A, 1.0, iterations=iterations)
 
     def residual(self, x: Tensor) -> Tensor:
         """y - A x, in the units of y."""
