@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ DISTANCES = {"source_axis_mm": 500.0, "source_detector_mm": 1000.0}
 def beams(views: int = 360) -> dict[str, Beam]:
     half, full = even_angles(views, math.pi, 0.2), even_angles(views, start=0.3)
     return {
-        "parallel": ParallelBeam(half, 400, 0.5),
+        "parallel": ParallelBeam(half, 256, 0.8),
         "parallel, full turn": ParallelBeam(full, 255, 0.8, offset_mm=0.2),
         "flat": FanBeam(full, 300, 1.6, detector="flat", offset_mm=0.4, **DISTANCES),
         "equiangular": FanBeam(full, 300, 1.6, offset_mm=-0.4, **DISTANCES),
@@ -39,6 +40,13 @@ def beams(views: int = 360) -> dict[str, Beam]:
 
 
 every_beam = pytest.mark.parametrize("name", list(beams()))
+
+
+def measured(beam: Beam) -> Tensor:
+    """The phantom's sinogram by cells of finite width: the mean of three rays in each."""
+    shifts = (-beam.pitch_mm / 3, 0.0, beam.pitch_mm / 3)
+    parts = [replace(beam, offset_mm=beam.offset_mm + shift) for shift in shifts]
+    return torch.stack([integrate_ellipses(PHANTOM, *part.rays()) for part in parts]).mean(0)
 
 
 def within(margin: float) -> Tensor:
@@ -147,8 +155,7 @@ def test_against_scikit_image():
 def test_back_projection_is_right_inside(name, window):
     """Within 1 % of the truth, pixel by pixel, where no edge is near."""
     beam = beams(720)[name]
-    p = integrate_ellipses(PHANTOM, *beam.rays())
-    image = filtered_back_projection(p, beam, SIZE, PIXEL, window=window)
+    image = filtered_back_projection(measured(beam), beam, SIZE, PIXEL, window=window)
     truth, inside = draw_ellipses(PHANTOM, SIZE, PIXEL), within(7)
     assert int(inside.sum()) > 3000
     assert ((image / truth - 1)[inside].abs()).max() < 0.01
