@@ -49,15 +49,31 @@ class Streams:
         Raises:
             ValueError: the batch of ``like`` is not the number of items.
         """
-        if like.shape[0] != len(self.items):
-            raise ValueError(f"{len(self.items)} streams for a batch of {like.shape[0]}")
         out = torch.empty(like.shape, dtype=like.dtype)
-        for slot, item in zip(out, self.items, strict=True):
-            generator = torch.Generator().manual_seed(fold(self.seed, item, step, draw))
+        for slot, generator in zip(out, self._generators(like, step, draw), strict=True):
             slot.normal_(generator=generator) if not like.is_complex() else slot.copy_(
                 torch.randn(slot.shape, dtype=like.dtype, generator=generator)
             )
         return out.to(like.device)
+
+    def poisson(self, mean: Tensor, step: int, draw: int = 0) -> Tensor:
+        """Counts with the Poisson distribution of the given means (B, ...), in their type.
+
+        Drawn in double precision on the CPU, as ``randn`` is.
+
+        Raises:
+            ValueError: as ``randn``.
+        """
+        rates = mean.to("cpu", torch.float64)
+        pairs = zip(rates, self._generators(mean, step, draw), strict=True)
+        drawn = [torch.poisson(rate, generator=generator) for rate, generator in pairs]
+        return torch.stack(drawn).to(mean)
+
+    def _generators(self, like: Tensor, step: int, draw: int) -> list[torch.Generator]:
+        if like.shape[0] != len(self.items):
+            raise ValueError(f"{len(self.items)} streams for a batch of {like.shape[0]}")
+        seeds = [fold(self.seed, item, step, draw) for item in self.items]
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def at(self, step: int) -> Callable[[Tensor], Tensor]:
         """A source for one step: each call draws anew."""

@@ -126,3 +126,22 @@ def test_antithetic_pairs_have_opposite_noise_in_any_batch(dtype):
     alone = AntitheticStreams(3, [9]).at(2)(like(1, 50, dtype=dtype))
     assert torch.equal(alone[0], together[3])
     assert torch.equal(together[0], Streams(3, [2]).randn(like(1, 50, dtype=dtype), 2)[0])
+
+
+def test_counts_belong_to_their_item_and_have_their_mean():
+    mean = torch.tensor([0.0, 3.0, 5e5], dtype=torch.float32).repeat(3, 20_000, 1)
+    counts = Streams(4, [5, 6, 9]).poisson(mean, step=2)
+    alone = Streams(4, [9]).poisson(mean[2:], step=2)
+    assert torch.equal(counts[2], alone[0])
+    assert not torch.equal(counts[0], counts[1])
+    assert not torch.equal(alone, Streams(4, [9]).poisson(mean[2:], step=3))
+    assert counts.dtype == torch.float32
+    assert (counts[..., 0] == 0).all()
+    assert torch.equal(counts, counts.round())
+    for i, rate in ((1, 3.0), (2, 5e5)):
+        drawn = counts[..., i].double()
+        error = 4 / math.sqrt(drawn.numel())
+        assert abs(float(drawn.mean()) - rate) < error * math.sqrt(rate)
+        assert abs(float(drawn.var()) / rate - 1) < 1.6 * error
+    with pytest.raises(ValueError, match="streams for a batch"):
+        Streams(4, 2).poisson(mean, step=0)

@@ -1,0 +1,44 @@
+"""Low-dose CT: units, dose simulation and image quality."""
+
+from sciddm.pipelines.ct.dose import (
+    count,
+    line_integrals,
+    low_dose_image,
+    low_dose_sinogram,
+    thin_counts,
+)
+from sciddm.pipelines.ct.metrics import (
+    SOFT_TISSUE,
+    cnr,
+    hu_bias,
+    psnr,
+    rmse,
+    ssim,
+    uniform_regions,
+)
+from sciddm.pipelines.ct.mtf import distance_to_disk, distance_to_line, edge_mtf
+from sciddm.pipelines.ct.nps import noise_power, radial_mean
+from sciddm.pipelines.ct.units import MU_WATER, to_attenuation, to_hu
+
+__all__ = [
+    "MU_WATER",
+    "SOFT_TISSUE",
+    "cnr",
+    "count",
+    "distance_to_disk",
+    "distance_to_line",
+    "edge_mtf",
+    "hu_bias",
+    "line_integrals",
+    "low_dose_image",
+    "low_dose_sinogram",
+    "noise_power",
+    "psnr",
+    "radial_mean",
+    "rmse",
+    "ssim",
+    "thin_counts",
+    "to_attenuation",
+    "to_hu",
+    "uniform_regions",
+]
