@@ -16,7 +16,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["centred_affine", "oriented_affine", "voxel_sizes"]
+__all__ = [
+    "centred_affine",
+    "dicom_slices",
+    "oriented_affine",
+    "stacked_affine",
+    "voxel_sizes",
+]
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 _TOLERANCE = 1e-2  # of the cosine between axes that should be at right angles
@@ -86,6 +92,47 @@ def oriented_affine(
     affine = np.eye(4)
     affine[:3] = _LPS_TO_RAS @ lps
     return affine
+
+
+def stacked_affine(
+    positions: ArrayLike, orientation: ArrayLike, spacing_mm: Sequence[float], distance_mm: float
+) -> NDArray[np.float64]:
+    """The affine of DICOM slices.
+
+    Args:
+        positions: Image Position (Patient) of every slice: its first voxel's centre, (slice, 3),
+            LPS, mm, in the array's order, evenly spaced.
+        orientation: Image Orientation (Patient): directions of increasing x and of increasing y.
+        spacing_mm: Pixel Spacing: [y, x].
+        distance_mm: of slices, used for a single one.
+
+    Returns:
+        4 x 4, RAS; slices of a tilted gantry make it sheared.
+    """
+    x, y = np.asarray(orientation, dtype=np.float64).reshape(2, 3)
+    first = np.asarray(positions, dtype=np.float64)
+    step = np.cross(x, y) * distance_mm
+    if len(first) > 1:
+        step = (first[-1] - first[0]) / (len(first) - 1)
+    lps = np.stack([x * spacing_mm[1], y * spacing_mm[0], step, first[0]], axis=1)
+    affine = np.eye(4)
+    affine[:3] = _LPS_TO_RAS @ lps
+    return affine
+
+
+def dicom_slices(
+    affine: ArrayLike, slices: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float], float]:
+    """The inverse of `stacked_affine`: positions, orientation, spacing and distance.
+
+    The distance is that between neighbouring slices along their normal.
+    """
+    lps = _LPS_TO_RAS @ np.asarray(affine, dtype=np.float64)[:3]
+    width, height = np.linalg.norm(lps[:, 0]), np.linalg.norm(lps[:, 1])
+    x, y = lps[:, 0] / width, lps[:, 1] / height
+    positions = lps[:, 3] + np.arange(slices)[:, None] * lps[:, 2]
+    distance = abs(float(np.cross(x, y) @ lps[:, 2]))
+    return positions, np.concatenate([x, y]), [float(height), float(width)], distance
 
 
 def voxel_sizes(affine: ArrayLike) -> list[float]:

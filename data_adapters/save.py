@@ -26,7 +26,7 @@ from sciddm.data_adapters.hdf5 import read_hdf5, write_hdf5
 from sciddm.data_adapters.labelled import read_labelled, write_labelled
 from sciddm.data_adapters.mri.bart import read_bart_image, write_bart_image, write_bart_kspace
 from sciddm.data_adapters.mri.fastmri import write_fastmri
-from sciddm.data_adapters.mri.nifti import read_nifti, write_nifti
+from sciddm.data_adapters.nifti import read_nifti, write_nifti
 from sciddm.data_adapters.staging import check_outputs, is_zarr, staged
 from sciddm.errors import InputError, OutputError
 

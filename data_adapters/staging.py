@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sciddm.errors import OutputError, SciddmError
 
-__all__ = ["check_outputs", "is_zarr", "staged"]
+__all__ = ["check_folder", "check_outputs", "is_zarr", "staged", "staged_folder"]
 
 _ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata", ".zattrs")
 
@@ -86,6 +86,59 @@ def staged(targets: Sequence[Path], overwrite: bool) -> Iterator[dict[Path, Path
     finally:
         for path in temporary.values():
             _remove(path)
+
+
+@contextmanager
+def staged_folder(target: Path, overwrite: bool, suffix: str) -> Iterator[Path]:
+    """A temporary folder to write files to, renamed to the target when the block ends well.
+
+    Args:
+        target: final folder; its parent exists.
+        overwrite: an existing folder may be replaced if it holds nothing but files of the suffix.
+            An empty one always may.
+        suffix: of the files, such as ".dcm".
+
+    Yields:
+        The temporary folder.
+
+    Raises:
+        OutputError: the target is a file, holds something, or cannot be written.
+    """
+    check_folder(target, overwrite, suffix)
+    token = secrets.token_hex(4)
+    temporary = target.with_name(f".{token}-{target.name}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        check_folder(target, overwrite, suffix)  # somebody else may have been quicker
+        _replace(temporary, target, token)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
+    finally:
+        _remove(temporary)
+
+
+def check_folder(target: Path, overwrite: bool, suffix: str) -> None:
+    """Finds out before any computation whether `staged_folder` can write.
+
+    Raises:
+        OutputError: as `staged_folder`.
+    """
+    parent = target.parent
+    if not parent.is_dir():
+        raise OutputError(f"{target}: the folder {parent} does not exist: make it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{target}: the folder {parent} is not writable: choose another")
+    if target.exists() and not target.is_dir():
+        raise OutputError(f"{target}: is a file: give a folder")
+    held = list(target.iterdir()) if target.exists() else []
+    if held and not overwrite:
+        raise OutputError(f"{target}: is not empty: give another name or --overwrite")
+    foreign = [p.name for p in held if not p.is_file() or p.suffix.lower() != suffix]
+    if foreign:
+        raise OutputError(
+            f"{target}: holds {foreign[0]}, not only {suffix} files: give another folder"
+        )
 
 
 def _replace(source: Path, target: Path, token: str) -> None:

@@ -38,7 +38,7 @@ def psnr(image: Array, reference: Array, window: tuple[float, float] = SOFT_TISS
 
 
 def ssim(image: Array, reference: Array, window: tuple[float, float] = SOFT_TISSUE) -> float:
-    """Structural similarity (Wang et al., 2004): Gaussian weights of 1.5 pixels, mean of the slices.
+    """Structural similarity (Wang et al., 2004): Gaussian weights of 1.5 pixels, mean of slices.
 
     Args:
         image: (y, x) or (z, y, x), HU; slices of at least 11 x 11.

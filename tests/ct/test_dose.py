@@ -103,8 +103,6 @@ def test_noise_of_an_image():
     assert float(middle.mean()) == pytest.approx(
         float(hu[0, 0, 15, 16]), abs=4 * math.sqrt(variance / copies)
     )
-    # Another water, the same HU: nearly the same p, so what differs is the flux behind the object.
-    assert not torch.equal(noisy[0], noisy[1])
 
 
 def test_each_image_has_its_own_noise_whatever_the_batch():

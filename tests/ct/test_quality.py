@@ -86,7 +86,7 @@ def test_contrast_to_noise():
 
 
 def test_noise_power_of_filtered_noise():
-    """White noise through a filter H has the power sigma^2 h^2 |H|^2; its integral is the variance."""
+    """White noise through a filter H has the power sigma^2 h^2 |H|^2."""
     rng, sigma, pixel, n = np.random.default_rng(3), 12.0, 0.7, 32
     white = rng.normal(0, sigma, (600, n, n))
     power, fy, fx = noise_power(white, pixel)

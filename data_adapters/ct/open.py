@@ -1,0 +1,64 @@
+"""CT volumes of whatever format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from sciddm.data_adapters.ct.dicom import read_dicom
+from sciddm.data_adapters.ct.nifti import SUFFIXES, read_ct_nifti, save_ct_nifti
+from sciddm.data_adapters.ct.save_dicom import save_dicom
+from sciddm.errors import OutputError
+
+__all__ = ["open_ct", "save_ct"]
+
+
+def open_ct(path: str | Path, series: str | None = None) -> xr.DataArray:
+    """Reads a volume in HU: .nii and .nii.gz as NIfTI, a folder or any other file as DICOM.
+
+    Args:
+        path: file or folder.
+        series: SeriesInstanceUID, where a folder holds several.
+
+    Raises:
+        InputError: unusable; one line that names the file and what helps.
+    """
+    if Path(path).name.lower().endswith(SUFFIXES):
+        return read_ct_nifti(path)
+    return read_dicom(path, series)
+
+
+def save_ct(
+    volume: xr.DataArray,
+    path: str | Path,
+    *,
+    description: str,
+    source: str | Path | None = None,
+    series: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes a volume in HU: .nii and .nii.gz as NIfTI, a name without suffix as a DICOM folder.
+
+    Args:
+        volume: (z, y, x).
+        path: the suffix chooses the format.
+        description: what was done; DICOM only, as the next two.
+        source: the DICOM series that the volume was made of; see `save_dicom`.
+        series: see `save_dicom`.
+        overwrite: existing files may be replaced.
+
+    Raises:
+        InputError: the volume is unusable, or does not lie where its source does.
+        OutputError: another suffix, the output exists or cannot be written.
+    """
+    path = Path(path)
+    if path.name.lower().endswith(SUFFIXES):
+        save_ct_nifti(volume, path, overwrite=overwrite)
+        return
+    if path.suffix and not path.is_dir():
+        known = ", ".join(SUFFIXES)
+        raise OutputError(f"{path}: give {known}, or a folder for a DICOM series")
+    save_dicom(
+        volume, path, description=description, source=source, series=series, overwrite=overwrite
+    )

@@ -1,0 +1,233 @@
+"""Writing a volume as a series of CT slices in DICOM that any viewer opens.
+
+A series that was made from another keeps its patient, study, frame of reference and geometry, to
+the letter. What is new: SeriesInstanceUID, SOPInstanceUID, ImageType DERIVED\\SECONDARY, a
+DerivationDescription, the source of every slice (SourceImageSequence), this software among the
+contributing equipment, and the pixels, 16 bits and not compressed. Private elements are left out.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import format_number_as_ds
+
+import sciddm
+from sciddm.data_adapters.ct.dicom import Series, read_headers
+from sciddm.data_adapters.ct.volume import checked_volume
+from sciddm.data_adapters.geometry import dicom_slices
+from sciddm.data_adapters.staging import staged_folder
+from sciddm.errors import InputError
+
+__all__ = ["save_dicom"]
+
+_SERIES_OFFSET = 1000  # the new series' number lies that much above its source's
+_SAME_MM = 0.01
+_LOW, _HIGH = -(2**15), 2**15 - 1
+_FINEST = 4  # the finest step is 2^-4 HU
+# They describe the pixels of the source, or how they were coded.
+_STALE = (
+    "SmallestImagePixelValue",
+    "LargestImagePixelValue",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "IconImageSequence",
+    "ModalityLUTSequence",
+    "VOILUTSequence",
+    "OriginalAttributesSequence",
+    "DigitalSignaturesSequence",
+    "MACParametersSequence",
+)
+
+
+def save_dicom(
+    volume: xr.DataArray,
+    folder: str | Path,
+    *,
+    description: str,
+    source: str | Path | None = None,
+    series: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes a volume (z, y, x) in HU as one file per slice: 0001.dcm, ...
+
+    Values that are whole HU, or lie on the source's own steps, are kept exactly; others to half a
+    step, which is 1/16 HU for a range of at most 4095 HU and coarser for larger ones.
+
+    Args:
+        volume: see `volume`.
+        folder: a new one.
+        description: what was done, for DerivationDescription and, shortened, SeriesDescription.
+        source: the folder of the series that the volume was made of. Without it the series has no
+            patient's name and a study of its own.
+        series: SeriesInstanceUID, where that folder holds several.
+        overwrite: an existing folder of .dcm files may be replaced.
+
+    Raises:
+        InputError: the volume is unusable, or does not lie where its source does.
+        OutputError: the folder is not empty, or cannot be written.
+    """
+    folder = Path(folder)
+    hu = checked_volume(folder, volume)
+    origin = None if source is None else read_headers(source, series)
+    if origin is not None:
+        _check_geometry(folder, volume, origin)
+    stored, slope, intercept = _stored(folder, hu, volume.attrs.get("rescale"))
+    series_uid, now = generate_uid(), datetime.datetime.now()
+    fresh = _anonymous(volume) if origin is None else []
+    with staged_folder(folder, overwrite, ".dcm") as place:
+        for k, pixels in enumerate(stored):
+            dataset = fresh[k] if origin is None else _derived(origin.headers[k])
+            dataset.SeriesInstanceUID, dataset.SOPInstanceUID = series_uid, generate_uid()
+            dataset.SOPClassUID = CTImageStorage
+            dataset.DerivationDescription = description[:1024]
+            before = str(dataset.get("SeriesDescription", "") or "")
+            dataset.SeriesDescription = f"{before} {description}".strip()[:64]
+            dataset.InstanceCreationDate = now.strftime("%Y%m%d")
+            dataset.InstanceCreationTime = now.strftime("%H%M%S")
+            dataset.ContributingEquipmentSequence = Sequence(
+                [*dataset.get("ContributingEquipmentSequence", []), _equipment(description)]
+            )
+            _set_pixels(dataset, pixels, slope, intercept)
+            dataset.file_meta = _file_meta(dataset)
+            dataset.save_as(place / f"{k + 1:04d}.dcm", enforce_file_format=True)
+
+
+def _check_geometry(folder: Path, volume: xr.DataArray, origin: Series) -> None:
+    first = origin.headers[0]
+    shape = (len(origin.files), int(first.Rows), int(first.Columns))
+    sizes = tuple(volume.sizes[d] for d in ("z", "y", "x"))
+    if sizes != shape:
+        raise InputError(
+            f"{folder}: the volume has {sizes} voxels, its source in {origin.files[0].parent} "
+            f"{shape}: give the series it was made of"
+        )
+    corners = np.array(
+        [[i, j, k, 1] for i in (0, shape[2]) for j in (0, shape[1]) for k in (0, shape[0])]
+    )
+    apart = (np.asarray(volume.attrs["affine"], np.float64) - origin.affine) @ corners.T
+    if np.abs(apart).max() > _SAME_MM:
+        raise InputError(
+            f"{folder}: the volume lies up to {np.abs(apart).max():.2f} mm from its source in "
+            f"{origin.files[0].parent}: give the series it was made of"
+        )
+
+
+def _stored(
+    folder: Path, hu: NDArray[np.float32], rescale: Any
+) -> tuple[NDArray[np.int16], float, float]:
+    """Stored values, slope and intercept: exact where that is possible, else as fine as fits."""
+    exact = hu.astype(np.float64)
+    low, high = float(exact.min()), float(exact.max())
+    candidates = [(1.0, -1024.0), (1.0, float(np.floor(low)) - _LOW)]
+    if rescale is not None and float(rescale[0]) > 0:
+        candidates.insert(0, (float(rescale[0]), float(rescale[1])))
+    for slope, intercept in candidates:
+        values = np.rint((exact - intercept) / slope)
+        if values.min() < _LOW or values.max() > _HIGH:
+            continue
+        if np.array_equal((values * slope + intercept).astype(np.float32), hu):
+            return values.astype(np.int16), slope, intercept
+    for power in range(_FINEST, -1, -1):
+        slope = 2.0**-power
+        intercept = float(np.floor(low)) - _LOW * slope
+        values = np.rint((exact - intercept) / slope)
+        if values.max() <= _HIGH:
+            return values.astype(np.int16), slope, intercept
+    raise InputError(f"{folder}: values from {low:.0f} to {high:.0f} HU exceed 16 bits: clip them")
+
+
+def _derived(header: Dataset) -> Dataset:
+    dataset = copy.deepcopy(header)
+    dataset.remove_private_tags()
+    for keyword in _STALE:
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    for element in [e for e in dataset if 0x6000 <= e.tag.group <= 0x60FF]:  # overlays
+        del dataset[element.tag]
+    kind = [str(v) for v in header.get("ImageType", [])]
+    dataset.ImageType = ["DERIVED", "SECONDARY", *(kind[2:] or ["AXIAL"])]
+    dataset.SeriesNumber = int(header.get("SeriesNumber") or 0) + _SERIES_OFFSET
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = header.SOPClassUID
+    reference.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    reference.PurposeOfReferenceCodeSequence = Sequence(
+        [_code("121322", "Source image for image processing operation")]
+    )
+    dataset.SourceImageSequence = Sequence([reference])
+    return dataset
+
+
+def _anonymous(volume: xr.DataArray) -> list[Dataset]:
+    """Headers of a series without a source, one per slice."""
+    slices = volume.sizes["z"]
+    positions, orientation, spacing, distance = dicom_slices(volume.attrs["affine"], slices)
+    study, frame = generate_uid(), generate_uid()
+    headers = []
+    for k in range(slices):
+        header = Dataset()
+        header.StudyInstanceUID, header.FrameOfReferenceUID = study, frame
+        header.Modality, header.ImageType = "CT", ["DERIVED", "SECONDARY", "AXIAL"]
+        for empty in (
+            "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+            "StudyID", "AccessionNumber", "ReferringPhysicianName", "Manufacturer",
+            "PositionReferenceIndicator", "KVP", "AcquisitionNumber", "PatientPosition",
+        ):  # fmt: skip
+            setattr(header, empty, None)
+        header.SeriesNumber, header.InstanceNumber = _SERIES_OFFSET + 1, k + 1
+        header.ImagePositionPatient = _decimals(positions[k])
+        header.ImageOrientationPatient = _decimals(orientation)
+        header.PixelSpacing = _decimals(spacing)
+        header.SliceThickness = header.SpacingBetweenSlices = _decimals([distance])[0]
+        headers.append(header)
+    return headers
+
+
+def _set_pixels(
+    dataset: Dataset, pixels: NDArray[np.int16], slope: float, intercept: float
+) -> None:
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, 1
+    dataset.RescaleSlope, dataset.RescaleIntercept = _decimals([slope, intercept])
+    dataset.RescaleType = "HU"
+    dataset.PixelData = pixels.astype("<i2").tobytes()
+    dataset["PixelData"].VR = "OW"
+
+
+def _equipment(description: str) -> Dataset:
+    item = Dataset()
+    item.Manufacturer, item.ManufacturerModelName = "sciddm", "sciddm"
+    item.SoftwareVersions = sciddm.__version__
+    item.ContributionDescription = description[:1024]
+    item.PurposeOfReferenceCodeSequence = Sequence([_code("109103", "Modifying Equipment")])
+    return item
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
+
+
+def _file_meta(dataset: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return meta
+
+
+def _decimals(values: Any) -> list[str]:
+    """DICOM's decimal strings, at most 16 characters."""
+    return [format_number_as_ds(float(v)) for v in values]
