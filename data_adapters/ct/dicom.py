@@ -27,6 +27,8 @@ __all__ = ["Series", "read_dicom", "read_headers"]
 _EVEN, _EVEN_MM = 0.02, 0.05  # of the slices' distance, mm: what rounding in the files may do
 _SAME_PLACE_MM = 0.01
 _NEEDED = {
+    "Rows": 1,
+    "Columns": 1,
     "ImagePositionPatient": 3,
     "ImageOrientationPatient": 6,
     "PixelSpacing": 2,

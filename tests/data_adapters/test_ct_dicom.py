@@ -239,6 +239,7 @@ def test_one_of_several_series(tmp_path):
         ({"PhotometricInterpretation": "MONOCHROME1"}, "MONOCHROME1"),
         ({"NumberOfFrames": 5}, "several frames"),
         ({"RescaleSlope": None}, "RescaleSlope is missing"),
+        ({"Columns": None}, "Columns is missing"),
         ({"RescaleType": "MGML"}, "MGML"),
         ({"ImagePositionPatient": None}, "ImagePositionPatient is missing"),
         ({"PixelSpacing": ["0.8", "0.9"]}, "PixelSpacing differs"),
