@@ -1,0 +1,102 @@
+"""Opening and saving cubes of every format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import xarray as xr
+
+from sciddm.data_adapters.checks import existing_file
+from sciddm.data_adapters.hsi.arrays import read_arrays, write_arrays
+from sciddm.data_adapters.hsi.cube import checked_cube
+from sciddm.data_adapters.hsi.envi import ENVI_SUFFIXES, envi_outputs, read_envi, write_envi
+from sciddm.data_adapters.hsi.geotiff import read_geotiff, write_geotiff
+from sciddm.data_adapters.hsi.netcdf import read_netcdf, write_emit, write_netcdf
+from sciddm.data_adapters.staging import is_zarr, staged
+from sciddm.errors import InputError, OutputError
+
+__all__ = ["CUBE_SUFFIXES", "cube_outputs", "open_cube", "save_cube"]
+
+CUBE_SUFFIXES = (*ENVI_SUFFIXES, ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
+
+
+def open_cube(path: str | Path) -> xr.Dataset:
+    """Opens a hyperspectral cube; see `cube` for what is returned.
+
+    Args:
+        path: ENVI (header or file of numbers), GeoTIFF, netCDF-4 (EMIT's granules, sciddm's own,
+            others with one cube), Zarr, .mat or .npz. All but the last two are read lazily.
+
+    Raises:
+        InputError: unusable; one line that names the file and what helps.
+    """
+    path = Path(path)
+    if is_zarr(path):
+        return read_netcdf(path)
+    suffix = path.suffix.lower()
+    if suffix == ".zarr":
+        raise InputError(f"{path}: no zarr store: check the name")
+    if suffix in (".tif", ".tiff"):
+        return read_geotiff(path)
+    if suffix in (".mat", ".npz"):
+        return read_arrays(path)
+    path = existing_file(path)
+    if suffix in (".nc", ".nc4") or h5py.is_hdf5(path):
+        return read_netcdf(path)
+    if suffix in ENVI_SUFFIXES or path.with_name(path.name + ".hdr").exists():
+        return read_envi(path)
+    raise InputError(
+        f"{path}: no cube that can be read: give ENVI (.hdr), GeoTIFF (.tif), netCDF (.nc), .zarr, "
+        ".mat or .npz"
+    )
+
+
+def cube_outputs(path: str | Path, dataset: xr.Dataset | None = None) -> list[Path]:
+    """All that `save_cube` writes for a path.
+
+    Raises:
+        OutputError: the suffix is not one of CUBE_SUFFIXES.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in CUBE_SUFFIXES:
+        known = ", ".join(CUBE_SUFFIXES)
+        raise OutputError(f"{path}: the suffix chooses the format, one of {known}: rename")
+    return envi_outputs(path, dataset) if suffix in ENVI_SUFFIXES else [path]
+
+
+def save_cube(
+    dataset: xr.Dataset | xr.DataArray, path: str | Path, *, overwrite: bool = False
+) -> None:
+    """Writes a cube with its metadata: all of its files, or none.
+
+    Lazy cubes are computed and written block by block, except to .mat and .npz. A cube that was
+    read from EMIT's layout goes to .nc in EMIT's layout.
+
+    Args:
+        dataset: in the form of `cube`.
+        path: the suffix chooses the format.
+        overwrite: existing files may be replaced.
+
+    Raises:
+        InputError: no cube in it.
+        OutputError: unknown suffix, a file exists, cannot be written, or its format cannot hold
+            the data.
+    """
+    path = Path(path)
+    held = checked_cube(dataset)
+    targets = cube_outputs(path, held)
+    suffix = path.suffix.lower()
+    with staged(targets, overwrite) as at:
+        if suffix in ENVI_SUFFIXES:
+            data, header = targets
+            write_envi(held, at[data], at[header])
+        elif suffix in (".tif", ".tiff"):
+            write_geotiff(held, at[path])
+        elif suffix in (".mat", ".npz"):
+            write_arrays(held, at[path])
+        elif suffix == ".nc" and held.attrs.get("format") == "emit":
+            write_emit(held, at[path])
+        else:
+            write_netcdf(held, at[path], "zarr" if suffix == ".zarr" else "nc")

@@ -1,0 +1,182 @@
+"""GeoTIFF through rioxarray, with the wavelengths that it would lose.
+
+Wavelengths are read from each band's tags (`wavelength`, `wavelength_units`, `fwhm`; or GDAL's
+CENTRAL_WAVELENGTH_UM and FWHM_UM of the domain IMAGERY), else from its description where that is
+"865.3 nm" or the like, and written as tags and in that domain. A cube whose bands state none has
+none. All other attributes lie as JSON in the tag `sciddm_attrs`.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import rasterio
+import rioxarray
+import xarray as xr
+from rasterio.errors import NotGeoreferencedWarning
+
+from sciddm.data_adapters.attributes import decode, encode
+from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.hdf5 import ATTRS
+from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
+from sciddm.data_adapters.hsi.georeference import moved, parse_crs
+from sciddm.errors import OutputError
+
+__all__ = ["read_geotiff", "write_geotiff"]
+
+_LENGTH = re.compile(r"([\d.]+)\s*\(?(nanometers|nm|micrometers|microns|um|µm)\b", re.IGNORECASE)
+_IN_FILE = ("source", "format", "crs", "transform", "description", "tags", "compress")
+_WIDER = {np.dtype(np.float16): np.dtype(np.float32)}
+
+
+def read_geotiff(source: str | Path) -> xr.Dataset:
+    """Opens a GeoTIFF lazily; see `cube` for what is returned.
+
+    Raises:
+        InputError: damaged, or complex.
+    """
+    path = existing_file(source)
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # not every cube is
+        with rasterio.open(path) as file:
+            tags = [file.tags(i) for i in file.indexes]
+            imagery = [file.tags(i, ns="IMAGERY") for i in file.indexes]
+            names = file.descriptions
+            own = {k: v for k, v in file.tags().items() if k != "AREA_OR_POINT"}
+            profile = dict(file.profile)
+            shape = (file.count, file.height, file.width)
+            itemsize = np.dtype(file.dtypes[0]).itemsize
+        pieces = dict(zip(("band", "y", "x"), chunks_of(shape, itemsize), strict=True))
+        opened = rioxarray.open_rasterio(path, chunks=pieces, mask_and_scale=False)
+        assert isinstance(opened, xr.DataArray)
+        wavelength, fwhm, units = _wavelengths(tags, imagery, names)
+        crs = opened.rio.crs
+        georeferenced = crs is not None or not opened.rio.transform().is_identity
+        coords: dict[str, Any] = {}
+        if any(names):
+            coords["name"] = ("band", np.asarray([n or "" for n in names]))
+        for key in ("gain", "offset"):
+            if all(key in t for t in tags):
+                coords[key] = ("band", np.asarray([float(t[key]) for t in tags]))
+        kept = decode(own.pop(ATTRS, "{}"))
+        description = own.pop("TIFFTAG_IMAGEDESCRIPTION", None)
+        nodata = kept.get("nodata") if profile["nodata"] is None else float(profile["nodata"])
+        order = {"pixel": "bip", "line": "bil"}.get(profile.get("interleave", ""), "bsq")
+        return build_cube(
+            path,
+            opened.data,
+            form="geotiff",
+            wavelength=wavelength,
+            units=units,
+            fwhm=fwhm,
+            good=[int(t["good"]) for t in tags] if all("good" in t for t in tags) else None,
+            coords=coords,
+            attrs={
+                **kept,
+                "nodata": nodata,
+                "description": description,
+                "crs": None if crs is None else crs.to_wkt(),
+                "transform": [*opened.rio.transform()][:6] if georeferenced else None,
+                "interleave": kept.get("interleave", order),
+                "compress": profile.get("compress"),
+                "tags": own or None,
+            },
+        )
+
+
+def write_geotiff(dataset: xr.Dataset, path: Path) -> None:
+    """Writes a cube block by block.
+
+    Raises:
+        OutputError: a data type that GeoTIFF cannot hold.
+    """
+    cube = dataset["cube"]
+    dtype = _WIDER.get(cube.dtype, cube.dtype).newbyteorder("=")
+    if dtype.name not in rasterio.dtypes.dtype_rev:
+        raise OutputError(f"{path}: GeoTIFF cannot hold {dtype}: convert to float32")
+    line, sample = corner(dataset)
+    bare = xr.DataArray(cube.astype(dtype).data, dims=cube.dims)
+    crs, transform = dataset.attrs.get("crs"), dataset.attrs.get("transform")
+    if crs:
+        bare = bare.rio.write_crs(parse_crs(path, str(crs)))
+    if transform is not None:
+        bare = bare.rio.write_transform(rasterio.Affine(*moved(transform, line, sample)))
+    nodata = dataset.attrs.get("nodata")
+    if nodata is not None and _holds(dtype, nodata):
+        bare = bare.rio.write_nodata(nodata if dtype.kind == "f" else int(nodata))
+    pixelwise = str(dataset.attrs.get("interleave", "bsq")).lower() == "bip"
+    options: dict[str, Any] = {
+        "driver": "GTiff",
+        "BIGTIFF": "IF_SAFER",
+        "INTERLEAVE": "PIXEL" if pixelwise else "BAND",
+    }
+    if dataset.attrs.get("compress"):
+        options["compress"] = dataset.attrs["compress"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        bare.rio.to_raster(path, lock=Lock(), **options)
+        _describe(dataset, path)
+
+
+def _describe(dataset: xr.Dataset, path: Path) -> None:
+    """Adds all metadata but the georeference to a written file."""
+    with rasterio.open(path, "r+") as file:
+        own = dict(dataset.attrs.get("tags") or {})
+        own[ATTRS] = encode({k: v for k, v in dataset.attrs.items() if k not in _IN_FILE})
+        if dataset.attrs.get("description"):
+            own["TIFFTAG_IMAGEDESCRIPTION"] = dataset.attrs["description"]
+        file.update_tags(**own)
+        scale = per_unit(dataset)
+        units = dataset.attrs.get("wavelength_units", "Nanometers")
+        for index in range(file.count):
+            band = dataset.isel(band=index)
+            tags: dict[str, str] = {}
+            if "wavelength" in band.coords:
+                tags["wavelength"] = f"{float(band['wavelength']) / scale:.15g}"
+                tags["wavelength_units"] = str(units)
+                imagery = {"CENTRAL_WAVELENGTH_UM": f"{float(band['wavelength']) / 1e3:.9g}"}
+                if "fwhm" in band.coords:
+                    imagery["FWHM_UM"] = f"{float(band['fwhm']) / 1e3:.9g}"
+                file.update_tags(index + 1, ns="IMAGERY", **imagery)
+            if "fwhm" in band.coords:
+                tags["fwhm"] = f"{float(band['fwhm']) / scale:.15g}"
+            if "good" in band.coords:
+                tags["good"] = str(int(band["good"]))
+            for key in ("gain", "offset"):
+                if key in band.coords:
+                    tags[key] = f"{float(band[key]):.15g}"
+            file.update_tags(index + 1, **tags)
+            if "name" in band.coords and str(band["name"].values):
+                file.set_band_description(index + 1, str(band["name"].values))
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether the value can occur in a cube of that type: else GDAL refuses it as nodata."""
+    if dtype.kind == "f":
+        return True
+    return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+
+
+def _wavelengths(
+    tags: list[dict[str, str]], imagery: list[dict[str, str]], names: tuple[str | None, ...]
+) -> tuple[list[float] | None, list[float] | None, str | None]:
+    """(wavelengths, fwhm, units) where all bands state them."""
+    if all("wavelength" in t for t in tags):
+        fwhm = [float(t["fwhm"]) for t in tags] if all("fwhm" in t for t in tags) else None
+        return [float(t["wavelength"]) for t in tags], fwhm, tags[0].get("wavelength_units")
+    if all("CENTRAL_WAVELENGTH_UM" in t for t in imagery):
+        widths = None
+        if all("FWHM_UM" in t for t in imagery):
+            widths = [float(t["FWHM_UM"]) for t in imagery]
+        return [float(t["CENTRAL_WAVELENGTH_UM"]) for t in imagery], widths, "um"
+    found = [_LENGTH.search(n or "") for n in names]
+    if all(found):
+        units = {m[2].lower() for m in found if m}
+        if len(units) == 1:
+            return [float(m[1]) for m in found if m], None, units.pop()
+    return None, None, None

@@ -1,0 +1,230 @@
+"""Cubes in netCDF-4 and Zarr: sciddm's own, EMIT's granules, and others with one cube in them.
+
+EMIT (and AVIRIS-3) L1B and L2A: the cube is (downtrack, crosstrack, bands) in the geometry of the
+sensor, where a column is one detector; it is read and written so, never orthorectified. The group
+`sensor_band_parameters` becomes coordinates of band, `location` coordinates (y, x) and the lookup
+table `glt_x`, `glt_y` (ortho_y, ortho_x), which holds columns and lines from 1, and 0 for none.
+
+Fill values stay in the cube as they are; ``nodata`` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import dask.array as da
+import netCDF4
+import numpy as np
+import xarray as xr
+
+from sciddm.data_adapters.attributes import decode
+from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.hdf5 import ATTRS
+from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
+from sciddm.data_adapters.labelled import write_labelled
+from sciddm.data_adapters.staging import is_zarr
+from sciddm.errors import InputError
+
+__all__ = ["read_netcdf", "write_emit", "write_netcdf"]
+
+_KIND = "cube"
+_BANDS, _LOCATION = "sensor_band_parameters", "location"
+_GROUPS = ("", _BANDS, _LOCATION)
+_EMIT_DIMS = {"downtrack": "y", "crosstrack": "x", "bands": "band"}
+_FILE_DIMS = {new: old for old, new in _EMIT_DIMS.items()}
+_BAND_DIMS = ("band", "bands", "wavelength", "wavelengths", "channel", "spectral")
+_OWN = {"wavelength": "wavelengths", "fwhm": "fwhm", "good": "good_wavelengths"}
+_NAMES = ("wavelength", "wavelengths", "wl", "radiation_wavelength")
+
+
+def read_netcdf(source: str | Path) -> xr.Dataset:
+    """Opens a .nc file or .zarr store lazily; see `cube` for what is returned.
+
+    Raises:
+        InputError: damaged, or no cube in it, or more than one.
+    """
+    path = Path(source)
+    zarr = is_zarr(path)
+    if not zarr:
+        existing_file(path)
+    with reading(path):
+        if not zarr:
+            with netCDF4.Dataset(path) as file:
+                if _BANDS in file.groups:
+                    return _read_emit(path)
+        opened = _opened(path, None, zarr)
+        if opened.attrs.get("sciddm_kind") == _KIND and ATTRS in opened.attrs:
+            return _read_own(path, opened, "zarr" if zarr else "nc")
+        return _read_other(path, opened, "zarr" if zarr else "nc")
+
+
+def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -> None:
+    """Writes all of the data set, block by block; `read_netcdf` gives it back bit for bit."""
+    held = dataset.copy(deep=False)
+    # Stores of Zarr are cut into equal pieces.
+    cube = held["cube"]
+    pieces = chunks_of(cube.shape, cube.dtype.itemsize)
+    held["cube"] = cube.chunk(dict(zip(cube.dims, pieces, strict=True)))
+    write_labelled(held, path, form, _KIND)
+
+
+def write_emit(dataset: xr.Dataset, path: Path) -> None:
+    """Writes EMIT's layout: groups, names, types, fill values and global attributes as read."""
+    with netCDF4.Dataset(path, "w") as file:
+        own: Mapping[str, Any] = dataset.attrs.get("emit_attributes") or {}
+        file.setncatts(dict(own))
+        sizes = {_FILE_DIMS.get(str(k), str(k)): n for k, n in dataset.sizes.items()}
+        for name, size in sizes.items():
+            file.createDimension(name, size)
+        line, sample = corner(dataset)
+        for name, variable in dataset.variables.items():
+            if "emit_name" not in variable.attrs:
+                continue
+            attrs = dict(variable.attrs)
+            group, label = attrs.pop("emit_group"), attrs.pop("emit_name")
+            stored = np.dtype(attrs.pop("emit_dtype"))
+            fill = attrs.pop("_FillValue", None)
+            attrs.pop("units", None) if name in _OWN else None
+            attrs |= {k[5:]: attrs.pop(k) for k in list(attrs) if k.startswith("emit:")}
+            if name == "cube":
+                variable, stored = variable.transpose("y", "x", "band"), variable.dtype
+            dims = tuple(_FILE_DIMS.get(str(d), str(d)) for d in variable.dims)
+            place = file.createGroup(group) if group else file
+            node = place.createVariable(
+                label, stored, dims, fill_value=fill, compression="zlib" if dims else None
+            )
+            node.set_auto_maskandscale(False)
+            node.setncatts(attrs)
+            if name == "cube":
+                da.store(da.asarray(variable.data), node, lock=True)
+                continue
+            values = np.asarray(variable.values)
+            if name in ("wavelength", "fwhm"):
+                values = values / per_unit(dataset)
+            if name in ("glt_x", "glt_y") and (line or sample):
+                values = _moved_table(dataset, str(name), line, sample)
+            node[...] = values.astype(stored)
+
+
+def _moved_table(dataset: xr.Dataset, name: str, line: int, sample: int) -> Any:
+    """The lookup table of a part: pixels outside of it are none."""
+    column = dataset["glt_x"].values.astype(np.int64) - sample
+    row = dataset["glt_y"].values.astype(np.int64) - line
+    cube = dataset["cube"]
+    inside = (column >= 1) & (column <= cube.sizes["x"]) & (row >= 1) & (row <= cube.sizes["y"])
+    return np.where(inside, column if name == "glt_x" else row, 0)
+
+
+def _opened(path: Path, group: str | None, zarr: bool) -> xr.Dataset:
+    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if zarr else {}
+    if not zarr:
+        options = {"engine": "netcdf4", "group": group}
+    return xr.open_dataset(path, mask_and_scale=False, decode_times=False, chunks={}, **options)
+
+
+def _blocks(cube: xr.DataArray) -> Any:
+    pieces = chunks_of(cube.shape, cube.dtype.itemsize)
+    return cube.chunk(dict(zip(cube.dims, pieces, strict=True))).data
+
+
+def _read_own(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
+    held = opened.assign(cube=opened["cube"].copy(data=_blocks(opened["cube"])))
+    held.attrs = {**decode(opened.attrs[ATTRS]), "source": path.name, "container": form}
+    for variable in held.variables.values():
+        variable.encoding = {}
+    held.encoding = {}
+    for name in held.coords:  # small: as NumPy, as all other readers give them
+        held[name] = held[name].load()
+    return held
+
+
+def _read_emit(path: Path) -> xr.Dataset:
+    parts = {group: _opened(path, group or None, False) for group in _GROUPS if group != ""}
+    root = _opened(path, None, False)
+    cubes = [k for k, v in root.data_vars.items() if set(v.dims) == set(_EMIT_DIMS)]
+    if len(cubes) != 1:
+        raise InputError(
+            f"{path}: {len(cubes)} cubes (downtrack, crosstrack, bands) in it: give L1B radiance "
+            "or L2A reflectance"
+        )
+    stored = root[cubes[0]].rename(_EMIT_DIMS).transpose("band", "y", "x")
+    bands = parts[_BANDS]
+    fill = stored.attrs.get("_FillValue")
+    units = str(bands["wavelengths"].attrs.get("units", "nm")) if "wavelengths" in bands else None
+    emit_attributes = {k: v for k, v in root.attrs.items() if not k.startswith("_")}
+    held = build_cube(
+        path,
+        _blocks(stored),
+        form="emit",
+        wavelength=bands["wavelengths"].values if "wavelengths" in bands else None,
+        units=units,
+        fwhm=bands["fwhm"].values if "fwhm" in bands else None,
+        good=bands["good_wavelengths"].values if "good_wavelengths" in bands else None,
+        attrs={
+            "nodata": None if fill is None else float(fill),
+            "emit_attributes": emit_attributes,
+            "description": root.attrs.get("title"),
+        },
+    )
+    held["cube"].attrs.update(_marks(stored, "", str(cubes[0])))
+    known = {old: new for new, old in _OWN.items()}
+    for group, part in {"": root.drop_vars(cubes), **parts}.items():
+        for label, variable in part.variables.items():
+            name = known.get(str(label), str(label)) if group == _BANDS else str(label)
+            if name in held.variables:
+                marks = _marks(variable, group, str(label))
+                units = marks.pop("units", None)
+                held[name].attrs.update(marks, **({} if units is None else {"emit:units": units}))
+                continue
+            dims = tuple(_EMIT_DIMS.get(str(d), str(d)) for d in variable.dims)
+            value = (dims, variable.values, _marks(variable, group, str(label)))
+            held = (
+                held.assign_coords({name: value})
+                if set(dims) <= {"band", "y", "x"}
+                else (held.assign({name: value}))
+            )
+    return held
+
+
+def _marks(variable: Any, group: str, label: str) -> dict[str, Any]:
+    """Where a variable came from, so that it can go back there."""
+    return {
+        **variable.attrs,
+        "emit_group": group,
+        "emit_name": label,
+        "emit_dtype": variable.dtype.str,
+    }
+
+
+def _read_other(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
+    cubes = {k: v for k, v in opened.data_vars.items() if v.ndim == 3 and v.dtype.kind in "fiuc"}
+    if len(cubes) != 1:
+        held = ", ".join(f"{k} {v.dims}" for k, v in opened.variables.items()) or "nothing"
+        raise InputError(f"{path}: {len(cubes)} variables of 3 axes in it ({held}): keep one cube")
+    cube = next(iter(cubes.values()))
+    axis = next((d for d in cube.dims if str(d).lower() in _BAND_DIMS), None)
+    lists = {str(k).lower(): v for k, v in opened.variables.items() if v.ndim == 1}
+    wavelength = next((lists[n] for n in _NAMES if n in lists), None)
+    if axis is None and wavelength is not None and wavelength.dims[0] in cube.dims:
+        axis = wavelength.dims[0]
+    if axis is None:
+        raise InputError(f"{path}: which of the axes {cube.dims} are the bands? Name it 'band'")
+    rest = [d for d in cube.dims if d != axis]
+    ordered = cube.transpose(axis, *rest)
+    fill = cube.attrs.get("_FillValue", cube.attrs.get("missing_value"))
+    fwhm, good = lists.get("fwhm"), lists.get("bbl", lists.get("good_wavelengths"))
+    return build_cube(
+        path,
+        _blocks(ordered),
+        form=form,
+        wavelength=None if wavelength is None else wavelength.values,
+        units=None if wavelength is None else wavelength.attrs.get("units"),
+        fwhm=None if fwhm is None else fwhm.values,
+        good=None if good is None else good.values,
+        attrs={
+            "nodata": None if fill is None else float(fill),
+            "description": opened.attrs.get("description", opened.attrs.get("title")),
+        },
+    )
