@@ -1,0 +1,1 @@
+"""Hyperspectral cubes: noise, its estimation, simulation and image quality."""
