@@ -1,4 +1,4 @@
-"""Low-dose CT: units, dose simulation and image quality."""
+"""Low-dose CT: units, dose simulation, image quality, and a filter trained on one image."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         low_dose_sinogram,
         thin_counts,
     )
+    from sciddm.pipelines.ct.filter2noise import apply_maps, fit_filter2noise
     from sciddm.pipelines.ct.metrics import (
         SOFT_TISSUE,
         cnr,
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 __all__ = [
     "MU_WATER",
     "SOFT_TISSUE",
+    "apply_maps",
     "cnr",
     "count",
     "distance_to_disk",
     "distance_to_line",
     "edge_mtf",
+    "fit_filter2noise",
     "hu_bias",
     "line_integrals",
     "low_dose_image",
@@ -53,7 +56,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Loaded on first use: torch takes seconds to import, `sciddm --help` should not.
     if name in __all__:
-        for part in ("dose", "metrics", "mtf", "nps", "units"):
+        for part in ("dose", "filter2noise", "metrics", "mtf", "nps", "units"):
             module = import_module(f"sciddm.pipelines.ct.{part}")
             if name in module.__all__:
                 return getattr(module, name)

@@ -1,0 +1,221 @@
+"""Filter2Noise: an attention-guided bilateral filter trained on the one image it denoises.
+
+Two bilateral filters follow each other (Sun et al., 2025). The widths of each, along x, along y and
+in value, are chosen for every patch of 8 x 8 pixels by two layers of self-attention over the
+patches, 1819 parameters a stage. A pixel p becomes the mean of its neighbours q with the weights
+
+    exp(-(x_q - x_p)^2 / 2 sx^2 - (y_q - y_p)^2 / 2 sy^2 - (I_q - I_p)^2 / 2 sr^2)
+
+so the maps of sx, sy and sr say all that is done to the image; they can be looked at, changed and
+applied. Training needs no clean image: two half-resolution images from the two diagonals of every
+2 x 2 pixels show the same object with different noise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, interpolate, l1_loss, pad, pixel_unshuffle, softplus
+
+from sciddm.errors import InputError
+
+__all__ = ["Filter2Noise", "Filtered", "apply_maps", "bilateral", "fit_filter2noise"]
+
+PATCH = 8
+_MULTIPLE = 2 * PATCH  # the half-resolution images are cut into patches too
+_WIDTH = 8
+_WIDEST = 6.0  # pixels, and multiples of the image's range
+_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What was made of an image.
+
+    Attributes:
+        image: (ny, nx), denoised, in the units of the input.
+        maps: (stage, 3, ny, nx): sx and sy in pixels, sr in the units of the input.
+    """
+
+    image: Tensor
+    maps: Tensor
+
+
+class Stage(nn.Module):
+    """From an image to the widths of its filter."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.first = nn.ModuleList(nn.Linear(PATCH**2, _WIDTH) for _ in range(3))
+        self.second = nn.ModuleList(nn.Linear(_WIDTH, _WIDTH) for _ in range(3))
+        self.norm = nn.LayerNorm(_WIDTH)
+        self.widths = nn.Linear(_WIDTH, 3)
+        for layer in [*self.first, *self.second, self.widths]:
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """sx, sy, sr of an image (B, 1, ny, nx) with sides of whole patches: (B, 3, ny, nx)."""
+        patches = pixel_unshuffle(image, PATCH)
+        tokens = patches.flatten(2).mT
+        for layer in (self.first, self.second):
+            query, key, value = (project(tokens) for project in layer)
+            tokens = nn.functional.scaled_dot_product_attention(query, key, value)
+        widths = softplus(self.widths(self.norm(tokens))).clamp(max=_WIDEST) + _FLOOR
+        coarse = widths.mT.unflatten(2, patches.shape[-2:])
+        return interpolate(coarse, scale_factor=PATCH, mode="nearest")
+
+
+class Filter2Noise(nn.Module):
+    """Both stages, for images scaled to [0, 1] whose sides are multiples of 16."""
+
+    def __init__(self, generator: torch.Generator, stages: int = 2) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(Stage(generator) for _ in range(stages))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.with_maps(image)[0]
+
+    def with_maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The filtered image (B, 1, ny, nx) and the maps (stage, B, 3, ny, nx)."""
+        maps = []
+        for stage in self.stages:
+            maps.append(stage(image))
+            image = bilateral(image, maps[-1])
+        return image, torch.stack(maps)
+
+
+def bilateral(image: Tensor, widths: Tensor) -> Tensor:
+    """The bilateral filter with widths of its own in every pixel.
+
+    The window has 2 ceil(max(sx, sy)) + 1 pixels a side; the image is reflected at its border.
+
+    Args:
+        image: (B, 1, ny, nx).
+        widths: (B, 3, ny, nx): sx, sy in pixels, sr in the image's units; above 0.
+    """
+    ny, nx = image.shape[-2:]
+    reach = min(math.ceil(float(widths[:, :2].detach().max())), ny - 1, nx - 1)
+    wide = pad(image, (reach,) * 4, mode="reflect")
+    x, y, value = (-0.5 / w**2 for w in widths.split(1, dim=1))
+    total, weights = torch.zeros_like(image), torch.zeros_like(image)
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            near = wide[..., reach + dy : reach + dy + ny, reach + dx : reach + dx + nx]
+            weight = (dx * dx * x + dy * dy * y + (near - image) ** 2 * value).exp()
+            total, weights = total + weight * near, weights + weight
+    return total / weights
+
+
+def fit_filter2noise(
+    image: Tensor, *, iterations: int = 500, edges: float = 350.0, seed: int = 0
+) -> Filtered:
+    """Trains on an image and filters it.
+
+    Args:
+        image: (ny, nx), of any units and size from 16 on, one noisy image.
+        iterations: of AdamW, with one cycle of the learning rate up to 1e-3.
+        edges: weight of the term that keeps the strength of edges.
+        seed: of the initial parameters.
+
+    Raises:
+        InputError: not such an image, NaN, or constant.
+    """
+    if image.ndim != 2 or min(image.shape) < _MULTIPLE or not bool(torch.isfinite(image).all()):
+        raise InputError(
+            f"an image (ny, nx) of at least {_MULTIPLE} x {_MULTIPLE} finite values, not "
+            f"{tuple(image.shape)}"
+        )
+    low, span = image.min(), image.max() - image.min()
+    if not float(span) > 0:
+        raise InputError("the image is constant: there is nothing to denoise")
+    ny, nx = image.shape
+    more = (0, -nx % _MULTIPLE, 0, -ny % _MULTIPLE)
+    unit = pad(((image - low) / span).float()[None, None], more, mode="reflect")
+    model = Filter2Noise(torch.Generator().manual_seed(seed)).to(unit.device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=iterations)
+    for _ in range(iterations):
+        loss = self_supervised_loss(model, unit, edges)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        cycle.step()
+    with torch.no_grad():
+        clean, maps = model.with_maps(unit)
+    scale = torch.stack([torch.ones_like(span), torch.ones_like(span), span])[:, None, None]
+    maps = maps[:, 0, :, :ny, :nx].to(image) * scale
+    return Filtered((clean[0, 0, :ny, :nx] * span + low).to(image), maps)
+
+
+def apply_maps(image: Tensor, maps: Tensor) -> Tensor:
+    """The filters that maps, perhaps edited, describe.
+
+    Args:
+        image: (ny, nx).
+        maps: (stage, 3, ny, nx), as in `Filtered`.
+    """
+    if image.ndim != 2 or maps.shape[1:] != (3, *image.shape) or not bool((maps > 0).all()):
+        raise InputError(
+            f"maps (stage, 3, ny, nx) above 0 that fit the image, not {tuple(maps.shape)} for "
+            f"{tuple(image.shape)}"
+        )
+    out = image[None, None]
+    for widths in maps:
+        out = bilateral(out, widths[None])
+    return out[0, 0]
+
+
+def self_supervised_loss(model: nn.Module, image: Tensor, edges: float) -> Tensor:
+    """A third of the four distances between the filtered halves and the halves of the filtered
+    image, and the change of edge strength; mean absolute differences.
+
+        |f(S D1 y) - f(S D2 y)| + |f(S D1 y) - D1 f(y)|
+        + |f(S D2 y) - D2 f(y)| + |D1 f(y) - D2 f(y)|
+    """
+    whole = model(image)
+    one, two = diagonals(image)
+    halves = model(torch.cat([swap_closest(one), swap_closest(two)]))
+    filtered_one, filtered_two = halves.chunk(2)
+    one, two = diagonals(whole)
+    pairs = (
+        (filtered_one, filtered_two),
+        (filtered_one, one),
+        (filtered_two, two),
+        (one, two),
+    )
+    distance = sum((l1_loss(a, b) for a, b in pairs), image.new_zeros(()))
+    kernel = difference_of_gaussians().to(image)
+    kept = l1_loss(conv2d(whole, kernel).abs(), conv2d(image, kernel).abs())
+    return distance / 3 + edges * kept
+
+
+def diagonals(image: Tensor) -> tuple[Tensor, Tensor]:
+    """D1, D2: the means of the rising and of the falling diagonal of every 2 x 2 pixels."""
+    a, b, c, d = pixel_unshuffle(image, 2).split(1, dim=1)
+    return (b + c) / 2, (a + d) / 2
+
+
+def swap_closest(image: Tensor) -> Tensor:
+    """S: in every 2 x 2 pixels the two with the closest values change places.
+
+    It breaks up noise that is correlated between neighbours, with the least change of the image.
+    """
+    blocks = pixel_unshuffle(image, 2)
+    pairs = torch.combinations(torch.arange(4, device=image.device))
+    apart = (blocks[:, pairs[:, 0]] - blocks[:, pairs[:, 1]]).abs()
+    orders = torch.arange(4, device=image.device).repeat(len(pairs), 1)
+    orders.scatter_(1, pairs, pairs.flip(1))
+    order = orders[apart.argmin(1)].movedim(-1, 1)
+    return nn.functional.pixel_shuffle(blocks.gather(1, order), 2)
+
+
+def difference_of_gaussians(size: int = 7, narrow: float = 9.0, wide: float = 10.0) -> Tensor:
+    """The kernel G(narrow) - G(wide), each of sum 1: (1, 1, size, size)."""
+    i = torch.arange(size, dtype=torch.float64) - size // 2
+    square = i[:, None] ** 2 + i**2
+    kernels = [(-square / (2 * s**2)).exp() for s in (narrow, wide)]
+    return (kernels[0] / kernels[0].sum() - kernels[1] / kernels[1].sum())[None, None]
