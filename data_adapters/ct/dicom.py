@@ -132,15 +132,17 @@ def _headers(path: Path) -> Iterable[tuple[Path, Dataset]]:
     for file in files:
         if file.name.startswith("."):
             continue
-        try:
-            with reading(file):
-                header = _open(file, stop_before_pixels=True)
-        except InputError:
-            if path.is_dir() and file.suffix.lower() != ".dcm":
-                continue  # a text or a picture beside the slices
-            raise
-        if "DirectoryRecordSequence" not in header and "SOPClassUID" in header:
-            yield file, header
+        with reading(file), file.open("rb") as start:
+            marked = start.read(132)[128:] == b"DICM"
+        if not marked and path.is_dir() and file.suffix.lower() != ".dcm":
+            continue  # a text or a picture beside the slices
+        with reading(file):
+            header = _open(file, stop_before_pixels=True)
+        if "DirectoryRecordSequence" in header:
+            continue  # the index of a medium
+        if "SOPClassUID" not in header:
+            raise InputError(f"{file}: its header ends early: truncated, copy or export it again")
+        yield file, header
 
 
 def _open(file: Path, stop_before_pixels: bool) -> FileDataset:

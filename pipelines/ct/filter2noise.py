@@ -60,12 +60,12 @@ class Stage(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """sx, sy, sr of an image (B, 1, ny, nx) with sides of whole patches: (B, 3, ny, nx)."""
         patches = pixel_unshuffle(image, PATCH)
-        tokens = patches.flatten(2).mT
+        tokens = patches.flatten(2).mT[:, None]  # one head: with its axis attention is fused
         for layer in (self.first, self.second):
             query, key, value = (project(tokens) for project in layer)
             tokens = nn.functional.scaled_dot_product_attention(query, key, value)
         widths = softplus(self.widths(self.norm(tokens))).clamp(max=_WIDEST) + _FLOOR
-        coarse = widths.mT.unflatten(2, patches.shape[-2:])
+        coarse = widths[:, 0].mT.unflatten(2, patches.shape[-2:])
         return interpolate(coarse, scale_factor=PATCH, mode="nearest")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pydicom
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -277,6 +279,29 @@ def test_double_and_uneven_slices(tmp_path):
     change(tmp_path / "scan" / "1.dcm", ImagePositionPatient=[*place[:2], place[2] + 0.3])
     with pytest.raises(InputError, match="not evenly spaced"):
         read_dicom(tmp_path / "scan")
+
+
+@given(part=st.floats(0, 0.999))
+@settings(max_examples=40, deadline=None)
+def test_truncated_files_are_named(part, scanned):
+    """Cut anywhere, the last slice gives one line with its name, never wrong HU or a lost slice."""
+    file = scanned / "2.dcm"
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole[: int(part * len(whole))])
+        with pytest.raises(InputError) as caught:
+            read_dicom(scanned)
+        assert "2.dcm" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    finally:
+        file.write_bytes(whole)
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dicom") / "scan"
+    scanner_series(folder)
+    return folder
 
 
 def test_what_is_no_series(tmp_path):
