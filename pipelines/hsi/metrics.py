@@ -1,0 +1,112 @@
+"""Quality of a cube (band, y, x) against the true one, both in [0, 1]; nothing is clipped.
+
+Bands or spectra for which a number is not defined are left out of its mean. Entries that are NaN in
+the reference count nowhere in PSNR and ERGAS; SSIM needs whole bands, SAM whole spectra.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+__all__ = ["ergas", "evaluate_cube", "psnr", "sam", "ssim"]
+
+Cube = NDArray[np.floating[Any]]
+
+
+def psnr(estimate: Cube, reference: Cube) -> float:
+    """Mean over bands of -10 log10(MSE_b), dB: peak signal-to-noise ratio of data range 1.
+
+    Infinite where a band is exact.
+    """
+    error = _errors(estimate, reference)
+    with np.errstate(divide="ignore"):
+        return float(np.mean(-10 * np.log10(error)))
+
+
+def ssim(estimate: Cube, reference: Cube) -> float:
+    """Mean over bands of the structural similarity (Wang et al., 2004): Gaussian window of sigma
+    1.5 pixels (11 x 11), K1 = .01, K2 = .03, data range 1.
+
+    Raises:
+        ValueError: a side is shorter than the window.
+    """
+    _check(estimate, reference)
+    if min(reference.shape[1:]) < 11:
+        raise ValueError(f"SSIM needs 11 x 11 pixels, not {reference.shape[1:]}")
+    options: dict[str, Any] = {
+        "data_range": 1.0,
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+    }
+    whole = np.isfinite(reference).all(axis=(1, 2))
+    values = [
+        structural_similarity(e.astype(np.float64), r.astype(np.float64), **options)
+        for e, r in zip(estimate[whole], reference[whole], strict=True)
+    ]
+    return float(np.mean(values))
+
+
+def sam(estimate: Cube, reference: Cube) -> float:
+    """Mean over pixels of the angle between the spectra, degrees (Kruse et al., 1993).
+
+    arccos(<x, y> / (|x| |y|)), computed as 2 atan2(|u - v|, |u + v|) of the unit vectors u, v,
+    which stays exact for small angles. Bands that are nowhere finite in the reference are left
+    out, then spectra that are not finite or zero.
+    """
+    _check(estimate, reference)
+    known = np.isfinite(reference).any(axis=(1, 2))
+    x = reference[known].astype(np.float64).reshape(known.sum(), -1)
+    y = estimate[known].astype(np.float64).reshape(known.sum(), -1)
+    size_x, size_y = np.linalg.norm(x, axis=0), np.linalg.norm(y, axis=0)
+    usable = (size_x > 0) & (size_y > 0) & np.isfinite(size_x) & np.isfinite(size_y)
+    if not usable.any():
+        raise ValueError("no spectrum of which the angle is defined")
+    u, v = x[:, usable] / size_x[usable], y[:, usable] / size_y[usable]
+    angle = 2 * np.arctan2(np.linalg.norm(u - v, axis=0), np.linalg.norm(u + v, axis=0))
+    return float(np.degrees(angle).mean())
+
+
+def ergas(estimate: Cube, reference: Cube, ratio: float = 1.0) -> float:
+    """100/ratio sqrt(mean_b (RMSE_b / mean_b)^2), mean_b of the reference (Wald, 2000).
+
+    Args:
+        estimate: (band, y, x).
+        reference: (band, y, x).
+        ratio: of the pixels' sizes in sharpening; 1 for denoising.
+    """
+    error = _errors(estimate, reference)
+    finite = np.isfinite(reference).any(axis=(1, 2))
+    mean = np.nanmean(np.where(np.isfinite(reference[finite]), reference[finite], np.nan), (1, 2))
+    usable = mean != 0
+    return float(100 / ratio * np.sqrt(np.mean(error[usable] / mean[usable] ** 2)))
+
+
+def evaluate_cube(estimate: Cube, reference: Cube) -> dict[str, float]:
+    """All of them by name: psnr_db, ssim, sam_deg, ergas."""
+    return {
+        "psnr_db": psnr(estimate, reference),
+        "ssim": ssim(estimate, reference),
+        "sam_deg": sam(estimate, reference),
+        "ergas": ergas(estimate, reference),
+    }
+
+
+def _errors(estimate: Cube, reference: Cube) -> NDArray[np.float64]:
+    """Mean squared error of each band that has a finite entry."""
+    _check(estimate, reference)
+    known = np.isfinite(reference)
+    bands = known.any(axis=(1, 2))
+    square = np.where(known, estimate.astype(np.float64) - reference, 0.0)[bands] ** 2
+    return np.asarray(square.sum(axis=(1, 2)) / known[bands].sum(axis=(1, 2)))
+
+
+def _check(estimate: Cube, reference: Cube) -> None:
+    if estimate.shape != reference.shape or reference.ndim != 3:
+        raise ValueError(f"cubes (band, y, x) of the shapes {estimate.shape}, {reference.shape}")
+    if not np.isfinite(reference).any():
+        raise ValueError("the reference holds no finite value")

@@ -1,0 +1,106 @@
+"""Noise estimated from the cube alone against the noise that was put in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from sciddm.errors import InputError
+from sciddm.pipelines.hsi import noise
+from sciddm.pipelines.hsi.estimate import _residuals, estimate_noise
+
+
+def scene(bands=40, shape=(50, 61), materials=4, seed=0):
+    """Smooth abundances of a few smooth spectra, in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    fields = np.stack([gaussian_filter(rng.standard_normal(shape), 4) for _ in range(materials)])
+    abundance = np.exp(12 * fields)
+    abundance /= abundance.sum(axis=0)
+    walk = gaussian_filter(rng.standard_normal((materials, bands)), (0, 5))
+    spectra = 0.5 + 0.35 * walk / np.abs(walk).max()
+    return np.tensordot(spectra.T, abundance, 1)
+
+
+def test_residuals_are_those_of_least_squares():
+    z = np.random.default_rng(0).standard_normal((60, 5)) @ np.random.default_rng(1).normal(
+        size=(5, 5)
+    )
+    centred = z - z.mean(axis=0)
+    found, beta = _residuals(z)
+    for i in range(5):
+        others = np.delete(centred, i, axis=1)
+        weights = np.linalg.lstsq(others, centred[:, i], rcond=None)[0]
+        np.testing.assert_allclose(found[:, i], centred[:, i] - others @ weights, atol=1e-7)
+        np.testing.assert_allclose(np.delete(beta[i], i), weights, atol=1e-7)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e4])
+def test_sigma_of_every_band(unit):
+    sigma = np.tile([10, 30, 50, 70], 10) / 255
+    noisy = noise.add_gaussian(scene(), sigma, np.random.default_rng(1)) * unit
+    found = estimate_noise(noisy)
+    # The quietest bands, seen through neighbours of seven times their noise, vary most.
+    np.testing.assert_allclose(found.sigma, sigma * unit, rtol=0.2)
+    assert np.abs(found.sigma / sigma / unit - 1).mean() < 0.04
+    assert not found.dead.any()
+    assert not found.stripes.any()
+
+
+def test_small_noise():
+    noisy = noise.add_gaussian(scene(), 0.002, np.random.default_rng(1))
+    np.testing.assert_allclose(estimate_noise(noisy).sigma, 0.002, rtol=0.1)
+
+
+def test_empty_bands_and_entries_that_are_no_numbers():
+    noisy = noise.add_gaussian(scene(), 0.02, np.random.default_rng(1))
+    noisy[3], noisy[7], noisy[9] = np.nan, 0, -9999
+    noisy[5, 2, 3] = np.nan
+    found = estimate_noise(noisy)
+    assert np.flatnonzero(found.empty).tolist() == [3, 7, 9]
+    assert np.isnan(found.sigma[found.empty]).all()
+    np.testing.assert_allclose(found.sigma[~found.empty], 0.02, rtol=0.1)
+    assert np.argwhere(found.dead).tolist() == [[5, 2, 3]]
+    invalid = np.zeros(noisy.shape, bool)
+    invalid[1, :4] = True
+    assert estimate_noise(noisy, invalid).dead[1, :4].all()
+
+
+def test_dead_pixels_are_found():
+    noisy = noise.add_gaussian(scene(), 0.01, np.random.default_rng(1))
+    broken, mask = noise.add_impulses(
+        noisy, np.random.default_rng(2), bands=np.arange(0, 40, 3), amounts=[0.03]
+    )
+    found = estimate_noise(broken)
+    assert found.dead[mask].mean() > 0.99
+    assert found.dead[~mask].mean() < 1e-3
+    np.testing.assert_allclose(found.sigma, 0.01, rtol=0.12)
+
+
+def test_dead_lines_are_found():
+    noisy = noise.add_gaussian(scene(), 0.01, np.random.default_rng(1))
+    broken, mask = noise.add_dead_lines(noisy, np.random.default_rng(2))
+    found = estimate_noise(broken)
+    assert found.dead[mask].all()
+    assert found.dead[~mask].mean() < 1e-3
+    np.testing.assert_allclose(found.sigma, 0.01, rtol=0.15)
+
+
+def test_stripes_are_measured():
+    noisy = noise.add_gaussian(scene(), 0.01, np.random.default_rng(1))
+    striped, mask = noise.add_stripes(noisy, np.random.default_rng(2))
+    truth = (striped - noisy)[:, 0]
+    found = estimate_noise(striped)
+    # 5 standard errors of a median of 50 pixels are 0.0089: what is smaller may go unseen.
+    assert np.abs(found.stripes - truth)[found.stripes != 0].max() < 0.0089
+    large = np.abs(truth) > 0.0125
+    assert (found.stripes[large] != 0).all()
+    assert (found.stripes[~mask[:, 0]] != 0).mean() < 0.002
+    np.testing.assert_allclose(found.sigma, 0.01, rtol=0.15)
+
+
+def test_too_little_to_go_by():
+    with pytest.raises(InputError, match="pixels are too few"):
+        estimate_noise(scene(40, (5, 6)))
+    with pytest.raises(InputError, match="2 bands"):
+        estimate_noise(scene()[:1])
