@@ -1,6 +1,7 @@
-"""Hyperspectral cubes: noise, its estimation, simulated scenes and image quality."""
+"""Hyperspectral cubes: noise, its estimation, classical denoising, simulated scenes, quality."""
 
 from sciddm.pipelines.hsi.estimate import NoiseEstimate, estimate_noise
+from sciddm.pipelines.hsi.methods import METHODS, denoise_cube
 from sciddm.pipelines.hsi.metrics import ergas, evaluate_cube, psnr, sam, ssim
 from sciddm.pipelines.hsi.simulation import (
     Library,
@@ -11,9 +12,11 @@ from sciddm.pipelines.hsi.simulation import (
 )
 
 __all__ = [
+    "METHODS",
     "Library",
     "NoiseEstimate",
     "Sensor",
+    "denoise_cube",
     "ergas",
     "estimate_noise",
     "evaluate_cube",

@@ -9,6 +9,8 @@ regressions are
 
 and v_i = |E e_i|^2 / (N - B) has the mean s_i^2 + sum_j beta_ij^2 s_j^2, if the signal is predicted
 well: the other bands' noise comes along. The nonnegative solution of these B equations is returned.
+The square of an estimated beta_ij is too large by its variance v_i (Q_jj - Q_ij^2 / Q_ii), which is
+subtracted: with few pixels for the bands it is as large as beta_ij^2 itself.
 
 Entries that do not fit are found on the way, by alternating the regression with
 
@@ -106,11 +108,14 @@ def estimate_noise(
         striped = raw - np.tile(offsets, (lines, 1))
         bad = lost | (np.abs(striped - predicted) > _DEAD * sigma)
         filled = np.where(bad, predicted, striped)
-    residual, beta = _residuals(filled)
+    residual, beta, precision = _residuals(filled)
     good = np.maximum((~bad).sum(axis=0), 1)
     freedom = (count - len(used)) / count
     variance = np.where(bad, 0.0, residual**2).sum(axis=0) / good / freedom
-    own, _ = nnls(np.eye(len(used)) + beta**2, variance)
+    diagonal = np.diag(precision)
+    squared = beta**2 - variance[:, None] * (diagonal - precision**2 / diagonal[:, None])
+    np.fill_diagonal(squared, 1.0)
+    own, _ = nnls(squared, variance)
     sigma_all = np.full(bands, np.nan)
     sigma_all[used] = np.sqrt(own) * scale
     dead = np.zeros(cube.shape, bool)
@@ -120,8 +125,10 @@ def estimate_noise(
     return NoiseEstimate(sigma_all, dead, stripes, empty)
 
 
-def _residuals(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(E (N, B), beta (B, B) with a diagonal of 0) of the regressions on all other bands."""
+def _residuals(
+    z: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(E (N, B), beta (B, B) with a diagonal of 0, Q (B, B)) of the regressions on all others."""
     centred = z - z.mean(axis=0)
     size = np.maximum(np.sqrt((centred**2).sum(axis=0)), np.finfo(np.float64).tiny)
     unit = centred / size
@@ -129,7 +136,7 @@ def _residuals(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     diagonal = np.diag(precision)
     beta = -precision / diagonal[:, None] * size[:, None] / size
     np.fill_diagonal(beta, 0.0)
-    return (unit @ precision) / diagonal * size, beta
+    return (unit @ precision) / diagonal * size, beta, precision / size[:, None] / size
 
 
 def _spread(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:

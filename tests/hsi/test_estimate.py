@@ -27,7 +27,8 @@ def test_residuals_are_those_of_least_squares():
         size=(5, 5)
     )
     centred = z - z.mean(axis=0)
-    found, beta = _residuals(z)
+    found, beta, precision = _residuals(z)
+    np.testing.assert_allclose(precision, np.linalg.inv(centred.T @ centred), rtol=1e-6)
     for i in range(5):
         others = np.delete(centred, i, axis=1)
         weights = np.linalg.lstsq(others, centred[:, i], rcond=None)[0]
@@ -50,6 +51,12 @@ def test_sigma_of_every_band(unit):
 def test_small_noise():
     noisy = noise.add_gaussian(scene(), 0.002, np.random.default_rng(1))
     np.testing.assert_allclose(estimate_noise(noisy).sigma, 0.002, rtol=0.1)
+
+
+def test_no_bias_where_pixels_are_few():
+    noisy = noise.add_gaussian(scene(120, (30, 32)), 0.1, np.random.default_rng(1))
+    # 12 % of the variance, 6 % of sigma, if the errors of the regression were left in.
+    assert estimate_noise(noisy).sigma.mean() == pytest.approx(0.1, rel=0.02)
 
 
 def test_empty_bands_and_entries_that_are_no_numbers():
