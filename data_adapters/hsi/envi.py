@@ -51,7 +51,8 @@ _CRS = "coordinate system string"
 class _RawCube:
     """The raw numbers as an array (band, y, x) that opens its file whenever it is indexed.
 
-    It holds a name rather than an open file, so that dask can send it to another process.
+    It holds a name rather than an open file, so that dask can send it to another process; and what
+    was read or written stays mapped no longer than it takes, so that memory does not grow.
     """
 
     ndim = 3
@@ -70,6 +71,10 @@ class _RawCube:
     def __getitem__(self, index: Any) -> NDArray[Any]:
         mapped = _mapped(self.path, "r", self.dtype, self.offset, self.shape, self.order)
         return np.array(mapped[index])
+
+    def __setitem__(self, index: Any, values: Any) -> None:
+        mapped = _mapped(self.path, "r+", self.dtype, self.offset, self.shape, self.order)
+        mapped[index] = values
 
     def __dask_tokenize__(self) -> Any:
         status = self.path.stat()
@@ -187,11 +192,11 @@ def write_envi(dataset: xr.Dataset, data_path: Path, header_path: Path) -> None:
     _set_bands(header, dataset)
     _set_place(header, dataset, header_path)
     envi.write_envi_header(str(header_path), header)
-    target = _mapped(data_path, "w+", dtype, 0, cube.shape, order)
+    with data_path.open("wb") as file:
+        file.truncate(math.prod(cube.shape) * dtype.itemsize)
     # Threads write to regions of their own: no lock is needed.
+    target = _RawCube(data_path, dtype, 0, cube.shape, order)
     da.store(cube.data.astype(dtype), target, lock=False)
-    base = target if isinstance(target, np.memmap) else target.base
-    base.flush()
 
 
 def _mapped(
