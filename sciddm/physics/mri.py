@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sciddm.ledger import record
 from sciddm.physics.fourier import fft2c, ifft2c
 from sciddm.physics.operator import Linear
 
@@ -37,6 +38,16 @@ class CartesianMRI(Linear):
             maps.shape[-3] == 1 and bool(torch.allclose(maps.abs(), maps.real.new_ones(())))
         )
 
+        # ``gram`` transforms only along the axes along which the mask changes.
+        changes = [
+            axis for axis in (-2, -1) if bool((self.mask != self.mask.narrow(axis, 0, 1)).any())
+        ]
+        self._axes = tuple(changes) or (-1,)
+        power = torch.fft.ifftshift(self.mask**2, dim=self._axes)
+        for axis in {-2, -1} - set(self._axes):
+            power = power.narrow(axis, 0, 1)
+        self._power = power
+
     def forward(self, x: Tensor) -> Tensor:
         return self.mask * fft2c(x if self.maps is None else self.maps * x)
 
@@ -45,6 +56,17 @@ class CartesianMRI(Linear):
         if self.maps is None:
             return x
         return (self.maps.conj() * x).sum(-3, keepdim=True)
+
+    def gram(self, x: Tensor) -> Tensor:
+        """A^H A x = sum_c S_c^H F^H M^2 F S_c x.
+
+        F^H M^2 F is a convolution: it commutes with the shifts of the centred transforms, which
+        therefore cancel, and along an axis of which M does not depend it does nothing.
+        """
+        record(noperator=2)
+        c = x if self.maps is None else self.maps * x
+        c = torch.fft.ifftn(self._power * torch.fft.fftn(c, dim=self._axes), dim=self._axes)
+        return c if self.maps is None else (self.maps.conj() * c).sum(-3, keepdim=True)
 
     def solve(
         self, rhs: Tensor, rho: float | Tensor, *, iterations: int = 10, start: Tensor | None = None

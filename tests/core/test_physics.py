@@ -434,6 +434,22 @@ def test_cg_stops_where_the_curvature_is_below_the_floor():
     assert torch.allclose(solve(4, 0.15), rhs / M.diagonal())
 
 
+@pytest.mark.parametrize("lines", ["ky", "kx", "both", "all"])
+@pytest.mark.parametrize(("ny", "nx"), [(6, 7), (5, 8)])
+def test_gram_of_cartesian_mri_is_adjoint_after_forward(lines, ny, nx):
+    torch.manual_seed(0)
+    y, x = torch.rand(ny) < 0.5, torch.rand(nx) < 0.5
+    mask = {
+        "ky": y[:, None].expand(ny, nx),
+        "kx": x.expand(ny, nx),
+        "both": torch.rand(2, 1, ny, nx) < 0.5,
+        "all": torch.ones(ny, nx, dtype=torch.bool),
+    }[lines]
+    A = CartesianMRI(mask, randn(3, ny, nx, seed=1, dtype=C128))
+    v = randn(2, 1, ny, nx, seed=2, dtype=C128)
+    assert torch.allclose(A.gram(v), A.adjoint(A(v)))
+
+
 # Fourier ----------------------------------------------------------------------------------------
 
 
