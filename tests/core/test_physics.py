@@ -434,6 +434,14 @@ def test_cg_stops_where_the_curvature_is_below_the_floor():
     assert torch.allclose(solve(4, 0.15), rhs / M.diagonal())
 
 
+@pytest.mark.parametrize(("ny", "nx"), [(4, 6), (6, 6), (2, 4), (5, 6), (3, 7)])
+def test_cartesian_mri_is_coils_then_centred_fourier_then_mask(ny, nx):
+    torch.manual_seed(0)
+    mask = torch.rand(ny, nx) < 0.6
+    maps, x = randn(3, ny, nx, seed=1, dtype=C128), randn(2, 1, ny, nx, seed=2, dtype=C128)
+    assert torch.allclose(CartesianMRI(mask, maps)(x), mask * fft2c(maps * x))
+
+
 @pytest.mark.parametrize("lines", ["ky", "kx", "both", "all"])
 @pytest.mark.parametrize(("ny", "nx"), [(6, 7), (5, 8)])
 def test_gram_of_cartesian_mri_is_adjoint_after_forward(lines, ny, nx):
