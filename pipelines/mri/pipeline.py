@@ -81,7 +81,7 @@ class Settings:
 # pairs 0.15 dB more than one; a fifth Krylov step diverged unless the noise was inflated.
 QUALITIES: dict[str, Settings] = {
     "fast": Settings(samples=4, steps=5, krylov=1, spread=1.6),
-    "balanced": Settings(samples=4, steps=12, spread=1.25),
+    "balanced": Settings(samples=4, steps=10, spread=1.25),
     "best": Settings(samples=8, steps=16, krylov=4, inflation=0.1, spread=1.3),
 }
 
