@@ -11,7 +11,6 @@ them again, which is needed for seconds that compare (run it on an idle machine)
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import importlib.metadata
 import os
@@ -24,11 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markdown import Markdown
 
 from benchmarks.metrics import psnr, ssim
 from benchmarks.problems import Problem, build, load_problems
+from benchmarks.publish import publish
 from benchmarks.results import Result, load_result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,15 +71,7 @@ def main() -> None:
 
     rows = score(load_problems(problems, "test"), results, methods)
     text = report(rows, methods, sys.argv[1:])
-    out = ROOT / "benchmarks" / "results"
-    out.mkdir(exist_ok=True)
-    (out / "mri.md").write_text(text)
-    with (out / "mri.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    console = Console(width=max(Console().width, 150))
-    console.print(Markdown(text))
+    publish("mri", text, rows)
 
 
 def _deepinv(problems: Path, results: Path, args: argparse.Namespace) -> None:

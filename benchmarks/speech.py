@@ -12,7 +12,6 @@ them again, which is needed for times that compare (run it on an idle machine).
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import importlib.metadata
 import os
@@ -25,9 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markdown import Markdown
 
+from benchmarks.publish import publish
 from benchmarks.results import Result, load_result
 from benchmarks.speech_problems import RATE, SNRS_DB, Problem, build, load_problems, rooms
 
@@ -81,15 +79,7 @@ def main() -> None:
             todo = [p for p in todo if p.info["group"] != "mfa"]
         lines += score(todo, results, methods)
     text = report(lines, sys.argv[1:])
-    out = ROOT / "benchmarks" / "results"
-    out.mkdir(exist_ok=True)
-    (out / "speech.md").write_text(text)
-    with (out / "speech.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, lines[0])
-        writer.writeheader()
-        writer.writerows(lines)
-    console = Console(width=max(Console().width, 150))
-    console.print(Markdown(text))
+    publish("speech", text, lines)
 
 
 def _own_rows(args: argparse.Namespace) -> list[Any]:

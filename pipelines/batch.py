@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sciddm.errors import InputError, SciddmError
+from sciddm.errors import InputError, OutputError, SciddmError
 
-__all__ = ["Job", "Outcome", "Plan", "one_line", "plan", "run", "stem"]
+__all__ = ["Job", "Outcome", "Plan", "make_folder", "one_line", "plan", "run", "stem"]
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,14 @@ def run(
         outcomes.append(outcome)
         after(outcome)
     return outcomes
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder outputs go to, if it is not there; OutputError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made ({error.strerror})") from error
 
 
 def one_line(error: BaseException) -> str:

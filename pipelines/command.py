@@ -18,7 +18,7 @@ import typer
 
 from sciddm.errors import OutputError, SciddmError
 from sciddm.pipelines.base import Progress
-from sciddm.pipelines.batch import Job, Outcome, plan, run
+from sciddm.pipelines.batch import Job, Outcome, make_folder, plan, run
 from sciddm.pipelines.console import output, progress_bar, say
 from sciddm.pipelines.summary import document, show
 
@@ -77,10 +77,7 @@ def execute(
         return _finished(job, outputs_of(job.target), request)
 
     if planned.batch:
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{target}: cannot be made ({error.strerror})") from error
+        make_folder(target)
         if overwrite or any(not all(p.exists() for p in outputs_of(j.target)) for j in jobs):
             prepare()
     else:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sciddm import data_adapters
-from sciddm.errors import OutputError
-from sciddm.pipelines.batch import Job, run
+from sciddm.pipelines.batch import Job, make_folder, run
 from sciddm.pipelines.console import output, progress_bar, say
 from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.run import load_pipeline, reconstruct_file
@@ -35,10 +34,7 @@ def run_demo(folder: Path, quality: str) -> None:
         OutputError: the folder cannot be written.
     """
     load_pipeline(_MODEL)  # before anything is written
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+    make_folder(folder)
     say(
         "note",
         f"simulating {_COILS} coils, {_SHAPE[0]} x {_SHAPE[1]}, {_SNR_DB:g} dB, of which every "

@@ -8,8 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sciddm.data_adapters.audio import open_audio, save_audio
-from sciddm.errors import OutputError
-from sciddm.pipelines.batch import Job, run
+from sciddm.pipelines.batch import Job, make_folder, run
 from sciddm.pipelines.console import output, progress_bar, say
 from sciddm.pipelines.speech.metrics import si_sdr
 from sciddm.pipelines.speech.run import enhance_file, load_pipeline
@@ -37,10 +36,7 @@ def run_demo(folder: Path, quality: str) -> None:
         OutputError: the folder cannot be written.
     """
     load_pipeline(_MODEL)  # before anything is written
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+    make_folder(folder)
     say("note", f"making {_SECONDS:g} s of synthetic speech in pink noise at {_SNR_DB:g} dB")
     clean = speech_like(_SECONDS, _RATE, _SEED)
     noisy = mix(clean, pink_noise(len(clean), _SEED), _SNR_DB)

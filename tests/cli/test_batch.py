@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciddm.errors import InputError
-from sciddm.pipelines.batch import Job, Outcome, one_line, plan, run, stem
+from sciddm.errors import InputError, OutputError
+from sciddm.pipelines.batch import Job, Outcome, make_folder, one_line, plan, run, stem
 
 FORMATS = {"read": (".h5", ".zarr"), "written": (".nii.gz", ".h5"), "suffix": ".nii.gz"}
 
@@ -120,3 +120,12 @@ def test_a_failure_stops_nothing_and_finished_work_is_not_repeated() -> None:
 
 def test_one_line_of_an_exception_without_words() -> None:
     assert one_line(MemoryError()) == "unexpected MemoryError"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="file/out: cannot be made"):
+        make_folder(tmp_path / "file" / "out")
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
