@@ -4,13 +4,14 @@ from sciddm.sampling.grids import karras, log_snr, uniform
 from sciddm.sampling.reverse_diffusion import ReverseDiffusion
 from sciddm.sampling.sample import sample
 from sciddm.sampling.steps import DDIM, Ancestral, DPMSolver2M, Heun, PredictorCorrector, Step
-from sciddm.sampling.transition import fresh, markov, ode, resshift, transition
+from sciddm.sampling.transition import Leg, fresh, markov, ode, resshift
 
 __all__ = [
     "DDIM",
     "Ancestral",
     "DPMSolver2M",
     "Heun",
+    "Leg",
     "PredictorCorrector",
     "ReverseDiffusion",
     "Step",
@@ -21,6 +22,5 @@ __all__ = [
     "ode",
     "resshift",
     "sample",
-    "transition",
     "uniform",
 ]

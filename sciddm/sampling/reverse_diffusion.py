@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from sciddm.process import Process, Scalar
+from sciddm.process import Scalar
 from sciddm.sampling.steps import Mean
-from sciddm.sampling.transition import Randn, noise_estimate, transition
+from sciddm.sampling.transition import Leg
 
 __all__ = ["ReverseDiffusion"]
 
@@ -37,28 +37,19 @@ class ReverseDiffusion:
     transition.
     """
 
-    def __call__(
-        self,
-        process: Process,
-        mean: Mean,
-        x: Tensor,
-        t: float,
-        r: float,
-        y: Tensor | None,
-        randn: Randn,
-        memory: Any,
-    ) -> tuple[Tensor, Any]:
+    def __call__(self, leg: Leg, mean: Mean, x: Tensor, memory: Any) -> tuple[Tensor, Any]:
+        process, t = leg.process, leg.t
         x0 = mean(x, t)
         a, _, s = process(t)
         if a == 0 or (not isinstance(s, Tensor) and s == 0):
-            return transition(process, x, x0, t, r, y, 1.0, randn), None
+            return leg.transition(x, x0, 1.0), None
         rates = process.rates(t)
         da, db = float(rates[0]), float(rates[1])
         ds: Scalar = rates[2] if isinstance(s, Tensor) else float(rates[2])
-        z = noise_estimate(process, x, x0, t, y)
-        dt = t - r
-        x = x - dt * (da * x0 + process.shift(db, y) + (2 * ds - da / a * s) * z)
-        s_r = process(r)[2]
+        z = leg.noise_estimate(x, x0)
+        dt = t - leg.r
+        x = x - dt * (da * x0 + process.shift(db, leg.y) + (2 * ds - da / a * s) * z)
+        s_r = process(leg.r)[2]
         if not isinstance(s_r, Tensor) and s_r == 0:
             return x, None
-        return x + (2 * dt * s * (ds - da / a * s)) ** 0.5 * randn(x), None
+        return x + (2 * dt * s * (ds - da / a * s)) ** 0.5 * leg.randn(x), None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sciddm.denoiser import Denoiser
 from sciddm.sampling.steps import Step
-from sciddm.sampling.transition import Randn
+from sciddm.sampling.transition import Leg, Randn
 from sciddm.streams import Streams
 
 __all__ = ["Callback", "Refine", "sample"]
@@ -59,17 +59,16 @@ def sample(
     steps = len(grid) - 1
     estimate = x
     for i in range(steps):
-        t, r = grid[i], grid[i + 1]
-        randn = generator.at(i)
+        leg = Leg(process, grid[i], grid[i + 1], y, generator.at(i))
 
-        def mean(x_t: Tensor, t_now: float, randn: Randn = randn) -> Tensor:
+        def mean(x_t: Tensor, t_now: float, randn: Randn = leg.randn) -> Tensor:
             nonlocal estimate
             estimate = denoiser(x_t, t_now, y, cond)
             if refine is not None:
                 estimate = refine(estimate, denoiser.spread(t_now), randn)
             return estimate
 
-        x, memory = step(process, mean, x, t, r, y, randn, memory)
+        x, memory = step(leg, mean, x, memory)
         if callback is not None:
             callback(i + 1, steps, x, estimate)
     if not denoise_last:

@@ -15,13 +15,11 @@ from torch import Tensor
 
 from sciddm.process import Process
 from sciddm.sampling.transition import (
-    Randn,
+    Leg,
     TauRule,
     markov,
-    noise_estimate,
     ode,
     scaled,
-    transition,
 )
 
 __all__ = ["DDIM", "Ancestral", "DPMSolver2M", "Heun", "Mean", "PredictorCorrector", "Step"]
@@ -30,19 +28,9 @@ Mean = Callable[[Tensor, float], Tensor]  # (x_t, t) -> E[x0 | x_t], guidance an
 
 
 class Step(Protocol):
-    """x_t -> x_r."""
+    """x_t -> x_r along a leg."""
 
-    def __call__(
-        self,
-        process: Process,
-        mean: Mean,
-        x: Tensor,
-        t: float,
-        r: float,
-        y: Tensor | None,
-        randn: Randn,
-        memory: Any,
-    ) -> tuple[Tensor, Any]:
+    def __call__(self, leg: Leg, mean: Mean, x: Tensor, memory: Any) -> tuple[Tensor, Any]:
         """(x_r, memory for the next step)."""
         ...
 
@@ -53,19 +41,8 @@ class _Single:
 
     tau: TauRule
 
-    def __call__(
-        self,
-        process: Process,
-        mean: Mean,
-        x: Tensor,
-        t: float,
-        r: float,
-        y: Tensor | None,
-        randn: Randn,
-        memory: Any,
-    ) -> tuple[Tensor, Any]:
-        x0 = mean(x, t)
-        return transition(process, x, x0, t, r, y, self.tau(process, t, r), randn), None
+    def __call__(self, leg: Leg, mean: Mean, x: Tensor, memory: Any) -> tuple[Tensor, Any]:
+        return leg.transition(x, mean(x, leg.t), self.tau(leg.process, leg.t, leg.r)), None
 
 
 def DDIM(eta: float = 0.0) -> Step:  # noqa: N802
@@ -86,27 +63,16 @@ class Heun:
     al. 2022, algorithm 1. Where the step ends at s = 0 it is Euler's.
     """
 
-    def __call__(
-        self,
-        process: Process,
-        mean: Mean,
-        x: Tensor,
-        t: float,
-        r: float,
-        y: Tensor | None,
-        randn: Randn,
-        memory: Any,
-    ) -> tuple[Tensor, Any]:
-        x0 = mean(x, t)
-        x_euler = transition(process, x, x0, t, r, y, 0.0, randn)
-        a_t, b_t, s_t = process(t)
-        a_r, b_r, s_r = process(r)
+    def __call__(self, leg: Leg, mean: Mean, x: Tensor, memory: Any) -> tuple[Tensor, Any]:
+        process, y = leg.process, leg.y
+        x0 = mean(x, leg.t)
+        x_euler = leg.transition(x, x0, 0.0)
+        a_t, b_t, s_t = process(leg.t)
+        a_r, b_r, s_r = process(leg.r)
         if s_r == 0 or a_t == 0:
             return x_euler, None
-        z = 0.5 * (
-            noise_estimate(process, x, x0, t, y)
-            + noise_estimate(process, x_euler, mean(x_euler, r), r, y)
-        )
+        z_euler = leg.noise_estimate(x_euler, mean(x_euler, leg.r), at=leg.r)
+        z = 0.5 * (leg.noise_estimate(x, x0) + z_euler)
         u = (x - process.shift(b_t, y)) / a_t + (s_r / a_r - s_t / a_t) * z
         return a_r * u + process.shift(b_r, y), None
 
@@ -125,26 +91,16 @@ class DPMSolver2M:
 
     sde: bool = False
 
-    def __call__(
-        self,
-        process: Process,
-        mean: Mean,
-        x: Tensor,
-        t: float,
-        r: float,
-        y: Tensor | None,
-        randn: Randn,
-        memory: Any,
-    ) -> tuple[Tensor, Any]:
-        x0 = mean(x, t)
+    def __call__(self, leg: Leg, mean: Mean, x: Tensor, memory: Any) -> tuple[Tensor, Any]:
+        x0 = mean(x, leg.t)
         estimate = x0
-        h = _log_snr(process, r) - _log_snr(process, t)
+        h = _log_snr(leg.process, leg.r) - _log_snr(leg.process, leg.t)
         if memory is not None and math.isfinite(h) and math.isfinite(memory[1]):
             previous, h_previous = memory
             weight = 0.5 * h / h_previous
             estimate = (1 + weight) * x0 - weight * previous
-        tau = (markov if self.sde else ode)(process, t, r)
-        return transition(process, x, estimate, t, r, y, tau, randn), (x0, h)
+        tau = (markov if self.sde else ode)(leg.process, leg.t, leg.r)
+        return leg.transition(x, estimate, tau), (x0, h)
 
 
 @dataclass(frozen=True)
@@ -162,24 +118,14 @@ class PredictorCorrector:
     corrections: int = 1
     snr: float = 0.5
 
-    def __call__(
-        self,
-        process: Process,
-        mean: Mean,
-        x: Tensor,
-        t: float,
-        r: float,
-        y: Tensor | None,
-        randn: Randn,
-        memory: Any,
-    ) -> tuple[Tensor, Any]:
-        s = process(t)[2]
+    def __call__(self, leg: Leg, mean: Mean, x: Tensor, memory: Any) -> tuple[Tensor, Any]:
+        s = leg.process(leg.t)[2]
         if isinstance(s, Tensor) or s > 0:
             for _ in range(self.corrections):
-                z = noise_estimate(process, x, mean(x, t), t, y)
+                z = leg.noise_estimate(x, mean(x, leg.t))
                 # e score = -e z^/s
-                x = x - 2 * self.snr**2 * s * z + 2 * self.snr * s * randn(x)
-        return self.predictor(process, mean, x, t, r, y, randn, memory)
+                x = x - 2 * self.snr**2 * s * z + 2 * self.snr * s * leg.randn(x)
+        return self.predictor(leg, mean, x, memory)
 
 
 def _log_snr(process: Process, t: float) -> float:

@@ -15,12 +15,13 @@ Every tau in [0, 1] keeps the marginals (given the true x0), so tau belongs to t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from sciddm.process import Process, Scalar
 
-__all__ = ["Randn", "TauRule", "fresh", "markov", "ode", "resshift", "scaled", "transition"]
+__all__ = ["Leg", "Randn", "TauRule", "fresh", "markov", "ode", "resshift", "scaled"]
 
 Randn = Callable[[Tensor], Tensor]
 TauRule = Callable[[Process, float, float], Scalar]
@@ -59,33 +60,42 @@ def scaled(eta: float) -> TauRule:
     return lambda process, t, r: eta**2 * markov(process, t, r)
 
 
-def noise_estimate(
-    process: Process, x: Tensor, x0: Tensor, t: float, y: Tensor | None
-) -> Tensor | float:
-    """z^ = (x - a x0^ - b y) / s, with its exact limit 0 where s = 0 (the end of a bridge)."""
-    a, b, s = process(t)
-    if not isinstance(s, Tensor) and s == 0:
-        return 0.0
-    return (x - a * x0 - process.shift(b, y)) / s
+@dataclass(frozen=True)
+class Leg:
+    """The way of one step, from time t to an earlier time r, and what goes with it.
 
+    Args:
+        process: whose marginals are kept.
+        t: time of the state that the step is given.
+        r: time of the state that it returns.
+        y: second endpoint, or None.
+        randn: the step's noise, in the shape of its argument.
+    """
 
-def transition(
-    process: Process,
-    x: Tensor,
-    x0: Tensor,
-    t: float,
-    r: float,
-    y: Tensor | None,
-    tau: Scalar,
-    randn: Randn,
-) -> Tensor:
-    """x_r from x_t and an estimate of x0; see the module's docstring."""
-    a, b, s = process(r)
-    mean = a * x0 + process.shift(b, y)
-    certain = not isinstance(tau, Tensor)
-    if certain and tau == 1:
-        return mean + s * randn(x)
-    z = noise_estimate(process, x, x0, t, y)
-    if certain and tau == 0:
-        return mean + s * z
-    return mean + s * ((1 - tau) ** 0.5 * z + tau**0.5 * randn(x))
+    process: Process
+    t: float
+    r: float
+    y: Tensor | None
+    randn: Randn
+
+    def noise_estimate(self, x: Tensor, x0: Tensor, at: float | None = None) -> Tensor | float:
+        """z^ = (x - a x0^ - b y) / s at time t, or another time ``at``.
+
+        Its exact limit 0 where s = 0, the end of a bridge.
+        """
+        a, b, s = self.process(self.t if at is None else at)
+        if not isinstance(s, Tensor) and s == 0:
+            return 0.0
+        return (x - a * x0 - self.process.shift(b, self.y)) / s
+
+    def transition(self, x: Tensor, x0: Tensor, tau: Scalar) -> Tensor:
+        """x_r from x_t and an estimate of x0; see the module's docstring."""
+        a, b, s = self.process(self.r)
+        mean = a * x0 + self.process.shift(b, self.y)
+        certain = not isinstance(tau, Tensor)
+        if certain and tau == 1:
+            return mean + s * self.randn(x)
+        z = self.noise_estimate(x, x0)
+        if certain and tau == 0:
+            return mean + s * z
+        return mean + s * ((1 - tau) ** 0.5 * z + tau**0.5 * self.randn(x))

@@ -15,6 +15,7 @@ from sciddm.process import OUVE, SBVE, VE, VPLinear
 from sciddm.sampling import (
     DDIM,
     Ancestral,
+    Leg,
     PredictorCorrector,
     ReverseDiffusion,
     Step,
@@ -37,9 +38,8 @@ def test_a_step_is_the_published_one(t, g):
     a, b, s = process(t)
     score = (a * x0 + b * y - x) / s**2
     expected = x - process.theta * (y - x) * dt + g**2 * dt * score + g * math.sqrt(dt) * w
-    got, memory = ReverseDiffusion()(
-        process, lambda x_t, t_now: x0, x, t, t - dt, y, lambda like: w, None
-    )
+    leg = Leg(process, t, t - dt, y, lambda like: w)
+    got, memory = ReverseDiffusion()(leg, lambda x_t, t_now: x0, x, None)
     assert memory is None
     assert torch.allclose(got, expected, rtol=2e-5, atol=0)
 
@@ -56,9 +56,8 @@ def test_processes_without_an_endpoint(process):
     else:
         g2, drift = 2 * s**2 * math.log(process.sigma_max / process.sigma_min), torch.zeros_like(x)
     expected = x - dt * (drift - g2 * (a * x0 - x) / s**2) + math.sqrt(g2 * dt) * w
-    got, _ = ReverseDiffusion()(
-        process, lambda x_t, t_now: x0, x, t, t - dt, None, lambda like: w, None
-    )
+    leg = Leg(process, t, t - dt, None, lambda like: w)
+    got, _ = ReverseDiffusion()(leg, lambda x_t, t_now: x0, x, None)
     assert torch.allclose(got, expected, rtol=1e-9)
 
 
@@ -72,17 +71,18 @@ def test_the_last_step_adds_no_noise():
     def mean(x_t: Tensor, t: float) -> Tensor:
         return x0
 
-    out, _ = ReverseDiffusion()(process, mean, x, 0.03, 0.0, y, refuse, None)
+    out, _ = ReverseDiffusion()(Leg(process, 0.03, 0.0, y, refuse), mean, x, None)
     assert torch.isfinite(out).all()
     with pytest.raises(AssertionError, match="noise in the last step"):
-        ReverseDiffusion()(process, mean, x, 0.06, 0.03, y, refuse, None)
+        ReverseDiffusion()(Leg(process, 0.06, 0.03, y, refuse), mean, x, None)
 
 
 def test_a_bridge_begins_with_its_markov_step():
     """At t = 1 a = s = 0; from there x_r = a_r x0^ + b_r y + s_r w exactly."""
     process, r = SBVE(), 0.9
     x0, y, w = (randn(2, 3, seed=i) for i in range(3))
-    got, _ = ReverseDiffusion()(process, lambda x_t, t: x0, y, 1.0, r, y, lambda like: w, None)
+    leg = Leg(process, 1.0, r, y, lambda like: w)
+    got, _ = ReverseDiffusion()(leg, lambda x_t, t: x0, y, None)
     a, b, s = process(r)
     assert torch.allclose(got, a * x0 + b * y + s * w)
 

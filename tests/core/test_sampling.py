@@ -23,6 +23,7 @@ from sciddm.sampling import (
     Ancestral,
     DPMSolver2M,
     Heun,
+    Leg,
     PredictorCorrector,
     ReverseDiffusion,
     fresh,
@@ -32,7 +33,6 @@ from sciddm.sampling import (
     ode,
     resshift,
     sample,
-    transition,
     uniform,
 )
 from sciddm.sampling.transition import scaled
@@ -144,11 +144,11 @@ def test_multistep_extrapolates_to_the_middle_of_uneven_steps(sde):
     step, memory = DPMSolver2M(sde), None
     times = [time_at(level) for level in (-1.2, -0.9, 0.1, 0.4)]  # steps .3, 1, .3
     for i, (t, r) in enumerate(pairwise(times)):
-        out, memory = step(process, mean, x, t, r, None, lambda _: w, memory)
+        out, memory = step(Leg(process, t, r, None, lambda _: w), mean, x, memory)
         middle = time_at(0.5 * (log_snr_at(t) + log_snr_at(r)))
         used = mean(x, t if i == 0 else middle)  # the first step knows one estimate only
         tau = (markov if sde else ode)(process, t, r)
-        expected = transition(process, x, used, t, r, None, tau, lambda _: w)
+        expected = Leg(process, t, r, None, lambda _: w).transition(x, used, tau)
         assert torch.allclose(out, expected, rtol=1e-9)
         x = out
 
@@ -250,7 +250,7 @@ def weights_of_step(process: Process, tau, t: float, r: float) -> tuple[float, .
     out = []
     for hot in range(4):
         x, x0, y, w = (torch.tensor([float(hot == i)], dtype=F64) for i in range(4))
-        step = transition(process, x, x0, t, r, y, tau(process, t, r), lambda _, w=w: w)
+        step = Leg(process, t, r, y, lambda _, w=w: w).transition(x, x0, tau(process, t, r))
         out.append(step.item())
     return tuple(out)
 
@@ -509,7 +509,7 @@ def test_langevin_correction_keeps_the_marginal_to_its_order(snr):
         def forward(self, x_t, t, y=None, cond=None):
             return torch.full_like(x_t, 0.4)
 
-    def stay(process, mean, x, t, r, y, randn, memory):
+    def stay(leg, mean, x, memory):
         return x, None
 
     delta = Delta(process, torch.zeros(1, dtype=F64), torch.ones(1, 1, dtype=F64))
