@@ -45,8 +45,10 @@ def scan() -> xr.Dataset:
 
 def one(model: str, quality: str) -> dict[str, float]:
     """One reconstruction, in this process."""
+    from sciddm.pipelines.allocator import keep_freed_memory
     from sciddm.pipelines.mri.pipeline import MRIReconstruction
 
+    keep_freed_memory()  # as the command line does
     data = scan()
     pipeline = MRIReconstruction.from_pretrained(model)
     start = perf_counter()

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from sciddm import __version__
 from sciddm.errors import InputError, SciddmError
+from sciddm.pipelines.allocator import keep_freed_memory
 from sciddm.pipelines.command import DEBUG
 from sciddm.pipelines.console import output, say
 
@@ -50,6 +51,8 @@ class CommandLine(TyperGroup):
         shown = list(arguments)
         if debug:
             arguments.insert(0, "--debug")
+        if standalone_mode:  # the process is ours
+            keep_freed_memory()
         try:
             code = super().main(
                 args=arguments,
