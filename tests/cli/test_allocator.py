@@ -15,7 +15,7 @@ from sciddm.pipelines.allocator import keep_freed_memory
 
 def faults(size=48 * 2**20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    bytes(b"x") * size
+    b"x" * size
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 taken = keep_freed_memory() if sys.argv[1] == "keep" else None
