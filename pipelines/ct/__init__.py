@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         low_dose_sinogram,
         thin_counts,
     )
-    from sciddm.pipelines.ct.filter2noise import apply_maps, fit_filter2noise
+    from sciddm.pipelines.ct.methods.filter2noise import apply_maps, fit_filter2noise
     from sciddm.pipelines.ct.metrics import (
         SOFT_TISSUE,
         cnr,
@@ -56,7 +56,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Loaded on first use: torch takes seconds to import, `sciddm --help` should not.
     if name in __all__:
-        for part in ("dose", "filter2noise", "metrics", "mtf", "nps", "units"):
+        for part in ("dose", "methods.filter2noise", "metrics", "mtf", "nps", "units"):
             module = import_module(f"sciddm.pipelines.ct.{part}")
             if name in module.__all__:
                 return getattr(module, name)

@@ -9,7 +9,7 @@ import torch
 
 from sciddm.errors import InputError
 from sciddm.physics import Ellipse, draw_ellipses
-from sciddm.pipelines.ct.filter2noise import (
+from sciddm.pipelines.ct.methods.filter2noise import (
     Filter2Noise,
     apply_maps,
     bilateral,

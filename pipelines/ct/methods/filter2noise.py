@@ -21,8 +21,18 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, l1_loss, pad, pixel_unshuffle, softplus
 
 from sciddm.errors import InputError
+from sciddm.pipelines.ct.methods.base import Estimate, Tick
+from sciddm.pipelines.ct.slices import SliceStack
+from sciddm.streams import fold
 
-__all__ = ["Filter2Noise", "Filtered", "apply_maps", "bilateral", "fit_filter2noise"]
+__all__ = [
+    "Filter2Noise",
+    "Filtered",
+    "SelfTrainedFilter",
+    "apply_maps",
+    "bilateral",
+    "fit_filter2noise",
+]
 
 PATCH = 8
 _MULTIPLE = 2 * PATCH  # the half-resolution images are cut into patches too
@@ -149,6 +159,24 @@ def fit_filter2noise(
     scale = torch.stack([torch.ones_like(span), torch.ones_like(span), span])[:, None, None]
     maps = maps[:, 0, :, :ny, :nx].to(image) * scale
     return Filtered((clean[0, 0, :ny, :nx] * span + low).to(image), maps)
+
+
+class SelfTrainedFilter:
+    """The method for volumes: every slice has a filter of its own, trained on it alone."""
+
+    steps = 1
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+        self.attributes = {"iterations": iterations}
+
+    def __call__(self, stack: SliceStack, index: int, seed: int, tick: Tick) -> Estimate:
+        found = fit_filter2noise(
+            stack.slice(index), iterations=self.iterations, seed=fold(seed, index)
+        )
+        tick("")
+        names = ("sigma_x", "sigma_y", "sigma_r")
+        return Estimate(found.image, maps={name: found.maps[:, i] for i, name in enumerate(names)})
 
 
 def apply_maps(image: Tensor, maps: Tensor) -> Tensor:

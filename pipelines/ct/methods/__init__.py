@@ -1,0 +1,1 @@
+"""Denoising of CT images, one method a file; see `base` for what they share."""

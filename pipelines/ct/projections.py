@@ -1,0 +1,119 @@
+"""One slice of a sinogram as a reconstruction method sees it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from sciddm.data_adapters.ct import beam_of
+from sciddm.errors import InputError
+from sciddm.physics import FanBeam, Projector, filtered_back_projection
+from sciddm.physics.beams import Beam
+from sciddm.physics.fbp import Window
+from sciddm.pipelines.ct.units import MU_WATER, to_hu
+
+__all__ = ["Scan", "field_of_view_mm", "scan_of"]
+
+_LARGEST = 512  # pixels a side, where none are asked for
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What all slices of a sinogram have in common.
+
+    Attributes:
+        beam: the rays.
+        shape: (ny, nx) of the image.
+        pixel_mm: size of its square pixels.
+        flux: I0, quanta per reading, () or (D,), or None where it is not known.
+        electronic_sd: of the readings, quanta.
+        mu_water: attenuation of water, 1/mm.
+    """
+
+    beam: Beam
+    shape: tuple[int, int]
+    pixel_mm: float
+    flux: Tensor | None
+    electronic_sd: float
+    mu_water: float = MU_WATER
+
+    @cached_property
+    def projector(self) -> Projector:
+        """Its line integrals; made at the first use, since that takes seconds."""
+        return Projector(self.beam, self.shape, self.pixel_mm)
+
+    def fbp(self, sinogram: Tensor, window: Window = "ram-lak") -> Tensor:
+        """Filtered back-projection (..., ny, nx), HU.
+
+        Raises:
+            InputError: the views do not allow one.
+        """
+        try:
+            image = filtered_back_projection(
+                sinogram, self.beam, self.shape, self.pixel_mm, window=window
+            )
+        except ValueError as error:
+            raise InputError(f"no filtered back-projection: {error}") from error
+        return to_hu(image, self.mu_water)
+
+
+def scan_of(dataset: xr.Dataset, size: int | None = None, pixel_mm: float | None = None) -> Scan:
+    """The scan of a sinogram, and the image that is to be made of it.
+
+    Args:
+        dataset: as `data_adapters.ct.build_sinogram` makes it. Where the next two are not given,
+            its attributes `image_shape` and `image_pixel_mm` are taken; without them the image
+            covers the field of view, at the detector's resolution on the axis and with at most
+            512 pixels a side.
+        size: pixels a side.
+        pixel_mm: of the pixels.
+
+    Raises:
+        InputError: an impossible geometry, size or pixel.
+    """
+    beam = beam_of(dataset)
+    attrs = dataset.attrs
+    shape = (size, size) if size is not None else attrs.get("image_shape")
+    pixel = pixel_mm if pixel_mm is not None else attrs.get("image_pixel_mm")
+    covered = field_of_view_mm(beam)
+    if shape is None:
+        sampled = covered / (_resolution_mm(beam) if pixel is None else float(pixel))
+        side = min(_LARGEST, 2 * math.ceil(sampled / 2))
+        shape = (side, side)
+    shape = (int(shape[0]), int(shape[1]))
+    pixel = covered / max(shape) if pixel is None else float(pixel)
+    if min(shape) < 1 or not 0 < pixel < math.inf:
+        raise InputError(f"an image of {shape} pixels of {pixel} mm: sizes must be positive")
+    flux = None
+    if "incident_flux" in dataset:
+        flux = torch.as_tensor(dataset["incident_flux"].values, dtype=torch.float32)
+    return Scan(
+        beam,
+        shape,
+        pixel,
+        flux,
+        float(attrs.get("electronic_sd", 0.0)),
+        float(attrs.get("mu_water", MU_WATER)),
+    )
+
+
+def field_of_view_mm(beam: Beam) -> float:
+    """Diameter of the disk that every view sees whole."""
+    reach = float(beam.positions.abs().max()) - abs(beam.offset_mm)
+    if not isinstance(beam, FanBeam):
+        return 2 * abs(reach)
+    ratio = reach / beam.source_detector_mm
+    gamma = math.atan(ratio) if beam.detector == "flat" else ratio
+    return 2 * beam.source_axis_mm * math.sin(gamma)
+
+
+def _resolution_mm(beam: Beam) -> float:
+    """Distance of neighbouring rays on the axis of rotation."""
+    if not isinstance(beam, FanBeam):
+        return beam.pitch_mm
+    return beam.pitch_mm * beam.source_axis_mm / beam.source_detector_mm
