@@ -3,7 +3,7 @@
 from sciddm.physics.basic import Diagonal, Identity, Mask, Matrix, Scaling
 from sciddm.physics.beams import Beam, FanBeam, ParallelBeam, even_angles
 from sciddm.physics.ellipses import Ellipse, draw_ellipses, integrate_ellipses
-from sciddm.physics.fbp import filtered_back_projection
+from sciddm.physics.fbp import filtered_back_projection, short_scan_weights
 from sciddm.physics.measurement import Measurement
 from sciddm.physics.mri import CartesianMRI
 from sciddm.physics.noise import ChannelNoise, IndependentNoise, Whitening
@@ -35,4 +35,5 @@ __all__ = [
     "filtered_back_projection",
     "inner",
     "integrate_ellipses",
+    "short_scan_weights",
 ]

@@ -10,7 +10,9 @@ The ramp filter is sampled in space, where it is exact for band-limited data and
     equiangular   f = sum_beta  w L^-2 (p R cos gamma * (gamma/sin gamma)^2 h)(gamma')
 
 with the weights w of the views' angles: their share of half a turn (parallel), or half of their
-share of a full turn (fan). Everything is differentiable.
+share of a full turn (fan). A fan that turns by less, but by 180 degrees and its own opening at
+least, sees some lines once and others twice; Parker's weights share those (``short_scan_weights``).
+Everything is differentiable.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from torch import Tensor
 
 from sciddm.physics.beams import Beam, FanBeam
 
-__all__ = ["WINDOWS", "Window", "filtered_back_projection"]
+__all__ = ["WINDOWS", "Window", "filtered_back_projection", "short_scan_weights"]
 
 Window = Literal["ram-lak", "shepp-logan", "cosine", "hann"]
 WINDOWS: tuple[Window, ...] = ("ram-lak", "shepp-logan", "cosine", "hann")
@@ -44,7 +46,7 @@ def filtered_back_projection(
     Args:
         sinogram: (..., V, D), line integrals.
         beam: its rays. The views of parallel rays cover half a turn or more, those of a fan a full
-            turn; they need not be evenly spaced.
+            turn or at least half of one and the fan's opening; they need not be evenly spaced.
         shape: (ny, nx) of the image, laid out as in ``Projector``.
         pixel_mm: size of the square pixels.
         window: on the ramp's spectrum, f in units of the Nyquist frequency: 1 (ram-lak),
@@ -60,7 +62,6 @@ def filtered_back_projection(
         raise ValueError(
             f"a sinogram of {tuple(sinogram.shape[-2:])} for {beam.views} views of {beam.cells}"
         )
-    fan = isinstance(beam, FanBeam)
     scale = 1.0  # from the detector to where the filter is applied
     weight = torch.ones(beam.cells, dtype=torch.float64)
     if isinstance(beam, FanBeam):
@@ -69,8 +70,9 @@ def filtered_back_projection(
         weight = beam.fan_angles.cos() * (1.0 if beam.detector == "flat" else R)
     first, pitch = float(beam.positions[0]) * scale, beam.pitch_mm * scale
     curved = isinstance(beam, FanBeam) and beam.detector == "equiangular"
-    filtered = _filtered(sinogram * weight.to(sinogram), pitch, window, curved)
-    shares = view_shares(beam.angles, 2 * math.pi if fan else math.pi) * (0.5 if fan else 1.0)
+    shares, redundancy = _view_weights(beam)
+    weighted = sinogram * (weight * redundancy).to(sinogram)
+    filtered = _filtered(weighted, pitch, window, curved)
     # A zero on either side: outside of the detector nothing is known, and nothing is added.
     filtered = torch.nn.functional.pad(filtered * shares.to(sinogram)[:, None], (1, 1))
 
@@ -95,17 +97,76 @@ def view_shares(angles: tuple[float, ...], period: float) -> Tensor:
     Raises:
         ValueError: an arc without views.
     """
-    at = torch.tensor(angles, dtype=torch.float64) % period
-    order = at.argsort()
-    gaps = at[order].diff(append=at[order][:1] + period)
+    _, order, gaps = _around(angles, period)
     if float(gaps.max()) > _WIDEST_GAP * period / len(angles):
         raise ValueError(
             f"no views over {math.degrees(float(gaps.max())):.0f} degrees: filtered "
             f"back-projection needs views over {math.degrees(period):.0f} degrees without a gap"
         )
-    shares = torch.empty_like(at)
+    shares = torch.empty_like(gaps)
     shares[order] = (gaps + gaps.roll(1)) / 2
     return shares
+
+
+def short_scan_weights(beam: FanBeam) -> tuple[Tensor, Tensor]:
+    """Arcs and Parker's weights of a fan that turns by less than 360 degrees.
+
+    The ray (beta, gamma) is measured again as (beta + pi + 2 gamma, -gamma). With beta from the
+    start of the scan, which turns by pi + 2 d,
+
+        w = sin^2(pi/4 beta / (d - gamma))                  beta < 2 (d - gamma)
+        w = sin^2(pi/4 (pi + 2 d - beta) / (d + gamma))     beta > pi - 2 gamma
+        w = 1                                               between,
+
+    and the two weights of a line add up to 1. d is half the opening of the fan in Parker (1982);
+    where the scan turns further, d grows with it (Silver, 2000).
+
+    Returns:
+        the arc that each view stands for (V,), their sum being the turn; w (V, D).
+
+    Raises:
+        ValueError: the scan turns by less than 180 degrees and the opening of the fan, or has gaps.
+    """
+    at, order, gaps = _around(beam.angles, 2 * math.pi)
+    last = int(gaps.argmax())  # the scan ends before its widest gap
+    order, gaps = order.roll(-1 - last), gaps.roll(-1 - last)[:-1]
+    ahead, behind = torch.cat([gaps, gaps[-1:]]), torch.cat([gaps[:1], gaps])
+    shares = torch.empty_like(ahead)
+    shares[order] = (ahead + behind) / 2
+    turn = float(shares.sum())
+    half = float(beam.fan_angles.abs().max())
+    needed = math.pi + 2 * half
+    if turn < needed - 1e-6 or float(gaps.max()) > _WIDEST_GAP * turn / len(gaps):
+        raise ValueError(
+            f"views over {math.degrees(turn):.0f} degrees, and no views over "
+            f"{360 - math.degrees(turn):.0f}: filtered back-projection needs "
+            f"{math.degrees(needed):.0f} degrees for this fan, without a gap"
+        )
+    d = (turn - math.pi) / 2
+    beta = (at - at[order[0]]).remainder(2 * math.pi) + shares[order[0]] / 2
+    beta, gamma = beta[:, None], beam.fan_angles
+    rising = (math.pi / 4 * beta / (d - gamma).clamp(min=1e-9)).clamp(max=math.pi / 2)
+    falling = math.pi / 4 * (math.pi + 2 * d - beta) / (d + gamma).clamp(min=1e-9)
+    weights = rising.sin() ** 2 * falling.clamp(max=math.pi / 2).sin() ** 2
+    return shares, weights
+
+
+def _around(angles: tuple[float, ...], period: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Angles within a period, their order, and in that order the gap after each."""
+    at = torch.tensor(angles, dtype=torch.float64) % period
+    order = at.argsort()
+    return at, order, at[order].diff(append=at[order][:1] + period)
+
+
+def _view_weights(beam: Beam) -> tuple[Tensor, Tensor]:
+    """The arc of every view (V,), and what its rays count where a line is measured twice."""
+    if not isinstance(beam, FanBeam):
+        return view_shares(beam.angles, math.pi), torch.ones(1, dtype=torch.float64)
+    *_, gaps = _around(beam.angles, 2 * math.pi)
+    others = float(gaps.sum() - gaps.max()) / max(len(gaps) - 1, 1)
+    if len(gaps) > 2 and float(gaps.max()) > _WIDEST_GAP * others:
+        return short_scan_weights(beam)
+    return view_shares(beam.angles, 2 * math.pi), torch.full((1,), 0.5, dtype=torch.float64)
 
 
 def _seen_from(beam: Beam, x: Tensor, y: Tensor, angle: float) -> tuple[Tensor, Tensor | None]:

@@ -21,7 +21,7 @@ from sciddm.physics import (
     filtered_back_projection,
     integrate_ellipses,
 )
-from sciddm.physics.fbp import WINDOWS, view_shares
+from sciddm.physics.fbp import WINDOWS, short_scan_weights, view_shares
 
 BODY = Ellipse(0.02, 5, -8, 70, 50, 0.4)
 PHANTOM = [BODY, Ellipse(0.004, 20, 5, 12, 20, -0.3), Ellipse(-0.006, -30, -15, 10, 10)]
@@ -160,6 +160,46 @@ def test_back_projection_is_right_inside(name, window):
     assert int(inside.sum()) > 3000
     assert ((image / truth - 1)[inside].abs()).max() < 0.01
     assert abs(float((image / truth - 1)[inside].mean())) < 5e-4
+
+
+def short_scan(turn: float, sense: int = 1, **changes: object) -> FanBeam:
+    angles = even_angles(720, sense * turn, 5.0)
+    return FanBeam(angles, 300, 1.6, **{**DISTANCES, **changes})
+
+
+NEEDED = math.pi + 2 * float(short_scan(4.0).fan_angles.abs().max())
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+@pytest.mark.parametrize("more", [0.0, 0.4, 1.5])
+def test_every_line_of_a_short_scan_counts_once(more, sense):
+    """The weights of a ray and of the one along the same line from its other end add up to 1."""
+    turn = NEEDED + more
+    shares, w = short_scan_weights(short_scan(turn, sense))
+    assert torch.allclose(shares, torch.tensor(turn / 720, dtype=F64))
+    order = torch.arange(720) if sense == 1 else torch.arange(719, -1, -1)  # by place, not time
+    w, beta = w[order], (torch.arange(720, dtype=F64) + 0.5) * turn / 720
+    gamma = short_scan(turn).fan_angles
+    for k in (0, 40, 150, 260, 299):
+        other = (beta + math.pi + 2 * gamma[k]) % (2 * math.pi)
+        at = other / turn * 720 - 0.5
+        low = at.floor().long().clamp(0, 718)
+        against = torch.lerp(w[low, 299 - k], w[low + 1, 299 - k], (at - low).clamp(0, 1))
+        total = w[:, k] + torch.where(other < turn, against, 0.0)
+        assert float((total - 1).abs().max()) < 0.02
+    assert more or float(w[:, 0].sum() * turn / 720) == pytest.approx(math.pi, rel=1e-3)
+
+
+@pytest.mark.parametrize("detector", ["flat", "equiangular"])
+@pytest.mark.parametrize(("more", "sense"), [(0.05, 1), (0.9, -1)])
+def test_back_projection_of_a_short_scan(detector, more, sense):
+    beam = short_scan(NEEDED + more, sense, detector=detector, offset_mm=0.4)
+    image = filtered_back_projection(measured(beam), beam, SIZE, PIXEL, window="hann")
+    truth, inside = draw_ellipses(PHANTOM, SIZE, PIXEL), within(7)
+    assert ((image / truth - 1)[inside].abs()).max() < 0.01
+    assert abs(float((image / truth - 1)[inside].mean())) < 5e-4
+    with pytest.raises(ValueError, match="degrees for this fan"):
+        filtered_back_projection(randn(720, 300), short_scan(NEEDED - 0.05, sense), SIZE, PIXEL)
 
 
 def test_back_projection_in_a_batch_and_its_gradient():
