@@ -109,7 +109,7 @@ def best_weight(solver: Solver, cases: list[Problem], start: float) -> float:
     def score(weight: float) -> float:
         return float(np.mean([psnr(magnitude(p, solver(p, weight)), p.reference) for p in cases]))
 
-    return search(score, start)
+    return search(score, start)[0]
 
 
 def _timed(p: Problem, run: Callable[[], NDArray], settings: dict) -> Result:

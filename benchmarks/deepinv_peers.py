@@ -205,23 +205,30 @@ class Bench:
         self.denoiser, self.key = denoiser, key
         self.nfe, self.samples, self.slices = nfe, samples, slices
 
-    def quality(self, method: Method, p: Problem, settings: dict[str, Any]) -> float:
-        image = magnitude(p, method.run(self.denoiser, p, self.nfe, **settings))
+    def quality(self, method: Method, p: Problem, nfe: int, settings: dict[str, Any]) -> float:
+        image = magnitude(p, method.run(self.denoiser, p, nfe, **settings))
         return psnr(image, p.reference) if np.isfinite(image).all() else -99.0
 
     def tune(self, name: str, cases: list[Problem]) -> dict[str, Any]:
-        """The settings with the best mean PSNR over the first ``slices`` of ``cases``."""
+        """The settings with the best mean PSNR over the first ``slices`` of ``cases``.
+
+        Every option's weight is searched with a quarter of the evaluations, then that of the best
+        option with all of them.
+        """
         method, cases = METHODS[name], cases[: self.slices]
-        found: list[tuple[float, dict[str, Any]]] = []
-        for option, start in method.options(self.samples):
 
-            def score(w: float, option: dict[str, Any] = option) -> float:
-                return float(np.mean([self.quality(method, p, option | {"w": w}) for p in cases]))
+        def best(option: dict[str, Any], start: float, nfe: int) -> tuple[float, dict[str, Any]]:
+            def score(w: float) -> float:
+                settings = option | {"w": w}
+                return float(np.mean([self.quality(method, p, nfe, settings) for p in cases]))
 
-            best = search(score, start, ratio=4.0, limit=5)
-            found.append((score(best), option | {"w": best}))
-            print(f"{name} tuning: {found[-1][0]:.2f} dB with {found[-1][1]}", flush=True)
-        return max(found, key=lambda pair: pair[0])[1]
+            w, value = search(score, start, ratio=4.0, limit=5)
+            print(f"{name} tuning, {nfe}: {value:.2f} dB with {option | {'w': w}}", flush=True)
+            return value, option | {"w": w}
+
+        trials = [best(option, w, self.nfe // 4) for option, w in method.options(self.samples)]
+        option = dict(max(trials, key=lambda pair: pair[0])[1])
+        return best(option, option.pop("w"), self.nfe)[1]
 
     def tuned(self, name: str, cases: list[Problem], store: Path) -> dict[str, Any]:
         """``tune``, remembered in a file."""

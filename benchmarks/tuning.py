@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 def search(
     score: Callable[[float], float], start: float, ratio: float = 2.0, limit: int = 12
-) -> float:
-    """The best parameter found uphill from ``start`` on the grid start * ratio^(k/2).
+) -> tuple[float, float]:
+    """The best parameter and its score, found uphill from ``start`` on the grid start * ratio^(k/2).
 
     Whole steps first, in the direction that improves, until the score falls (at most ``limit`` to
     each side); then the half step on either side of the best. Finds the maximum of a function with
@@ -26,4 +26,4 @@ def search(
         while abs(best + step) <= 2 * limit and at(best + step) > at(best):
             best += step
     best = max((best - 1, best, best + 1), key=at)
-    return start * ratio ** (best / 2)
+    return start * ratio ** (best / 2), known[best]
