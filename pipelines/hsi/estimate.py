@@ -20,6 +20,9 @@ Entries that do not fit are found on the way, by alternating the regression with
 
 An offset of all pixels of a band, or a stripe in the same columns of all bands, looks like signal
 and is not found.
+
+What was learned from some lines of a scene (`fit_noise`) finds the dead pixels of any other part of
+it (`NoiseModel.inspect`), pixel by pixel: a scene need not fit into memory.
 """
 
 from __future__ import annotations
@@ -33,13 +36,15 @@ from scipy.optimize import nnls
 
 from sciddm.errors import InputError
 
-__all__ = ["NoiseEstimate", "estimate_noise"]
+__all__ = ["NoiseEstimate", "NoiseModel", "estimate_noise", "fit_noise"]
 
 _ROUNDS = 16
 _DEAD, _STRIPE = 6.0, 5.0
 _MEDIAN_ERROR = 1.2533  # standard error of a median in units of that of a mean
 _MAD = 1.4826
 _RIDGE = 1e-10  # of the correlation matrix: bands that are copies of each other
+_SETTLED = 1e-5  # share of entries judged otherwise than the round before
+_PIECE = 8192  # pixels whose products are summed in double precision at a time
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,82 @@ class NoiseEstimate:
     empty: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class NoiseModel:
+    """What the noise of a scene is like, as far as all parts of it share it.
+
+    Bands are those of the cube it was fitted to, none of them empty.
+
+    Attributes:
+        sigma: (band,) standard deviation of the Gaussian noise, in the cube's unit.
+        stripes: (band, x) offsets of whole columns; 0 where there is none.
+        constant: (band, x) bool, dead columns.
+        centre, scale: (band,) of each band; what follows is in units of scale, about centre.
+        mean: (band,) where the regression passes through.
+        beta: (band, band) weights of the other bands in the prediction of each.
+        spread: (band,) robust standard deviation of the residuals.
+    """
+
+    sigma: NDArray[np.float64]
+    stripes: NDArray[np.float64]
+    constant: NDArray[np.bool_]
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    beta: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    def inspect(
+        self,
+        values: NDArray[np.floating[Any]],
+        known: NDArray[np.bool_],
+        columns: slice = slice(None),
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
+        """Dead entries of a part of the scene, pixel by pixel.
+
+        Args:
+            values: (band, y, x); what is not known may be anything.
+            known: (band, y, x) bool.
+            columns: of the scene, where the part lies.
+
+        Returns:
+            dead (band, y, x) bool, those that are not known among them; the values without their
+            stripes, the dead ones replaced by what the others predict; the residuals of all
+            entries, without the stripes too. In the cube's unit.
+        """
+        shape = values.shape
+        offsets = self.stripes[:, None, columns]
+        scale = self.scale[:, None]
+        lost = ~known | self.constant[:, None, columns]
+        away = (self.centre[:, None, None] + offsets).astype(np.float32)
+        raw = (values.astype(np.float32) - away) / scale.astype(np.float32)[..., None]
+        raw = np.where(lost, np.float32(0), raw).reshape(shape[0], -1)
+        lost = lost.reshape(shape[0], -1)
+        weights, mean = self.beta.astype(np.float32), self.mean.astype(np.float32)[:, None]
+        limit = (_DEAD * self.spread).astype(np.float32)[:, None]
+        bad = lost | (np.abs(raw) > 4 * _DEAD)
+        filled = np.where(bad, np.float32(0), raw)
+        predicted = np.empty_like(raw)
+        # Where a round changes nothing another would not either: the last ones look at few pixels.
+        open_ = np.arange(raw.shape[1])
+        for _ in range(_ROUNDS):
+            part = filled[:, open_]
+            guess = mean + weights @ (part - mean)
+            predicted[:, open_] = guess
+            was = bad[:, open_]
+            now = lost[:, open_] | (np.abs(raw[:, open_] - guess) > limit)
+            better = np.where(now, guess, raw[:, open_])
+            moved = (now != was).any(axis=0) | (np.abs(better - part) > 0.02 * limit).any(axis=0)
+            bad[:, open_], filled[:, open_] = now, better
+            open_ = open_[moved]
+            if not len(open_):
+                break
+        unit = scale.astype(np.float32)
+        whole = filled * unit + self.centre.astype(np.float32)[:, None]
+        residual = ((raw - predicted) * unit).reshape(shape)
+        return bad.reshape(shape), whole.reshape(shape), residual
+
+
 def estimate_noise(
     cube: NDArray[np.floating[Any]], invalid: NDArray[np.bool_] | None = None
 ) -> NoiseEstimate:
@@ -74,102 +155,157 @@ def estimate_noise(
     Raises:
         InputError: fewer than 2 bands hold something, or there are too few pixels for the bands.
     """
-    bands, lines, samples = cube.shape
     known = np.isfinite(cube) if invalid is None else np.isfinite(cube) & ~invalid
     empty = np.array(
         [np.ptp(c[k]) == 0 if k.any() else True for c, k in zip(cube, known, strict=True)]
     )
     used = np.flatnonzero(~empty)
+    model = fit_noise(cube[used], known[used])
+    sigma = np.full(len(cube), np.nan)
+    sigma[used] = model.sigma
+    dead = np.zeros(cube.shape, bool)
+    dead[used] = model.inspect(cube[used], known[used])[0]
+    stripes = np.zeros((len(cube), cube.shape[2]))
+    stripes[used] = model.stripes
+    return NoiseEstimate(sigma, dead, stripes, empty)
+
+
+def fit_noise(
+    cube: NDArray[np.floating[Any]],
+    known: NDArray[np.bool_],
+    constant: NDArray[np.bool_] | None = None,
+) -> NoiseModel:
+    """What is to be learned about a scene's noise from some or all of its lines.
+
+    Args:
+        cube: (band, line, x), bands that hold something, of any unit.
+        known: (band, line, x) bool.
+        constant: (band, x) bool, columns with one value in all lines of the scene; those of these
+            lines if None.
+
+    Raises:
+        InputError: fewer than 2 bands, or too few pixels for them.
+    """
+    bands, lines, samples = cube.shape
     count = lines * samples
-    if len(used) < 2:
+    if bands < 2:
         raise InputError("noise is estimated from 2 bands or more that hold something: give more")
-    if count < 2 * len(used):
+    if count < 2 * bands:
         raise InputError(
-            f"{count} pixels are too few to tell noise from signal in {len(used)} bands: give a "
-            f"part with at least {2 * len(used)}, or state the noise"
+            f"{count} pixels are too few to tell noise from signal in {bands} bands: give a "
+            f"part with at least {2 * bands}, or state the noise"
         )
-    raw = cube[used].reshape(len(used), count).T.astype(np.float64)
-    lost = ~known[used].reshape(len(used), count).T
-    lost |= _constant_columns(cube[used], known[used]).reshape(len(used), count).T
+    if constant is None:
+        constant = _constant_columns(cube, known)
+    lost = ~known | constant[:, None]
     centre = np.array(
-        [np.median(z[~m]) if (~m).any() else 0.0 for z, m in zip(raw.T, lost.T, strict=True)]
-    )
-    raw = np.where(lost, 0.0, raw - centre)
+        [np.median(c[~m]) if (~m).any() else 0.0 for c, m in zip(cube, lost, strict=True)]
+    ).astype(np.float64)
+    raw = np.where(lost, 0, cube - centre[:, None, None])
     scale = np.maximum(_spread(raw, lost), np.finfo(np.float64).tiny)
-    raw /= scale
-    offsets = np.zeros((samples, len(used)))
+    raw = (raw / scale[:, None, None]).astype(np.float32)
+    offsets = np.zeros((bands, samples), np.float32)
     bad = lost | (np.abs(raw) > 4 * _DEAD)
-    filled = np.where(bad, 0.0, raw)
+    filled = np.where(bad, np.float32(0), raw)
     for _ in range(_ROUNDS):
-        predicted = filled - _residuals(filled)[0]
-        sigma = _spread(raw - np.tile(offsets, (lines, 1)) - predicted, bad)
+        mean, beta, _ = _regression(filled.reshape(bands, -1))
+        predicted = _predicted(filled, mean, beta)
+        residual = raw - predicted
+        spread = _spread(residual - offsets[:, None], bad)
         # From the raw numbers each time: a false stripe, which another band caused, goes again.
-        offsets = _stripes(raw - predicted, bad, sigma, lines)
-        striped = raw - np.tile(offsets, (lines, 1))
-        bad = lost | (np.abs(striped - predicted) > _DEAD * sigma)
-        filled = np.where(bad, predicted, striped)
-    residual, beta, precision = _residuals(filled)
-    good = np.maximum((~bad).sum(axis=0), 1)
-    freedom = (count - len(used)) / count
-    variance = np.where(bad, 0.0, residual**2).sum(axis=0) / good / freedom
+        found = _stripes(residual, bad, spread)
+        residual -= found[:, None]
+        judged = lost | (np.abs(residual) > _DEAD * spread.astype(np.float32)[:, None, None])
+        settled = (judged != bad).mean() < _SETTLED
+        settled &= bool((np.abs(found - offsets) < 0.02 * spread[:, None]).all())
+        bad, offsets = judged, found
+        filled = np.where(bad, predicted, raw - offsets[:, None])
+        if settled:
+            break
+    mean, beta, precision = _regression(filled.reshape(bands, -1))
+    residual = filled - _predicted(filled, mean, beta)
+    good = np.maximum((~bad).sum(axis=(1, 2)), 1)
+    freedom = (count - bands) / count
+    kept = np.where(bad, 0, residual)
+    variance = (kept.astype(np.float64) ** 2).sum(axis=(1, 2)) / good / freedom
+    # The mean of what is left of a stripe is more precise than the median that found it.
+    seen = np.maximum((~bad).sum(axis=1), 1)
+    offsets = np.where(offsets != 0, offsets + kept.sum(axis=1) / seen, 0)
     diagonal = np.diag(precision)
     squared = beta**2 - variance[:, None] * (diagonal - precision**2 / diagonal[:, None])
     np.fill_diagonal(squared, 1.0)
     own, _ = nnls(squared, variance)
-    sigma_all = np.full(bands, np.nan)
-    sigma_all[used] = np.sqrt(own) * scale
-    dead = np.zeros(cube.shape, bool)
-    dead[used] = bad.T.reshape(len(used), lines, samples)
-    stripes = np.zeros((bands, samples))
-    stripes[used] = (offsets * scale).T
-    return NoiseEstimate(sigma_all, dead, stripes, empty)
-
-
-def _residuals(
-    z: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(E (N, B), beta (B, B) with a diagonal of 0, Q (B, B)) of the regressions on all others."""
-    centred = z - z.mean(axis=0)
-    size = np.maximum(np.sqrt((centred**2).sum(axis=0)), np.finfo(np.float64).tiny)
-    unit = centred / size
-    precision = np.linalg.inv(unit.T @ unit + _RIDGE * np.eye(z.shape[1]))
-    diagonal = np.diag(precision)
-    beta = -precision / diagonal[:, None] * size[:, None] / size
-    np.fill_diagonal(beta, 0.0)
-    return (unit @ precision) / diagonal * size, beta, precision / size[:, None] / size
-
-
-def _spread(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Robust standard deviation of each column's good entries."""
-    return np.array(
-        [
-            _MAD * np.median(np.abs(v[~b] - np.median(v[~b]))) if (~b).any() else 0.0
-            for v, b in zip(values.T, bad.T, strict=True)
-        ]
+    return NoiseModel(
+        sigma=np.sqrt(own) * scale,
+        stripes=offsets.astype(np.float64) * scale[:, None],
+        constant=constant,
+        centre=centre,
+        scale=scale,
+        mean=mean,
+        beta=beta,
+        spread=spread,
     )
 
 
+def _regression(
+    z: NDArray[np.floating[Any]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(mean (B,), beta (B, B) with a diagonal of 0, Q (B, B)) of pixels (B, N)."""
+    count = z.shape[1]
+    mean = z.mean(axis=1, dtype=np.float64)
+    gram = np.zeros((len(z), len(z)))
+    # In double precision, since noise is a millionth of the signal's power; a piece at a time,
+    # since a copy of all pixels in double precision would be large.
+    for start in range(0, count, _PIECE):
+        part = z[:, start : start + _PIECE] - mean[:, None]
+        gram += part @ part.T
+    size = np.maximum(np.sqrt(np.diag(gram)), np.finfo(np.float64).tiny)
+    precision = np.linalg.inv(gram / size[:, None] / size + _RIDGE * np.eye(len(z)))
+    beta = -precision / np.diag(precision)[:, None] * size[:, None] / size
+    np.fill_diagonal(beta, 0.0)
+    return mean, beta, precision / size[:, None] / size
+
+
+def _predicted(
+    filled: NDArray[np.float32], mean: NDArray[np.float64], beta: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(B, y, x): every band as the others say it should be."""
+    middle = mean.astype(np.float32)[:, None]
+    flat = filled.reshape(len(filled), -1)
+    found = middle + beta.astype(np.float32) @ (flat - middle)
+    return np.asarray(found, np.float32).reshape(filled.shape)
+
+
+def _spread(values: NDArray[np.floating[Any]], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Robust standard deviation of each band's good entries."""
+    found = []
+    for band, gone in zip(values, bad, strict=True):
+        left = band[~gone] if gone.any() else band.ravel()
+        found.append(_MAD * np.median(np.abs(left - np.median(left))) if left.size else 0.0)
+    return np.asarray(found, np.float64)
+
+
 def _stripes(
-    residual: NDArray[np.float64],
-    bad: NDArray[np.bool_],
-    sigma: NDArray[np.float64],
-    lines: int,
-) -> NDArray[np.float64]:
-    """(x, B): medians of the columns' residuals that are beyond chance."""
-    by_line = np.where(bad, np.nan, residual).reshape(lines, -1, residual.shape[1])
-    seen = (~np.isnan(by_line)).sum(axis=0)
-    middle = np.zeros(by_line.shape[1:])
+    residual: NDArray[np.float32], bad: NDArray[np.bool_], spread: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(B, x): medians of the columns' residuals that are beyond chance."""
+    ordered = np.where(bad, np.float32(np.inf), residual).transpose(0, 2, 1)
+    ordered = np.sort(ordered, axis=-1)
+    seen = (~bad).sum(axis=1)
+    last = ordered.shape[-1] - 1
+    pair = [np.clip((seen - 1) // 2, 0, last), np.clip(seen // 2, 0, last)]
+    low, high = (np.take_along_axis(ordered, k[..., None], axis=-1)[..., 0] for k in pair)
     some = seen >= 3
-    middle[some] = np.nanmedian(by_line[:, some], axis=0)
-    limit = _STRIPE * _MEDIAN_ERROR * sigma / np.sqrt(np.maximum(seen, 1))
-    return np.where(some & (np.abs(middle) > limit), middle, 0.0)
+    middle = np.where(some, low / 2, 0) + np.where(some, high / 2, 0)
+    limit = _STRIPE * _MEDIAN_ERROR * spread[:, None] / np.sqrt(np.maximum(seen, 1))
+    return np.where(np.abs(middle) > limit, middle, 0).astype(np.float32)
 
 
 def _constant_columns(
     cube: NDArray[np.floating[Any]], known: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """(band, y, x) bool: columns with one value in all lines."""
+    """(band, x) bool: columns with one value in all lines."""
     constant = (cube == cube[:, :1]).all(axis=1) & known.all(axis=1)
     if cube.shape[1] < 3:
         constant[:] = False
-    return np.broadcast_to(constant[:, None], cube.shape)
+    return np.asarray(constant)
