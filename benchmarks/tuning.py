@@ -8,7 +8,7 @@ from collections.abc import Callable
 def search(
     score: Callable[[float], float], start: float, ratio: float = 2.0, limit: int = 12
 ) -> tuple[float, float]:
-    """The best parameter and its score, found uphill from ``start`` on the grid start * ratio^(k/2).
+    """The best parameter found uphill from ``start``, and its score; grid start * ratio^(k/2).
 
     Whole steps first, in the direction that improves, until the score falls (at most ``limit`` to
     each side); then the half step on either side of the best. Finds the maximum of a function with
