@@ -1,9 +1,9 @@
 """Writing results and scans; the suffix chooses the format.
 
-result   .nii .nii.gz   reconstruction; beside it NAME_std of the same suffix
+result   .nii .nii.gz   the image; beside it NAME_std of the same suffix
          .h5            all variables (`hdf5`)
          .nc .zarr      all variables (`labelled`)
-         .cfl           reconstruction as complex64 with its .hdr; NAME_std.cfl, .hdr (`bart`)
+         .cfl           the image as complex64 with its .hdr; NAME_std.cfl, .hdr (`bart`)
          beside each NAME.json: the attributes, all that repeats the run
 scan     .h5            fastMRI's layout, all variables (`fastmri`)
          .nc .zarr      all variables
@@ -43,7 +43,8 @@ __all__ = [
 
 RESULT_SUFFIXES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
 KSPACE_SUFFIXES = (".h5", ".nc", ".zarr", ".cfl")
-_IMAGE = ("slice", "y", "x")
+_AXES = (("slice", "y", "x"), ("z", "y", "x"))
+_RECONSTRUCTION = "reconstruction"
 _KSPACE = ("slice", "coil", "ky", "kx")
 
 
@@ -76,23 +77,26 @@ def kspace_outputs(path: str | Path) -> list[Path]:
     return [path, _named(path, base + ".hdr"), _named(path, base + ".json")]
 
 
-def save_result(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
+def save_result(
+    dataset: xr.Dataset, path: str | Path, *, image: str = _RECONSTRUCTION, overwrite: bool = False
+) -> None:
     """Writes a result: all of its files, or none.
 
     Args:
-        dataset: `reconstruction` (slice, y, x), `std` and whatever else it holds; .nii, .nii.gz and
-            .cfl keep only those two.
+        dataset: the image (slice, y, x) or (z, y, x), `std` and whatever else it holds; .nii,
+            .nii.gz and .cfl keep only those two.
         path: the suffix chooses the format.
+        image: name of the image.
         overwrite: existing files may be replaced.
 
     Raises:
-        InputError: no reconstruction (slice, y, x) in it.
+        InputError: no such image in it.
         OutputError: the suffix is unknown, an output exists, or cannot be written.
     """
     path = Path(path)
     targets = result_outputs(path)
     _, suffix = _parted(path, RESULT_SUFFIXES)
-    reconstruction = _image(dataset, "reconstruction")
+    values = _image(dataset, image)
     std = _image(dataset, "std") if "std" in dataset else None
     stale: list[Path] = []
     if std is None:
@@ -102,18 +106,21 @@ def save_result(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fals
     wanted = [p for p in targets if p not in stale]
     with staged(wanted[::-1], overwrite) as at:
         if suffix in (".nii", ".nii.gz"):
-            write_nifti(reconstruction, at[path], dataset.attrs)
+            write_nifti(values, at[path], dataset.attrs)
             if std is not None:
                 write_nifti(std, at[targets[1]], dataset.attrs)
         elif suffix == ".cfl":
-            write_bart_image(reconstruction, at[path])
+            write_bart_image(values, at[path])
             if std is not None:
                 write_bart_image(std, at[targets[2]])
         elif suffix == ".h5":
             write_hdf5(dataset, at[path], "result")
         else:
             write_labelled(dataset, at[path], "zarr" if suffix == ".zarr" else "nc", "result")
-        text = sidecar(dataset.attrs, "result", sciddm.__version__)
+        kept = dict(dataset.attrs)
+        if image != _RECONSTRUCTION:
+            kept |= {"sciddm_image": image, "sciddm_axes": list(_axes(dataset[image]) or ())}
+        text = sidecar(kept, "result", sciddm.__version__)
         at[targets[-1]].write_text(text, encoding="utf-8")
     for left in stale:  # of an earlier result that had a standard deviation
         left.unlink(missing_ok=True)
@@ -123,7 +130,7 @@ def load_result(path: str | Path) -> xr.Dataset:
     """Reads what `save_result` wrote.
 
     Returns:
-        The data set that was saved; of .nii, .nii.gz and .cfl reconstruction and std, as float32.
+        The data set that was saved; of .nii, .nii.gz and .cfl its image and std, as float32.
 
     Raises:
         InputError: not there, damaged, or not a result.
@@ -144,12 +151,14 @@ def load_result(path: str | Path) -> xr.Dataset:
         return read_labelled(path, "zarr" if suffix == ".zarr" else "nc", "result")
     attrs = read_sidecar(_named(path, base + ".json"), "result")
     std = _named(path, base + "_std" + path.name[len(base) :])
+    image = str(attrs.pop("sciddm_image", _RECONSTRUCTION))
+    axes = tuple(attrs.pop("sciddm_axes", _AXES[0]))
     variables = {}
-    for name, file in (("reconstruction", path), ("std", std)):
+    for name, file in ((image, path), ("std", std)):
         if name == "std" and not file.exists():
             continue
         values, own = _read_image(file, suffix)
-        variables[name] = (_IMAGE, values)
+        variables[name] = (axes, values)
         attrs = {**own, **attrs}
     with reading(std):
         return xr.Dataset(variables, attrs=attrs)
@@ -194,9 +203,14 @@ def _read_image(path: Path, suffix: str) -> tuple[np.ndarray[Any, Any], Mapping[
 
 
 def _image(dataset: xr.Dataset, name: str) -> np.ndarray[Any, Any]:
-    if name not in dataset or set(dataset[name].dims) != set(_IMAGE):
-        raise InputError(f"the result has no variable {name} {_IMAGE}: add it")
-    return np.asarray(dataset[name].transpose(*_IMAGE).values)
+    axes = _axes(dataset[name]) if name in dataset else None
+    if axes is None:
+        raise InputError(f"the result has no variable {name} {_AXES[0]}: add it")
+    return np.asarray(dataset[name].transpose(*axes).values)
+
+
+def _axes(variable: xr.DataArray) -> tuple[str, ...] | None:
+    return next((axes for axes in _AXES if set(axes) == set(variable.dims)), None)
 
 
 def _parted(path: Path, suffixes: tuple[str, ...]) -> tuple[str, str]:

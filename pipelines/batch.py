@@ -74,6 +74,7 @@ def plan(
     read: Sequence[str],
     written: Sequence[str],
     suffix: str | None,
+    whole: Callable[[Path], bool] = lambda folder: False,
 ) -> Plan:
     """Pairs inputs with outputs.
 
@@ -82,11 +83,14 @@ def plan(
 
     Args:
         inputs: files and folders. Of a folder the files with a suffix in `read` are taken, its
-            subfolders are not searched. A folder that is one data set (.zarr) counts as a file.
+            subfolders are not searched. A folder that is one data set (.zarr, or `whole`) counts
+            as a file.
         output: file or folder.
         read: suffixes of inputs.
         written: suffixes of outputs; one of them makes `output` a file.
         suffix: suffix of the outputs in a folder; None for that of each input.
+        whole: whether a folder is one data set, whatever its name, as a DICOM series is. One such
+            as output is what a single input is written to.
 
     Raises:
         InputError: no input, an empty folder, one output for several inputs, an output that is
@@ -98,17 +102,17 @@ def plan(
     sources: list[Path] = []
     batch = len(inputs) > 1
     for path in inputs:
-        if not path.is_dir() or _has_suffix(path, read):
+        if not path.is_dir() or _has_suffix(path, read) or whole(path):
             sources.append(path)
             continue
         batch = True
-        found = sorted(p for p in path.iterdir() if _is_candidate(p, read))
+        found = sorted(p for p in path.iterdir() if _is_candidate(p, read, whole))
         if not found:
             raise InputError(f"{path}: the folder holds no file named {', '.join(read)}")
         sources += found
     sources = list(dict.fromkeys(sources))
     is_file = _has_suffix(output, written)
-    if not batch and (is_file or not output.is_dir()):
+    if not batch and (is_file or not output.is_dir() or whole(output)):
         # A new name without a suffix is more likely a forgotten suffix than a folder: the
         # writer's message lists what can be written.
         return Plan((_job(sources[0], output),), batch=False)
@@ -118,8 +122,9 @@ def plan(
         raise InputError(f"{output}: several inputs need a folder as output, this is a file")
     jobs: dict[str, Job] = {}
     for source in sources:
-        name = stem(source, read)  # what lies beside the outputs has it too: a.json, a.html
-        target = output / f"{name}{_own_suffix(source, read) if suffix is None else suffix}"
+        # What lies beside the outputs has this name too: a.json, a.html.
+        name, own = _parted(source, read)
+        target = output / f"{name}{own if suffix is None else suffix}"
         if name in jobs:
             other = jobs[name]
             where = target if target == other.target else output / f"{name}.*"
@@ -178,15 +183,21 @@ def _job(source: Path, target: Path) -> Job:
     return Job(source, target)
 
 
-def _own_suffix(path: Path, suffixes: Iterable[str]) -> str:
-    return path.name[len(stem(path, suffixes)) :]
+def _parted(path: Path, suffixes: Sequence[str]) -> tuple[str, str]:
+    """Name and suffix; the dots in a folder's name, which may be a UID, begin no suffix."""
+    if path.is_dir() and not _has_suffix(path, suffixes):
+        return path.name, ""
+    name = stem(path, suffixes)
+    return name, path.name[len(name) :]
 
 
 def _has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
     return path.name.lower().endswith(tuple(suffixes))
 
 
-def _is_candidate(path: Path, read: Sequence[str]) -> bool:
+def _is_candidate(path: Path, read: Sequence[str], whole: Callable[[Path], bool]) -> bool:
     if path.name.startswith("."):
         return False
+    if path.is_dir() and whole(path):
+        return True
     return _has_suffix(path, read) and (path.is_file() or path.suffix.lower() == ".zarr")

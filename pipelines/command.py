@@ -45,6 +45,7 @@ def execute(
     overwrite: bool,
     as_json: bool,
     prepare: Callable[[], Any] = lambda: None,
+    whole: Callable[[Path], bool] = lambda folder: False,
 ) -> None:
     """Runs a verb on its inputs and ends the command with its exit code.
 
@@ -66,8 +67,9 @@ def execute(
         as_json: print the JSON document instead of the table.
         prepare: called once before a batch of which something is left to do; its errors end the
             command, as those of a model that does not exist should.
+        whole: whether a folder is one data set; see `batch.plan`.
     """
-    planned = plan(inputs, target, read=read, written=written, suffix=suffix)
+    planned = plan(inputs, target, read=read, written=written, suffix=suffix, whole=whole)
     jobs = planned.jobs
     debug = bool(context.find_root().meta.get(DEBUG))
 

@@ -1,8 +1,10 @@
-"""CT: DICOM series, NIfTI volumes, and sinograms in HDF5."""
+"""CT: DICOM series, NIfTI volumes, sinograms in HDF5, projections in DICOM-CT-PD."""
 
-from sciddm.data_adapters.ct.dicom import read_dicom, read_headers
+from sciddm.data_adapters.ct.dicom import is_dicom_folder, read_dicom, read_headers
 from sciddm.data_adapters.ct.nifti import read_ct_nifti, save_ct_nifti
-from sciddm.data_adapters.ct.open import open_ct, save_ct
+from sciddm.data_adapters.ct.open import open_ct, open_sinogram, save_ct
+from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
+from sciddm.data_adapters.ct.result import check_ct_outputs, ct_outputs, save_ct_result
 from sciddm.data_adapters.ct.save_dicom import save_dicom
 from sciddm.data_adapters.ct.sinogram import (
     beam_of,
@@ -14,13 +16,20 @@ from sciddm.data_adapters.ct.sinogram import (
 __all__ = [
     "beam_of",
     "build_sinogram",
+    "check_ct_outputs",
+    "ct_outputs",
+    "is_dicom_folder",
+    "is_projection_folder",
     "open_ct",
+    "open_sinogram",
     "read_ct_nifti",
     "read_dicom",
     "read_headers",
+    "read_projections",
     "read_sinogram",
     "save_ct",
     "save_ct_nifti",
+    "save_ct_result",
     "save_dicom",
     "save_sinogram",
 ]

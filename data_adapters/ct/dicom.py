@@ -22,7 +22,7 @@ from sciddm.data_adapters.ct.volume import build_volume
 from sciddm.data_adapters.geometry import stacked_affine, voxel_sizes
 from sciddm.errors import InputError
 
-__all__ = ["Series", "read_dicom", "read_headers"]
+__all__ = ["Series", "is_dicom_folder", "read_dicom", "read_headers"]
 
 _EVEN, _EVEN_MM = 0.02, 0.05  # of the slices' distance, mm: what rounding in the files may do
 _SAME_PLACE_MM = 0.01
@@ -123,6 +123,23 @@ def read_headers(source: str | Path, series: str | None = None) -> Series:
     positions = [np.asarray(h.ImagePositionPatient, np.float64) for h in ordered]
     spacing = [float(v) for v in first.PixelSpacing]
     return Series(files, ordered, stacked_affine(positions, orientation, spacing, distance))
+
+
+def is_dicom_folder(path: Path) -> bool:
+    """Whether a folder holds DICOM files itself, not in subfolders."""
+    if not path.is_dir():
+        return False
+    return any(_is_marked(p) for p in path.iterdir() if not p.name.startswith(".") and p.is_file())
+
+
+def _is_marked(file: Path) -> bool:
+    if file.suffix.lower() == ".dcm":
+        return True
+    try:
+        with file.open("rb") as start:
+            return start.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _headers(path: Path) -> Iterable[tuple[Path, Dataset]]:

@@ -1,4 +1,4 @@
-"""CT volumes of whatever format."""
+"""CT volumes and sinograms of whatever format."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import xarray as xr
 
 from sciddm.data_adapters.ct.dicom import read_dicom
 from sciddm.data_adapters.ct.nifti import SUFFIXES, read_ct_nifti, save_ct_nifti
+from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
 from sciddm.data_adapters.ct.save_dicom import save_dicom
-from sciddm.errors import OutputError
+from sciddm.data_adapters.ct.sinogram import read_sinogram
+from sciddm.errors import InputError, OutputError
 
-__all__ = ["open_ct", "save_ct"]
+__all__ = ["open_ct", "open_sinogram", "save_ct"]
 
 
 def open_ct(path: str | Path, series: str | None = None) -> xr.DataArray:
@@ -26,7 +28,27 @@ def open_ct(path: str | Path, series: str | None = None) -> xr.DataArray:
     """
     if Path(path).name.lower().endswith(SUFFIXES):
         return read_ct_nifti(path)
+    if is_projection_folder(Path(path)):
+        raise InputError(f"{path}: holds projections, not images: reconstruct them first")
     return read_dicom(path, series)
+
+
+def open_sinogram(path: str | Path, slice_mm: float | None = None) -> xr.Dataset:
+    """Reads a sinogram: a folder as DICOM-CT-PD, a file as HDF5 in the layout of `sinogram`.
+
+    Args:
+        path: file or folder.
+        slice_mm: of DICOM-CT-PD; see `read_projections`.
+
+    Raises:
+        InputError: unusable; one line that names the file and what helps.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return read_sinogram(path)
+    if not is_projection_folder(path):
+        raise InputError(f"{path}: no projections in DICOM-CT-PD in it: give projections")
+    return read_projections(path, slice_mm=slice_mm)
 
 
 def save_ct(

@@ -28,7 +28,7 @@ from sciddm.data_adapters.geometry import dicom_slices
 from sciddm.data_adapters.staging import staged_folder
 from sciddm.errors import InputError
 
-__all__ = ["save_dicom"]
+__all__ = ["save_dicom", "write_slices"]
 
 _SERIES_OFFSET = 1000  # the new series' number lies that much above its source's
 _SAME_MM = 0.01
@@ -77,29 +77,47 @@ def save_dicom(
         OutputError: the folder is not empty, or cannot be written.
     """
     folder = Path(folder)
+    checked_volume(folder, volume)
+    with staged_folder(folder, overwrite, ".dcm") as place:
+        write_slices(volume, place, folder, description=description, source=source, series=series)
+
+
+def write_slices(
+    volume: xr.DataArray,
+    place: Path,
+    folder: Path,
+    *,
+    description: str,
+    source: str | Path | None = None,
+    series: str | None = None,
+) -> None:
+    """The files of `save_dicom` in the folder `place`, for the sake of a later rename to `folder`.
+
+    Raises:
+        InputError: as `save_dicom`.
+    """
     hu = checked_volume(folder, volume)
     origin = None if source is None else read_headers(source, series)
     if origin is not None:
         _check_geometry(folder, volume, origin)
-    stored, slope, intercept = _stored(folder, hu, volume.attrs.get("rescale"))
+    slope, intercept = _steps(folder, hu, volume.attrs.get("rescale"))
     series_uid, now = generate_uid(), datetime.datetime.now()
     fresh = _anonymous(volume) if origin is None else []
-    with staged_folder(folder, overwrite, ".dcm") as place:
-        for k, pixels in enumerate(stored):
-            dataset = fresh[k] if origin is None else _derived(origin.headers[k])
-            dataset.SeriesInstanceUID, dataset.SOPInstanceUID = series_uid, generate_uid()
-            dataset.SOPClassUID = CTImageStorage
-            dataset.DerivationDescription = description[:1024]
-            before = str(dataset.get("SeriesDescription", "") or "")
-            dataset.SeriesDescription = f"{before} {description}".strip()[:64]
-            dataset.InstanceCreationDate = now.strftime("%Y%m%d")
-            dataset.InstanceCreationTime = now.strftime("%H%M%S")
-            dataset.ContributingEquipmentSequence = Sequence(
-                [*dataset.get("ContributingEquipmentSequence", []), _equipment(description)]
-            )
-            _set_pixels(dataset, pixels, slope, intercept)
-            dataset.file_meta = _file_meta(dataset)
-            dataset.save_as(place / f"{k + 1:04d}.dcm", enforce_file_format=True)
+    for k, values in enumerate(hu):
+        dataset = fresh[k] if origin is None else _derived(origin.headers[k])
+        dataset.SeriesInstanceUID, dataset.SOPInstanceUID = series_uid, generate_uid()
+        dataset.SOPClassUID = CTImageStorage
+        dataset.DerivationDescription = description[:1024]
+        before = str(dataset.get("SeriesDescription", "") or "")
+        dataset.SeriesDescription = f"{before} {description}".strip()[:64]
+        dataset.InstanceCreationDate = now.strftime("%Y%m%d")
+        dataset.InstanceCreationTime = now.strftime("%H%M%S")
+        dataset.ContributingEquipmentSequence = Sequence(
+            [*dataset.get("ContributingEquipmentSequence", []), _equipment(description)]
+        )
+        _set_pixels(dataset, _stored(values, slope, intercept), slope, intercept)
+        dataset.file_meta = _file_meta(dataset)
+        dataset.save_as(place / f"{k + 1:04d}.dcm", enforce_file_format=True)
 
 
 def _check_geometry(folder: Path, volume: xr.DataArray, origin: Series) -> None:
@@ -122,28 +140,36 @@ def _check_geometry(folder: Path, volume: xr.DataArray, origin: Series) -> None:
         )
 
 
-def _stored(
-    folder: Path, hu: NDArray[np.float32], rescale: Any
-) -> tuple[NDArray[np.int16], float, float]:
-    """Stored values, slope and intercept: exact where that is possible, else as fine as fits."""
-    exact = hu.astype(np.float64)
-    low, high = float(exact.min()), float(exact.max())
+def _steps(folder: Path, hu: NDArray[np.float32], rescale: Any) -> tuple[float, float]:
+    """Slope and intercept: exact where that is possible, else as fine as fits.
+
+    Looks at the volume slice by slice, since it may fill most of the memory.
+    """
+    low, high = float(hu.min()), float(hu.max())
     candidates = [(1.0, -1024.0), (1.0, float(np.floor(low)) - _LOW)]
     if rescale is not None and float(rescale[0]) > 0:
         candidates.insert(0, (float(rescale[0]), float(rescale[1])))
     for slope, intercept in candidates:
-        values = np.rint((exact - intercept) / slope)
-        if values.min() < _LOW or values.max() > _HIGH:
+        ends = np.rint((np.array([low, high]) - intercept) / slope)
+        if ends[0] < _LOW or ends[1] > _HIGH:
             continue
-        if np.array_equal((values * slope + intercept).astype(np.float32), hu):
-            return values.astype(np.int16), slope, intercept
+        if all(_is_exact(values, slope, intercept) for values in hu):
+            return slope, intercept
     for power in range(_FINEST, -1, -1):
         slope = 2.0**-power
         intercept = float(np.floor(low)) - _LOW * slope
-        values = np.rint((exact - intercept) / slope)
-        if values.max() <= _HIGH:
-            return values.astype(np.int16), slope, intercept
+        if np.rint((high - intercept) / slope) <= _HIGH:
+            return slope, intercept
     raise InputError(f"{folder}: values from {low:.0f} to {high:.0f} HU exceed 16 bits: clip them")
+
+
+def _is_exact(values: NDArray[np.float32], slope: float, intercept: float) -> bool:
+    back = _stored(values, slope, intercept) * slope + intercept
+    return np.array_equal(back.astype(np.float32), values)
+
+
+def _stored(values: NDArray[np.float32], slope: float, intercept: float) -> NDArray[np.int16]:
+    return np.rint((values.astype(np.float64) - intercept) / slope).astype(np.int16)
 
 
 def _derived(header: Dataset) -> Dataset:
