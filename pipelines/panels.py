@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Axis", "Panel", "draw", "grey_window"]
+__all__ = ["DARK", "INK", "Axis", "Panel", "draw", "grey_window"]
 
-_DARK, _INK = "#0d1013", "#c9d1d9"
+#: Colours of the frame and of what is written on it.
+DARK, INK = "#0d1013", "#c9d1d9"
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ def draw(panel: Panel) -> bytes:
         height, left, right, under = 0.72 * width, 0.46, 0.12, 0.4
     below = under + (0.5 if panel.unit else 0.0)
     total = height + below
-    figure = Figure(figsize=(width, total), dpi=180, facecolor=_DARK)
+    figure = Figure(figsize=(width, total), dpi=180, facecolor=DARK)
     FigureCanvasAgg(figure)
     frame = (left / width, below / total, 1 - (left + right) / width, height / total)
-    axes = figure.add_axes(frame, facecolor=_DARK)
+    axes = figure.add_axes(frame, facecolor=DARK)
     shown = axes.imshow(
         image,
         cmap=_colours(panel.colours),
@@ -100,7 +101,7 @@ def draw(panel: Panel) -> bytes:
         _numbered(axes, panel.scales)
     elif panel.axes:
         words: dict[str, Any] = {"color": "white", "fontsize": 9, "transform": axes.transAxes}
-        words["bbox"] = {"facecolor": _DARK, "edgecolor": "none", "pad": 2.5}
+        words["bbox"] = {"facecolor": DARK, "edgecolor": "none", "pad": 2.5}
         axes.text(0.025, 0.975, f"{panel.axes[0]} ↓", va="top", **words)
         axes.text(0.975, 0.025, f"{panel.axes[1]} →", ha="right", **words)
     elif known and panel.pixel_mm is not None:
@@ -115,12 +116,12 @@ def draw(panel: Panel) -> bytes:
         ]
         bar = figure.colorbar(shown, cax=bar_axes, orientation="horizontal", extend=extend)
         bar.outline.set_visible(False)  # type: ignore[operator]
-        bar_axes.tick_params(colors=_INK, labelsize=8, length=2, pad=2)
-        bar_axes.set_xlabel(panel.unit, color=_INK, fontsize=8, labelpad=1)
-        bar_axes.xaxis.get_offset_text().set(color=_INK, fontsize=7)
+        bar_axes.tick_params(colors=INK, labelsize=8, length=2, pad=2)
+        bar_axes.set_xlabel(panel.unit, color=INK, fontsize=8, labelpad=1)
+        bar_axes.xaxis.get_offset_text().set(color=INK, fontsize=7)
         bar_axes.locator_params(nbins=5)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=_DARK, metadata={"Software": None})
+    figure.savefig(buffer, format="png", facecolor=DARK, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -131,9 +132,9 @@ def _numbered(axes: Any, scales: tuple[Axis, Axis]) -> None:
     shown.set_extent((x.first, x.last, y.first, y.last))
     axes.xaxis.set_major_locator(_ticks())
     axes.yaxis.set_major_locator(_ticks())
-    axes.tick_params(colors=_INK, labelsize=8, length=2, pad=2)
-    axes.set_xlabel(x.label, color=_INK, fontsize=8, labelpad=1)
-    axes.set_ylabel(y.label, color=_INK, fontsize=8, labelpad=2)
+    axes.tick_params(colors=INK, labelsize=8, length=2, pad=2)
+    axes.set_xlabel(x.label, color=INK, fontsize=8, labelpad=1)
+    axes.set_ylabel(y.label, color=INK, fontsize=8, labelpad=2)
 
 
 def _ticks() -> Any:
@@ -150,7 +151,7 @@ def _scale_bar(axes: Any, rows: int, columns: int, dy: float, dx: float) -> None
     power = 10.0 ** math.floor(math.log10(target))
     length = max(m * power for m in (1, 2, 5) if m * power <= target)
     x, y = 0.04 * columns, 0.96 * rows
-    edge = [patheffects.withStroke(linewidth=3.5, foreground=_DARK)]
+    edge = [patheffects.withStroke(linewidth=3.5, foreground=DARK)]
     axes.plot(
         [x, x + length / dx], [y, y], color="white", lw=2, solid_capstyle="butt", path_effects=edge
     )
@@ -163,7 +164,7 @@ def _scale_bar(axes: Any, rows: int, columns: int, dy: float, dx: float) -> None
         fontsize=8,
         ha="center",
         va="bottom",
-        path_effects=[patheffects.withStroke(linewidth=2, foreground=_DARK)],
+        path_effects=[patheffects.withStroke(linewidth=2, foreground=DARK)],
     )
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(rows - 0.5, -0.5)

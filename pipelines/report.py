@@ -17,10 +17,13 @@ from typing import Literal
 
 from sciddm import __version__
 from sciddm.errors import OutputError
+from sciddm.pipelines.charts import Chart, Curve, draw_chart
 from sciddm.pipelines.panels import Axis, Panel, draw, grey_window
 
 __all__ = [
     "Axis",
+    "Chart",
+    "Curve",
     "Panel",
     "Player",
     "Report",
@@ -45,10 +48,10 @@ class Player:
 
 @dataclass(frozen=True)
 class Section:
-    """Images, and sounds, that belong together."""
+    """Images, curves and sounds that belong together."""
 
     title: str
-    panels: Sequence[Panel]
+    panels: Sequence[Panel | Chart]
     text: str = ""
     players: Sequence[Player] = ()
 
@@ -136,7 +139,8 @@ def render(report: Report) -> str:
 def _section(section: Section) -> str:
     figures = []
     for panel in section.panels:
-        data = base64.b64encode(draw(panel)).decode("ascii")
+        drawn = draw_chart(panel) if isinstance(panel, Chart) else draw(panel)
+        data = base64.b64encode(drawn).decode("ascii")
         note = f"<span>{escape(panel.note)}</span>" if panel.note else ""
         figures.append(
             f'<figure><figcaption>{escape(panel.title)}</figcaption><img alt="'
