@@ -18,7 +18,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from spectral.io import envi
 
 from sciddm.data_adapters.checks import existing_file, reading
-from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
+from sciddm.data_adapters.hsi.cube import build_cube, corner, per_unit
 from sciddm.data_adapters.hsi.georeference import (
     crs_of,
     map_info,
@@ -35,50 +34,17 @@ from sciddm.data_adapters.hsi.georeference import (
     parse_crs,
     transform_of,
 )
+from sciddm.data_adapters.hsi.raw import AXES, RawCube
 from sciddm.errors import InputError, OutputError
 
 __all__ = ["ENVI_SUFFIXES", "envi_outputs", "read_envi", "write_envi"]
 
 ENVI_SUFFIXES = (".hdr", ".img", ".dat", ".bil", ".bip", ".bsq", ".raw")
-_AXES = {"bsq": ("band", "y", "x"), "bil": ("y", "band", "x"), "bip": ("y", "x", "band")}
 _TYPES = {int(code): np.dtype(kind) for code, kind in envi.dtype_map}
 _CODES = {kind: code for code, kind in _TYPES.items()}
 _WIDER = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(np.int8): np.dtype(np.int16)}
 _LISTS = {"band names": "name", "data gain values": "gain", "data offset values": "offset"}
 _CRS = "coordinate system string"
-
-
-class _RawCube:
-    """The raw numbers as an array (band, y, x) that opens its file whenever it is indexed.
-
-    It holds a name rather than an open file, so that dask can send it to another process; and what
-    was read or written stays mapped no longer than it takes, so that memory does not grow.
-    """
-
-    ndim = 3
-
-    def __init__(
-        self, path: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...], order: str
-    ) -> None:
-        self.path, self.dtype, self.offset, self.shape, self.order = (
-            path,
-            dtype,
-            offset,
-            shape,
-            order,
-        )
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        mapped = _mapped(self.path, "r", self.dtype, self.offset, self.shape, self.order)
-        return np.array(mapped[index])
-
-    def __setitem__(self, index: Any, values: Any) -> None:
-        mapped = _mapped(self.path, "r+", self.dtype, self.offset, self.shape, self.order)
-        mapped[index] = values
-
-    def __dask_tokenize__(self) -> Any:
-        status = self.path.stat()
-        return str(self.path.resolve()), status.st_mtime_ns, status.st_size, self.order, self.offset
 
 
 def read_envi(source: str | Path) -> xr.Dataset:
@@ -103,9 +69,7 @@ def read_envi(source: str | Path) -> xr.Dataset:
             f"({shape[1]} lines x {shape[2]} samples x {shape[0]} bands, {dtype}, header offset "
             f"{offset}): copy it again or correct the header"
         )
-    raw = _RawCube(data_path.resolve(), dtype, offset, shape, order)
-    name = "envi-" + dask.base.tokenize(raw)
-    values = da.from_array(raw, chunks=chunks_of(shape, dtype.itemsize), name=name, asarray=True)
+    values = RawCube(data_path.resolve(), dtype, offset, shape, order).lazy()
     coords = {}
     for key, coordinate in _LISTS.items():
         entries = header.get(key)
@@ -163,9 +127,9 @@ def write_envi(dataset: xr.Dataset, data_path: Path, header_path: Path) -> None:
     if code is None:
         raise OutputError(f"{data_path}: ENVI cannot hold {cube.dtype}: convert to float32")
     order = str(dataset.attrs.get("interleave", "")).lower()
-    if data_path.suffix.lower()[1:] in _AXES:
+    if data_path.suffix.lower()[1:] in AXES:
         order = data_path.suffix.lower()[1:]
-    order = order if order in _AXES else "bsq"
+    order = order if order in AXES else "bsq"
     old = dict(dataset.attrs.get("envi_header") or {})
     big = old.get("byte order") == "1"
     dtype = dtype.newbyteorder(">" if big else "<")
@@ -192,20 +156,10 @@ def write_envi(dataset: xr.Dataset, data_path: Path, header_path: Path) -> None:
     _set_bands(header, dataset)
     _set_place(header, dataset, header_path)
     envi.write_envi_header(str(header_path), header)
-    with data_path.open("wb") as file:
-        file.truncate(math.prod(cube.shape) * dtype.itemsize)
+    target = RawCube(data_path, dtype, 0, cube.shape, order)
+    target.create()
     # Threads write to regions of their own: no lock is needed.
-    target = _RawCube(data_path, dtype, 0, cube.shape, order)
     da.store(cube.data.astype(dtype), target, lock=False)
-
-
-def _mapped(
-    path: Path, mode: Any, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...], order: str
-) -> Any:
-    sizes = dict(zip(("band", "y", "x"), shape, strict=True))
-    axes = _AXES[order]
-    stored = np.memmap(path, dtype, mode, offset, tuple(sizes[a] for a in axes))
-    return stored.transpose([axes.index(a) for a in ("band", "y", "x")])
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
@@ -258,7 +212,7 @@ def _layout(
             f"{path}: header offset must be 0 or more, byte order 0 or 1: correct them"
         )
     order = str(header["interleave"]).lower()
-    if order not in _AXES:
+    if order not in AXES:
         raise InputError(f"{path}: the interleave is '{order}': it must be bsq, bil or bip")
     dtype = _TYPES.get(numbers["data type"])
     if dtype is None:

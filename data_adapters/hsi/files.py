@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,7 @@ from sciddm.data_adapters.hsi.netcdf import read_netcdf, write_emit, write_netcd
 from sciddm.data_adapters.staging import is_zarr, staged
 from sciddm.errors import InputError, OutputError
 
-__all__ = ["CUBE_SUFFIXES", "cube_outputs", "open_cube", "save_cube"]
+__all__ = ["CUBE_SUFFIXES", "cube_outputs", "open_cube", "save_cube", "write_cube"]
 
 CUBE_SUFFIXES = (*ENVI_SUFFIXES, ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
 
@@ -87,16 +88,27 @@ def save_cube(
     path = Path(path)
     held = checked_cube(dataset)
     targets = cube_outputs(path, held)
-    suffix = path.suffix.lower()
     with staged(targets, overwrite) as at:
-        if suffix in ENVI_SUFFIXES:
-            data, header = targets
-            write_envi(held, at[data], at[header])
-        elif suffix in (".tif", ".tiff"):
-            write_geotiff(held, at[path])
-        elif suffix in (".mat", ".npz"):
-            write_arrays(held, at[path])
-        elif suffix == ".nc" and held.attrs.get("format") == "emit":
-            write_emit(held, at[path])
-        else:
-            write_netcdf(held, at[path], "zarr" if suffix == ".zarr" else "nc")
+        write_cube(held, path, at)
+
+
+def write_cube(held: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
+    """Writes a cube to the places that its outputs have for the time being.
+
+    Args:
+        held: in the form of `cube`.
+        path: the suffix chooses the format.
+        at: from each of `cube_outputs` to where it is written.
+    """
+    suffix = path.suffix.lower()
+    if suffix in ENVI_SUFFIXES:
+        data, header = cube_outputs(path, held)
+        write_envi(held, at[data], at[header])
+    elif suffix in (".tif", ".tiff"):
+        write_geotiff(held, at[path])
+    elif suffix in (".mat", ".npz"):
+        write_arrays(held, at[path])
+    elif suffix == ".nc" and held.attrs.get("format") == "emit":
+        write_emit(held, at[path])
+    else:
+        write_netcdf(held, at[path], "zarr" if suffix == ".zarr" else "nc")
