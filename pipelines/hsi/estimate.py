@@ -27,7 +27,7 @@ it (`NoiseModel.inspect`), pixel by pixel: a scene need not fit into memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from scipy.optimize import nnls
 
 from sciddm.errors import InputError
 
-__all__ = ["NoiseEstimate", "NoiseModel", "estimate_noise", "fit_noise"]
+__all__ = ["NoiseEstimate", "NoiseModel", "complete_stripes", "estimate_noise", "fit_noise"]
 
 _ROUNDS = 16
 _DEAD, _STRIPE = 6.0, 5.0
@@ -202,26 +202,9 @@ def fit_noise(
         [np.median(c[~m]) if (~m).any() else 0.0 for c, m in zip(cube, lost, strict=True)]
     ).astype(np.float64)
     raw = np.where(lost, 0, cube - centre[:, None, None])
-    scale = np.maximum(_spread(raw, lost), np.finfo(np.float64).tiny)
+    scale = _size(raw, lost)
     raw = (raw / scale[:, None, None]).astype(np.float32)
-    offsets = np.zeros((bands, samples), np.float32)
-    bad = lost | (np.abs(raw) > 4 * _DEAD)
-    filled = np.where(bad, np.float32(0), raw)
-    for _ in range(_ROUNDS):
-        mean, beta, _ = _regression(filled.reshape(bands, -1))
-        predicted = _predicted(filled, mean, beta)
-        residual = raw - predicted
-        spread = _spread(residual - offsets[:, None], bad)
-        # From the raw numbers each time: a false stripe, which another band caused, goes again.
-        found = _stripes(residual, bad, spread)
-        residual -= found[:, None]
-        judged = lost | (np.abs(residual) > _DEAD * spread.astype(np.float32)[:, None, None])
-        settled = (judged != bad).mean() < _SETTLED
-        settled &= bool((np.abs(found - offsets) < 0.02 * spread[:, None]).all())
-        bad, offsets = judged, found
-        filled = np.where(bad, predicted, raw - offsets[:, None])
-        if settled:
-            break
+    offsets, bad, filled, spread = _settled(raw, lost)
     mean, beta, precision = _regression(filled.reshape(bands, -1))
     residual = filled - _predicted(filled, mean, beta)
     good = np.maximum((~bad).sum(axis=(1, 2)), 1)
@@ -245,6 +228,58 @@ def fit_noise(
         beta=beta,
         spread=spread,
     )
+
+
+def complete_stripes(
+    model: NoiseModel,
+    cube: NDArray[np.floating[Any]],
+    known: NDArray[np.bool_],
+    constant: NDArray[np.bool_],
+) -> NoiseModel:
+    """A model that was fitted to some columns of a scene, with the stripes of all of them.
+
+    Args:
+        model: fitted to some columns; its regression stays as it is.
+        cube: (band, line, x), all columns of some lines.
+        known: (band, line, x) bool.
+        constant: (band, x) bool, as for `fit_noise`.
+    """
+    lost = ~known | constant[:, None]
+    raw = np.where(lost, 0, cube - model.centre[:, None, None]) / model.scale[:, None, None]
+    offsets, *_ = _settled(raw.astype(np.float32), lost, model)
+    stripes = offsets.astype(np.float64) * model.scale[:, None]
+    return replace(model, stripes=stripes, constant=constant)
+
+
+def _settled(
+    raw: NDArray[np.float32], lost: NDArray[np.bool_], model: NoiseModel | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
+    """(stripes (B, x), bad (B, y, x), filled (B, y, x), spread (B,)): the alternation above.
+
+    With the regression of `model`, or one that is found anew in every round.
+    """
+    offsets = np.zeros((len(raw), raw.shape[2]), np.float32)
+    bad = lost | (np.abs(raw) > 4 * _DEAD)
+    filled = np.where(bad, np.float32(0), raw)
+    for _ in range(_ROUNDS):
+        if model is None:
+            mean, beta, _ = _regression(filled.reshape(len(raw), -1))
+        else:
+            mean, beta = model.mean, model.beta
+        predicted = _predicted(filled, mean, beta)
+        residual = raw - predicted
+        spread = _spread(residual - offsets[:, None], bad) if model is None else model.spread
+        # From the raw numbers each time: a false stripe, which another band caused, goes again.
+        found = _stripes(residual, bad, spread)
+        residual -= found[:, None]
+        judged = lost | (np.abs(residual) > _DEAD * spread.astype(np.float32)[:, None, None])
+        settled = (judged != bad).mean() < _SETTLED
+        settled &= bool((np.abs(found - offsets) <= 0.02 * spread[:, None]).all())
+        bad, offsets = judged, found
+        filled = np.where(bad, predicted, raw - offsets[:, None])
+        if settled:
+            break
+    return offsets, bad, filled, spread
 
 
 def _regression(
@@ -283,6 +318,15 @@ def _spread(values: NDArray[np.floating[Any]], bad: NDArray[np.bool_]) -> NDArra
         left = band[~gone] if gone.any() else band.ravel()
         found.append(_MAD * np.median(np.abs(left - np.median(left))) if left.size else 0.0)
     return np.asarray(found, np.float64)
+
+
+def _size(values: NDArray[np.floating[Any]], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Each band's robust standard deviation; the plain one where most entries are the same."""
+    found = _spread(values, bad)
+    for i in np.flatnonzero(found == 0):
+        left = values[i][~bad[i]]
+        found[i] = left.std() if left.size and left.std() > 0 else 1.0
+    return found
 
 
 def _stripes(

@@ -8,7 +8,12 @@ from scipy.ndimage import gaussian_filter
 
 from sciddm.errors import InputError
 from sciddm.pipelines.hsi import noise
-from sciddm.pipelines.hsi.estimate import _regression, estimate_noise, fit_noise
+from sciddm.pipelines.hsi.estimate import (
+    _regression,
+    complete_stripes,
+    estimate_noise,
+    fit_noise,
+)
 
 
 def scene(bands=40, shape=(50, 61), materials=4, seed=0):
@@ -111,3 +116,40 @@ def test_too_little_to_go_by():
         estimate_noise(scene(40, (5, 6)))
     with pytest.raises(InputError, match="2 bands"):
         estimate_noise(scene()[:1])
+
+
+def test_what_some_lines_taught_finds_what_is_wrong_in_others():
+    """The model of a sample knows sigma, the stripes of all columns, and dead pixels anywhere."""
+    clean = scene(30, (160, 45))
+    noisy = noise.add_gaussian(clean, 0.01, np.random.default_rng(1))
+    broken, mask = noise.add_impulses(
+        noisy, np.random.default_rng(2), bands=np.arange(0, 30, 3), amounts=[0.02]
+    )
+    offset = np.zeros((30, 45))
+    offset[5, [3, 20]], offset[11, 31] = 0.1, -0.08
+    broken = broken + offset[:, None]
+    known, constant = np.ones(broken.shape, bool), np.zeros((30, 45), bool)
+    lines, columns = np.arange(0, 160, 4), np.arange(0, 45, 3)
+    sample = fit_noise(broken[:, lines][..., columns], known[:, lines][..., columns])
+    np.testing.assert_allclose(sample.sigma, 0.01, rtol=0.25)
+    model = complete_stripes(sample, broken[:, lines], known[:, lines], constant)
+    np.testing.assert_allclose(model.stripes, offset, atol=0.006)
+    assert ((model.stripes != 0) == (offset != 0)).mean() > 0.995
+    part = (slice(None), slice(101, 160), slice(10, 45))
+    dead, filled, residual = model.inspect(broken[part], known[part], slice(10, 45))
+    assert dead[mask[part]].mean() > 0.99
+    assert dead[~mask[part]].mean() < 1e-3
+    assert np.abs(filled - clean[part])[dead].max() < 0.05
+    assert np.abs(residual[~dead]).max() < 0.1
+    # Pixel by pixel: the same wherever the part begins.
+    again = model.inspect(broken[:, 120:130, 20:30], known[:, 120:130, 20:30], slice(20, 30))
+    np.testing.assert_array_equal(again[0], dead[:, 19:29, 10:20])
+    np.testing.assert_allclose(again[1], filled[:, 19:29, 10:20], atol=1e-5)
+
+
+def test_a_band_that_is_mostly_zero():
+    noisy = noise.add_gaussian(scene(), 0.02, np.random.default_rng(1))
+    noisy[7, :40] = 0
+    found = estimate_noise(noisy)
+    assert np.isfinite(found.sigma).all()
+    np.testing.assert_allclose(np.delete(found.sigma, 7), 0.02, rtol=0.15)
