@@ -14,12 +14,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Beam", "FanBeam", "ParallelBeam", "even_angles"]
+__all__ = ["Beam", "FanBeam", "ParallelBeam", "even_angles", "quarter_turns"]
 
 Detector = Literal["flat", "equiangular"]
+
+_SAME_ANGLE = 1e-6  # radians: 0.3 micrometres at the border of a body
 
 
 @dataclass(frozen=True)
@@ -118,3 +121,21 @@ class FanBeam(Beam):
 def even_angles(views: int, arc: float = 2 * math.pi, start: float = 0.0) -> tuple[float, ...]:
     """Angles of evenly spaced views, start + arc k / views for k = 0 ... views-1; radians."""
     return tuple(start + arc * k / views for k in range(views))
+
+
+def quarter_turns(angles: tuple[float, ...], shape: tuple[int, int]) -> tuple[int, int]:
+    """(q, sense): the views are q equal parts, each a quarter turn (times sense) on from the last.
+
+    q = 1 where they are not, or the image is not square.
+    """
+    views = np.asarray(angles)
+    if shape[0] == shape[1]:
+        for q in (4, 3, 2):
+            if len(views) % q:
+                continue
+            parts = views.reshape(q, -1)
+            for sense in (1, -1):
+                off = parts - parts[0] - sense * np.pi / 2 * np.arange(q)[:, None]
+                if np.abs((off + np.pi) % (2 * np.pi) - np.pi).max() < _SAME_ANGLE:
+                    return q, sense
+    return 1, 1

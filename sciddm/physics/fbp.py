@@ -22,8 +22,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
-from sciddm.physics.beams import Beam, FanBeam
+from sciddm.physics.beams import Beam, FanBeam, quarter_turns
 
 __all__ = ["WINDOWS", "Window", "filtered_back_projection", "short_scan_weights"]
 
@@ -75,20 +76,43 @@ def filtered_back_projection(
     filtered = _filtered(weighted, pitch, window, curved)
     # A zero on either side: outside of the detector nothing is known, and nothing is added.
     filtered = torch.nn.functional.pad(filtered * shares.to(sinogram)[:, None], (1, 1))
+    return _back_projected(filtered, beam, shape, pixel_mm, first - pitch, pitch)
 
+
+def _back_projected(
+    filtered: Tensor,
+    beam: Beam,
+    shape: tuple[int, int],
+    pixel_mm: float,
+    first: float,
+    pitch: float,
+) -> Tensor:
+    """The sum over the views of the filtered sinogram where they see each pixel.
+
+    Views that repeat after quarter turns are taken together, since they see the turned image in
+    the same places; with the images as the last axis every pixel's values lie together in memory.
+    """
+    batch, cells = filtered.shape[:-2], filtered.shape[-1]
+    turns, sense = quarter_turns(beam.angles, shape)
+    columns = filtered.reshape(-1, turns, beam.views // turns, cells).permute(2, 3, 1, 0).flatten(2)
     ny, nx = shape
-    y = ((((ny - 1) / 2 - torch.arange(ny)) * pixel_mm)[:, None]).to(sinogram)
-    x = ((torch.arange(nx) - (nx - 1) / 2) * pixel_mm).to(sinogram)
-    image = sinogram.new_zeros(*sinogram.shape[:-2], ny, nx)
-    for view, angle in enumerate(beam.angles):
+    y = ((((ny - 1) / 2 - torch.arange(ny)) * pixel_mm)[:, None]).to(filtered)
+    x = ((torch.arange(nx) - (nx - 1) / 2) * pixel_mm).to(filtered)
+    image = filtered.new_zeros(ny * nx, columns.shape[-1])
+    for line, angle in zip(columns, beam.angles, strict=False):  # the angles of one part
         s, factor = _seen_from(beam, x, y, angle)
-        at = ((s - first) / pitch + 1).clamp(0, beam.cells + 1)
-        low = at.floor().clamp(max=beam.cells)
-        share, low = at - low, low.long()
-        line = filtered[..., view, :]
-        value = torch.lerp(line[..., low], line[..., low + 1], share)
-        image = image + (value if factor is None else value * factor)
-    return image
+        at = ((s - first) / pitch).clamp(0, cells - 1).flatten()
+        low = at.floor().clamp(max=cells - 2)
+        share = torch.stack([1 - (at - low), at - low], dim=1)
+        if factor is not None:
+            share = share * factor.reshape(-1, 1)
+        both = torch.stack([low, low + 1], dim=1).int()
+        # The weighted sum of two rows of a table: one pass over memory.
+        image = image + embedding_bag(both, line, per_sample_weights=share, mode="sum")
+    parts = image.reshape(ny, nx, turns, -1).permute(2, 3, 0, 1)
+    # A turned view sees the image as the first one sees it turned back.
+    back = (torch.rot90(part, sense * k, (-2, -1)) for k, part in enumerate(parts))
+    return sum(back, torch.zeros_like(parts[0])).reshape(*batch, ny, nx)
 
 
 def view_shares(angles: tuple[float, ...], period: float) -> Tensor:

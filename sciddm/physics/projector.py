@@ -21,14 +21,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from sciddm.physics.beams import Beam
+from sciddm.physics.beams import Beam, quarter_turns
 from sciddm.physics.operator import Linear
 
 __all__ = ["Projector"]
 
 Array = np.ndarray[Any, Any]
-
-_SAME_ANGLE = 1e-6  # radians: 0.3 micrometres at the border of a body
 
 
 class Projector(Linear):
@@ -62,7 +60,7 @@ class Projector(Linear):
         if not (pixel_mm > 0 and min(shape) > 0):
             raise ValueError(f"an image of {shape} pixels of {pixel_mm} mm: sizes must be positive")
         self.beam, self.shape, self.pixel_mm = beam, (int(shape[0]), int(shape[1])), float(pixel_mm)
-        self._turns, self._sense = _quarter_turns(beam.angles, self.shape)
+        self._turns, self._sense = quarter_turns(beam.angles, self.shape)
         theta, s = (r[: beam.views // self._turns].numpy() for r in beam.rays())
         kept = torch.empty(0, dtype=dtype).numpy().dtype
         views = zip(theta, s, strict=True)
@@ -138,24 +136,6 @@ def _times(matrix: Tensor, rows: Tensor) -> Tensor:
     if rows.is_complex():
         raise ValueError("projections are of real images: project real and imaginary part apart")
     return (matrix @ rows.to(matrix.dtype).T.contiguous()).T
-
-
-def _quarter_turns(angles: tuple[float, ...], shape: tuple[int, int]) -> tuple[int, int]:
-    """(q, sense): the views are q equal parts, each a quarter turn (times sense) on from the last.
-
-    q = 1 where they are not, or the image is not square.
-    """
-    views = np.asarray(angles)
-    if shape[0] == shape[1]:
-        for q in (4, 3, 2):
-            if len(views) % q:
-                continue
-            parts = views.reshape(q, -1)
-            for sense in (1, -1):
-                off = parts - parts[0] - sense * np.pi / 2 * np.arange(q)[:, None]
-                if np.abs((off + np.pi) % (2 * np.pi) - np.pi).max() < _SAME_ANGLE:
-                    return q, sense
-    return 1, 1
 
 
 def _joseph(theta: Array, s: Array, shape: tuple[int, int], pixel_mm: float) -> sparse.csr_array:
