@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional
 __all__ = ["SpectrogramUNet"]
 
 _EMBEDDING = 128
+_Layer = TypeVar("_Layer", nn.Conv2d, nn.Linear)
 
 
 class SpectrogramUNet(nn.Module):
@@ -138,6 +139,33 @@ class SpectrogramUNet(nn.Module):
         x = self.last(functional.silu(self.norm(x)))
         return functional.pixel_shuffle(x, self.patch)[:, :, :frames].transpose(2, 3)
 
+    @torch.no_grad()
+    def adopt(self, other: SpectrogramUNet) -> None:
+        """Begins with the features that ``other``, which sees ``cond`` alone, makes of it.
+
+        Every weight that both have in the same shape is taken over, but the last layer's: the
+        output stays zero. In the first layer ``other``'s weights are those of ``cond``, whose
+        channels are the last, and the remaining channels begin at zero, as does the noise level's
+        influence.
+
+        Raises:
+            ValueError: ``other`` does not take as many channels as ``cond`` has, or its features
+                differ in width or number.
+        """
+        theirs, mine = other.state_dict(), self.state_dict()
+        del theirs["last.weight"], theirs["last.bias"]
+        taken = theirs.pop("first.weight")
+        if taken.shape[1] != self.cond_channels * self.patch**2:
+            raise ValueError("the other network does not see the conditioning alone")
+        if any(name not in mine or mine[name].shape != w.shape for name, w in theirs.items()):
+            raise ValueError("the networks' features differ in width or number")
+        theirs["first.weight"] = torch.zeros_like(mine["first.weight"])
+        theirs["first.weight"][:, -taken.shape[1] :] = taken
+        self.load_state_dict(theirs, strict=False)
+        for block in self.modules():
+            if isinstance(block, _Block) and block.film is not None:
+                _zero(block.film)
+
     @staticmethod
     def _run(blocks: nn.Module, x: Tensor, emb: Tensor | None) -> Tensor:
         for block in blocks:  # type: ignore[attr-defined]
@@ -150,7 +178,7 @@ def _conv(inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> n
     return nn.Conv2d(inputs, outputs, 3, stride, padding=(dilation, 1), dilation=(dilation, 1))
 
 
-def _zero(layer: nn.Conv2d) -> nn.Conv2d:
+def _zero(layer: _Layer) -> _Layer:
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

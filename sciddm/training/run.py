@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from sciddm.errors import InputError
 from sciddm.models import AnyModel, build_model, network_of
+from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.predictor import Predictor
 from sciddm.regeneration import StochasticRegeneration
 from sciddm.training.module import TrainingModule
@@ -29,7 +31,8 @@ __all__ = ["build", "train"]
 def build(recipe: Recipe) -> AnyModel:
     """The recipe's model; its weights are untrained, or those of ``start_from``.
 
-    A recipe with predictor and denoiser can also start from a predictor alone.
+    A recipe with predictor and denoiser can also start from a predictor alone; the denoiser's
+    network then begins with the predictor's features, which saves it most of the way.
 
     Raises:
         InputError: the weights of ``start_from`` do not fit the recipe's model.
@@ -51,7 +54,18 @@ def build(recipe: Recipe) -> AnyModel:
             raise InputError(
                 f"start_from: the weights of {recipe.start_from!r} do not fit this recipe's model"
             ) from error
+        if alone:
+            _share_features(model)
     return model
+
+
+def _share_features(model: AnyModel) -> None:
+    """The denoiser's network begins with the features of the predictor's, if it can take them."""
+    assert isinstance(model, StochasticRegeneration)
+    mine, theirs = model.denoiser.network, model.predictor.network
+    if isinstance(mine, SpectrogramUNet) and isinstance(theirs, SpectrogramUNet):
+        with suppress(ValueError):  # another size: it begins untrained
+            mine.adopt(theirs)
 
 
 def train(

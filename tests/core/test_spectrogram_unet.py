@@ -132,3 +132,25 @@ def test_built_again_from_its_configuration():
 def test_impossible_shapes(options, says):
     with pytest.raises(ValueError, match=says):
         SpectrogramUNet(2, 2, **{**TINY, **options})
+
+
+def test_adopted_features_are_the_other_networks():
+    """Before the last layer the networks agree, whatever x and the level are."""
+    other = unet(2, 4, levels=False)
+    net = unet(4, 2, cond_channels=2)
+    assert net.embedding is not None
+    untouched = net.last.weight.clone()
+    net.adopt(other)
+    seen: dict[str, Tensor] = {}
+    for name, module in (("mine", net), ("theirs", other)):
+        module.norm.register_forward_hook(lambda m, i, out, name=name: seen.update({name: out}))
+    x, cond = (torch.randn(2, n, 16, 24, dtype=torch.float64) for n in (4, 2))
+    net(x, torch.tensor([-1.0, 2.0]), cond)
+    other(cond, torch.zeros(2))
+    assert torch.allclose(seen["mine"], seen["theirs"], atol=1e-5)
+    assert seen["mine"].std() > 0.1
+    assert torch.equal(net.last.weight, untouched)
+    with pytest.raises(ValueError, match="width or number"):
+        net.adopt(unet(2, 4, levels=False, channels=[5, 6]))
+    with pytest.raises(ValueError, match="conditioning alone"):
+        net.adopt(unet(4, 4, levels=False))
