@@ -1,0 +1,47 @@
+"""Methods by name."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from sciddm.errors import InputError
+from sciddm.pipelines.hsi.methods.interface import Method
+
+__all__ = ["METHODS", "QUALITIES", "build_method"]
+
+QUALITIES = ("fast", "balanced", "best")
+#: Where each method is. Modules are imported when a method is asked for: some need networks.
+METHODS = {
+    "tv": "tv.TotalVariation",
+    "lowrank": "lowrank.LowRank",
+}
+#: Methods that take a quality, and with it a model where they have one.
+_GRADED: dict[str, bool] = {}
+
+
+def build_method(name: str, model: str | Path | None = None, quality: str = "balanced") -> Method:
+    """A method, ready for `fit`.
+
+    Args:
+        name: a key of METHODS.
+        model: bundled model, model folder or hub id; the method's own if None.
+        quality: fast, balanced or best; what it means is up to the method.
+
+    Raises:
+        InputError: unknown method or quality, or a model for a method that has none.
+        ModelError: there is no such model.
+    """
+    if name not in METHODS:
+        raise InputError(f"unknown method {name}: one of {', '.join(METHODS)}")
+    if quality not in QUALITIES:
+        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(QUALITIES)}")
+    if model is not None and not _GRADED.get(name, False):
+        raise InputError(f"the method {name} has no model: leave --model out")
+    module, _, kind = METHODS[name].partition(".")
+    method = getattr(importlib.import_module(f"{__package__}.{module}"), kind)
+    if name not in _GRADED:
+        return method()  # type: ignore[no-any-return]
+    if model is None:
+        return method(quality=quality)  # type: ignore[no-any-return]
+    return method(model=model, quality=quality)  # type: ignore[no-any-return]
