@@ -19,8 +19,6 @@ which an undersampled scan needs as much as it needs anatomy.
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 from typing import Literal
 
 import h5py
@@ -33,6 +31,7 @@ from torch.utils.data import Dataset
 from sciddm.errors import InputError
 from sciddm.physics.fourier import fft2c, ifft2c
 from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
+from sciddm.pipelines.real_data import data_root
 
 __all__ = ["BrainSlices", "load_slices"]
 
@@ -40,11 +39,6 @@ TRAIN_PATIENTS = ("01", "03", "04", "12", "20")
 VALIDATION_PATIENTS = ("09", "19")
 # How often each group is drawn: limbs and stripped brains only widen the prior.
 _SHARES = {"brain": 0.75, "skullstripped": 0.17, "limb": 0.08}
-
-
-def data_root(root: str | None = None) -> Path:
-    """The folder of real data: ``root``, else $SCIDDM_DATA, else ../shared/data."""
-    return Path(root or os.environ.get("SCIDDM_DATA", "../shared/data"))
 
 
 def load_slices(root: str | None, split: Literal["train", "validate"]) -> dict[str, list]:
