@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 from sciddm.errors import InputError
 from sciddm.pipelines.hsi.methods.interface import Method
 
-__all__ = ["METHODS", "QUALITIES", "build_method"]
+__all__ = ["METHODS", "QUALITIES", "build_method", "method_class"]
 
 QUALITIES = ("fast", "balanced", "best")
 #: Where each method is. Modules are imported when a method is asked for: some need networks.
@@ -32,16 +33,25 @@ def build_method(name: str, model: str | Path | None = None, quality: str = "bal
         InputError: unknown method or quality, or a model for a method that has none.
         ModelError: there is no such model.
     """
-    if name not in METHODS:
-        raise InputError(f"unknown method {name}: one of {', '.join(METHODS)}")
+    method = method_class(name)
     if quality not in QUALITIES:
         raise InputError(f"unknown quality {quality!r}: take one of {', '.join(QUALITIES)}")
     if model is not None and not _GRADED.get(name, False):
         raise InputError(f"the method {name} has no model: leave --model out")
-    module, _, kind = METHODS[name].partition(".")
-    method = getattr(importlib.import_module(f"{__package__}.{module}"), kind)
     if name not in _GRADED:
-        return method()  # type: ignore[no-any-return]
+        return method()
     if model is None:
-        return method(quality=quality)  # type: ignore[no-any-return]
-    return method(model=model, quality=quality)  # type: ignore[no-any-return]
+        return method(quality=quality)
+    return method(model=model, quality=quality)
+
+
+def method_class(name: str) -> Any:
+    """The class of a method, by which is known what it gives.
+
+    Raises:
+        InputError: unknown method.
+    """
+    if name not in METHODS:
+        raise InputError(f"unknown method {name}: one of {', '.join(METHODS)}")
+    module, _, kind = METHODS[name].partition(".")
+    return getattr(importlib.import_module(f"{__package__}.{module}"), kind)

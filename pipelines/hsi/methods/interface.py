@@ -117,9 +117,13 @@ class Method(ABC):
 
     Attributes:
         name: as the command line knows it.
+        has_std: whether its estimates always have a standard deviation; they never have if not.
+        provenance: name and hash of its model (`model`, `weights_sha256`); empty without one.
     """
 
     name: ClassVar[str]
+    has_std: ClassVar[bool] = False
+    provenance: Mapping[str, str] = {}
 
     @abstractmethod
     def fit(self, statistics: SceneStatistics) -> Fitted:

@@ -1,0 +1,109 @@
+"""Results of tiles become a cube again, in memory or in a file, in the type of the original."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.hsi.cube import chunks_of
+from sciddm.data_adapters.hsi.raw import RawCube
+from sciddm.pipelines.hsi.survey import Scene, Survey
+from sciddm.pipelines.hsi.tiles import Window
+
+__all__ = ["Canvas", "add", "finished", "in_file", "in_memory"]
+
+
+class Canvas(Protocol):
+    """(band, y, x) float32 of the used bands, all 0 at first, read and written part by part."""
+
+    def __getitem__(self, index: Any) -> NDArray[Any]: ...
+
+    def __setitem__(self, index: Any, values: Any) -> None: ...
+
+
+def in_memory(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """A canvas in memory."""
+    return np.zeros(shape, np.float32)
+
+
+def in_file(path: Path, shape: tuple[int, int, int]) -> RawCube:
+    """A canvas in a new file, which takes as much room as a cube in single precision."""
+    # All bands of a pixel beside each other: tiles and blocks of lines are both read in long runs.
+    canvas = RawCube(path, np.dtype("<f4"), 0, shape, "bip")
+    canvas.create()
+    return canvas
+
+
+def add(canvas: Canvas, window: Window, values: NDArray[np.floating[Any]]) -> None:
+    """What a tile gives back goes to its place, with its share where tiles are blended.
+
+    Args:
+        canvas: to put it on.
+        window: the tile.
+        values: (band, y, x) of what it gives back.
+    """
+    place = (slice(None), window.inner_y, window.inner_x)
+    if window.blended:
+        canvas[place] = canvas[place] + window.weight * values
+    else:
+        canvas[place] = values
+
+
+def finished(scene: Scene, known: Survey, canvas: Canvas, *, spread: bool) -> da.Array:
+    """The cube of a result: lazy, of all bands, in the unit of the original.
+
+    Args:
+        scene: the original.
+        known: what is known of it.
+        canvas: estimate or standard deviation of the used bands, in units of the survey's scale.
+        spread: it is a standard deviation: float32, NaN where nothing was denoised. Else it has
+            the type of the original, rounded where that is an integer, and its values where
+            nothing was denoised.
+    """
+    cube = _Finished(scene, known, canvas, spread)
+    chunks = chunks_of(cube.shape, cube.dtype.itemsize)
+    return da.from_array(cube, chunks=chunks, asarray=True, name=False)
+
+
+class _Finished:
+    """Computed when it is indexed, by slices."""
+
+    ndim = 3
+
+    def __init__(self, scene: Scene, known: Survey, canvas: Canvas, spread: bool) -> None:
+        self.scene, self.known, self.canvas, self.spread = scene, known, canvas, spread
+        self.shape = scene.cube.shape
+        self.dtype = np.dtype(np.float32) if spread else scene.cube.dtype
+        nodata = scene.dataset.attrs.get("nodata")
+        self._nodata = None if nodata is None else float(nodata)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        bands, y, x = index
+        chosen = np.arange(self.shape[0])[bands]
+        used = self.known.used[chosen]
+        place = np.cumsum(self.known.used)[chosen[used]] - 1
+        estimate = self.canvas[:, y, x][place] * np.float32(self.known.scale)
+        kept = self.known.nothing[y, x]
+        if self.spread:
+            out = np.full((len(chosen), *kept.shape), np.nan, np.float32)
+            out[used] = np.where(kept, np.float32(np.nan), estimate)
+            return out
+        out, _ = self.scene.read(y, x, chosen)
+        out[used] = np.where(kept, out[used], self._typed(estimate))
+        return out
+
+    def _typed(self, estimate: NDArray[np.float32]) -> NDArray[Any]:
+        if self.dtype.kind == "f":
+            return estimate.astype(self.dtype)
+        info = np.iinfo(self.dtype)
+        # Within the type: the largest float32 below 2^31 is not 2^31 - 1.
+        rounded = np.clip(np.rint(estimate.astype(np.float64)), info.min, info.max)
+        if self._nodata is not None:
+            # A value that would read as "nothing here" moves by one.
+            step = -1 if self._nodata >= info.max else 1
+            rounded[rounded == self._nodata] += step
+        return rounded.astype(self.dtype)

@@ -1,0 +1,88 @@
+"""Tiles on other machines: a dask scheduler hands them to its workers.
+
+This process reads the scene and writes the result; workers need sciddm and nothing else, no file
+of the scene and no model. A few tiles per worker are under way at a time, so memory stays constant,
+and results come in the order of the tiles, so that what is made of them does not depend on how many
+workers there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from sciddm.errors import InputError
+
+__all__ = ["Apply", "here", "on_cluster"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_AT_ONCE = 2  # tiles per thread of a worker: one computed, one on its way
+_PATIENCE = "15s"
+
+
+class Apply(Protocol):
+    """Does the same to all items, in their order."""
+
+    def __call__(
+        self, work: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]: ...
+
+
+def here(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """One item after the other in this process."""
+    return map(work, items)
+
+
+@contextmanager
+def on_cluster(address: str) -> Iterator[Apply]:
+    """On the workers of a dask scheduler.
+
+    Args:
+        address: of the scheduler, such as tcp://host:8786.
+
+    Raises:
+        InputError: dask.distributed is missing, nobody answers there, or there are no workers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(
+            f"--scheduler {address}: needs dask.distributed: pip install 'sciddm[cluster]'"
+        ) from error
+    try:
+        # Not as the default: what reads the scene is to run here, where its file is.
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise InputError(
+            f"--scheduler {address}: no dask scheduler answers there: check address and network"
+        ) from error
+    try:
+        threads = sum(client.nthreads().values())
+        if not threads:
+            raise InputError(f"--scheduler {address}: it has no workers: start some")
+        yield lambda work, items: _spread(client, work, items, _AT_ONCE * threads)
+    finally:
+        client.close()
+
+
+def _spread(
+    client: Any, work: Callable[[Item], Result], items: Iterable[Item], at_once: int
+) -> Iterator[Result]:
+    shared = client.scatter(work, broadcast=True, hash=False)
+    under_way: deque[Any] = deque()
+    for item in items:
+        # Data by itself, not within the task: a scheduler keeps tasks, but not data.
+        held = client.scatter(item, hash=False)
+        under_way.append(client.submit(_call, shared, held, pure=False))
+        del held
+        if len(under_way) >= at_once:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
+
+
+def _call(work: Callable[[Item], Result], item: Item) -> Result:
+    return work(item)

@@ -1,0 +1,209 @@
+"""A scene through a method, tile by tile: the same whatever the tiles and wherever they run.
+
+    r_b^2 = mean ((y - x)^2 + std^2) / sigma_b^2
+
+over the valid entries of band b is the squared residual of draws from the posterior whose mean is x
+and whose standard deviation is std; it is 1 if the estimate explains the data. Methods without a
+standard deviation follow the noise in part, and have less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciddm.pipelines.base import Progress
+from sciddm.pipelines.hsi.assemble import Canvas, add
+from sciddm.pipelines.hsi.cluster import here, on_cluster
+from sciddm.pipelines.hsi.methods.interface import Fitted, Method, SceneStatistics, Tile
+from sciddm.pipelines.hsi.survey import Scene, Survey
+from sciddm.pipelines.hsi.tiles import cut, side_for
+
+__all__ = ["Denoised", "denoise_scene", "statistics_of", "tile_at"]
+
+
+@dataclass
+class Denoised:
+    """What a run leaves beside its canvases.
+
+    Attributes:
+        residual: (band,) r_b, of the used bands.
+        attributes: of the method.
+        tiles: how many.
+        spread: the method gave a standard deviation.
+    """
+
+    residual: NDArray[np.float64]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    tiles: int = 0
+    spread: bool = False
+
+
+def statistics_of(scene: Scene, known: Survey) -> SceneStatistics:
+    """What a method is told of a scene, in units of the survey's scale."""
+    wavelength = None
+    if "wavelength" in scene.dataset.coords:
+        wavelength = np.asarray(scene.dataset["wavelength"].values, np.float64)[known.used]
+    entries = max(1, known.moments.count * len(known.dead))
+    return SceneStatistics(
+        shape=(scene.lines, scene.samples),
+        sigma=known.noise.sigma / known.scale,
+        moments=known.moments,
+        wavelength_nm=wavelength,
+        valid=1 - float(known.dead.sum()) / entries,
+        scale=known.scale,
+    )
+
+
+def tile_at(scene: Scene, known: Survey, y: slice, x: slice) -> Tile:
+    """A part of a scene as methods get it: stripes taken out, dead entries marked as not valid.
+
+    These hold what the other bands predict, so that no method trips over them.
+    """
+    values, there = scene.read(y, x, np.flatnonzero(known.used))
+    something = ~known.nothing[y, x]
+    dead, filled, _ = known.noise.inspect(values, there & something, x)
+    return Tile(
+        values=filled / np.float32(known.scale),
+        valid=~dead & something,
+        origin=(y.start, x.start),
+    )
+
+
+def denoise_scene(
+    scene: Scene,
+    known: Survey,
+    method: Method,
+    canvas: Callable[[str], Canvas],
+    *,
+    seed: int,
+    side: int | None = None,
+    scheduler: str | None = None,
+    progress: Progress | None = None,
+) -> Denoised:
+    """Fits the method to the scene and applies it to all tiles.
+
+    Args:
+        scene: the scene.
+        known: what is known of it.
+        method: what to do.
+        canvas: makes an empty canvas for "values" or "std".
+        seed: of all noise.
+        side: of a tile, in pixels; by the number of bands if None.
+        scheduler: address of a dask scheduler whose workers do the tiles; this process if None.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the method cannot be used on this scene, or the scheduler not be reached.
+    """
+    statistics = statistics_of(scene, known)
+    fitted = method.fit(statistics)
+    bands = len(statistics.sigma)
+    windows = cut((scene.lines, scene.samples), side or side_for(bands), fitted.halo)
+    values = canvas("values")
+    std: Canvas | None = None
+    total, count = np.zeros(bands), np.zeros(bands, np.int64)
+    made = Denoised(total, dict(fitted.attributes), len(windows))
+    steps = _Steps(progress, len(windows))
+
+    def items() -> Iterator[tuple[Tile, tuple[slice, slice]]]:
+        for window in windows:
+            yield tile_at(scene, known, window.y, window.x), window.inside
+
+    with ExitStack() as stack:
+        if scheduler is None:
+            apply = here
+            work = _Work(fitted, seed, statistics.noise, steps.within)
+        else:
+            apply = stack.enter_context(on_cluster(scheduler))
+            work = _Work(fitted, seed, statistics.noise, None)
+        for window, done in zip(windows, apply(work, items()), strict=True):
+            add(values, window, done.values)
+            if done.std is not None:
+                std = canvas("std") if std is None else std
+                add(std, window, done.std)
+            total += done.squares
+            count += done.count
+            made.attributes = _merged(made.attributes, done.attributes)
+            steps.next()
+    made.residual = np.sqrt(total / np.maximum(count, 1))
+    made.residual[count == 0] = np.nan
+    made.spread = std is not None
+    return made
+
+
+@dataclass
+class _Done:
+    """A tile's result: what it gives back, and sums over its valid entries."""
+
+    values: NDArray[np.float32]
+    std: NDArray[np.float32] | None
+    squares: NDArray[np.float64]
+    count: NDArray[np.int64]
+    attributes: dict[str, Any]
+
+
+@dataclass
+class _Work:
+    """Applies a fitted method to tiles; can be sent to another machine."""
+
+    fitted: Fitted
+    seed: int
+    sigma: NDArray[np.float64]
+    progress: Progress | None
+
+    def __call__(self, item: tuple[Tile, tuple[slice, slice]]) -> _Done:
+        tile, inside = item
+        found = self.fitted.apply(tile, self.seed, self.progress)
+        place = (slice(None), *inside)
+        values = np.asarray(found.values, np.float32)[place]
+        std = None if found.std is None else np.asarray(found.std, np.float32)[place]
+        valid = tile.valid[place]
+        squares = (values - tile.values[place]) ** 2
+        if std is not None:
+            squares = squares + std**2
+        total = np.where(valid, squares, 0).sum(axis=(1, 2), dtype=np.float64) / self.sigma**2
+        return _Done(
+            np.ascontiguousarray(values),
+            None if std is None else np.ascontiguousarray(std),
+            total,
+            valid.sum(axis=(1, 2)),
+            dict(found.attributes),
+        )
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of all tiles: the largest of numbers, the rest as the first tile has it."""
+    found = dict(one)
+    for key, value in other.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key not in found:
+            found[key] = value
+        elif number:
+            found[key] = max(found[key], value)
+    return found
+
+
+class _Steps:
+    """Progress over all tiles, each of which may have steps of its own."""
+
+    def __init__(self, progress: Progress | None, tiles: int) -> None:
+        self._progress = progress
+        self._tiles, self._done, self._each = tiles, 0, 1
+
+    def within(self, done: int, total: int, what: str) -> None:
+        self._each = max(1, total)
+        if self._progress is not None:
+            place = f"tile {self._done + 1} of {self._tiles}" if self._tiles > 1 else what
+            self._progress(self._done * self._each + done, self._tiles * self._each, place)
+
+    def next(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            place = f"tile {self._done} of {self._tiles}"
+            self._progress(self._done * self._each, self._tiles * self._each, place)

@@ -1,0 +1,280 @@
+"""What must be known of a scene before any part of it can be denoised, block by block.
+
+First pass    which bands and pixels hold something, columns that are constant, and some lines, in
+              which the noise is estimated
+Second pass   mean and covariance of the bands over all pixels, dead entries replaced by what the
+              other bands predict, and how many there are; the stripes over all lines
+
+Both read blocks of whole lines, so memory does not grow with the scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
+from sciddm.errors import InputError
+from sciddm.pipelines.base import Progress
+from sciddm.pipelines.hsi.estimate import NoiseModel, complete_stripes, fit_noise
+from sciddm.pipelines.hsi.methods.moments import Moments
+
+__all__ = ["Scene", "Survey", "survey"]
+
+#: Entries that the noise is estimated from, and that are kept for stripes: 32 and 128 MB.
+_FITTED, _KEPT = 2**23, 2**25
+_LINES = 64  # at least, where a scene has them: a stripe is a median over them
+_DEAD_COLUMN = 8  # pixels of a column that are the same by chance in no band with noise
+_WHITE = 99.5  # percentile that is called white where reflectance is not known
+_REFLECTANCE = (0.05, 1.6)  # whites of cubes that are reflectance as they are
+
+
+class Scene:
+    """A lazy cube whose parts are read as floating-point numbers, with what is known of them.
+
+    Args:
+        dataset: in the form of `data_adapters.hsi.cube`.
+
+    Raises:
+        InputError: no cube of real numbers.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self.dataset = checked_cube(dataset)
+        self.cube = self.dataset["cube"]
+        self.name = str(self.dataset.attrs.get("source", "the cube"))
+        self.bands, self.lines, self.samples = self.cube.shape
+        nodata = self.dataset.attrs.get("nodata")
+        self._nodata = None if nodata is None else float(nodata)
+
+    def read(
+        self, y: slice, x: slice, bands: NDArray[np.intp] | slice = slice(None)
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """(values, known): (band, y, x) as stored; known is False for NaN, infinity and nodata."""
+        # Threads of this process, even where a cluster is at hand: the files may only be here.
+        part = self.cube.data[:, y, x]
+        values = part.compute(scheduler="threads") if hasattr(part, "compute") else np.array(part)
+        values = values[bands]
+        known = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+        if self._nodata is not None and np.isfinite(self._nodata):
+            known &= values != self._nodata
+        return values, known
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of whole lines, of some 16 MB."""
+        each = chunks_of(self.cube.shape, max(4, self.cube.dtype.itemsize))[1]
+        for start in range(0, self.lines, each):
+            yield slice(start, min(self.lines, start + each))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a scene.
+
+    Attributes:
+        used: (band,) bool, of the file: bands that hold something; the others stay as they are.
+        nothing: (y, x) bool, pixels without a value in any band (nodata or 0 in all); they stay.
+        noise: of the used bands, in the cube's unit.
+        scale: what is white, in the cube's unit; methods see the cube divided by it.
+        moments: of the used bands and all pixels but those without a value, dead entries replaced
+            by what the other bands predict; in units of scale.
+        dead: (band,) how many entries of the used bands were dead.
+        blind: whether sigma was estimated rather than given.
+    """
+
+    used: NDArray[np.bool_]
+    nothing: NDArray[np.bool_]
+    noise: NoiseModel
+    scale: float
+    moments: Moments
+    dead: NDArray[np.int64]
+    blind: bool
+
+
+@dataclass
+class _First:
+    """What the first pass finds; all bands."""
+
+    low: NDArray[np.floating[Any]]
+    high: NDArray[np.floating[Any]]
+    count: NDArray[np.int64]
+    nothing: NDArray[np.bool_]
+    lines: NDArray[np.intp]
+    values: NDArray[np.float32]
+    known: NDArray[np.bool_]
+
+
+def survey(
+    scene: Scene, noise_std: ArrayLike | None = None, progress: Progress | None = None
+) -> Survey:
+    """Both passes over a scene.
+
+    Args:
+        scene: what to look at.
+        noise_std: standard deviation of the noise in the cube's unit, one number or one per band
+            of the file; estimated if None.
+        progress: told of every block.
+
+    Raises:
+        InputError: no band holds a value, or there are too few to estimate the noise.
+    """
+    blocks = len(list(scene.blocks()))
+
+    def tick(done: int) -> None:
+        if progress is not None:
+            progress(done, 2 * blocks, "looking at the noise")
+
+    given = _given(noise_std, scene.bands)
+    first = _first_pass(scene, tick)
+    used = first.high.max(axis=1) > first.low.min(axis=1)
+    if given is not None and used.any() and not np.isfinite(given[used]).all():
+        raise InputError(f"{scene.name}: the noise is not given for all bands that hold something")
+    if not used.any():
+        raise InputError(
+            f"{scene.name}: no band holds a value, all are NaN, 0, nodata or constant: give "
+            "another file"
+        )
+    constant = (first.low == first.high) & (first.count >= min(_DEAD_COLUMN, scene.lines))
+    constant = constant[used] if scene.lines >= 3 else np.zeros_like(constant[used])
+    noise = _noise(scene, first, used, constant, None if given is None else given[used])
+    scale = _scale(scene, first, used)
+    noise, moments, dead = _second_pass(
+        scene, used, first, noise, scale, lambda done: tick(blocks + done)
+    )
+    return Survey(used, first.nothing, noise, scale, moments, dead, given is None)
+
+
+def _given(noise_std: ArrayLike | None, bands: int) -> NDArray[np.float64] | None:
+    if noise_std is None:
+        return None
+    given = np.asarray(noise_std, np.float64)
+    if given.ndim > 1 or (given.ndim == 1 and len(given) != bands):
+        raise InputError(f"noise for {given.size} bands, but the cube has {bands}: give one each")
+    if not (given[np.isfinite(given)] >= 0).all():
+        raise InputError("a standard deviation of noise is 0 or more")
+    return np.array(np.broadcast_to(given, bands))
+
+
+def _first_pass(scene: Scene, tick: Callable[[int], None]) -> _First:
+    shape = (scene.bands, scene.samples)
+    count = max(_LINES, _FITTED // (scene.bands * scene.samples))
+    count = min(scene.lines, count, max(8, _KEPT // (scene.bands * scene.samples)))
+    lines = np.unique(np.linspace(0, scene.lines - 1, count).round().astype(np.intp))
+    first = _First(
+        np.full(shape, np.inf),
+        np.full(shape, -np.inf),
+        np.zeros(shape, np.int64),
+        np.zeros((scene.lines, scene.samples), bool),
+        lines,
+        np.zeros((scene.bands, len(lines), scene.samples), np.float32),
+        np.zeros((scene.bands, len(lines), scene.samples), bool),
+    )
+    for number, block in enumerate(scene.blocks()):
+        values, known = scene.read(block, slice(None))
+        nothing = ~(known & (values != 0)).any(axis=0)
+        known &= ~nothing
+        first.nothing[block] = nothing
+        largest, least = _limits(values.dtype)
+        np.minimum(first.low, np.where(known, values, largest).min(axis=1), out=first.low)
+        np.maximum(first.high, np.where(known, values, least).max(axis=1), out=first.high)
+        first.count[...] += known.sum(axis=1)
+        here = (lines >= block.start) & (lines < block.stop)
+        first.values[:, here] = np.where(known, values, 0)[:, lines[here] - block.start]
+        first.known[:, here] = known[:, lines[here] - block.start]
+        tick(number + 1)
+    return first
+
+
+def _noise(
+    scene: Scene,
+    first: _First,
+    used: NDArray[np.bool_],
+    constant: NDArray[np.bool_],
+    given: NDArray[np.float64] | None,
+) -> NoiseModel:
+    values, known = first.values[used], first.known[used]
+    bands, _, samples = values.shape
+    step = -(-values.size // _FITTED)  # every so many columns are enough for the regression
+    columns = slice(None, None, step)
+    try:
+        part = np.ascontiguousarray(values[..., columns]), known[..., columns]
+        noise = fit_noise(*part, constant[:, columns])
+        if step > 1:
+            noise = complete_stripes(noise, values, known, constant)
+    except InputError as error:
+        if given is None:
+            raise InputError(f"{scene.name}: {error}") from error
+        # Nothing to predict a band from: nothing is called dead but what is constant.
+        ones = np.ones(bands)
+        noise = NoiseModel(
+            sigma=given,
+            stripes=np.zeros((bands, samples)),
+            constant=constant,
+            centre=np.array([v[k].mean() for v, k in zip(values, known, strict=True)]),
+            scale=ones,
+            mean=0 * ones,
+            beta=np.zeros((bands, bands)),
+            spread=np.inf * ones,
+        )
+    return noise if given is None else replace(noise, sigma=given)
+
+
+def _second_pass(
+    scene: Scene,
+    used: NDArray[np.bool_],
+    first: _First,
+    noise: NoiseModel,
+    scale: float,
+    tick: Callable[[int], None],
+) -> tuple[NoiseModel, Moments, NDArray[np.int64]]:
+    chosen = np.flatnonzero(used)
+    moments = Moments(noise.centre / scale)
+    dead = np.zeros(len(chosen), np.int64)
+    left, seen = np.zeros(noise.stripes.shape), np.zeros(noise.stripes.shape, np.int64)
+    for number, block in enumerate(scene.blocks()):
+        values, known = scene.read(block, slice(None), chosen)
+        something = ~first.nothing[block]
+        bad, filled, residual = noise.inspect(values, known & something)
+        bad &= something
+        dead += bad.sum(axis=(1, 2))
+        good = ~bad & something
+        left += np.where(good, residual, 0).sum(axis=1, dtype=np.float64)
+        seen += good.sum(axis=1)
+        moments.add(filled / np.float32(scale), something)
+        tick(number + 1)
+    if len(first.lines) < scene.lines:
+        # Some lines found the stripes; all of them say how large they are.
+        refined = noise.stripes + np.where(noise.stripes != 0, left / np.maximum(seen, 1), 0)
+        noise = replace(noise, stripes=refined)
+    return noise, moments, dead
+
+
+def _scale(scene: Scene, first: _First, used: NDArray[np.bool_]) -> float:
+    """What reflectance 1 is in the cube's unit, where it is known or likely; else what is white."""
+    header = scene.dataset.attrs.get("envi_header") or {}
+    try:
+        stated = float(header.get("reflectance scale factor", "nan"))
+    except (TypeError, ValueError):
+        stated = float("nan")
+    if np.isfinite(stated) and stated > 0:
+        return stated
+    values, known = first.values[used], first.known[used]
+    if not known.any():  # what holds something lies between the lines that were kept
+        return max(float(np.abs(first.high[used]).max()), 1e-30)
+    white = float(np.percentile(np.abs(values[known]), _WHITE))
+    low, high = _REFLECTANCE
+    if scene.cube.dtype.kind == "f" and low <= white <= high:
+        return 1.0
+    return white if white > 0 else 1.0
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    if dtype.kind == "f":
+        return dtype.type(np.inf), dtype.type(-np.inf)
+    info = np.iinfo(dtype)
+    return dtype.type(info.max), dtype.type(info.min)
