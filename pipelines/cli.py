@@ -28,6 +28,7 @@ __all__ = ["DOMAINS", "app", "main"]
 #: Domain -> module with `app`, its verbs, and `demo(folder, quality)`.
 DOMAINS = {
     "mri": "sciddm.pipelines.mri.cli",
+    "ct": "sciddm.pipelines.ct.cli",
     "speech": "sciddm.pipelines.speech.cli",
 }
 _INTERRUPTED = 130

@@ -1,8 +1,9 @@
 """Projections in DICOM-CT-PD, one file per view, as sinograms of fan beams.
 
-The header of every view (Chen et al., 2015; Moen et al., 2021, table IV) places the detector's focal
-centre at rho (-sin phi, cos phi) and z, the source a little off it where the focal spot flies, and
-the detector about the focal centre; columns count counter-clockwise, rows against z, both from 1.
+The header of every view (Chen et al., 2015; Moen et al., 2021, table IV) places the detector's
+focal centre at rho (-sin phi, cos phi) and z, the source a little off it where the focal spot
+flies, and the detector about the focal centre; columns count counter-clockwise, rows against z,
+both from 1.
 
 A slice at z takes from every view the rays that cross its plane half way through the object
 (single-slice rebinning: Noo et al., 1999): with the source at z_s, the fan angle gamma and the
@@ -109,7 +110,7 @@ def is_projection_folder(path: Path) -> bool:
     for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
         try:
             return _PHI in pydicom.dcmread(file, stop_before_pixels=True)
-        except (pydicom.errors.InvalidDicomError, OSError):
+        except Exception:  # no DICOM, or damaged: the reader says so, where it matters
             continue
     return False
 

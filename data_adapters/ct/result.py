@@ -7,6 +7,7 @@ other names    as `save.save_result` has it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,7 +36,8 @@ def is_dicom_target(path: str | Path) -> bool:
     path = Path(path)
     if path.name.lower().endswith(SUFFIXES):
         return False
-    if path.suffix and not path.suffix[1:].isdigit() and not path.is_dir():
+    # A UID, too, has dots in it.
+    if path.suffix and not re.fullmatch(r"\.\d+(_std)?", path.suffix) and not path.is_dir():
         known = ", ".join(SUFFIXES)
         raise OutputError(f"{path}: give {known}, or a name without suffix for a DICOM series")
     return True

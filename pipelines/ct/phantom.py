@@ -5,10 +5,10 @@ low-contrast lesions, spleen, stomach with gas, kidneys, aorta and vena cava, on
 functions of position. So it is drawn at any matrix size and slice distance, contains no patient's
 data, and every seed is another body.
 
-Positions are in mm from the axis of rotation, x to the right of the image, y downwards (the table is
-below), z towards the head. Organs are ellipsoids or cylinders, painted over one another; a tissue
-covers a point by a smooth step of its distance. A picture is drawn on a grid twice as fine and
-averaged over the pixels. Tissues have a fine texture of their own, as real ones do.
+Positions are in mm from the axis of rotation, x to the right of the image, y downwards (the table
+is below), z towards the head. Organs are ellipsoids or cylinders, painted over one another; a
+tissue covers a point by a smooth step of its distance. A picture is drawn on a grid twice as fine
+and averaged over the pixels. Tissues have a fine texture of their own, as real ones do.
 """
 
 from __future__ import annotations

@@ -1,0 +1,283 @@
+"""The reports of CT: images at the windows they are read at, what was taken away, its texture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.errors import InputError
+from sciddm.pipelines.ct.describe import (
+    SHIFT_HU,
+    denoising_facts,
+    number,
+    pixel_mm,
+    probed,
+    reconstruction_facts,
+)
+from sciddm.pipelines.ct.metrics import uniform_regions
+from sciddm.pipelines.ct.nps import noise_power
+from sciddm.pipelines.ct.texture import body_mask, mean_frequency, noise_texture, patches
+from sciddm.pipelines.report import (
+    Axis,
+    Chart,
+    Curve,
+    Panel,
+    Report,
+    Section,
+    Table,
+    Verdict,
+)
+from sciddm.pipelines.summary import Fact, jsonable, warnings_of
+
+__all__ = ["WINDOWS", "denoising_report", "denoising_verdict", "reconstruction_report"]
+
+#: Window -> (low, high) in HU: centre and width 40 / 400, -600 / 1500, 400 / 1800.
+WINDOWS = {
+    "Soft tissue": (-160.0, 240.0),
+    "Lung": (-1350.0, 150.0),
+    "Bone": (-500.0, 1300.0),
+}
+_CAUTION = "Denoised images are estimates; not for clinical use."
+_RUN_KEYS = (
+    "model", "weights_sha256", "method", "quality", "sampler", "steps", "samples", "strength",
+    "window", "nfe", "nvjp", "seed", "seconds",
+)  # fmt: skip
+_LABELS = {"weights_sha256": "weights' SHA-256", "nfe": "NFE per slice", "nvjp": "VJPs per slice"}
+_MOST_SHOWN = 3
+_PATCHES = (32, 24, 16)  # pixels: the largest that fits is taken
+_UNIFORM_SD = 40.0  # HU: noisy images are looked at too
+
+
+def denoising_report(result: xr.Dataset, *, source: str, command: str) -> Report:
+    """The page for a denoised volume.
+
+    Args:
+        result: denoised, noisy and, where there is one, std (z, y, x), HU.
+        source: name of the file or folder.
+        command: the command that makes the same again.
+    """
+    known = denoising_facts(result)
+    before = ("Input", "noisy", "As it was read.")
+    after = ("Denoised", "denoised", "What the method leaves.")
+    return _report(
+        "CT denoising",
+        result,
+        known,
+        denoising_verdict(result, known),
+        (before, after, "Taken away", "Input − denoised; anatomy in it was lost."),
+        source,
+        command,
+    )
+
+
+def reconstruction_report(result: xr.Dataset, *, source: str, command: str) -> Report:
+    """The page for a reconstruction.
+
+    Args:
+        result: reconstruction, fbp and, where there is one, std (z, y, x), HU.
+        source: name of the file or folder.
+        command: the command that makes the same again.
+    """
+    before = ("Filtered back-projection", "fbp", "What the projections give without a prior.")
+    after = ("Reconstruction", "reconstruction", "The estimate.")
+    return _report(
+        "CT reconstruction",
+        result,
+        reconstruction_facts(result),
+        _reconstruction_verdict(result),
+        (before, after, "Difference", "Filtered back-projection − reconstruction."),
+        source,
+        command,
+    )
+
+
+def denoising_verdict(result: xr.Dataset, known: Mapping[str, Fact]) -> Verdict:
+    """What to think of a denoised volume, from its warnings and the shift of uniform tissue."""
+    remarks = warnings_of(result.attrs)
+    shift = known["hu_shift"].value if "hu_shift" in known else None
+    if shift is not None and abs(shift) > SHIFT_HU:
+        remarks.append(
+            f"Uniform tissue is shifted by {shift:+.1f} HU: do not measure densities in this image."
+        )
+    if remarks:
+        return Verdict("doubtful", "Read these remarks before using the image.", remarks)
+    if shift is None:
+        return Verdict("doubtful", "No uniform tissue was found to check the CT numbers in.")
+    return Verdict(
+        "good",
+        f"Uniform tissue keeps its CT numbers (shift {shift:+.2f} HU).",
+        ["Look at what was taken away: edges or vessels in it were lost in the image."],
+    )
+
+
+def _reconstruction_verdict(result: xr.Dataset) -> Verdict:
+    remarks = warnings_of(result.attrs)
+    ratio = number(result.attrs, "consistency")
+    level = "" if ratio is None else f" (residual {ratio:.2f} times the noise)"
+    if result.attrs.get("contradicts"):
+        headline = f"The image contradicts the projections{level}. Do not trust its details."
+        return Verdict("contradiction", headline, remarks)
+    if remarks:
+        return Verdict("doubtful", "Read these remarks before using the image.", remarks)
+    if ratio is None:
+        return Verdict("doubtful", "Whether the image agrees with the data was not measured.")
+    return Verdict("good", f"The image agrees with the projections within their noise{level}.")
+
+
+Shown = tuple[tuple[str, str, str], tuple[str, str, str], str, str]
+
+
+def _report(
+    title: str,
+    result: xr.Dataset,
+    known: Mapping[str, Fact],
+    verdict: Verdict,
+    shown: Shown,
+    source: str,
+    command: str,
+) -> Report:
+    attrs = result.attrs
+    run = [[_LABELS.get(k, k), str(attrs[k])] for k in _RUN_KEYS if attrs.get(k) not in (None, "")]
+    everything = [[str(k), str(jsonable(v))[:400]] for k, v in sorted(attrs.items())]
+    measured = [[f.label, f.text] for f in known.values() if f.key not in (*_RUN_KEYS, "method")]
+    return Report(
+        title=title,
+        subtitle=f"{source}: {known['matrix'].text}, {known['method'].text}",
+        verdict=verdict,
+        sections=_sections(result, shown),
+        tables=[
+            Table("Scan and image", [*measured, *_acquisition(attrs)]),
+            Table("Run", run),
+            Table("All attributes of the result", everything, folded=True),
+        ],
+        command=command,
+        caution=_CAUTION,
+    )
+
+
+def _sections(result: xr.Dataset, shown: Shown) -> Sequence[Section]:
+    (_, before, _), (_, after, _), title, note = shown
+    slices = result.sizes["z"]
+    middle = slices // 2
+    chosen = [middle]
+    if slices > 2:
+        chosen += [z for z in (slices // 4, (3 * slices) // 4) if z != middle]
+    sections = []
+    for z in chosen[:_MOST_SHOWN]:
+        for name, window in WINDOWS.items():
+            if z != middle and name != "Soft tissue":
+                continue
+            where = f", slice {z + 1} of {slices}" if slices > 1 else ""
+            panels = [_panel(result, z, window, *which) for which in shown[:2]]
+            difference = _slice(result, before, z) - _slice(result, after, z)
+            reach = _reach(difference)
+            size = pixel_mm(result.attrs)
+            panels.append(
+                Panel(title, difference, (-reach, reach), "HU", "signed", pixel_mm=size, note=note)
+            )
+            if "std" in result and name == "Soft tissue":
+                std = _slice(result, "std", z)
+                top = float(np.percentile(std, 99.5)) or 1.0
+                told = "Where the draws disagree: the estimate's own uncertainty."
+                panels.append(
+                    Panel(
+                        "Standard deviation", std, (0, top), "HU", "heat", pixel_mm=size, note=told
+                    )
+                )
+            text = f"Window from {window[0]:g} to {window[1]:g} HU."
+            sections.append(Section(f"{name}{where}", panels, text))
+    texture = _texture(result, shown)
+    return [*sections, *([texture] if texture is not None else [])]
+
+
+def _panel(
+    result: xr.Dataset, z: int, window: tuple[float, float], title: str, name: str, note: str
+) -> Panel:
+    image = _slice(result, name, z)
+    return Panel(title, image, window, "HU", pixel_mm=pixel_mm(result.attrs), note=note)
+
+
+def _texture(result: xr.Dataset, shown: Shown) -> Section | None:
+    """The spectrum of the noise in uniform tissue before and after, and of what was taken away."""
+    (title, before, _), (after_title, after, _), difference_title, _ = shown
+    size = pixel_mm(result.attrs)
+    if not (np.isfinite(size).all() and abs(size[0] - size[1]) < 1e-3 * size[0]):
+        return None
+    levels = probed(result.sizes["z"])
+    old, new = (result[k].isel(z=levels).values for k in (before, after))
+    inside = body_mask(new)
+    uniform = uniform_regions(new, most_sd=_UNIFORM_SD) & inside
+    curves, taken = [], old - new
+    for patch in _PATCHES:
+        try:
+            for label, image in ((title, old), (after_title, new)):
+                f, power = noise_texture(image, uniform, size[1], patch)
+                curves.append(Curve(label, f, power))
+            break
+        except InputError:
+            continue
+    for patch in _PATCHES:
+        regions = patches(taken, inside, patch)
+        if len(regions):
+            break
+    else:
+        return None
+    f, power = noise_texture(taken, inside, size[1], patch)
+    curves.append(Curve(difference_title, f, power))
+    plane, fy, fx = noise_power(regions, size[1], 1)
+    panels = [
+        Chart(
+            "Noise power",
+            curves,
+            "spatial frequency / (1/mm)",
+            "HU² mm²",
+            note="In uniform tissue; the difference over the whole body. A peak that moves to the "
+            "left means coarser, blotchy noise.",
+            from_zero=True,
+        ),
+        Panel(
+            f"Spectrum of: {difference_title.lower()}",
+            plane,
+            (0, float(plane.max()) or 1.0),
+            "HU² mm²",
+            "heat",
+            scales=(
+                Axis("fy / (1/mm)", float(fy[-1]), float(fy[0])),
+                Axis("fx / (1/mm)", float(fx[0]), float(fx[-1])),
+            ),
+            note="Noise fills a ring; anatomy that was taken away lies near the middle.",
+        ),
+    ]
+    words = [f"{c.label} {mean_frequency(c.x, c.y):.2f}/mm" for c in curves if c.y.sum() > 0]
+    return Section("Noise texture", panels, f"Mean frequency: {', '.join(words)}.")
+
+
+def _slice(result: xr.Dataset, name: str, z: int) -> NDArray[np.float32]:
+    return np.asarray(result[name].isel(z=z).values)
+
+
+def _reach(difference: NDArray[Any]) -> float:
+    """A round number that nearly all of a difference lies below."""
+    top = float(np.percentile(np.abs(difference), 99.5))
+    return max(5.0, 5.0 * np.ceil(top / 5.0))
+
+
+def _acquisition(attrs: Mapping[Any, Any]) -> list[list[str]]:
+    rows = []
+    for key, label, form in (
+        ("tube_voltage_kV", "tube voltage", "{:g} kV"),
+        ("tube_current_mA", "tube current", "{:g} mA"),
+        ("exposure_mAs", "exposure", "{:g} mAs"),
+        ("slice_thickness_mm", "slice thickness", "{:g} mm"),
+    ):
+        value = number(attrs, key)
+        if value is not None:
+            rows.append([label, form.format(value)])
+    for key in ("kernel", "scanner", "body_part", "format"):
+        if attrs.get(key):
+            rows.append([key.replace("_", " "), str(attrs[key])])
+    return rows
