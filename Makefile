@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test lint format bench-mri bench-speech bench-speed clean
+.PHONY: setup demo test lint format bench-mri bench-ct bench-speech bench-speed clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,10 @@ format: setup
 bench-mri: setup
 	$(BIN)/python -m benchmarks.mri
 
+# Against scikit-image's filters, and BM3D in an environment of its own (non-commercial licence).
+bench-ct: setup
+	$(BIN)/python -m benchmarks.ct --with-bm3d
+
 # Against noisereduce, RNNoise and WPE, in an environment of their own; PESQ needs a C compiler.
 bench-speech: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,speech-metrics]"
@@ -44,4 +48,4 @@ bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-peers-speech build *.egg-info runs sciddm-demo
+	rm -rf $(VENV) .venv-peers .venv-peers-ct .venv-peers-speech build *.egg-info runs sciddm-demo

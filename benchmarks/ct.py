@@ -1,0 +1,234 @@
+"""The CT benchmark: one command, one table.
+
+    python -m benchmarks.ct [--qualities fast balanced] [--with-bm3d] [--fresh] [--tiny]
+
+Makes the problems and every method's images; prints RMSE (HU), PSNR (dB) and SSIM in the window
+[-160, 240] HU, the HU bias in uniform tissue, how much the texture of the noise differs from that
+of a full dose, and seconds; writes benchmarks/results/ct.md and, case by case, ct.csv. Results that
+are still valid are kept from the last run; ``--fresh`` makes all of them again, which is needed for
+seconds that compare (run it on an idle machine). ``--tiny`` takes two small phantoms and writes no
+results: it tries the benchmark itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sciddm
+from benchmarks import ct_classical, ct_ours
+from benchmarks.ct_problems import CTProblem, build, load_problems
+from benchmarks.publish import publish
+from benchmarks.results import load_result
+from sciddm.errors import InputError
+from sciddm.pipelines.ct.metrics import hu_bias, psnr, rmse, ssim, uniform_regions
+from sciddm.pipelines.ct.texture import body_mask, noise_texture, texture_distance
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "benchmarks" / ".cache"
+FILTERS = ("Gaussian", "TV", "NLM")
+PATCHES = (32, 24, 16, 12)
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--denoiser", default="ct-denoise", help="name or folder of the model")
+    parser.add_argument("--prior", default="ct-prior", help="name or folder of the model")
+    parser.add_argument("--regression", default="ct-regression", help="name or folder of the model")
+    parser.add_argument("--qualities", nargs="+", default=["fast", "balanced", "best"])
+    parser.add_argument("--with-bm3d", action="store_true", help="non-commercial licence")
+    parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
+    parser.add_argument("--tiny", action="store_true", help="small phantoms, nothing published")
+    args = parser.parse_args()
+
+    cache = CACHE / ("ct-tiny" if args.tiny else "ct")
+    if args.fresh:
+        shutil.rmtree(cache, ignore_errors=True)
+    problems, results = cache / "problems", cache / "results"
+    _say("problems")
+    build(problems, tiny=args.tiny)
+    _say("classical filters")
+    ct_classical.main(problems, results, list(FILTERS))
+    methods = ["FBP", *FILTERS]
+    if args.with_bm3d:
+        _say("BM3D")
+        _bm3d(problems, results)
+        methods.append("BM3D")
+    own = ct_ours.main(
+        problems, results, args.qualities, args.denoiser, args.prior, args.regression, _say
+    )
+    methods += [m for m in own if m != "FBP"]
+    rows = score(load_problems(problems, "test"), results, methods)
+    text = report(rows, methods, sys.argv[1:])
+    if args.tiny:
+        print(text)
+    else:
+        publish("ct", text, rows)
+
+
+def _bm3d(problems: Path, results: Path) -> None:
+    subprocess.run([ROOT / "benchmarks" / "peers_ct.sh"], check=True)
+    python = ROOT / ".venv-peers-ct" / "bin" / "python"
+    command = [str(python), "-m", "benchmarks.ct_classical", str(problems), str(results), "BM3D"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
+
+
+def score(problems: list[CTProblem], results: Path, methods: Iterable[str]) -> list[Row]:
+    """One row for each case and method that has a result of it."""
+    rows = []
+    for method in methods:
+        for p in problems:
+            try:
+                r = load_result(results, method, p.info["name"])
+            except FileNotFoundError:  # image methods are not for sparse scans
+                continue
+            rows.append(
+                {
+                    "case": p.info["name"],
+                    "group": p.info["group"],
+                    "setting": setting(p),
+                    "method": method,
+                    "rmse_hu": rmse(r.image, p.reference),
+                    "psnr_db": psnr(r.image, p.reference),
+                    "ssim": ssim(r.image, p.reference),
+                    "hu_bias": bias(r.image, p),
+                    "texture": texture(r.image, p),
+                    "seconds": r.seconds,
+                    "nfe": r.nfe,
+                    "nvjp": r.nvjp,
+                    "coverage90": r.extra.get("coverage", ""),
+                    "consistency": r.extra.get("consistency", ""),
+                    "settings": "; ".join(f"{k}={v}" for k, v in r.settings.items()),
+                }
+            )
+    return rows
+
+
+def setting(p: CTProblem) -> str:
+    """What is asked: a dose, or so many views."""
+    if p.info["kind"] == "sparse":
+        return f"{p.info['views']} views"
+    return f"{p.info['dose']:.0%} dose"
+
+
+def bias(image: np.ndarray, p: CTProblem) -> float:
+    """Mean difference where the reference is uniform tissue; NaN where it is nowhere."""
+    regions = uniform_regions(p.reference, most_sd=30.0) & body_mask(p.reference[None])[0]
+    return hu_bias(image, p.reference, regions) if regions.any() else float("nan")
+
+
+def texture(image: np.ndarray, p: CTProblem) -> float:
+    """How much the shape of the spectrum of what is left of the noise differs from full dose."""
+    inside = body_mask(p.reference[None])
+    pixel = p.info["voxel_size_mm"][2]
+    for size in PATCHES:
+        try:
+            f, left = noise_texture((image - p.reference)[None], inside, pixel, size)
+        except InputError:
+            continue
+        _, full = noise_texture(p.full_noise[None], inside, pixel, size)
+        return texture_distance(left, full, f) if left.sum() > 0 else float("nan")
+    return float("nan")
+
+
+def report(rows: list[Row], methods: list[str], arguments: list[str]) -> str:
+    """The tables in Markdown, with what is needed to make them again."""
+    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    lines = [
+        "# Low-dose CT",
+        "",
+        "Means over all test slices. RMSE (HU) / PSNR (dB) / SSIM in the window [-160, 240] HU. "
+        "FBP is the image of low dose that the filters start from; Gaussian, TV, NLM and BM3D are "
+        "tuned on other slices of the same dose. Doses are fractions of one that leaves 20 HU of "
+        "noise in the middle of the body; electronic noise 10 quanta.",
+        "",
+    ]
+    for name in settings:
+        there = [m for m in methods if any(_is(r, name, m) for r in rows)]
+        best = min(_mean(rows, name, m, "rmse_hu") for m in there)
+        lines += [
+            f"## {name}",
+            "",
+            "| method | RMSE | PSNR | SSIM | HU bias | texture | seconds | NFE |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for m in there:
+            value = _mean(rows, name, m, "rmse_hu")
+            shown = f"**{value:.2f}**" if value == best else f"{value:.2f}"
+            others = [
+                _mean(rows, name, m, key).__format__(form)
+                for key, form in (
+                    ("psnr_db", ".2f"),
+                    ("ssim", ".4f"),
+                    ("hu_bias", "+.2f"),
+                    ("texture", ".3f"),
+                    ("seconds", ".1f"),
+                    ("nfe", ".0f"),
+                )
+            ]
+            lines.append(f"| {m} | {shown} | {' | '.join(others)} |")
+        lines.append("")
+    lines += [
+        "HU bias: mean difference in uniform tissue. Texture: half of the sum of |differences| of "
+        "the normalised noise power spectra, of what is left of the noise and of full dose; 0 is "
+        "the same texture.",
+        "",
+        *_coverage(rows, methods),
+        *_origin(arguments),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _is(row: Row, name: str, method: str) -> bool:
+    return bool(row["setting"] == name and row["method"] == method)
+
+
+def _mean(rows: list[Row], name: str, method: str, key: str) -> float:
+    values = [row[key] for row in rows if _is(row, name, method)]
+    known = [v for v in values if np.isfinite(v)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _coverage(rows: list[Row], methods: list[str]) -> list[str]:
+    lines = []
+    for m in methods:
+        known = [r["coverage90"] for r in rows if r["method"] == m and r["coverage90"] != ""]
+        if known:
+            lines.append(
+                f"Coverage of the 90 % interval in the body, {m}: {np.mean(known):.3f} (cases "
+                f"{min(known):.3f} to {max(known):.3f})."
+            )
+    return [*lines, ""] if lines else []
+
+
+def _origin(arguments: list[str]) -> list[str]:
+    command = " ".join(["python -m benchmarks.ct", *arguments])
+    return [
+        f"Made by `{command}` on {datetime.date.today().isoformat()}, {platform.machine()}, "
+        f"{os.cpu_count()} cores; sciddm {sciddm.__version__}, torch "
+        f"{importlib.metadata.version('torch')}, scikit-image "
+        f"{importlib.metadata.version('scikit-image')}, Python {platform.python_version()}. "
+        "Every case: [ct.csv](ct.csv)."
+    ]
+
+
+def _say(text: str) -> None:
+    print(f"benchmark: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
