@@ -17,12 +17,13 @@ import sciddm
 from sciddm import zoo
 from sciddm.data_adapters.ct import open_ct
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.errors import InputError
+from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.ct.methods.base import Estimate, SliceMethod
 from sciddm.pipelines.ct.methods.filter2noise import SelfTrainedFilter
-from sciddm.pipelines.ct.settings import FILTER_ITERATIONS, Quality
+from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
+from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, Quality, chosen
 from sciddm.pipelines.ct.slices import DIMS, SliceStack
 
 __all__ = ["CTDenoising", "Denoised", "Denoising", "DenoisingMethod"]
@@ -176,13 +177,16 @@ class CTDenoising(Pipeline):
         if method not in get_args(DenoisingMethod):
             known = ", ".join(get_args(DenoisingMethod))
             raise InputError(f"unknown method {method!r}: take one of {known}")
-        if quality not in get_args(Quality):
-            known = ", ".join(get_args(Quality))
-            raise InputError(f"unknown quality {quality!r}: take one of {known}")
-        if samples is not None and method != "residual":
-            raise InputError(f"the method {method} draws no samples: leave their number out")
         if method == "filter2noise":
-            return lambda stack, seed: SelfTrainedFilter(FILTER_ITERATIONS[quality])
+            filtering = chosen(FILTER, quality, samples)
+            return lambda stack, seed: SelfTrainedFilter(filtering.iterations)
+        if method == "residual":
+            if self.model is None:
+                raise ModelError("residual denoising needs a model: CTDenoising.from_pretrained()")
+            drawing = ResidualDiffusion(
+                self.model, self.representation, chosen(RESIDUAL, quality, samples)
+            )
+            return lambda stack, seed: drawing
         raise InputError(f"the method {method} is not available in this version")
 
 

@@ -180,7 +180,7 @@ class LowDosePairs(_Patches):
         length: int = 20_000,
         seed: int = 0,
         scale: float = 100.0,
-        doses: tuple[float, float] = (0.04, 3.0),
+        doses: tuple[float, float] = (0.04, 1.5),
         neighbours: float = 0.85,
         views: int = 360,
     ) -> None:

@@ -1,0 +1,109 @@
+"""Residual diffusion: from the low-dose image back to the full dose, in a few steps.
+
+The process ends at the low-dose image y, so that sampling starts there instead of at noise, and the
+network, which sees y and its neighbours at every step, predicts the residual y - x0 (ResShift, Yue
+et al., 2023; RDDM, Liu et al., 2024). Each run is a draw of p(x0 | y); their mean is the estimate,
+and their standard deviation its uncertainty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sciddm.denoiser import NetworkDenoiser
+from sciddm.errors import ModelError
+from sciddm.pipelines.ct.methods.base import Estimate, Tick
+from sciddm.pipelines.ct.settings import ResidualSettings
+from sciddm.pipelines.ct.slices import SliceStack
+from sciddm.posterior import Posterior
+from sciddm.sampling import Ancestral, resshift, sample, uniform
+from sciddm.streams import AntitheticStreams
+
+__all__ = ["ResidualDiffusion"]
+
+_START = 2**31  # the step under which the noise of the start is drawn
+_DRAWS = 10_000  # more than any slice has
+_AT_ONCE = 2**19  # pixels in a batch: two slices of 512 x 512
+
+
+class ResidualDiffusion:
+    """Draws of the full-dose slice.
+
+    Args:
+        model: its process ends at the low-dose image, HU.
+        representation: `neighbours`, how many on each side it sees (1, or 0 if not there), and
+            `condition_scale`, what they are divided by, in HU.
+        settings: how often and in how many steps is drawn.
+
+    Raises:
+        ModelError: a model of another kind.
+    """
+
+    def __init__(
+        self, model: NetworkDenoiser, representation: dict[str, Any], settings: ResidualSettings
+    ) -> None:
+        if not model.process.has_endpoint or model.complex_data:
+            raise ModelError(
+                "denoising needs a model whose process ends at the low-dose image: take ct-denoise"
+            )
+        neighbours = representation.get("neighbours", 0)
+        if neighbours not in (0, 1):
+            raise ModelError(f"the model sees {neighbours} neighbours on each side, not 0 or 1")
+        self.model, self.settings = model, settings
+        self.neighbours = bool(neighbours)
+        self.condition_scale = float(representation.get("condition_scale", 1.0))
+        self.grid = _grid(model, settings.steps)
+        self.steps = settings.steps * settings.samples
+        self.attributes = {**asdict(settings), "sampler": "resshift steps, uniform in t"}
+
+    @torch.no_grad()
+    def __call__(self, stack: SliceStack, index: int, seed: int, tick: Tick) -> Estimate:
+        y = stack.slice(index)[None, None]
+        cond = None
+        if self.neighbours:
+            triple = stack.with_neighbours(index)
+            cond = triple[None, [0, 2]] / self.condition_scale
+        draws = self._draws(y, cond, index, seed, tick)
+        posterior = Posterior(draws)
+        # One draw is the mean of the first, or only, evaluation's law: it has no spread.
+        std = posterior.std[0] * self.settings.spread if len(draws) > 1 else None
+        return Estimate(posterior.mean[0], std)
+
+    def _draws(self, y: Tensor, cond: Tensor | None, index: int, seed: int, tick: Tick) -> Tensor:
+        """(samples, 1, y, x), in pairs of antithetic noise; as many at a time as memory holds."""
+        items = [index * _DRAWS + j for j in range(self.settings.samples)]
+        batch = max(1, _AT_ONCE // y.numel())
+        drawn = []
+        for first in range(0, len(items), batch):
+            streams = AntitheticStreams(seed, items[first : first + batch])
+            n = len(streams.items)
+            end = y.expand(n, -1, -1, -1)
+            x = self.model.process.prior(streams.randn(end, _START), end, self.grid[0])
+
+            def callback(*_: Any, n: int = n) -> None:
+                for _ in range(n):
+                    tick("")
+
+            estimate = sample(
+                self.model,
+                x,
+                self.grid,
+                Ancestral(resshift),
+                generator=streams,
+                y=end,
+                cond=None if cond is None else cond.expand(n, -1, -1, -1),
+                callback=callback,
+            )
+            callback()
+            drawn.append(estimate[:, 0])
+        return torch.cat(drawn)[:, None]
+
+
+def _grid(model: NetworkDenoiser, evaluations: int) -> list[float]:
+    """Times of the evaluations; a single one is at the end, where x0 is not seen but through y."""
+    process = model.process
+    return uniform(process, evaluations - 1) if evaluations > 1 else [process.t_max]
