@@ -1,8 +1,9 @@
 """Networks: thin builders over MONAI's, own code only where MONAI has none."""
 
 from sciddm.networks.build import build_network
+from sciddm.networks.local_unet import LocalUNet
 from sciddm.networks.ncsnpp import NCSNpp
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 
-__all__ = ["NCSNpp", "SpectrogramUNet", "UNet", "build_network"]
+__all__ = ["LocalUNet", "NCSNpp", "SpectrogramUNet", "UNet", "build_network"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from sciddm.networks.local_unet import LocalUNet
 from sciddm.networks.ncsnpp import NCSNpp
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
@@ -15,7 +16,7 @@ from sciddm.networks.unet import UNet
 __all__ = ["NETWORKS", "build_network"]
 
 NETWORKS: dict[str, type[nn.Module]] = {
-    cls.__name__: cls for cls in (UNet, SpectrogramUNet, NCSNpp)
+    cls.__name__: cls for cls in (UNet, LocalUNet, SpectrogramUNet, NCSNpp)
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -10,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sciddm.networks.level_embedding import EMBEDDING, LevelEmbedding
+
 __all__ = ["SpectrogramUNet"]
 
-_EMBEDDING = 128
 _Layer = TypeVar("_Layer", nn.Conv2d, nn.Linear)
 
 
@@ -75,8 +75,8 @@ class SpectrogramUNet(nn.Module):
         self.stride = patch * 2 ** (len(channels) - 1)
         if bins % self.stride:
             raise ValueError(f"bins = {bins} is not a multiple of the stride {self.stride}")
-        self.embedding = _LevelEmbedding() if levels else None
-        width = _EMBEDDING if levels else 0
+        self.embedding = LevelEmbedding() if levels else None
+        width = EMBEDDING if levels else 0
         rows = [bins // (patch * 2**i) for i in range(len(channels))]
         self.first = _conv((in_channels + cond_channels) * patch**2, channels[0])
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -233,24 +233,3 @@ class _FrequencyMixer(nn.Module):
         h = self.inner(functional.silu(self.norm(x)).permute(0, 2, 3, 1))
         h = functional.silu(self.mix(h.flatten(2))).unflatten(2, h.shape[2:])
         return x + self.outer(h).permute(0, 3, 1, 2)
-
-
-class _LevelEmbedding(nn.Module):
-    """ln(s/a) as sines and cosines of wavelengths from about one octave of noise to the range."""
-
-    frequencies: Tensor
-
-    def __init__(self, waves: int = 16) -> None:
-        super().__init__()
-        frequencies = torch.logspace(math.log10(0.2), math.log10(8.0), waves)
-        self.register_buffer("frequencies", frequencies, persistent=False)
-        self.layers = nn.Sequential(
-            nn.Linear(2 * waves, _EMBEDDING),
-            nn.SiLU(),
-            nn.Linear(_EMBEDDING, _EMBEDDING),
-            nn.SiLU(),
-        )
-
-    def forward(self, level: Tensor) -> Tensor:
-        angle = level[:, None].float() * self.frequencies
-        return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
