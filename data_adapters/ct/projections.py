@@ -142,9 +142,9 @@ def read_projections(source: str | Path, *, slice_mm: float | None = None) -> xr
         views, beta = views[::-1], beta[::-1]
     if (np.diff(beta) <= 0).any():
         raise InputError(f"{folder}: the angles of the views go back and forth: sort the files")
-    z = np.array([v.source_z for v in views])
-    step = float(np.median(np.diff(beta)))
-    feed = abs(float(np.polyfit(beta, [v.z for v in views], 1)[0])) * 2 * math.pi
+    z = np.array([v.z for v in views])
+    step = float(beta[-1] - beta[0]) / (len(beta) - 1)
+    feed = abs(float(np.polyfit(beta, z, 1)[0])) * 2 * math.pi
     own = detector.row_mm * detector.radius / detector.distance
     distance = own if slice_mm is None else slice_mm
     if feed * step / (2 * math.pi) < _FEED_MM and feed < own:
@@ -158,13 +158,15 @@ def read_projections(source: str | Path, *, slice_mm: float | None = None) -> xr
         first = math.ceil(beta[0] / (2 * math.pi) * count)
         last = math.floor(beta[-1] / (2 * math.pi) * count)
         targets = np.arange(first, last + 1) * 2 * math.pi / count
-        at = _grid(z.min() + feed / 2, z.max() - feed / 2, distance)
+        ends = np.sort(np.interp(targets[[0, -1]], beta, z))
+        reach = feed / 2 * (1 - 1 / count)  # of the views of one turn about a slice
+        at = _grid(ends[0] + reach, ends[1] - reach, distance)
     turn = len(targets) if feed == 0 else count
     check_size(folder, "the sinogram", (len(at), turn, detector.columns), 4)
     values = np.full((len(at), turn, detector.columns), np.nan, np.float32)
     missing = 0.0
     for target, pair, share in _between(folder, views, beta, targets, detector):
-        here = sum(w * v.source_z for (v, _), w in zip(pair, share, strict=True))
+        here = sum(w * v.z for (v, _), w in zip(pair, share, strict=True))
         near = np.arange(len(at)) if feed == 0 else np.flatnonzero(abs(at - here) <= 0.51 * feed)
         if not near.size:
             continue
