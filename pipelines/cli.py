@@ -30,6 +30,7 @@ DOMAINS = {
     "mri": "sciddm.pipelines.mri.cli",
     "ct": "sciddm.pipelines.ct.cli",
     "speech": "sciddm.pipelines.speech.cli",
+    "hsi": "sciddm.pipelines.hsi.cli",
 }
 _INTERRUPTED = 130
 

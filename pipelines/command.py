@@ -27,7 +27,9 @@ __all__ = ["DEBUG", "execute", "repeat"]
 #: Context key under which the root command keeps --debug.
 DEBUG = "debug"
 #: Options that say how to run, not what to make.
-_INCIDENTAL = frozenset({"as_json", "report", "overwrite", "threads", "form"})
+_INCIDENTAL = frozenset(
+    {"as_json", "report", "overwrite", "threads", "form", "pixels", "scheduler"}
+)
 
 
 def execute(

@@ -31,7 +31,8 @@ class Panel:
 
     Attributes:
         title: what it shows.
-        image: (rows, columns), row 0 on top; NaN is drawn as absent.
+        image: (rows, columns), row 0 on top; NaN is drawn as absent. Or (rows, columns, 3), red,
+            green and blue in [0, 1], which has no colour scale.
         window: values drawn as the ends of the colour scale.
         unit: what the colour bar measures; empty for no colour bar.
         colours: grey; heat (black to white through red) for magnitudes; signed (blue, black,
@@ -69,7 +70,9 @@ def draw(panel: Panel) -> bytes:
     from matplotlib.figure import Figure
 
     image = np.asarray(panel.image, dtype=float)
-    rows, columns = image.shape
+    rows, columns = image.shape[:2]
+    if image.ndim == 3:
+        image = np.clip(np.nan_to_num(image), 0, 1)
     dy, dx = panel.pixel_mm if panel.pixel_mm is not None else (1.0, 1.0)
     known = math.isfinite(dy) and math.isfinite(dx) and dy > 0 and dx > 0
     ratio = dy / dx if known else 1.0

@@ -10,7 +10,7 @@ import xarray as xr
 
 from sciddm.data_adapters.checks import existing_file
 from sciddm.data_adapters.hsi.arrays import read_arrays, write_arrays
-from sciddm.data_adapters.hsi.cube import checked_cube
+from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
 from sciddm.data_adapters.hsi.envi import ENVI_SUFFIXES, envi_outputs, read_envi, write_envi
 from sciddm.data_adapters.hsi.geotiff import read_geotiff, write_geotiff
 from sciddm.data_adapters.hsi.netcdf import read_netcdf, write_emit, write_netcdf
@@ -101,6 +101,10 @@ def write_cube(held: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
         at: from each of `cube_outputs` to where it is written.
     """
     suffix = path.suffix.lower()
+    cube = held["cube"]
+    if cube.chunks is None:  # in memory: writers go block by block
+        pieces = chunks_of(cube.shape, cube.dtype.itemsize)
+        held = held.assign(cube=cube.chunk(dict(zip(cube.dims, pieces, strict=True))))
     if suffix in ENVI_SUFFIXES:
         data, header = cube_outputs(path, held)
         write_envi(held, at[data], at[header])

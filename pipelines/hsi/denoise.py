@@ -4,7 +4,7 @@
 
 over the valid entries of band b is the squared residual of draws from the posterior whose mean is x
 and whose standard deviation is std; it is 1 if the estimate explains the data. Methods without a
-standard deviation follow the noise in part, and have less.
+standard deviation follow the noise in part, and have less (`Denoised.residual`).
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ class Denoised:
     """What a run leaves beside its canvases.
 
     Attributes:
-        residual: (band,) r_b, of the used bands.
+        taken: (band,) root mean square of y - x over the valid entries of the used bands, in units
+            of the survey's scale; NaN where a band has none.
+        std: (band,) root mean square of the standard deviation over them; None without one.
+        residual: (band,) r_b.
         attributes: of the method.
         tiles: how many.
-        spread: the method gave a standard deviation.
     """
 
+    taken: NDArray[np.float64]
+    std: NDArray[np.float64] | None
     residual: NDArray[np.float64]
     attributes: dict[str, Any] = field(default_factory=dict)
     tiles: int = 0
-    spread: bool = False
 
 
 def statistics_of(scene: Scene, known: Survey) -> SceneStatistics:
@@ -107,8 +110,8 @@ def denoise_scene(
     windows = cut((scene.lines, scene.samples), side or side_for(bands), fitted.halo)
     values = canvas("values")
     std: Canvas | None = None
-    total, count = np.zeros(bands), np.zeros(bands, np.int64)
-    made = Denoised(total, dict(fitted.attributes), len(windows))
+    taken, spread, count = np.zeros(bands), np.zeros(bands), np.zeros(bands)
+    attributes: dict[str, Any] = dict(fitted.attributes)
     steps = _Steps(progress, len(windows))
 
     def items() -> Iterator[tuple[Tile, tuple[slice, slice]]]:
@@ -118,32 +121,39 @@ def denoise_scene(
     with ExitStack() as stack:
         if scheduler is None:
             apply = here
-            work = _Work(fitted, seed, statistics.noise, steps.within)
+            work = _Work(fitted, seed, steps.within)
         else:
             apply = stack.enter_context(on_cluster(scheduler))
-            work = _Work(fitted, seed, statistics.noise, None)
+            work = _Work(fitted, seed, None)
         for window, done in zip(windows, apply(work, items()), strict=True):
             add(values, window, done.values)
             if done.std is not None:
                 std = canvas("std") if std is None else std
                 add(std, window, done.std)
-            total += done.squares
+            taken += done.taken
+            spread += done.spread
             count += done.count
-            made.attributes = _merged(made.attributes, done.attributes)
+            attributes = _merged(attributes, done.attributes)
             steps.next()
-    made.residual = np.sqrt(total / np.maximum(count, 1))
-    made.residual[count == 0] = np.nan
-    made.spread = std is not None
-    return made
+    count[count == 0] = np.nan
+    residual = np.sqrt((taken + spread) / count) / statistics.noise
+    return Denoised(
+        taken=np.sqrt(taken / count),
+        std=None if std is None else np.sqrt(spread / count),
+        residual=residual,
+        attributes=attributes,
+        tiles=len(windows),
+    )
 
 
 @dataclass
 class _Done:
-    """A tile's result: what it gives back, and sums over its valid entries."""
+    """A tile's result: what it gives back, and sums of squares over its valid entries."""
 
     values: NDArray[np.float32]
     std: NDArray[np.float32] | None
-    squares: NDArray[np.float64]
+    taken: NDArray[np.float64]
+    spread: NDArray[np.float64]
     count: NDArray[np.int64]
     attributes: dict[str, Any]
 
@@ -154,7 +164,6 @@ class _Work:
 
     fitted: Fitted
     seed: int
-    sigma: NDArray[np.float64]
     progress: Progress | None
 
     def __call__(self, item: tuple[Tile, tuple[slice, slice]]) -> _Done:
@@ -164,17 +173,18 @@ class _Work:
         values = np.asarray(found.values, np.float32)[place]
         std = None if found.std is None else np.asarray(found.std, np.float32)[place]
         valid = tile.valid[place]
-        squares = (values - tile.values[place]) ** 2
-        if std is not None:
-            squares = squares + std**2
-        total = np.where(valid, squares, 0).sum(axis=(1, 2), dtype=np.float64) / self.sigma**2
         return _Done(
             np.ascontiguousarray(values),
             None if std is None else np.ascontiguousarray(std),
-            total,
+            _squares(values - tile.values[place], valid),
+            np.zeros(len(values)) if std is None else _squares(std, valid),
             valid.sum(axis=(1, 2)),
-            dict(found.attributes),
+            {k: v for k, v in found.attributes.items() if k != "chi2"},  # `taken` tells it
         )
+
+
+def _squares(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.asarray(np.where(valid, values**2, 0).sum(axis=(1, 2), dtype=np.float64))
 
 
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ subtracted: with few pixels for the bands it is as large as beta_ij^2 itself.
 
 Entries that do not fit are found on the way, by alternating the regression with
 
-    stripes      a column's median residual beyond 5 of its standard errors: an offset, taken out
+    stripes      a column's median residual, compared to that of most columns, beyond 5 of its
+                 standard errors: an offset, taken out
     dead pixels  a residual beyond 6 robust standard deviations: replaced by its prediction
     dead lines   a column with one value in all lines, where the lines are 3 or more: dead pixels
 
@@ -341,8 +342,25 @@ def _stripes(
     low, high = (np.take_along_axis(ordered, k[..., None], axis=-1)[..., 0] for k in pair)
     some = seen >= 3
     middle = np.where(some, low / 2, 0) + np.where(some, high / 2, 0)
+    middle -= _mode(middle)
     limit = _STRIPE * _MEDIAN_ERROR * spread[:, None] / np.sqrt(np.maximum(seen, 1))
     return np.where(np.abs(middle) > limit, middle, 0).astype(np.float32)
+
+
+def _mode(middle: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """(B, 1): where most columns agree, the middle of the narrowest third of them.
+
+    The regression passes through the mean of all columns, stripes included: what is common to most
+    columns is no stripe. Their median would be drawn along by stripes of one sign in nearly half
+    of them, as FINCH has.
+    """
+    count = middle.shape[1] // 3
+    if count < 3:
+        return np.zeros((len(middle), 1), middle.dtype)
+    ordered = np.sort(middle, axis=1)
+    first = np.argmin(ordered[:, count:] - ordered[:, :-count], axis=1)
+    near = np.take_along_axis(ordered, first[:, None] + np.arange(count + 1), axis=1)
+    return near.mean(axis=1, keepdims=True)
 
 
 def _constant_columns(

@@ -24,7 +24,15 @@ from scipy.spatial import cKDTree
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.errors import InputError
 
-__all__ = ["Library", "Sensor", "finch_sensor", "read_library", "respond", "simulate_scene"]
+__all__ = [
+    "Library",
+    "Sensor",
+    "bundled_library",
+    "finch_sensor",
+    "read_library",
+    "respond",
+    "simulate_scene",
+]
 
 Array = NDArray[np.float64]
 CLASSES = ("soil", "residue", "green")
@@ -84,6 +92,11 @@ def read_library(path: str | Path) -> Library:
     if not (kind != "").any():
         raise InputError(f"{path}: level2 names none of {', '.join(_EARTHLIB)}: give earthlib's")
     return Library(wavelength, {c: reflectance[kind == c] for c in CLASSES})
+
+
+def bundled_library() -> Library:
+    """Soils, crop residues and green vegetation of earthlib (MIT; `spectra/LICENSE.txt`)."""
+    return read_library(Path(__file__).parent / "spectra" / "earthlib.npz")
 
 
 def respond(library: Library, sensor: Sensor) -> dict[str, Array]:

@@ -111,6 +111,21 @@ def test_stripes_are_measured():
     np.testing.assert_allclose(found.sigma, 0.01, rtol=0.15)
 
 
+def test_stripes_of_one_sign_in_nearly_half_of_the_columns():
+    """What most columns share is no stripe: the level of the band is kept."""
+    clean = scene(40, (60, 90))
+    noisy = noise.add_gaussian(clean, 0.01, np.random.default_rng(1))
+    striped, mask = noise.add_stripe_clusters(noisy, np.random.default_rng(2))
+    truth = (striped - noisy)[:, 0]
+    found = estimate_noise(striped)
+    assert (found.stripes[~mask[:, 0]] != 0).mean() < 0.05
+    large = truth > 0.02
+    assert (found.stripes[large] != 0).mean() > 0.98
+    bias = (found.stripes - truth).mean(axis=1)
+    assert np.abs(bias).max() < 0.004
+    np.testing.assert_allclose(found.sigma, 0.01, rtol=0.15)
+
+
 def test_too_little_to_go_by():
     with pytest.raises(InputError, match="pixels are too few"):
         estimate_noise(scene(40, (5, 6)))

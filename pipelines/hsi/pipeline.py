@@ -1,0 +1,245 @@
+"""Denoising of hyperspectral scenes of any size, without being told of their noise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+import sciddm
+from sciddm import zoo
+from sciddm.data_adapters.checks import check_size
+from sciddm.data_adapters.hsi import open_cube
+from sciddm.errors import ModelError
+from sciddm.pipelines.base import Pipeline, Progress
+from sciddm.pipelines.hsi.assemble import Canvas, finished, in_memory
+from sciddm.pipelines.hsi.denoise import Denoised, denoise_scene
+from sciddm.pipelines.hsi.methods import Method, build_method
+from sciddm.pipelines.hsi.survey import Scene, Survey, survey
+
+__all__ = ["HyperspectralDenoising", "attributes", "band_names"]
+
+#: Residual, in units of the noise, beyond which an estimate contradicts its measurement.
+CONTRADICTION = 1.25
+#: Share of dead entries from which a scene is more guessed than measured.
+_MANY_DEAD = 0.25
+_NAMED = 6  # bands that a warning lists before it only counts them
+
+
+class HyperspectralDenoising(Pipeline):
+    """Noisy cubes to clean ones, with the uncertainty of every entry where the method has one.
+
+    Noise, stripes and dead pixels are estimated from the scene (`survey`), which is then denoised
+    tile by tile (`denoise`). Bands and pixels that hold nothing stay as they are.
+
+    Args:
+        method: a name in `methods.METHODS`, or a `Method`.
+        model: name, folder or hub id of its model; the method's own if None.
+    """
+
+    def __init__(self, method: str | Method = "subspace", model: str | Path | None = None) -> None:
+        self.method = method
+        self.model = model
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path = "hsi-subspace") -> Self:
+        """See `Pipeline.from_pretrained`; the model says which method it is for."""
+        found = zoo.from_pretrained(source)
+        method = found.representation.get("method")
+        if not isinstance(method, str):
+            raise ModelError(
+                f"{source}: the model names no method: it is not made for hyperspectral cubes"
+            )
+        return cls(method, source)
+
+    def save(self, path: str | Path) -> None:
+        """See `Pipeline.save`."""
+        if self.model is None:
+            raise ModelError(f"the method {self.method} was given no model that could be saved")
+        found = zoo.from_pretrained(self.model)
+        zoo.save_model(
+            found.model, path, card={"name": found.name}, representation=found.representation
+        )
+
+    def __call__(  # type: ignore[override]
+        self,
+        data: xr.Dataset | str | Path,
+        /,
+        *,
+        quality: str = "balanced",
+        seed: int = 0,
+        noise_std: ArrayLike | None = None,
+        tile: int | None = None,
+        scheduler: str | None = None,
+        progress: Progress | None = None,
+    ) -> xr.Dataset:
+        """Denoises a scene that fits into memory; `sciddm hsi denoise` does any.
+
+        Args:
+            data: in the form of `data_adapters.hsi.cube`, or a file that holds it.
+            quality: "fast", "balanced" or "best"; what it means is up to the method.
+            seed: of all noise. The same place of a scene gets the same noise in any tile.
+            noise_std: standard deviation of the noise in the cube's unit, one number or one per
+                band; estimated if None.
+            tile: side of a tile in pixels; by the number of bands if None.
+            scheduler: address of a dask scheduler whose workers do the tiles.
+            progress: called after every step.
+
+        Returns:
+            The data set with its `cube` denoised, in the same type; `noisy`, as it was; `std`,
+            float32, where the method has one; and attributes, see `attributes`.
+
+        Raises:
+            InputError: unusable data or options.
+        """
+        scene = Scene(open_cube(data) if isinstance(data, str | Path) else data)
+        check_size(Path(scene.name), "the cube", scene.cube.shape, 16)
+        known, made, canvases = self.run(
+            scene,
+            lambda _, shape: in_memory(shape),
+            quality=quality,
+            seed=seed,
+            noise_std=noise_std,
+            tile=tile,
+            scheduler=scheduler,
+            progress=progress,
+        )
+        dims = ("band", "y", "x")
+        out = scene.dataset.assign(
+            noisy=scene.cube,
+            cube=scene.cube.copy(data=finished(scene, known, canvases["values"], spread=False)),
+        )
+        if "std" in canvases:
+            out["std"] = (dims, finished(scene, known, canvases["std"], spread=True))
+        told = attributes(scene, known, made, seed=seed, quality=quality)
+        return out.compute(scheduler="threads").assign_attrs(told)
+
+    def run(
+        self,
+        scene: Scene,
+        canvas: Callable[[str, tuple[int, int, int]], Canvas],
+        *,
+        quality: str = "balanced",
+        seed: int = 0,
+        noise_std: ArrayLike | None = None,
+        tile: int | None = None,
+        scheduler: str | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Survey, Denoised, dict[str, Canvas]]:
+        """The work itself, in constant memory if the canvases are.
+
+        Args:
+            scene: what to denoise.
+            canvas: makes an empty one, told its name ("values" or "std") and shape.
+            quality, seed, noise_std, tile, scheduler, progress: as for a call.
+
+        Returns:
+            What is known of the scene, what was done, and the canvases (`assemble.finished`).
+        """
+        method = self.method
+        if isinstance(method, str):
+            method = build_method(method, self.model, quality)
+        known = survey(scene, noise_std, progress)
+        shape = (int(known.used.sum()), scene.lines, scene.samples)
+        canvases: dict[str, Canvas] = {}
+
+        def make(name: str) -> Canvas:
+            canvases[name] = canvas(name, shape)
+            return canvases[name]
+
+        made = denoise_scene(
+            scene,
+            known,
+            method,
+            make,
+            seed=seed,
+            side=tile,
+            scheduler=scheduler,
+            progress=progress,
+        )
+        made.attributes = {**method.provenance, **made.attributes}
+        return known, made, canvases
+
+
+def attributes(
+    scene: Scene, known: Survey, made: Denoised, *, seed: int, quality: str
+) -> dict[str, Any]:
+    """What repeats a run and what is to be known of it.
+
+    Those of the method (method, model, weights_sha256, nfe, nvjp ...), seed, quality, scale, tiles;
+    per band of the file, NaN for those that hold nothing, in the cube's unit: noise_std, mean,
+    taken_rms (root mean square of what was taken away), std_rms (of the standard deviation), and
+    residual (in units of the noise; see `denoise`); consistency, the residual over all bands;
+    contradicts; dead_share, striped_columns (in all bands together), empty_bands (from 0);
+    warnings.
+    """
+
+    def of_all(values: NDArray[np.floating[Any]]) -> list[float]:
+        whole = np.full(scene.bands, np.nan)
+        whole[known.used] = values
+        return [float(v) for v in whole]
+
+    consistency = float(np.sqrt(np.nanmean(made.residual**2)))
+    contradicts = consistency > CONTRADICTION
+    entries = max(1, known.moments.count * len(known.dead))
+    dead_share = float(known.dead.sum()) / entries
+    empty = np.flatnonzero(~known.used)
+    found = {
+        **made.attributes,
+        "quality": quality,
+        "seed": seed,
+        "scale": known.scale,
+        "tiles": made.tiles,
+        "noise_estimated": int(known.blind),
+        "noise_std": of_all(known.noise.sigma),
+        "mean": of_all(known.moments.mean * known.scale),
+        "taken_rms": of_all(made.taken * known.scale),
+        "residual": of_all(made.residual),
+        "consistency": round(consistency, 4),
+        "contradicts": int(contradicts),
+        "dead_share": dead_share,
+        "striped_columns": int((known.noise.stripes != 0).sum()),
+        "empty_bands": [int(b) for b in empty],
+        "sciddm_version": sciddm.__version__,
+    }
+    if made.std is not None:
+        found["std_rms"] = of_all(made.std * known.scale)
+    warnings = []
+    if len(empty):
+        warnings.append(
+            f"{_bands(scene, empty)} hold no value, or one everywhere: left as they are."
+        )
+    if contradicts:
+        warnings.append(
+            f"The estimate contradicts the data: residual {consistency:.2f} times the noise."
+        )
+    else:
+        off = np.flatnonzero(known.used)[made.residual > CONTRADICTION]
+        if len(off):
+            warnings.append(
+                f"{_bands(scene, off)} differ from the data by more than their noise explains."
+            )
+    if dead_share > _MANY_DEAD:
+        warnings.append(
+            f"{dead_share:.0%} of the entries are dead: much of the result is filled in."
+        )
+    return {**found, "warnings": json.dumps(warnings)}
+
+
+def band_names(dataset: xr.Dataset) -> list[str]:
+    """Names of the bands for people: the wavelength where it is known, else the number from 1."""
+    if "wavelength" in dataset.coords:
+        return [f"{w:.4g} nm" for w in dataset["wavelength"].values]
+    return [f"band {b + 1}" for b in range(dataset.sizes["band"])]
+
+
+def _bands(scene: Scene, which: NDArray[np.intp]) -> str:
+    if len(which) > _NAMED:
+        return f"{len(which)} bands"
+    names = band_names(scene.dataset)
+    return "Bands at " * ("wavelength" in scene.dataset.coords) + ", ".join(names[b] for b in which)
