@@ -9,7 +9,7 @@ import xarray as xr
 from sciddm.data_adapters.ct.dicom import read_dicom
 from sciddm.data_adapters.ct.nifti import SUFFIXES, read_ct_nifti, save_ct_nifti
 from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
-from sciddm.data_adapters.ct.save_dicom import save_dicom
+from sciddm.data_adapters.ct.save_dicom import names_folder, save_dicom
 from sciddm.data_adapters.ct.sinogram import read_sinogram
 from sciddm.errors import InputError, OutputError
 
@@ -78,7 +78,7 @@ def save_ct(
     if path.name.lower().endswith(SUFFIXES):
         save_ct_nifti(volume, path, overwrite=overwrite)
         return
-    if path.suffix and not path.is_dir():
+    if not names_folder(path):
         known = ", ".join(SUFFIXES)
         raise OutputError(f"{path}: give {known}, or a folder for a DICOM series")
     save_dicom(

@@ -7,7 +7,6 @@ other names    as `save.save_result` has it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ import xarray as xr
 
 import sciddm
 from sciddm.data_adapters.attributes import sidecar
-from sciddm.data_adapters.ct.save_dicom import write_slices
+from sciddm.data_adapters.ct.save_dicom import names_folder, write_slices
 from sciddm.data_adapters.save import RESULT_SUFFIXES, result_outputs, save_result
 from sciddm.data_adapters.staging import check_folder, check_outputs, staged, staged_folder
 from sciddm.errors import InputError, OutputError
@@ -36,8 +35,7 @@ def is_dicom_target(path: str | Path) -> bool:
     path = Path(path)
     if path.name.lower().endswith(SUFFIXES):
         return False
-    # A UID, too, has dots in it.
-    if path.suffix and not re.fullmatch(r"\.\d+(_std)?", path.suffix) and not path.is_dir():
+    if not names_folder(path):
         known = ", ".join(SUFFIXES)
         raise OutputError(f"{path}: give {known}, or a name without suffix for a DICOM series")
     return True

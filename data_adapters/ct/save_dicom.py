@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from sciddm.data_adapters.geometry import dicom_slices
 from sciddm.data_adapters.staging import staged_folder
 from sciddm.errors import InputError
 
-__all__ = ["save_dicom", "write_slices"]
+__all__ = ["names_folder", "save_dicom", "write_slices"]
 
 _SERIES_OFFSET = 1000  # the new series' number lies that much above its source's
 _SAME_MM = 0.01
@@ -47,6 +48,13 @@ _STALE = (
     "DigitalSignaturesSequence",
     "MACParametersSequence",
 )
+
+
+def names_folder(path: Path) -> bool:
+    """Whether a name is that of a folder rather than of a file of another format."""
+    # A UID, too, has dots in it.
+    number = re.fullmatch(r"\.\d+(_std)?", path.suffix)
+    return not path.suffix or number is not None or path.is_dir()
 
 
 def save_dicom(

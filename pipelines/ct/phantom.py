@@ -7,8 +7,8 @@ data, and every seed is another body.
 
 Positions are in mm from the axis of rotation, x to the right of the image, y downwards (the table
 is below), z towards the head. Organs are ellipsoids or cylinders, painted over one another; a
-tissue covers a point by a smooth step of its distance. A picture is drawn on a grid twice as fine
-and averaged over the pixels. Tissues have a fine texture of their own, as real ones do.
+tissue covers a point by a smooth step of its distance. A picture is drawn on a finer grid and
+averaged over the pixels. Tissues have a fine texture of their own, as real ones do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 #: Contrast of the lesions to the liver about them.
 LESIONS_HU = (-25.0, -15.0, 15.0)
-_FINE = 2  # points per pixel and axis
+_POINT_MM = 0.75  # distance of the points that a pixel averages, two to eight per axis
 _EDGE_MM = 0.5  # half width of the borders between tissues
 _TEXTURE_MM = 1.2  # size of the tissues' own structure
 _HALF_WIDTH, _HALF_DEPTH = 172.0, 122.0
@@ -81,13 +81,14 @@ def body_phantom(
         pixel_mm = max(2 * 1.03 * _HALF_WIDTH / nx, 2 * 1.12 * _TABLE_MM / ny)
     rng = np.random.default_rng([seed, 0xC7])
     organs = _organs(rng)
-    y, x = (((np.arange(n * _FINE) + 0.5) / _FINE - n / 2) * pixel_mm for n in (ny, nx))
+    fine = min(8, max(2, math.ceil(pixel_mm / _POINT_MM)))
+    y, x = (((np.arange(n * fine) + 0.5) / fine - n / 2) * pixel_mm for n in (ny, nx))
     levels = (np.arange(slices) - (slices - 1) / 2) * slice_mm
-    grain = _grain(rng, (slices, ny * _FINE, nx * _FINE), slice_mm, pixel_mm / _FINE)
+    grain = _grain(rng, (slices, ny * fine, nx * fine), slice_mm, pixel_mm / fine)
     values = np.stack(
         [_slice(organs, x[None, :], y[:, None], z, g) for z, g in zip(levels, grain, strict=True)]
     )
-    pixels = values.reshape(slices, ny, _FINE, nx, _FINE).mean((2, 4))
+    pixels = values.reshape(slices, ny, fine, nx, fine).mean((2, 4))
     affine = np.diag([-pixel_mm, -pixel_mm, slice_mm, 1.0])  # x to the patient's left, y backwards
     affine[:3, 3] = [(nx - 1) / 2 * pixel_mm, (ny - 1) / 2 * pixel_mm, levels[0]]
     attrs = {

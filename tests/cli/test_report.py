@@ -17,6 +17,8 @@ from matplotlib import image as pictures
 from sciddm.errors import OutputError
 from sciddm.pipelines.mri.report import mri_report, verdict
 from sciddm.pipelines.report import (
+    Chart,
+    Curve,
     Panel,
     Report,
     Section,
@@ -28,7 +30,7 @@ from sciddm.pipelines.report import (
 )
 
 
-def page_of(panel: Panel) -> str:
+def page_of(panel: Panel | Chart) -> str:
     return render(
         Report(
             title="<b>title</b> & more",
@@ -95,6 +97,22 @@ def test_row_0_is_on_top_and_column_0_left() -> None:
 def test_nothing_looks_like_nothing_in_a_signed_panel() -> None:
     pixels = pixels_of(page_of(Panel("x", np.zeros((40, 40)), (-1.0, 1.0), colours="signed")))
     assert pixels.max() < 0.03
+
+
+def test_curves_lie_at_their_values() -> None:
+    """The second curve is above the first, and as long as its finite values reach."""
+    x = np.linspace(0, 1, 50)
+    low, high = Curve("low", x, 0.2 * np.ones(50)), Curve("<high>", x, np.where(x > 0.5, np.nan, 1))
+    pixels = pixels_of(page_of(Chart("x", [low, high], "f", "power", from_zero=True)))
+    strength = pixels.max(-1) - pixels.min(-1)  # the frame, the axes and the text are grey
+    coloured = strength > 0.25
+    rows = np.flatnonzero(coloured.sum(1) > 60)
+    top, bottom = rows.min(), rows.max()
+    assert top < bottom
+    height = pixels.shape[0] * 0.79
+    assert (bottom - top) / height == pytest.approx(0.8 / 1.05, abs=0.1)
+    lengths = [coloured[row].sum() for row in (top + 1, bottom - 1)]
+    assert lengths[0] / lengths[1] == pytest.approx(0.5, abs=0.12)
 
 
 @pytest.mark.parametrize(("dy", "dx", "length_mm"), [(1.0, 1.0, 20.0), (0.5, 2.0, 20.0)])
