@@ -19,14 +19,16 @@ from sciddm import zoo
 from sciddm.data_adapters.ct import read_sinogram
 from sciddm.data_adapters.geometry import centred_affine
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.errors import InputError
+from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
 from sciddm.physics.fbp import Window
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.ct.methods.base import Reconstruction, SinogramMethod
 from sciddm.pipelines.ct.methods.fbp import FilteredBackProjection
+from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
+from sciddm.pipelines.ct.methods.total_variation import TotalVariation
 from sciddm.pipelines.ct.projections import Scan, scan_of
-from sciddm.pipelines.ct.settings import Quality
+from sciddm.pipelines.ct.settings import POSTERIOR, TV, Quality, chosen
 from sciddm.pipelines.ct.slices import DIMS
 
 __all__ = ["CTReconstruction", "Reconstructed", "ReconstructionMethod", "ReconstructionRun"]
@@ -176,14 +178,21 @@ class CTReconstruction(Pipeline):
         self, method: str, quality: str, samples: int | None, window: Window
     ) -> Callable[[Scan], SinogramMethod]:
         """How the method is made ready for a scan."""
-        for value, known in ((method, ReconstructionMethod), (quality, Quality)):
-            if value not in get_args(known):
-                raise InputError(f"{value!r} is none of {', '.join(get_args(known))}: take one")
-        if samples is not None and method != "posterior":
-            raise InputError(f"the method {method} draws no samples: leave their number out")
         if method == "fbp":
+            chosen(dict.fromkeys(get_args(Quality)), quality, samples)
             return lambda scan: FilteredBackProjection(scan, window)
-        raise InputError(f"the method {method} is not available in this version")
+        if method == "tv":
+            smoothing = chosen(TV, quality, samples)
+            return lambda scan: TotalVariation(scan, smoothing)
+        if method == "posterior":
+            if self.model is None:
+                raise ModelError("posterior needs a model: CTReconstruction.from_pretrained()")
+            model, settings = self.model, chosen(POSTERIOR, quality, samples)
+            if settings.samples < 2:
+                raise InputError("at least 2 samples are needed: one has no standard deviation")
+            return lambda scan: PosteriorSampling(model, scan, settings)
+        known = ", ".join(get_args(ReconstructionMethod))
+        raise InputError(f"unknown method {method!r}: take one of {known}")
 
 
 class ReconstructionRun:

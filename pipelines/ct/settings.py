@@ -8,7 +8,18 @@ from typing import Any, Literal, TypeVar, get_args
 
 from sciddm.errors import InputError
 
-__all__ = ["FILTER", "RESIDUAL", "FilterSettings", "Quality", "ResidualSettings", "chosen"]
+__all__ = [
+    "FILTER",
+    "POSTERIOR",
+    "RESIDUAL",
+    "TV",
+    "FilterSettings",
+    "PosteriorSettings",
+    "Quality",
+    "ResidualSettings",
+    "TVSettings",
+    "chosen",
+]
 
 Quality = Literal["fast", "balanced", "best"]
 
@@ -36,10 +47,60 @@ class FilterSettings:
     iterations: int
 
 
+@dataclass(frozen=True)
+class PosteriorSettings:
+    """Posterior sampling from projections.
+
+    Attributes:
+        samples: posterior samples K, at least 2; the estimate is their mean.
+        steps: noise levels of each, so NFE per sample is steps + 1.
+        sigma_max: level at which sampling starts, HU, from a regularised reconstruction.
+        sigma_min: level at which it ends, HU.
+        krylov: conjugate gradient steps of MMPS, one VJP each; 0 for none.
+        inflation: noise added for MMPS, in units of the noise level.
+        lam: weight of the prior in the proximal step that follows it.
+        iterations: conjugate gradient steps of that step.
+        spread: as of `ResidualSettings`.
+    """
+
+    samples: int
+    steps: int
+    sigma_max: float = 150.0
+    sigma_min: float = 8.0
+    krylov: int = 0
+    inflation: float = 0.1
+    lam: float = 1.0
+    iterations: int = 6
+    spread: float = 1.0
+
+
+@dataclass(frozen=True)
+class TVSettings:
+    """Statistically weighted least squares with total variation.
+
+    Attributes:
+        weight: of the total variation, per HU.
+        iterations: outer ones; each solves a quadratic problem in a few steps.
+    """
+
+    weight: float = 0.03
+    iterations: int = 30
+
+
 RESIDUAL: dict[Quality, ResidualSettings] = {
     "fast": ResidualSettings(samples=2, steps=2),
     "balanced": ResidualSettings(samples=4, steps=4),
     "best": ResidualSettings(samples=16, steps=5),
+}
+POSTERIOR: dict[Quality, PosteriorSettings] = {
+    "fast": PosteriorSettings(samples=2, steps=6),
+    "balanced": PosteriorSettings(samples=4, steps=10),
+    "best": PosteriorSettings(samples=8, steps=16, krylov=2),
+}
+TV: dict[Quality, TVSettings] = {
+    "fast": TVSettings(iterations=15),
+    "balanced": TVSettings(),
+    "best": TVSettings(iterations=60),
 }
 FILTER: dict[Quality, FilterSettings] = {
     "fast": FilterSettings(150),

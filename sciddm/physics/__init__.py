@@ -9,6 +9,7 @@ from sciddm.physics.mri import CartesianMRI
 from sciddm.physics.noise import ChannelNoise, IndependentNoise, Whitening
 from sciddm.physics.operator import Adjoint, Composition, Linear, Operator, inner
 from sciddm.physics.projector import Projector
+from sciddm.physics.weighted_projection import WeightedProjection
 
 __all__ = [
     "Adjoint",
@@ -29,6 +30,7 @@ __all__ = [
     "ParallelBeam",
     "Projector",
     "Scaling",
+    "WeightedProjection",
     "Whitening",
     "draw_ellipses",
     "even_angles",

@@ -7,7 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["conjugate_gradient", "conjugate_gradient_image"]
+__all__ = [
+    "conjugate_gradient",
+    "conjugate_gradient_image",
+    "preconditioned_conjugate_gradient",
+]
 
 
 def conjugate_gradient(
@@ -53,6 +57,49 @@ def conjugate_gradient_image(
     """
     start = torch.zeros_like(rhs)
     return _iterate(apply, start, zero, rhs, rhs, ndim, iterations, floor=floor)
+
+
+def preconditioned_conjugate_gradient(
+    apply: Callable[[Tensor], Tensor],
+    precondition: Callable[[Tensor], Tensor],
+    rhs: Tensor,
+    ndim: int,
+    iterations: int,
+    start: Tensor | None = None,
+) -> Tensor:
+    """As ``conjugate_gradient``, in fewer steps the nearer C M is to a multiple of the identity.
+
+    Args:
+        apply: x -> M x, M Hermitian positive definite.
+        precondition: r -> C r, C Hermitian positive definite, an approximate inverse of M.
+        rhs: right-hand side (..., event).
+        ndim: number of trailing event axes.
+        iterations: steps. Once an item's residual is zero to rounding its x no longer changes.
+        start: initial guess, zero if not given.
+    """
+    dims = tuple(range(-ndim, 0))
+
+    def dot(u: Tensor, v: Tensor) -> Tensor:
+        return (u.conj() * v).real.sum(dim=dims, keepdim=True)
+
+    x = torch.zeros_like(rhs) if start is None else start
+    r = rhs if start is None else rhs - apply(start)
+    z = precondition(r)
+    p, rz = z, dot(r, z)
+    eps, tiny = torch.finfo(rz.dtype).eps, torch.finfo(rz.dtype).tiny
+    size = dot(rhs, precondition(rhs))
+    for _ in range(iterations):
+        mp = apply(p)
+        curvature = dot(p, mp)
+        unsolved = (rz > (2 * eps) ** 2 * size + tiny) & (curvature > 0)
+        step = torch.where(unsolved, rz / curvature.where(unsolved, 1.0), 0.0)
+        x = x + step * p
+        r = r - step * mp
+        z = precondition(r)
+        new = dot(r, z)
+        p = z + torch.where(unsolved, new / rz.where(unsolved, 1.0), 0.0) * p
+        rz = new
+    return x
 
 
 def _iterate(

@@ -1,0 +1,111 @@
+"""Reconstruction from projections by posterior sampling with a prior of CT images.
+
+For every sample the reverse diffusion starts at a regularised reconstruction plus noise, and the
+denoiser's mean is corrected towards the projections at every step: by MMPS, which knows how the
+prior ties pixels together, and by a proximal step with the statistical weights of the readings,
+which needs no derivative of the network (DiffPIR). The mean of the samples is the estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from sciddm.denoiser import Denoiser
+from sciddm.errors import InputError, ModelError
+from sciddm.guidance import MMPS, DiffPIR, Guided
+from sciddm.physics import Measurement
+from sciddm.pipelines.ct.methods.base import Reconstruction, Tick
+from sciddm.pipelines.ct.projections import Scan
+from sciddm.pipelines.ct.settings import PosteriorSettings
+from sciddm.posterior import Consistency, Posterior, residual_ratio
+from sciddm.sampling import Ancestral, karras, sample
+from sciddm.streams import AntitheticStreams
+
+__all__ = ["PosteriorSampling"]
+
+_START = 2**31  # the step under which the noise of the start is drawn
+_DRAWS = 10_000  # more than any slice has
+_AT_ONCE = 2**19  # pixels in a batch: two slices of 512 x 512
+_FLOOR_STEPS = 15
+
+
+class PosteriorSampling:
+    """Samples of p(image | projections).
+
+    Args:
+        model: the prior, of images in HU.
+        scan: geometry, flux, and the image that is made.
+        settings: how often and in how many steps is sampled.
+
+    Raises:
+        ModelError: a model of another kind.
+    """
+
+    def __init__(self, model: Denoiser, scan: Scan, settings: PosteriorSettings) -> None:
+        if model.process.has_endpoint:
+            raise ModelError("reconstruction needs a prior without an endpoint: take ct-prior")
+        self.model, self.scan, self.settings = model, scan, settings
+        self.grid = karras(
+            model.process, settings.steps, settings.sigma_max, settings.sigma_min, rho=4
+        )
+        self.steps = (settings.steps + 1) * settings.samples
+        self.attributes = {
+            **asdict(settings),
+            "sampler": "ancestral steps on a Karras grid (rho 4)",
+            "noise": "stated" if scan.flux is not None else "estimated from the projections",
+        }
+
+    @torch.no_grad()
+    def __call__(self, p: Tensor, index: int, seed: int, tick: Tick) -> Reconstruction:
+        s = self.settings
+        m = self.scan.measurement(p, iterations=s.iterations)
+        start = m.prox(self._rough(p)[None, None], s.sigma_max**2)
+        guided = _guided(self.model, m, s)
+        items = [index * _DRAWS + j for j in range(s.samples)]
+        batch = max(1, _AT_ONCE // start.numel())
+        drawn = []
+        for first in range(0, len(items), batch):
+            streams = AntitheticStreams(seed, items[first : first + batch])
+            n = len(streams.items)
+            x = start.expand(n, -1, -1, -1)
+            x = x + s.sigma_max * streams.randn(x, step=_START)
+
+            def callback(*_: object, n: int = n) -> None:
+                for _ in range(n):
+                    tick("")
+
+            drawn.append(
+                sample(guided, x, self.grid, Ancestral(), generator=streams, callback=callback)
+            )
+            callback()
+        posterior = Posterior(torch.cat(drawn)[:, None])
+        return Reconstruction(
+            posterior.mean[0, 0],
+            posterior.std[0, 0] * s.spread,
+            _consistency(posterior, m),
+        )
+
+    def _rough(self, p: Tensor) -> Tensor:
+        """Where sampling starts: a soft filtered back-projection; water where there is none."""
+        try:
+            return self.scan.fbp(p, "hann").clamp(min=-1000)
+        except InputError:  # too few views
+            return torch.zeros(self.scan.shape)
+
+
+def _guided(model: Denoiser, m: Measurement, settings: PosteriorSettings) -> Guided:
+    informed: Denoiser = model
+    if settings.krylov:
+        informed = MMPS(model, m, settings.krylov, settings.inflation)
+    return DiffPIR(informed, m, settings.lam)
+
+
+def _consistency(posterior: Posterior, m: Measurement) -> Consistency:
+    """Residual of the samples, beside that of the image that fits best without the prior."""
+    measured = m.A.root > 0 if hasattr(m.A, "root") else m.y != 0
+    fitted = posterior.mean + m.A.ridge(m.residual(posterior.mean), 0.0, iterations=_FLOOR_STEPS)
+    floor = residual_ratio(m, fitted, measured)
+    return posterior.consistency(m, measured, floor=floor)

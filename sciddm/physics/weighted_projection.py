@@ -1,0 +1,85 @@
+"""Line integrals with statistical weights, whose systems are solved in a few steps.
+
+P^T P blurs an image with about 1/r, in frequency 1/|f|, so that conjugate gradients are slow to
+resolve fine detail. The blur is nearly the same everywhere, and weights change its strength from
+place to place (Fessler and Booth, 1999):
+
+    P^T W P ~ D F^-1 G F D,      D = diag(kappa),  kappa^2 = (P^T w) / (P^T 1),
+
+with G the spectrum of P^T P of a point in the middle and F the Fourier transform. The inverse of
+this is at hand, and preconditions the system. It pays where the right-hand side is that of noise
+and detail, as the residual of a good guess; a whole image's is dominated by its mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sciddm.physics.cg import preconditioned_conjugate_gradient
+from sciddm.physics.operator import Linear
+from sciddm.physics.projector import Projector
+
+__all__ = ["WeightedProjection"]
+
+_FLOOR = 1e-3  # of the largest value, for spectra and weights that an approximation makes too small
+
+
+class WeightedProjection(Linear):
+    """x -> gain sqrt(w) P x.
+
+    Domain: (..., 1, ny, nx); range: (..., 1, V, D).
+
+    Args:
+        projector: P.
+        weights: w >= 0 (V, D) or (1, V, D), not all 0.
+        gain: factor between the image's units and those of the projector.
+    """
+
+    def __init__(self, projector: Projector, weights: Tensor, gain: float = 1.0) -> None:
+        self.projector, self.gain = projector, float(gain)
+        self.root = weights.sqrt()
+        one = torch.ones_like(self.root).expand(1, *self.root.shape[-2:])
+        self._kappa = (
+            projector.backward(weights.expand_as(one)) / projector.backward(one).clamp(min=1e-12)
+        ).sqrt()
+        self._kappa = self._kappa.clamp(min=_FLOOR**0.5 * float(self._kappa.max()))
+        self._spectrum = _spectrum(projector) * self.gain**2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain * self.root * self.projector.forward(x)
+
+    def backward(self, y: Tensor) -> Tensor:
+        return self.gain * self.projector.backward(self.root * y)
+
+    def solve(
+        self, rhs: Tensor, rho: float | Tensor, *, iterations: int = 10, start: Tensor | None = None
+    ) -> Tensor:
+        """(A^T A + rho I)^-1 rhs by preconditioned conjugate gradients."""
+        relative: Any = rho / self._kappa.square().mean()
+
+        def precondition(r: Tensor) -> Tensor:
+            spectrum = torch.fft.rfft2(r / self._kappa) / (self._spectrum + relative)
+            return torch.fft.irfft2(spectrum, s=self.projector.shape) / self._kappa
+
+        return preconditioned_conjugate_gradient(
+            lambda x: self.gram(x) + rho * x, precondition, rhs, self.domain_ndim, iterations, start
+        )
+
+
+def _spectrum(projector: Projector) -> Tensor:
+    """G (ny, nx // 2 + 1), positive: the mean over all directions, which views may not cover."""
+    ny, nx = projector.shape
+    point = torch.zeros(1, ny, nx)
+    point[0, ny // 2, nx // 2] = 1.0
+    blur = projector.backward(projector.forward(point))[0]
+    spectrum = torch.fft.rfft2(torch.fft.ifftshift(blur)).real
+    radius = (torch.fft.fftfreq(ny)[:, None].square() + torch.fft.rfftfreq(nx).square()).sqrt()
+    ring = (radius * max(ny, nx)).round().long().flatten()
+    sums, count = torch.zeros(2, int(ring.max()) + 1).unbind()
+    sums.index_add_(0, ring, spectrum.flatten())
+    count.index_add_(0, ring, torch.ones_like(spectrum).flatten())
+    mean = sums / count.clamp(min=1)
+    return mean[ring].reshape(spectrum.shape).clamp(min=_FLOOR * float(mean.max()))
