@@ -54,7 +54,7 @@ def draw_chart(chart: Chart) -> bytes:
 
     figure = Figure(figsize=(3.4, 2.9), dpi=180, facecolor=DARK)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.17, 0.16, 0.79, 0.79), facecolor=DARK)
+    axes = figure.add_axes((0.18, 0.16, 0.79, 0.75), facecolor=DARK)
     for curve, colour in zip(chart.curves, _COLOURS * len(chart.curves), strict=False):
         known = np.isfinite(curve.x) & np.isfinite(curve.y)
         axes.plot(curve.x[known], curve.y[known], color=colour, lw=1.4, label=curve.label)
@@ -62,6 +62,8 @@ def draw_chart(chart: Chart) -> bytes:
     axes.set_ylabel(chart.y, color=INK, fontsize=8, labelpad=2)
     axes.tick_params(colors=INK, labelsize=8, length=2, pad=2)
     axes.locator_params(nbins=5)
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+    axes.yaxis.get_offset_text().set(color=INK, fontsize=7)
     if chart.from_zero:
         axes.set_ylim(bottom=0)
     for side, spine in axes.spines.items():

@@ -81,7 +81,7 @@ def draw(panel: Panel) -> bytes:
         height = min(max(width * rows * ratio / columns, 0.6 * width), 1.5 * width)
         left = right = under = 0.0
     else:
-        height, left, right, under = 0.72 * width, 0.46, 0.12, 0.4
+        height, left, right, under = 0.72 * width, 0.54, 0.12, 0.4
     below = under + (0.5 if panel.unit else 0.0)
     total = height + below
     figure = Figure(figsize=(width, total), dpi=180, facecolor=DARK)

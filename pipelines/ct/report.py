@@ -160,7 +160,6 @@ def _report(
 
 
 def _sections(result: xr.Dataset, shown: Shown) -> Sequence[Section]:
-    (_, before, _), (_, after, _), title, note = shown
     slices = result.sizes["z"]
     middle = slices // 2
     chosen = [middle]
@@ -168,30 +167,40 @@ def _sections(result: xr.Dataset, shown: Shown) -> Sequence[Section]:
         chosen += [z for z in (slices // 4, (3 * slices) // 4) if z != middle]
     sections = []
     for z in chosen[:_MOST_SHOWN]:
-        for name, window in WINDOWS.items():
-            if z != middle and name != "Soft tissue":
-                continue
-            where = f", slice {z + 1} of {slices}" if slices > 1 else ""
-            panels = [_panel(result, z, window, *which) for which in shown[:2]]
-            difference = _slice(result, before, z) - _slice(result, after, z)
-            reach = _reach(difference)
-            size = pixel_mm(result.attrs)
-            panels.append(
-                Panel(title, difference, (-reach, reach), "HU", "signed", pixel_mm=size, note=note)
-            )
-            if "std" in result and name == "Soft tissue":
-                std = _slice(result, "std", z)
-                top = float(np.percentile(std, 99.5)) or 1.0
-                told = "Where the draws disagree: the estimate's own uncertainty."
-                panels.append(
-                    Panel(
-                        "Standard deviation", std, (0, top), "HU", "heat", pixel_mm=size, note=told
-                    )
-                )
-            text = f"Window from {window[0]:g} to {window[1]:g} HU."
-            sections.append(Section(f"{name}{where}", panels, text))
+        where = f", slice {z + 1} of {slices}" if slices > 1 else ""
+        low, high = WINDOWS["Soft tissue"]
+        text = f"Window from {low:g} to {high:g} HU."
+        sections.append(Section(f"Soft tissue{where}", _soft_tissue(result, z, shown), text))
+        if z == middle:
+            panels, words = [], []
+            for name in ("Lung", "Bone"):
+                window = WINDOWS[name]
+                panels += [
+                    _panel(result, z, window, f"{name}: {title.lower()}", *rest)
+                    for title, *rest in shown[:2]
+                ]
+                words.append(f"{name}: from {window[0]:g} to {window[1]:g} HU.")
+            sections.append(Section(f"Lung and bone{where}", panels, " ".join(words)))
     texture = _texture(result, shown)
     return [*sections, *([texture] if texture is not None else [])]
+
+
+def _soft_tissue(result: xr.Dataset, z: int, shown: Shown) -> list[Panel]:
+    (_, before, _), (_, after, _), title, note = shown
+    panels = [_panel(result, z, WINDOWS["Soft tissue"], *which) for which in shown[:2]]
+    difference = _slice(result, before, z) - _slice(result, after, z)
+    reach, size = _reach(difference), pixel_mm(result.attrs)
+    panels.append(
+        Panel(title, difference, (-reach, reach), "HU", "signed", pixel_mm=size, note=note)
+    )
+    if "std" in result:
+        std = _slice(result, "std", z)
+        top = float(np.percentile(std, 99.5)) or 1.0
+        told = "Where the draws disagree: the estimate's own uncertainty."
+        panels.append(
+            Panel("Standard deviation", std, (0, top), "HU", "heat", pixel_mm=size, note=told)
+        )
+    return panels
 
 
 def _panel(
@@ -241,12 +250,12 @@ def _texture(result: xr.Dataset, shown: Shown) -> Section | None:
         ),
         Panel(
             f"Spectrum of: {difference_title.lower()}",
-            plane,
+            plane[::-1],
             (0, float(plane.max()) or 1.0),
             "HU² mm²",
             "heat",
             scales=(
-                Axis("fy / (1/mm)", float(fy[-1]), float(fy[0])),
+                Axis("fy / (1/mm)", float(fy[0]), float(fy[-1])),
                 Axis("fx / (1/mm)", float(fx[0]), float(fx[-1])),
             ),
             note="Noise fills a ring; anatomy that was taken away lies near the middle.",

@@ -61,7 +61,10 @@ def test_a_series_becomes_a_series_in_the_same_place(
     words = shlex.split(told["command"])
     assert words[:4] == ["sciddm", "ct", "denoise", str(tmp_path / "scan")]
     page = (tmp_path / "clean.html").read_text()
-    for words in ("Soft tissue", "Lung", "Bone", "Taken away", "Noise texture", "-160 to 240 HU"):
+    for words in (
+        "Soft tissue, slice 2 of 3", "-160 to 240 HU", "Taken away", "Standard deviation",
+        "Lung: input", "-1350 to 150 HU", "Bone: denoised", "-500 to 1300 HU", "Noise texture",
+    ):  # fmt: skip
         assert words in page
 
 

@@ -109,7 +109,7 @@ def test_curves_lie_at_their_values() -> None:
     rows = np.flatnonzero(coloured.sum(1) > 60)
     top, bottom = rows.min(), rows.max()
     assert top < bottom
-    height = pixels.shape[0] * 0.79
+    height = pixels.shape[0] * 0.75
     assert (bottom - top) / height == pytest.approx(0.8 / 1.05, abs=0.1)
     lengths = [coloured[row].sum() for row in (top + 1, bottom - 1)]
     assert lengths[0] / lengths[1] == pytest.approx(0.5, abs=0.12)
