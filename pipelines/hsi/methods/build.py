@@ -14,11 +14,12 @@ __all__ = ["METHODS", "QUALITIES", "build_method", "method_class"]
 QUALITIES = ("fast", "balanced", "best")
 #: Where each method is. Modules are imported when a method is asked for: some need networks.
 METHODS = {
+    "subspace": "subspace.Subspace",
     "tv": "tv.TotalVariation",
     "lowrank": "lowrank.LowRank",
 }
-#: Methods that take a quality, and with it a model where they have one.
-_GRADED: dict[str, bool] = {}
+#: Methods that take a quality, and whether they take a model.
+_GRADED = {"subspace": True}
 
 
 def build_method(name: str, model: str | Path | None = None, quality: str = "balanced") -> Method:

@@ -44,7 +44,7 @@ def signal_subspace(covariance: Array, mean: Array, pixels: int) -> Array:
 
 
 class LowRank(Method):
-    """x = S E (E_o^T E_o)^-1 E_o^T S^-1 y: least squares in the subspace.
+    """x = m + S E (E_o^T E_o)^-1 E_o^T S^-1 (y - m): least squares in the subspace about the mean.
 
     S holds the standard deviations of the noise, E the basis, E_o its rows of the valid bands; with
     few of them the mean of the scene decides, as far as the data do not.
@@ -70,11 +70,10 @@ class _Projection(Fitted):
         self.attributes: Attributes = {"method": LowRank.name, "rank": basis.shape[1]}
 
     def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
+        mean = self._mean.astype(np.float32)[:, None, None]
         noise = self._noise.astype(np.float32)[:, None, None]
-        values = tile.values / noise
-        mean = (self._mean / self._noise).astype(np.float32)
-        coefficients = project(values, tile.valid, self._basis, mean)
-        found = np.tensordot(self._basis.astype(np.float32), coefficients, 1) * noise
+        coefficients = project((tile.values - mean) / noise, tile.valid, self._basis)
+        found = np.tensordot(self._basis.astype(np.float32), coefficients, 1) * noise + mean
         return Estimate(found, None, {"nfe": 0, "nvjp": 0, "chi2": chi2(tile, found, self._noise)})
 
 
@@ -82,39 +81,40 @@ def project(
     white: NDArray[np.floating[Any]],
     valid: NDArray[np.bool_],
     basis: Array,
-    mean: NDArray[np.floating[Any]],
-    prior: NDArray[np.floating[Any]] | None = None,
+    precision: NDArray[np.floating[Any]] | None = None,
+    expected: NDArray[np.floating[Any]] | None = None,
 ) -> NDArray[np.float32]:
     """Coefficients (k, y, x) of a tile, from the valid entries of each pixel.
 
-    Where all are valid c = E^T y. Elsewhere
+    Where all are valid c = E^T y. Elsewhere, with the prior N(m, P^-1) of the coefficients,
 
-        c = E^T m + (E_o^T E_o + P)^-1 E_o^T (y_o - m_o)
-
-    with the precision P of `prior`, or one so small (1e-4, in units of the noise) that it decides
-    only what the data leave open.
+        c = m + (E_o^T E_o + P)^-1 E_o^T (y_o - E_o m)
 
     Args:
-        white: (band, y, x), noise of variance 1.
+        white: (band, y, x) about the scene's mean, noise of variance 1.
         valid: (band, y, x) bool.
         basis: (band, k).
-        mean: (band,) of the scene, whitened.
-        prior: (k,) precisions.
+        precision: (k,) P; if None so small (1e-4, in units of the noise) that it decides only what
+            the data leave open.
+        expected: (k, y, x) m; 0 if None.
     """
     e = basis.astype(np.float32)
     k = e.shape[1]
     found = np.tensordot(e.T, np.where(valid, white, np.float32(0)), 1).reshape(k, -1)
     gaps = np.flatnonzero(~valid.all(axis=0).ravel())
-    middle = e.T @ mean.astype(np.float32)
-    weight = np.full(k, 1e-4) if prior is None else prior
+    weight = np.full(k, 1e-4) if precision is None else precision
+    flat, known = white.reshape(len(white), -1), valid.reshape(len(valid), -1)
+    middle = None if expected is None else expected.reshape(k, -1)
     for start in range(0, len(gaps), _PIXELS):
         some = gaps[start : start + _PIXELS]
-        seen = valid.reshape(len(valid), -1)[:, some].astype(np.float32)
-        left = np.where(seen > 0, white.reshape(len(white), -1)[:, some] - mean[:, None], 0)
+        seen = known[:, some].astype(np.float32)
+        left = np.where(seen > 0, flat[:, some], 0)
+        first = np.zeros((k, len(some)), np.float32) if middle is None else middle[:, some]
+        left = left - seen * (e @ first)
         gram = np.einsum("bi,bp,bj->pij", e, seen, e, optimize=True).astype(np.float64)
         gram += np.diag(weight)
         moved = np.linalg.solve(gram, (e.T @ left).T.astype(np.float64)[..., None])[..., 0]
-        found[:, some] = middle[:, None] + moved.T
+        found[:, some] = first + moved.T
     return np.asarray(found, np.float32).reshape(k, *white.shape[1:])
 
 

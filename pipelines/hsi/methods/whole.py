@@ -84,10 +84,11 @@ def statistics_of(
         noise, mean = found.noise, moments.mean
         white = moments.covariance / noise[:, None] / noise
         basis = signal_subspace(white, mean / noise, moments.count)
-        scaled = (values / noise[:, None, None]).astype(np.float32)
-        guess = np.tensordot(basis, project(scaled, valid, basis, mean / noise), 1)
+        scaled = ((values - mean[:, None, None]) / noise[:, None, None]).astype(np.float32)
+        guess = np.tensordot(basis, project(scaled, valid, basis), 1)
         moments = Moments(origin)
-        moments.add(np.where(valid, values, guess * noise[:, None, None]))
+        guess = guess * noise[:, None, None] + mean[:, None, None]
+        moments.add(np.where(valid, values, guess))
         found = replace(found, moments=moments)
     return found
 

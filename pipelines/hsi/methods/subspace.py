@@ -1,0 +1,413 @@
+"""A diffusion prior on the images of spectral coefficients: the default method.
+
+In the basis of `components` every pixel's spectrum is z = E c + n with white noise n. Where all its
+bands are valid E^T z = c + noise of variance 1, independently for every coefficient: each
+coefficient image is a plain denoising problem, at the level sigma = 1 / sqrt(power) of the image
+divided by its own standard deviation. The prior's denoiser D(x, sigma) = E[x0 | x] is the posterior
+mean of exactly this, by one evaluation; nothing is guided, and no gradient is taken.
+
+Images of one scene share their edges. The density is taken as a chain: the first component alone,
+each other one given the (up to three) strongest before it, which are put beside it as they are
+after denoising.
+
+Where bands are missing E_o^T E_o is not the identity, and coefficients are coupled. With the
+missing entries as further unknowns they are not: given c, their best estimate is E_m c, so that
+
+    v <- c + E_o^T (z_o - E_o c),      c <- D(v)
+
+climbs to the posterior's mode in both (expectation maximisation; for a Gaussian prior its mean).
+That takes long where little is known of a pixel. So it starts from the pixel's Gaussian posterior
+about the mean of its surroundings, and at a higher level tau of noise, from 4 down to 1 in a number
+of sweeps that is fixed for the scene; D then fills gaps from further away, and what it says of a
+pixel with gaps is joined with the pixel's data as DiffPIR does (Zhu et al., 2023),
+
+    c <- argmin |z_o - E_o c|^2 + |c - D(v)|^2 / r^2,   r^2 = tau^2 power / (tau^2 + power)
+
+The spread comes from samples: reverse chains that start at the measured image v itself, which is a
+state x_t of the diffusion at t = sigma, and go down from there (SDE-DPM-Solver++(2M), which is of
+second order). Missing entries are drawn as E_m c + noise first (data augmentation; Tanner and Wong,
+1987). Samples come in antithetic pairs.
+
+HIR-Diff (Pang et al., CVPR 2024) has a diffusion prior on three coefficients, which are bands; here
+they are principal directions in units of the noise, as many as the scene has, which makes the
+likelihood trivial, and the result is a mean rather than the iterate nearest the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from sciddm import zoo
+from sciddm.denoiser import Denoiser
+from sciddm.ledger import tally
+from sciddm.pipelines.base import Progress
+from sciddm.pipelines.hsi.methods.components import Components, find_components
+from sciddm.pipelines.hsi.methods.interface import (
+    Attributes,
+    Estimate,
+    Fitted,
+    Method,
+    SceneStatistics,
+    Tile,
+    chi2,
+)
+from sciddm.pipelines.hsi.methods.lowrank import project
+from sciddm.plane_streams import PlaneStreams
+from sciddm.sampling import DPMSolver2M, karras, sample
+
+__all__ = ["SETTINGS", "Settings", "Subspace"]
+
+Array = NDArray[np.float32]
+_BATCH = 2**19  # pixels that a network sees at a time
+_QUIETEST = 0.004  # level below which the prior was not trained, and nothing is to be gained
+# To this share of the first level four steps give the standard deviation of Gaussian fields within
+# 6 %; ten of first order give 84 % of it.
+_END = 0.15
+_SURROUNDINGS = (6.0, 2.0, 0.7)  # pixels, widths of the windows about a pixel with gaps
+
+_FAITH = 0.02  # in a wider window's mean, in units of what a window of known pixels sees
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a quality means.
+
+    Attributes:
+        components: images that the network denoises, the strongest first; further ones are
+            shrunk pixel by pixel, c power / (power + 1).
+        orientations: of the image over which the mean is taken: 1, 2 (rotated by 180 degrees), 4
+            (all flips) or 8 (rotations too).
+        samples: K, for the spread.
+        steps: of each sample's chain.
+        sweeps: the network's passes where bands are missing.
+        spread: factor on the samples' standard deviation.
+    """
+
+    components: int
+    orientations: int
+    samples: int
+    steps: int
+    sweeps: int
+    spread: float = 1.0
+
+
+SETTINGS = {
+    "fast": Settings(components=10, orientations=1, samples=2, steps=3, sweeps=2),
+    "balanced": Settings(components=20, orientations=4, samples=4, steps=4, sweeps=3),
+    "best": Settings(components=40, orientations=8, samples=8, steps=5, sweeps=4),
+}
+
+
+class Subspace(Method):
+    """Posterior mean of the coefficient images, and the spread of their samples.
+
+    Args:
+        model: name, folder or hub id of the prior.
+        quality: key of SETTINGS.
+        denoiser: the prior itself, in place of a model.
+        settings: in place of those of the quality.
+    """
+
+    name = "subspace"
+
+    def __init__(
+        self,
+        model: str | Path = "hsi-subspace",
+        quality: str = "balanced",
+        *,
+        denoiser: Denoiser | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = SETTINGS[quality] if settings is None else settings
+        self.provenance: dict[str, str] = {"model": "unnamed", "weights_sha256": ""}
+        if denoiser is None:
+            loaded = zoo.from_pretrained(model)
+            network = loaded.denoiser
+            network.precision = "auto"
+            denoiser = network
+            self.provenance = {"model": loaded.name, "weights_sha256": loaded.weights_sha256}
+        self.denoiser = denoiser.eval()
+
+    def fit(self, statistics: SceneStatistics) -> Fitted:
+        """See `Method`."""
+        return FittedSubspace(self, statistics)
+
+
+class FittedSubspace(Fitted):
+    """Components of a scene, and the prior on their images."""
+
+    halo = 64
+
+    def __init__(self, method: Subspace, statistics: SceneStatistics) -> None:
+        self._denoiser, self._settings = method.denoiser, method.settings
+        self._components = find_components(statistics)
+        self._noisy = bool(statistics.sigma.max() > 0)
+        power = self._components.power
+        self._count = min(len(power), self._settings.components)
+        network = getattr(self._denoiser, "network", None)
+        self._guides = int(getattr(network, "cond_channels", 0))
+        # One number for the scene: tiles must not differ in it.
+        self._gaps = statistics.valid < 1
+        self.attributes: Attributes = {
+            "method": Subspace.name,
+            **method.provenance,
+            **asdict(self._settings),
+            "rank": len(power),
+        }
+
+    def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
+        """See `Fitted`."""
+        if not self._noisy and not self._gaps:
+            empty = np.zeros_like(tile.values)
+            return Estimate(tile.values, empty, {"nfe": 0, "nvjp": 0, "chi2": 0.0})
+        known = self._components
+        noise = known.noise.astype(np.float32)[:, None, None]
+        mean = known.mean.astype(np.float32)[:, None, None]
+        white = np.where(tile.valid, (tile.values - mean) / noise, np.float32(0))
+        data = _Data(white, tile.valid, known)
+        tick = self._ticker(progress)
+        with torch.inference_mode(), tally() as cost:
+            found, measured = self._mean(data, tick)
+            spread = self._spread(data, found, measured, seed, tile.origin, tick)
+        basis = known.basis.astype(np.float32)
+        values = np.tensordot(basis, found, 1) * noise + mean
+        variance = np.tensordot(basis**2, spread, 1) + known.rest.astype(np.float32)[:, None, None]
+        counted = {"nfe": round(cost.nfe / max(1, self._count)), "nvjp": 0}
+        return Estimate(
+            values,
+            np.sqrt(variance) * noise,
+            {**counted, "chi2": chi2(tile, values, known.noise)},
+        )
+
+    def _ticker(self, progress: Progress | None) -> Callable[[str], None]:
+        sweeps = self._settings.sweeps if self._gaps else 1
+        total = self._count * (sweeps + self._draws)
+        done = 0
+
+        def tick(what: str) -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(min(done, total), total, what)
+
+        return tick
+
+    @property
+    def _draws(self) -> int:
+        """Rounds of the samples: those of missing entries and those of coefficients alternate."""
+        return 0 if self._settings.samples < 2 else (2 if self._gaps else 1)
+
+    def _mean(self, data: _Data, tick: Callable[[str], None]) -> tuple[Array, Array]:
+        """(c, v): coefficients (k, y, x), and the completed measurement that they came from."""
+        found = data.start()
+        measured = found
+        last = self._settings.sweeps - 1 if self._gaps else 0
+        for sweep in range(last + 1):
+            level = 4.0 ** (1 - sweep / last) if last else 1.0
+            measured = data.complete(found)
+            found = self._shrunk(measured) if sweep == 0 else found.copy()
+            for i in range(self._count):
+                turns = self._settings.orientations if sweep == last else 1
+                found[i] = self._denoised(i, measured[i], level, self._context(i, found), turns)
+                tick("posterior mean")
+            found[self._count :] = self._shrunk(measured)[self._count :]
+            if sweep < last:
+                found = data.join(found, level)
+        return found, measured
+
+    def _shrunk(self, measured: Array) -> Array:
+        power = self._components.power.astype(np.float32)[:, None, None]
+        return np.asarray(measured * (power / (power + 1)), np.float32)
+
+    def _scale(self, i: int) -> float:
+        """Standard deviation of a coefficient's signal, in units of the noise."""
+        return float(np.sqrt(self._components.power[i]))
+
+    def _context(self, i: int, found: Array) -> Tensor | None:
+        """(1, guides, y, x) for component i: the strongest before it, 0 where there is none."""
+        if not self._guides:
+            return None
+        guides = np.zeros((1, self._guides, *found.shape[1:]), np.float32)
+        for k in range(min(i, self._guides)):
+            guides[0, k] = found[k] / self._scale(k)
+        return torch.from_numpy(guides)
+
+    def _denoised(
+        self, i: int, measured: Array, tau: float, context: Tensor | None, turns: int
+    ) -> Array:
+        """D(v) at tau times the level of the noise, the mean over orientations."""
+        scale = self._scale(i)
+        level = tau / scale
+        if 1 / scale < _QUIETEST:
+            return measured
+        x = torch.from_numpy(measured / scale)[None, None]
+        total = torch.zeros_like(x)
+        for turn in range(turns):
+            cond = None if context is None else _turned(context, turn)
+            total += _back(self._denoiser(_turned(x, turn), level, None, cond), turn, x.shape)
+        return np.asarray((total[0, 0] * (scale / turns)).numpy())
+
+    def _spread(
+        self,
+        data: _Data,
+        found: Array,
+        measured: Array,
+        seed: int,
+        origin: tuple[int, int],
+        tick: Callable[[str], None],
+    ) -> Array:
+        """(k, y, x) posterior variances of the coefficients."""
+        power = self._components.power.astype(np.float32)
+        spread = np.broadcast_to((power / (power + 1))[:, None, None], found.shape).copy()
+        samples, steps = self._settings.samples, self._settings.steps
+        contexts = [self._context(i, found) for i in range(self._count)]
+        drawn = np.broadcast_to(found, (samples, *found.shape)).copy()
+        for round_ in range(self._draws):
+            states = [measured] * samples
+            if self._gaps:
+                states = [data.draw(drawn[s], seed, s, round_, origin) for s in range(samples)]
+            for i in range(self._count):
+                scale = self._scale(i)
+                if 1 / scale >= _QUIETEST:
+                    start = torch.from_numpy(np.stack([s[i] for s in states]) / scale)[:, None]
+                    numbers = [(round_ * 10_000 + i) * samples + s for s in range(samples)]
+                    streams = PlaneStreams(seed, numbers, origin, antithetic=samples % 2 == 0)
+                    chain = self._chain(start, 1 / scale, steps, streams, contexts[i])
+                    drawn[:, i] = chain[:, 0].numpy() * scale
+                else:
+                    drawn[:, i] = np.stack([s[i] for s in states])
+                tick("spread")
+        for i in range(self._count if self._draws else 0):
+            if 1 / self._scale(i) < _QUIETEST:
+                continue
+            # The mean of antithetic pairs is nearly the posterior's: no degree of freedom is lost.
+            variance = drawn[:, i].var(axis=0, ddof=samples % 2)
+            # The variance of a few samples is itself uncertain, and varies slowly in space.
+            variance = gaussian_filter(variance, 1.0)
+            spread[i] = self._settings.spread**2 * variance
+        return spread
+
+    def _chain(
+        self,
+        start: Tensor,
+        level: float,
+        steps: int,
+        streams: PlaneStreams,
+        context: Tensor | None,
+    ) -> Tensor:
+        """Samples of x0 given the state `start` (K, 1, y, x) at a noise level."""
+        process = self._denoiser.process
+        grid = karras(process, steps, level, max(_END * level, process.t_min), rho=3)
+        each = max(1, _BATCH // start[0].numel())
+        parts = []
+        for first in range(0, len(start), each):
+            some = start[first : first + each]
+            mine = PlaneStreams(
+                streams.seed,
+                streams.items[first : first + each],
+                streams.origin,
+                antithetic=streams.antithetic,
+            )
+            cond = None if context is None else context.expand(len(some), -1, -1, -1)
+            parts.append(
+                sample(self._denoiser, some, grid, DPMSolver2M(sde=True), generator=mine, cond=cond)
+            )
+        return torch.cat(parts)
+
+
+class _Data:
+    """The whitened tile: what of it is known, and how coefficients complete it."""
+
+    def __init__(self, white: Array, valid: NDArray[np.bool_], known: Components) -> None:
+        self._white, self._valid, self._known = white, valid, known
+        self._basis = known.basis.astype(np.float32)
+        self._all = valid.all(axis=0)
+        self._projected = np.tensordot(self._basis.T, white, 1)
+        self._gaps = np.flatnonzero(~self._all.ravel())
+
+    def start(self) -> Array:
+        """Gaussian posterior mean of each pixel with gaps, about the mean of its surroundings."""
+        if not len(self._gaps):
+            return self._projected
+        basis, power = self._known.basis, self._known.power
+        first = project(self._white, self._valid, basis, 1 / power)
+        # Pixels count as far as they are known, those of which nothing is known not at all. What a
+        # wide window says holds where a narrow one sees too little.
+        weight = self._valid.mean(axis=0, dtype=np.float32) ** 4
+        around = np.zeros_like(first)
+        for width in _SURROUNDINGS:
+            total = gaussian_filter(weight, width) + np.float32(_FAITH)
+            for i, image in enumerate(first):
+                seen = gaussian_filter(image * weight, width)
+                around[i] = (seen + np.float32(_FAITH) * around[i]) / total
+        return project(self._white, self._valid, basis, 4 / power, around)
+
+    def join(self, expected: Array, level: float) -> Array:
+        """Coefficients that fit the data of pixels with gaps and what is expected of them."""
+        if not len(self._gaps):
+            return expected
+        power = self._known.power
+        precision = (level**2 + power) / (level**2 * power)
+        joined = project(self._white, self._valid, self._known.basis, precision, expected)
+        return np.where(self._all, expected, joined)
+
+    def complete(self, coefficients: Array) -> Array:
+        """v = c + E_o^T (z_o - E_o c): E^T z where all is known."""
+        return self._completed(coefficients, None)
+
+    def draw(
+        self, coefficients: Array, seed: int, number: int, step: int, origin: tuple[int, int]
+    ) -> Array:
+        """v with missing entries drawn as E_m c + noise."""
+        streams = PlaneStreams(seed, [1_000_000 + number], origin, antithetic=True)
+        # All bands at once would be as large as the tile itself; it is, and one of them is held.
+        noise = streams.randn(torch.empty(1, *self._white.shape), step)[0].numpy()
+        return self._completed(coefficients, noise)
+
+    def _completed(self, coefficients: Array, noise: Array | None) -> Array:
+        out = self._projected.copy()
+        k, flat = len(out), out.reshape(len(out), -1)
+        for start in range(0, len(self._gaps), _PIXELS):
+            some = self._gaps[start : start + _PIXELS]
+            missing = ~self._valid.reshape(len(self._valid), -1)[:, some]
+            guess = self._basis @ coefficients.reshape(k, -1)[:, some]
+            if noise is not None:
+                guess = guess + noise.reshape(len(noise), -1)[:, some]
+            flat[:, some] += self._basis.T @ np.where(missing, guess, 0)
+        return out
+
+
+_PIXELS = 2**14
+
+
+def _turned(x: Tensor, turn: int) -> Tensor:
+    """One of the eight orientations of images, padded to multiples of 32 pixels first.
+
+    With whole squares the network's grid is the same in every orientation, and in every tile.
+    """
+    height, width = x.shape[-2:]
+    margin = (0, -width % _SQUARE, 0, -height % _SQUARE)
+    if turn and any(margin):
+        x = torch.nn.functional.pad(x, margin, mode="replicate")
+    x = torch.rot90(x, 2 * (turn & 1), (-2, -1))
+    x = x.flip(-1) if turn & 2 else x
+    return x.transpose(-2, -1) if turn & 4 else x
+
+
+def _back(x: Tensor, turn: int, shape: torch.Size) -> Tensor:
+    """Undoes `_turned`."""
+    x = x.transpose(-2, -1) if turn & 4 else x
+    x = x.flip(-1) if turn & 2 else x
+    x = torch.rot90(x, 2 * (turn & 1), (-2, -1))
+    return x[..., : shape[-2], : shape[-1]]
+
+
+_SQUARE = 32
