@@ -87,10 +87,11 @@ class TVSettings:
     iterations: int = 30
 
 
+# The spreads are those that a Gaussian p(x0 | y) needs for so many steps and antithetic pairs.
 RESIDUAL: dict[Quality, ResidualSettings] = {
-    "fast": ResidualSettings(samples=2, steps=2),
-    "balanced": ResidualSettings(samples=4, steps=4),
-    "best": ResidualSettings(samples=16, steps=5),
+    "fast": ResidualSettings(samples=2, steps=3, spread=1.35),
+    "balanced": ResidualSettings(samples=4, steps=4, spread=1.4),
+    "best": ResidualSettings(samples=8, steps=8, spread=1.2),
 }
 POSTERIOR: dict[Quality, PosteriorSettings] = {
     "fast": PosteriorSettings(samples=2, steps=6),

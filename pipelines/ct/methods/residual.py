@@ -4,6 +4,9 @@ The process ends at the low-dose image y, so that sampling starts there instead 
 network, which sees y and its neighbours at every step, predicts the residual y - x0 (ResShift, Yue
 et al., 2023; RDDM, Liu et al., 2024). Each run is a draw of p(x0 | y); their mean is the estimate,
 and their standard deviation its uncertainty.
+
+The steps are those of the probability flow: with few of them, draws of a Gaussian p(x0 | y) are
+narrower than they should be, by .62 with four steps and by .5 with ResShift's own noisy ones.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from sciddm.pipelines.ct.methods.base import Estimate, Tick
 from sciddm.pipelines.ct.settings import ResidualSettings
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.posterior import Posterior
-from sciddm.sampling import Ancestral, resshift, sample, uniform
+from sciddm.sampling import DDIM, sample, uniform
 from sciddm.streams import AntitheticStreams
 
 __all__ = ["ResidualDiffusion"]
@@ -58,7 +61,7 @@ class ResidualDiffusion:
         self.condition_scale = float(representation.get("condition_scale", 1.0))
         self.grid = _grid(model, settings.steps)
         self.steps = settings.steps * settings.samples
-        self.attributes = {**asdict(settings), "sampler": "resshift steps, uniform in t"}
+        self.attributes = {**asdict(settings), "sampler": "DDIM, uniform in t"}
 
     @torch.no_grad()
     def __call__(self, stack: SliceStack, index: int, seed: int, tick: Tick) -> Estimate:
@@ -92,7 +95,7 @@ class ResidualDiffusion:
                 self.model,
                 x,
                 self.grid,
-                Ancestral(resshift),
+                DDIM(),
                 generator=streams,
                 y=end,
                 cond=None if cond is None else cond.expand(n, -1, -1, -1),
