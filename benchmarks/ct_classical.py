@@ -85,7 +85,8 @@ def main(problems: Path, results: Path, methods: list[str]) -> None:
             def score(value: float) -> float:
                 return -float(np.mean([rmse(apply(p.image, value), p) for p in cases]))
 
-            return search(score, start)
+            best, _ = search(score, start)
+            return best
 
         for p in tests:
 

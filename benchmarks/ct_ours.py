@@ -32,10 +32,11 @@ COVERED, WIDTH = 0.9, 1.645
 ELECTRONIC_SD = 10.0
 
 
-def volume_of(p: CTProblem) -> xr.DataArray:
-    """The low-dose images as the pipeline's input."""
+def volume_of(p: CTProblem, alone: bool = False) -> xr.DataArray:
+    """The low-dose images as the pipeline's input; the slice without its neighbours if alone."""
     attrs = {"units": "HU", "voxel_size_mm": p.info["voxel_size_mm"], "source": p.info["name"]}
-    return xr.DataArray(p.images, dims=("z", "y", "x"), attrs=attrs)
+    images = p.image[None] if alone else p.images
+    return xr.DataArray(images, dims=("z", "y", "x"), attrs=attrs)
 
 
 def sinogram_of(p: CTProblem) -> xr.Dataset:
@@ -52,7 +53,8 @@ def sinogram_of(p: CTProblem) -> xr.Dataset:
 
 
 def denoise(pipeline: CTDenoising, p: CTProblem, method: Any, quality: Any) -> Result:
-    volume, middle = volume_of(p), p.info["middle"]
+    alone = method == "filter2noise"  # it looks at the slice only
+    volume, middle = volume_of(p, alone), 0 if alone else p.info["middle"]
     start = perf_counter()
     out = pipeline(volume, method=method, quality=quality, seed=0)
     seconds = (perf_counter() - start) / len(volume)
@@ -116,11 +118,11 @@ def main(
     for p in tests:  # what the input of every image method is: nothing is computed
         cached(results, "FBP", p, 1, lambda p=p: Result(p.image, 0.0))
     made.append("FBP")
-    plain = CTReconstruction()
-    row("TV-iterative", tests, "balanced", lambda p: reconstruct(plain, p, "tv", "balanced"))
+    plain, plainly = CTReconstruction(), "balanced" if "balanced" in qualities else qualities[0]
+    row("TV-iterative", tests, plainly, lambda p: reconstruct(plain, p, "tv", plainly))
     self_trained = CTDenoising()
     for method in CTDenoising.untrained:
-        row(method, dose, "balanced", lambda p, m=method: denoise(self_trained, p, m, "balanced"))
+        row(method, dose, plainly, lambda p, m=method: denoise(self_trained, p, m, plainly))
     regressor = _load(CTDenoising, regression, say)
     if regressor is not None:
         key = regressor.provenance["weights_sha256"]

@@ -75,6 +75,7 @@ def plan(
     written: Sequence[str],
     suffix: str | None,
     whole: Callable[[Path], bool] = lambda folder: False,
+    whole_kind: str = "",
 ) -> Plan:
     """Pairs inputs with outputs.
 
@@ -91,6 +92,7 @@ def plan(
         suffix: suffix of the outputs in a folder; None for that of each input.
         whole: whether a folder is one data set, whatever its name, as a DICOM series is. One such
             as output is what a single input is written to.
+        whole_kind: what such a folder is called in messages.
 
     Raises:
         InputError: no input, an empty folder, one output for several inputs, an output that is
@@ -108,7 +110,8 @@ def plan(
         batch = True
         found = sorted(p for p in path.iterdir() if _is_candidate(p, read, whole))
         if not found:
-            raise InputError(f"{path}: the folder holds no file named {', '.join(read)}")
+            kinds = f"no {whole_kind} and no file" if whole_kind else "no file"
+            raise InputError(f"{path}: the folder holds {kinds} named {', '.join(read)}")
         sources += found
     sources = list(dict.fromkeys(sources))
     is_file = _has_suffix(output, written)
@@ -186,7 +189,7 @@ def _job(source: Path, target: Path) -> Job:
 def _parted(path: Path, suffixes: Sequence[str]) -> tuple[str, str]:
     """Name and suffix; the dots in a folder's name, which may be a UID, begin no suffix."""
     if path.is_dir() and not _has_suffix(path, suffixes):
-        return path.name, ""
+        return path.name or path.resolve().name, ""
     name = stem(path, suffixes)
     return name, path.name[len(name) :]
 

@@ -48,6 +48,7 @@ def execute(
     as_json: bool,
     prepare: Callable[[], Any] = lambda: None,
     whole: Callable[[Path], bool] = lambda folder: False,
+    whole_kind: str = "",
 ) -> None:
     """Runs a verb on its inputs and ends the command with its exit code.
 
@@ -70,8 +71,17 @@ def execute(
         prepare: called once before a batch of which something is left to do; its errors end the
             command, as those of a model that does not exist should.
         whole: whether a folder is one data set; see `batch.plan`.
+        whole_kind: what such a folder is called.
     """
-    planned = plan(inputs, target, read=read, written=written, suffix=suffix, whole=whole)
+    planned = plan(
+        inputs,
+        target,
+        read=read,
+        written=written,
+        suffix=suffix,
+        whole=whole,
+        whole_kind=whole_kind,
+    )
     jobs = planned.jobs
     debug = bool(context.find_root().meta.get(DEBUG))
 

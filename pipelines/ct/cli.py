@@ -24,6 +24,7 @@ app = typer.Typer(help="CT: low-dose images and projections.", no_args_is_help=T
 VOLUMES = (".nii.gz", ".nii")
 SINOGRAMS = (".h5", ".hdf5")
 WRITTEN = (".nii.gz", ".nii", ".h5", ".nc", ".zarr")
+_SERIES = "DICOM series"
 
 
 class Quality(StrEnum):
@@ -178,6 +179,7 @@ def denoise(
         as_json=as_json,
         prepare=prepare,
         whole=_is_series,
+        whole_kind=_SERIES,
     )
 
 
@@ -283,6 +285,7 @@ def reconstruct(
         as_json=as_json,
         prepare=prepare,
         whole=_is_series,
+        whole_kind=_SERIES,
     )
 
 
@@ -326,8 +329,6 @@ def simulate_dose(
         raise InputError("--noise and --flux: both say how strong the full dose is, give one")
     if not 0 < dose <= 1:
         raise InputError(f"--dose {dose:g}: give a fraction above 0 and at most 1")
-    measured = any(path.name.lower().endswith(SINOGRAMS) for path in inputs)
-    sinogram = projections or measured
     wanted: dict[str, Any] = {
         "dose": dose,
         "noise": noise,
@@ -351,15 +352,16 @@ def simulate_dose(
         inputs,
         target,
         work=work,
-        outputs_of=_sinogram_outputs if sinogram else _image_outputs,
+        outputs_of=_image_outputs,
         check=_check,
         request=wanted,
         read=(*VOLUMES, *SINOGRAMS),
-        written=SINOGRAMS if sinogram else WRITTEN,
-        suffix=".h5" if sinogram else _suffix(form),
+        written=WRITTEN,
+        suffix=".h5" if projections else _suffix(form),
         overwrite=overwrite,
         as_json=as_json,
         whole=_is_series,
+        whole_kind=_SERIES,
     )
 
 
@@ -411,10 +413,6 @@ def _image_outputs(path: Path) -> list[Path]:
     from sciddm.pipelines.ct.run import outputs
 
     return outputs(path, spread=False, report=False)
-
-
-def _sinogram_outputs(path: Path) -> list[Path]:
-    return [path]
 
 
 def _check(paths: Sequence[Path], overwrite: bool) -> None:

@@ -12,6 +12,7 @@ import xarray as xr
 
 import sciddm
 from sciddm.data_adapters import save_sinogram
+from sciddm.data_adapters.attributes import sidecar
 from sciddm.data_adapters.ct import (
     ct_outputs,
     is_dicom_folder,
@@ -20,8 +21,8 @@ from sciddm.data_adapters.ct import (
     save_ct_result,
 )
 from sciddm.data_adapters.ct.result import SUFFIXES, is_dicom_target
-from sciddm.data_adapters.staging import check_outputs
-from sciddm.errors import InputError
+from sciddm.data_adapters.staging import check_outputs, staged
+from sciddm.errors import InputError, OutputError
 from sciddm.pipelines.base import Progress
 from sciddm.pipelines.batch import Job, Outcome, stem
 from sciddm.pipelines.ct.describe import denoising_facts, dose_facts, reconstruction_facts
@@ -205,14 +206,16 @@ def simulate_file(
         command: as in `denoise_file`, as are the others.
     """
     progress(0, 1, "reading")
-    if is_sinogram(job.source):
+    measured = is_sinogram(job.source)
+    if (measured or options["projections"]) and job.target.suffix.lower() != ".h5":
+        raise OutputError(f"{job.target}: sinograms are written to .h5: rename")
+    if measured:
         for option in ("noise", "flux", "electronic_sd", "views"):
             if options[option] is not None:
                 raise InputError(
                     f"{job.source}: is measured, so its own flux, noise and views hold: leave "
                     f"--{option.replace('_', '-')} out"
                 )
-        check_outputs([job.target], overwrite)
         thinned = thin_sinogram(open_sinogram(job.source), options["dose"], seed=options["seed"])
         return _write_sinogram(job, thinned, options, command, overwrite)
     volume = open_ct(job.source, options["series"])
@@ -291,7 +294,8 @@ def _write(
 ) -> Outcome:
     progress(1, 1, "writing")
     result = result.assign_attrs(command=command, request=jsonable(options))
-    source = job.source if is_dicom_folder(job.source) and image != "reconstruction" else None
+    sliced = is_dicom_folder(job.source) or job.source.suffix.lower() == ".dcm"
+    source = job.source if sliced and image != "reconstruction" else None
     save_ct_result(
         result,
         job.target,
@@ -321,13 +325,18 @@ def _write_sinogram(
     kept = made.assign_attrs(
         command=command, request=jsonable(options), sciddm_version=sciddm.__version__
     )
+    written = outputs(job.target, spread=False, report=False)
+    check_outputs(written, overwrite)
+    with staged(written[1:], overwrite) as at:
+        text = sidecar(kept.attrs, "sinogram", sciddm.__version__)
+        at[written[1]].write_text(text, encoding="utf-8")
     save_sinogram(kept, job.target, overwrite=overwrite)
     facts = dose_facts(made["sinogram"].shape, made.attrs)
     shape = made["sinogram"].shape
     facts["matrix"] = Fact(
         "sinogram", "slices, views, cells", list(shape), " x ".join(map(str, shape))
     )
-    return Outcome(job, "done", facts=facts, outputs=[job.target])
+    return Outcome(job, "done", facts=facts, outputs=written)
 
 
 def _place(sinogram: xr.Dataset, shape: tuple[int, ...], pixel_mm: float) -> Any:

@@ -45,6 +45,29 @@ def test_a_zarr_folder_is_one_scan(tmp_path: Path) -> None:
     assert not plan([scan], Path("o.h5"), **FORMATS).batch
 
 
+def series(folder: Path) -> bool:
+    return (folder / "slice").exists()
+
+
+def test_a_folder_may_be_one_data_set_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("in/1.2.840", "in/thorax", "mine"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "slice").touch()
+    (tmp_path / "in" / "papers").mkdir()
+    (tmp_path / "in" / "a.h5").touch()
+    inside = tmp_path / "in"
+    options = {"whole": series, "whole_kind": "series"}
+    one = plan([inside / "thorax"], tmp_path / "new", **FORMATS, **options)
+    assert (one.batch, one.jobs[0].target) == (False, tmp_path / "new")
+    # an existing one is what is written to, not into
+    again = plan([inside / "thorax"], tmp_path / "mine", **FORMATS, **options)
+    assert again.jobs[0].target == tmp_path / "mine"
+    many = plan([inside], tmp_path / "out", **{**FORMATS, "suffix": None}, **options)
+    assert [job.target.name for job in many.jobs] == ["1.2.840", "a.h5", "thorax"]
+    with pytest.raises(InputError, match="no series and no file named"):
+        plan([inside / "papers"], tmp_path / "out", **FORMATS, **options)
+
+
 @pytest.mark.parametrize(
     ("inputs", "output", "said"),
     [

@@ -158,10 +158,12 @@ def test_inputs_and_outputs_that_cannot_be(
     scan = tmp_path / "scan"
     write_series(scan)
     write_series(tmp_path / "other", seed=1)
+    (tmp_path / "empty").mkdir()
     shutil.copy(tmp_path / "other" / "0003.dcm", scan / "0009.dcm")
     cases = [
         ([scan, "-o", tmp_path / "a"], "another series"),
         ([tmp_path / "none.nii.gz", "-o", tmp_path / "a"], "none.nii.gz"),
+        ([tmp_path / "empty", "-o", tmp_path / "a"], "no DICOM series and no file named"),
         ([tmp_path / "other", "-o", tmp_path / "a.png"], "a.png"),
         ([tmp_path / "other", "-o", tmp_path / "no" / "a"], "does not exist"),
         ([tmp_path / "other", "-o", scan], "not empty"),
@@ -201,6 +203,15 @@ def test_projections_of_a_volume_give_it_back(sciddm: Sciddm, tmp_path: Path) ->
     assert answer.code == 0, answer.err
     sinogram = read_sinogram(tmp_path / "p.h5")
     assert float(sinogram["incident_flux"]) == 5e8
+    words = ["--dose", "0.1"]
+    low = ("simulate-dose", tmp_path / "p.h5", "-o", tmp_path / "q.h5", *words)
+    assert sciddm("ct", *low).code == 0
+    assert float(read_sinogram(tmp_path / "q.h5")["incident_flux"]) == pytest.approx(5e7)
+    assert json.loads((tmp_path / "q.json").read_text())["dose"] == pytest.approx(0.05)
+    answer = sciddm("ct", "simulate-dose", tmp_path / "p.h5", "-o", tmp_path / "z.nii")
+    assert (answer.code, "written to .h5" in answer.err) == (2, True)
+    answer = sciddm("ct", *low, "--overwrite", "--flux", "1e5")
+    assert (answer.code, "leave --flux out" in answer.err) == (2, True)
     words = ["--method", "fbp", "--window", "hann", "--report"]
     answer = sciddm("ct", "reconstruct", tmp_path / "p.h5", "-o", tmp_path / "r.nii.gz", *words)
     assert answer.code == 0, answer.err
