@@ -117,6 +117,7 @@ class Subspace(Method):
     """
 
     name = "subspace"
+    has_std = True
 
     def __init__(
         self,
