@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -22,8 +22,9 @@ from sciddm.ledger import tally
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.ct.methods.base import Estimate, SliceMethod
 from sciddm.pipelines.ct.methods.filter2noise import SelfTrainedFilter
+from sciddm.pipelines.ct.methods.noise2score import Noise2Score
 from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
-from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, Quality, chosen
+from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Quality, chosen
 from sciddm.pipelines.ct.slices import DIMS, SliceStack
 
 __all__ = ["CTDenoising", "Denoised", "Denoising", "DenoisingMethod"]
@@ -105,6 +106,7 @@ class CTDenoising(Pipeline):
         samples: int | None = None,
         seed: int = 0,
         strength: float = 1.0,
+        noise: NoiseLaw = "gaussian",
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Denoises a volume in memory; `open` does it slice by slice.
@@ -116,6 +118,7 @@ class CTDenoising(Pipeline):
             samples: draws of the posterior, in place of the quality's number ("residual" only).
             seed: of all noise. Slice i gets the same noise whatever else is there.
             strength: how far the result goes from the input (0) to the estimate (1).
+            noise: its law for "noise2score": "gaussian"; "poisson" or "gamma" of values above air.
             progress: called after every step.
 
         Returns:
@@ -133,6 +136,7 @@ class CTDenoising(Pipeline):
             samples=samples,
             seed=seed,
             strength=strength,
+            noise=noise,
             progress=progress,
         )
         slices = list(run)
@@ -159,19 +163,20 @@ class CTDenoising(Pipeline):
         samples: int | None = None,
         seed: int = 0,
         strength: float = 1.0,
+        noise: NoiseLaw = "gaussian",
         progress: Progress | None = None,
     ) -> Denoising:
         """A run that yields the slices one by one in constant memory; arguments as for a call."""
         if not 0 <= strength <= 1:
             raise InputError(f"a strength is from 0 (input) to 1 (estimate), not {strength}")
         data = open_ct(volume) if isinstance(volume, str | Path) else volume
-        prepare = self._preparation(method, quality, samples)
+        prepare = self._preparation(method, quality, samples, noise)
         options = {"method": method, "quality": quality, "seed": seed, "strength": strength}
         provenance = {} if method in self.untrained else self.provenance
         return Denoising(SliceStack(data), prepare, {**provenance, **options}, progress)
 
     def _preparation(
-        self, method: str, quality: str, samples: int | None
+        self, method: str, quality: str, samples: int | None, noise: NoiseLaw
     ) -> Callable[[SliceStack, int], SliceMethod]:
         """How the method is made ready for a volume, given the run's seed."""
         if method not in get_args(DenoisingMethod):
@@ -187,7 +192,12 @@ class CTDenoising(Pipeline):
                 self.model, self.representation, chosen(RESIDUAL, quality, samples)
             )
             return lambda stack, seed: drawing
-        raise InputError(f"the method {method} is not available in this version")
+        learning = chosen(SCORE, quality, samples)
+        if noise not in get_args(NoiseLaw):
+            known = ", ".join(get_args(NoiseLaw))
+            raise InputError(f"unknown law of noise {noise!r}: take one of {known}")
+        learning = replace(learning, noise=noise)
+        return lambda stack, seed: Noise2Score(stack, learning, seed)
 
 
 class Denoising:

@@ -12,16 +12,20 @@ __all__ = [
     "FILTER",
     "POSTERIOR",
     "RESIDUAL",
+    "SCORE",
     "TV",
     "FilterSettings",
+    "NoiseLaw",
     "PosteriorSettings",
     "Quality",
     "ResidualSettings",
+    "ScoreSettings",
     "TVSettings",
     "chosen",
 ]
 
 Quality = Literal["fast", "balanced", "best"]
+NoiseLaw = Literal["gaussian", "poisson", "gamma"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,21 @@ class ResidualSettings:
     samples: int
     steps: int
     spread: float = 1.0
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Noise2Score.
+
+    Attributes:
+        iterations: training steps on the volume.
+        noise: its law: Gaussian, or Poisson or Gamma of the values above air.
+        parameter: of the law: sigma in HU, eta in HU, or the shape a; None to find it.
+    """
+
+    iterations: int
+    noise: NoiseLaw = "gaussian"
+    parameter: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,11 @@ TV: dict[Quality, TVSettings] = {
     "fast": TVSettings(iterations=15),
     "balanced": TVSettings(),
     "best": TVSettings(iterations=60),
+}
+SCORE: dict[Quality, ScoreSettings] = {
+    "fast": ScoreSettings(200),
+    "balanced": ScoreSettings(600),
+    "best": ScoreSettings(2000),
 }
 FILTER: dict[Quality, FilterSettings] = {
     "fast": FilterSettings(150),

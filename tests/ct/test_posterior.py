@@ -1,0 +1,206 @@
+"""Reconstruction with a Gaussian prior, whose posterior given projections is known exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sciddm.data_adapters.ct import build_sinogram
+from sciddm.denoiser import Denoiser
+from sciddm.errors import InputError, ModelError
+from sciddm.oracles import GaussianDenoiser
+from sciddm.physics import ParallelBeam, Projector, WeightedProjection, even_angles
+from sciddm.physics.cg import preconditioned_conjugate_gradient
+from sciddm.pipelines.ct.dose import low_dose_sinogram
+from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
+from sciddm.pipelines.ct.methods.total_variation import minimise_tv
+from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
+from sciddm.pipelines.ct.projections import Scan, estimate_flux
+from sciddm.pipelines.ct.settings import PosteriorSettings
+from sciddm.pipelines.ct.units import to_attenuation
+from sciddm.process import EDM, ResShift
+from sciddm.streams import Streams
+
+SIDE, PIXEL = 8, 20.0
+BEAM = ParallelBeam(even_angles(10, np.pi), 12, PIXEL)
+FLUX = 2000.0
+MEAN, SD, REACH = 20.0, 60.0, 1.5  # HU, HU, pixels
+
+
+class GaussianImages(Denoiser):
+    """Images (B, 1, y, x) with smooth Gaussian texture; float32 outside, float64 inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.process = EDM(sigma_min=0.5, sigma_max=2000.0)
+        at = torch.cartesian_prod(*[torch.arange(SIDE, dtype=torch.float64)] * 2)
+        apart = torch.cdist(at, at)
+        self.covariance = SD**2 * (-(apart**2) / (2 * REACH**2)).exp() + 9 * torch.eye(SIDE**2)
+        self.mean = torch.full((SIDE**2,), MEAN, dtype=torch.float64)
+        self.exact = GaussianDenoiser(self.process, self.mean, self.covariance)
+        self.data_std = self.exact.data_std
+
+    def forward(self, x_t, t, y=None, cond=None):
+        return self.exact(x_t.double().flatten(1), t).reshape(x_t.shape).to(x_t)
+
+
+def scan(flux: float | None = FLUX) -> Scan:
+    return Scan(BEAM, (SIDE, SIDE), PIXEL, None if flux is None else torch.tensor(flux), 5.0)
+
+
+def data(prior: GaussianImages, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image of the prior and its counted projections (V, D)."""
+    generator = torch.Generator().manual_seed(seed)
+    hu = prior.exact.sample(1, generator).float().reshape(1, 1, SIDE, SIDE)
+    p = Projector(BEAM, (SIDE, SIDE), PIXEL)(to_attenuation(hu))
+    return hu[0, 0], low_dose_sinogram(p, FLUX, 5.0, Streams(seed, 1))[0, 0]
+
+
+def exact_posterior(prior: GaussianImages, p: torch.Tensor) -> GaussianDenoiser:
+    m = scan().measurement(p)
+    eye = torch.eye(SIDE**2).reshape(-1, 1, SIDE, SIDE)
+    matrix = m.A(eye).flatten(1).T.double()
+    noise = torch.eye(len(matrix), dtype=torch.float64)
+    return prior.exact.posterior(m.y.flatten().double(), matrix, noise)
+
+
+def test_samples_of_a_gaussian_prior_are_those_of_its_posterior():
+    """MMPS is exact there; the proximal step is turned off by the weight of the prior."""
+    prior = GaussianImages()
+    _, p = data(prior)
+    exact = exact_posterior(prior, p)
+    settings = PosteriorSettings(
+        samples=200, steps=20, sigma_max=400.0, sigma_min=1.0, krylov=30, inflation=0.0, lam=1e9
+    )
+    found = PosteriorSampling(prior, scan(), settings)(p, 0, 1, lambda part: None)
+    mean, covariance = exact.moments()
+    spread = covariance.diagonal().sqrt().reshape(SIDE, SIDE)
+    assert found.std is not None
+    assert float(((found.values - mean.reshape(SIDE, SIDE)) / spread).square().mean().sqrt()) < 0.2
+    assert torch.allclose(found.std, spread.float(), rtol=0.2)
+    assert found.consistency is not None
+    assert found.consistency.ratio == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("quality", ["fast", "balanced", "best"])
+def test_every_quality_is_near_the_best_estimate(quality):
+    """The exact posterior mean has the least error that is possible."""
+    prior = GaussianImages()
+    ours, least, plain = [], [], []
+    for seed in range(4):
+        hu, p = data(prior, seed)
+        out = CTReconstruction(prior)(dataset(p), quality=quality)
+        best = exact_posterior(prior, p).moments()[0].reshape(SIDE, SIDE)
+        ours.append(out["reconstruction"].values[0] - hu.numpy())
+        least.append((best - hu).numpy())
+        plain.append(out["fbp"].values[0] - hu.numpy())
+        assert 0.7 < out.attrs["consistency"] < 1.3
+    error, bound, fbp = (float(np.sqrt(np.mean(np.square(e)))) for e in (ours, least, plain))
+    assert error < 1.25 * bound
+    assert error < 0.5 * fbp
+
+
+def dataset(p: torch.Tensor, **attrs: object):
+    attrs = {"image_shape": [SIDE, SIDE], "image_pixel_mm": PIXEL, "electronic_sd": 5.0, **attrs}
+    return build_sinogram(p.numpy(), BEAM, incident_flux=FLUX, **attrs)
+
+
+def test_the_whitened_residual_of_the_truth_is_noise_of_one():
+    prior = GaussianImages()
+    ratios = []
+    for seed in range(6):
+        hu, p = data(prior, seed)
+        residual = scan().measurement(p).residual(hu[None, None])
+        ratios.append(float(residual.square().mean()))
+    assert np.mean(ratios) == pytest.approx(1, abs=0.15)
+
+
+def test_flux_from_the_noise_itself():
+    angles, cells = 60, 120
+    smooth = 2 * torch.hann_window(cells).expand(angles, -1)
+    noisy = low_dose_sinogram(smooth[None, None], 5e4, 0.0, Streams(0, 1))[0, 0]
+    assert float(estimate_flux(noisy)) == pytest.approx(5e4, rel=0.1)
+
+
+def weighted() -> WeightedProjection:
+    weights = torch.rand(1, BEAM.views, BEAM.cells, generator=torch.Generator().manual_seed(0)) * 50
+    return WeightedProjection(Projector(BEAM, (SIDE, SIDE), PIXEL), weights, 0.01)
+
+
+def test_weighted_projection_is_its_product_and_adjoint():
+    A = weighted()
+    x, y = torch.randn(2, 1, SIDE, SIDE), torch.randn(2, 1, BEAM.views, BEAM.cells)
+    assert torch.allclose(A(x), 0.01 * A.root * A.projector(x))
+    left, right = (A(x) * y).sum(), (x * A.adjoint(y)).sum()
+    assert float(left) == pytest.approx(float(right), rel=1e-4)
+
+
+def test_weighted_systems_are_solved():
+    A = weighted()
+    rhs = torch.randn(3, 1, SIDE, SIDE)
+    rho = 5.0
+    eye = torch.eye(SIDE**2).reshape(-1, 1, SIDE, SIDE)
+    matrix = A(eye).flatten(1).double()
+    gram = matrix @ matrix.T + rho * torch.eye(SIDE**2, dtype=torch.float64)
+    exact = torch.linalg.solve(gram, rhs.flatten(1).double().T).T.reshape(rhs.shape)
+    assert torch.allclose(A.solve(rhs, rho, iterations=40).double(), exact, rtol=1e-3, atol=1e-5)
+
+
+def test_a_perfect_preconditioner_needs_one_step():
+    diagonal = torch.tensor([1.0, 10.0, 100.0], dtype=torch.float64)
+    rhs = torch.tensor([[3.0, -2.0, 5.0]], dtype=torch.float64)
+
+    def solve(steps: int) -> torch.Tensor:
+        return preconditioned_conjugate_gradient(
+            lambda x: diagonal * x, lambda r: r / diagonal, rhs, 1, steps
+        )
+
+    assert torch.allclose(solve(1), rhs / diagonal)
+    assert torch.allclose(solve(9), rhs / diagonal)
+
+
+def test_total_variation_minimises_what_it_says():
+    """No small change of the image makes the objective less."""
+    _, p = data(GaussianImages())
+    m = scan().measurement(p)
+    weight = 0.05
+    x = minimise_tv(m, torch.zeros(1, SIDE, SIDE), weight, 300)
+
+    def objective(image: torch.Tensor) -> float:
+        image = image.double()
+        dy = torch.diff(image, dim=-2, append=image[..., -1:, :])
+        dx = torch.diff(image, dim=-1, append=image[..., -1:])
+        residual = m.residual(image.float()).double()
+        smooth = (dy.square() + dx.square()).sqrt().sum()
+        return float(residual.square().sum() / 2 + weight * smooth)
+
+    least = objective(x)
+    generator = torch.Generator().manual_seed(1)
+    for size in (1.0, 5.0):
+        for _ in range(20):
+            step = size * torch.randn(x.shape, generator=generator)
+            assert objective(x + step) > least - 0.05
+
+
+def test_what_cannot_be_reconstructed():
+    prior = GaussianImages()
+    _, p = data(prior)
+    with pytest.raises(ModelError, match="needs a model"):
+        CTReconstruction()(dataset(p))
+    with pytest.raises(InputError, match="unknown method"):
+        CTReconstruction(prior)(dataset(p), method="magic")
+    with pytest.raises(InputError, match="unknown quality"):
+        CTReconstruction(prior)(dataset(p), method="fbp", quality="perfect")
+    with pytest.raises(InputError, match="draws no samples"):
+        CTReconstruction(prior)(dataset(p), method="tv", samples=4)
+    with pytest.raises(InputError, match="at least 2 samples"):
+        CTReconstruction(prior)(dataset(p), samples=1)
+    with pytest.raises(InputError, match="sizes must be positive"):
+        CTReconstruction(prior)(dataset(p), method="fbp", pixel_mm=-1.0)
+    with pytest.raises(InputError, match="NaN"):
+        CTReconstruction(prior)(dataset(p * torch.nan), method="fbp")
+    ended = GaussianImages()
+    ended.process = ResShift()
+    with pytest.raises(ModelError, match="without an endpoint"):
+        CTReconstruction(ended)(dataset(p))
