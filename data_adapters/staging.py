@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sciddm.errors import OutputError, SciddmError
 
-__all__ = ["check_folder", "check_outputs", "is_zarr", "staged", "staged_folder"]
+__all__ = ["check_folder", "check_outputs", "discard", "is_zarr", "staged", "staged_folder"]
 
 _ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata", ".zattrs")
 
@@ -78,14 +78,14 @@ def staged(targets: Sequence[Path], overwrite: bool) -> Iterator[dict[Path, Path
                 made.append(target)
     except BaseException as error:
         for path in made:
-            _remove(path)
+            discard(path)
         if isinstance(error, Exception) and not isinstance(error, SciddmError):
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise OutputError(f"{targets[-1]}: cannot be written ({reason})") from error
         raise
     finally:
         for path in temporary.values():
-            _remove(path)
+            discard(path)
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def staged_folder(target: Path, overwrite: bool, suffix: str) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
     finally:
-        _remove(temporary)
+        discard(temporary)
 
 
 def check_folder(target: Path, overwrite: bool, suffix: str) -> None:
@@ -157,7 +157,8 @@ def _replace(source: Path, target: Path, token: str) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _remove(path: Path) -> None:
+def discard(path: Path) -> None:
+    """Removes a file or a folder if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

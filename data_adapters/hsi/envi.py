@@ -145,7 +145,10 @@ def write_envi(dataset: xr.Dataset, data_path: Path, header_path: Path) -> None:
         "interleave": order if old.get("interleave", "").lower() != order else old["interleave"],
         "byte order": str(int(big)),
     }
-    _set(header, "description", dataset.attrs.get("description"))
+    description = dataset.attrs.get("description")
+    # Braces are the syntax of headers: they would cut it short.
+    braces = str.maketrans("{}", "()")
+    _set(header, "description", None if description is None else str(description).translate(braces))
     nodata = dataset.attrs.get("nodata")
     if (
         nodata is None

@@ -18,6 +18,8 @@ import dask.array as da
 import netCDF4
 import numpy as np
 import xarray as xr
+from dask.base import tokenize
+from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from sciddm.data_adapters.attributes import decode
 from sciddm.data_adapters.checks import existing_file, reading
@@ -98,7 +100,7 @@ def write_emit(dataset: xr.Dataset, path: Path) -> None:
             node.set_auto_maskandscale(False)
             node.setncatts(attrs)
             if name == "cube":
-                da.store(da.asarray(variable.data), node, lock=True)
+                da.store(da.asarray(variable.data), node, lock=NETCDF4_PYTHON_LOCK)
                 continue
             values = np.asarray(variable.values)
             if name in ("wavelength", "fwhm"):
@@ -117,11 +119,48 @@ def _moved_table(dataset: xr.Dataset, name: str, line: int, sample: int) -> Any:
     return np.where(inside, column if name == "glt_x" else row, 0)
 
 
+class _Variable:
+    """A variable of a netCDF file as an array that opens its file whenever it is indexed.
+
+    Nothing stays open: one file that is opened again while it is open, and closed in between, makes
+    the C library crash. It holds a name only, so dask can send it to another process.
+    """
+
+    def __init__(self, path: Path, group: str | None, name: str, like: Any) -> None:
+        self.path, self.group, self.name = path.resolve(), group, name
+        self.shape, self.dtype, self.ndim = like.shape, like.dtype, like.ndim
+
+    def __getitem__(self, index: Any) -> Any:
+        with NETCDF4_PYTHON_LOCK, netCDF4.Dataset(self.path) as file:
+            place = file if self.group is None else file[self.group]
+            stored = place[self.name]
+            stored.set_auto_maskandscale(False)
+            return np.asarray(stored[index])
+
+    def __dask_tokenize__(self) -> Any:
+        status = self.path.stat()
+        stamp = (status.st_mtime_ns, status.st_size)
+        return str(self.path), stamp, self.group, self.name
+
+
 def _opened(path: Path, group: str | None, zarr: bool) -> xr.Dataset:
-    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if zarr else {}
-    if not zarr:
-        options = {"engine": "netcdf4", "group": group}
-    return xr.open_dataset(path, mask_and_scale=False, decode_times=False, chunks={}, **options)
+    """All variables without scaling or masking, those of 3 axes lazily."""
+    if zarr:
+        options: dict[str, Any] = {"engine": "zarr", "consolidated": False}
+        return xr.open_dataset(path, mask_and_scale=False, decode_times=False, chunks={}, **options)
+    with xr.open_dataset(
+        path, engine="netcdf4", group=group, mask_and_scale=False, decode_times=False, cache=False
+    ) as file:
+        held = file.copy()
+        for name, variable in file.variables.items():
+            if variable.ndim != 3 or variable.dtype.kind not in "fiu":
+                held[name] = variable.load()
+                continue
+            raw = _Variable(path, group, str(name), variable)
+            chunks = chunks_of(raw.shape, raw.dtype.itemsize)
+            lazy = da.from_array(raw, chunks=chunks, name="nc-" + tokenize(raw), asarray=True)
+            held[name] = (variable.dims, lazy, variable.attrs)
+    return held
 
 
 def _blocks(cube: xr.DataArray) -> Any:
