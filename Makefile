@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test lint format bench-mri bench-ct bench-speech bench-speed clean
+.PHONY: setup demo test lint format bench-mri bench-ct bench-speech bench-hsi bench-speed clean
 
 setup: $(STAMP)
 
@@ -44,8 +44,12 @@ bench-speech: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,speech-metrics]"
 	$(BIN)/python -m benchmarks.speech
 
+# Against HyDe, BM3D and BM4D (non-commercial licences), in an environment of their own.
+bench-hsi: setup
+	$(BIN)/python -m benchmarks.hsi
+
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-peers-ct .venv-peers-speech build *.egg-info runs sciddm-demo
+	rm -rf $(VENV) .venv-peers .venv-peers-ct .venv-peers-speech .venv-peers-hsi build *.egg-info runs sciddm-demo
