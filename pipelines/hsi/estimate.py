@@ -45,6 +45,7 @@ _MEDIAN_ERROR = 1.2533  # standard error of a median in units of that of a mean
 _MAD = 1.4826
 _RIDGE = 1e-10  # of the correlation matrix: bands that are copies of each other
 _SETTLED = 1e-5  # share of entries judged otherwise than the round before
+_INSPECTED = 2**21  # entries that are looked at at a time
 _PIECE = 8192  # pixels whose products are summed in double precision at a time
 
 
@@ -110,6 +111,18 @@ class NoiseModel:
             stripes, the dead ones replaced by what the others predict; the residuals of all
             entries, without the stripes too. In the cube's unit.
         """
+        dead = np.empty(values.shape, bool)
+        filled, residual = (np.empty(values.shape, np.float32) for _ in range(2))
+        each = max(1, _INSPECTED // (values.shape[0] * values.shape[2]))
+        for start in range(0, values.shape[1], each):  # a dozen copies of a part, not of all
+            part = slice(start, start + each)
+            found = self._inspected(values[:, part], known[:, part], columns)
+            dead[:, part], filled[:, part], residual[:, part] = found
+        return dead, filled, residual
+
+    def _inspected(
+        self, values: NDArray[np.floating[Any]], known: NDArray[np.bool_], columns: slice
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
         shape = values.shape
         offsets = self.stripes[:, None, columns]
         scale = self.scale[:, None]
@@ -202,9 +215,10 @@ def fit_noise(
     centre = np.array(
         [np.median(c[~m]) if (~m).any() else 0.0 for c, m in zip(cube, lost, strict=True)]
     ).astype(np.float64)
-    raw = np.where(lost, 0, cube - centre[:, None, None])
+    kind = np.result_type(cube.dtype, np.float32)
+    raw = np.where(lost, 0, cube - centre[:, None, None].astype(kind))
     scale = _size(raw, lost)
-    raw = (raw / scale[:, None, None]).astype(np.float32)
+    raw = (raw / scale[:, None, None].astype(kind)).astype(np.float32)
     offsets, bad, filled, spread = _settled(raw, lost)
     mean, beta, precision = _regression(filled.reshape(bands, -1))
     residual = filled - _predicted(filled, mean, beta)
@@ -246,8 +260,9 @@ def complete_stripes(
         constant: (band, x) bool, as for `fit_noise`.
     """
     lost = ~known | constant[:, None]
-    raw = np.where(lost, 0, cube - model.centre[:, None, None]) / model.scale[:, None, None]
-    offsets, *_ = _settled(raw.astype(np.float32), lost, model)
+    centre, scale = (v.astype(np.float32)[:, None, None] for v in (model.centre, model.scale))
+    raw = np.where(lost, np.float32(0), (cube.astype(np.float32, copy=False) - centre) / scale)
+    offsets, *_ = _settled(raw, lost, model)
     stripes = offsets.astype(np.float64) * model.scale[:, None]
     return replace(model, stripes=stripes, constant=constant)
 

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 __all__ = ["ALIGN", "Window", "cut", "side_for"]
 
 ALIGN = 32
-#: Entries (band, y, x) of a tile without its context: 64 MB in single precision.
-_ENTRIES = 2**24
+#: Entries (band, y, x) of a tile without its context: 32 MB in single precision. Context can be
+#: twice as much again, and methods need some copies.
+_ENTRIES = 2**23
 _LARGEST = 1024
 _OVERLAP = 32
 

@@ -60,6 +60,6 @@ def test_a_scene_that_fits_is_one_tile():
 
 
 def test_tiles_of_many_bands_are_small():
-    assert side_for(200) == 288
-    assert side_for(10) == 1024
+    assert side_for(200) == 192
+    assert side_for(10) == 896
     assert side_for(10_000) == 64

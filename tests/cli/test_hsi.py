@@ -1,0 +1,353 @@
+"""`sciddm hsi`: a scene in, a scene out, and one clear line for what cannot be used."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_helpers import Sciddm, everything
+from scipy.ndimage import gaussian_filter
+
+from sciddm.data_adapters.hsi import build_cube, open_cube, save_cube
+from sciddm.data_adapters.hsi.result import load_denoised
+from sciddm.pipelines.hsi import metrics, simulation
+from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method, build
+
+
+def clean_cube(bands: int = 12, shape: tuple[int, int] = (40, 47)) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    fields = np.stack([gaussian_filter(rng.standard_normal(shape), 3) for _ in range(3)])
+    abundance = np.exp(8 * fields)
+    abundance /= abundance.sum(axis=0)
+    walk = gaussian_filter(rng.standard_normal((3, bands)), (0, 3))
+    return np.tensordot((0.5 + 0.35 * walk / np.abs(walk).max()).T, abundance, 1)
+
+
+def write_scene(path: Path, seed: int = 1, scale: float = 1e4) -> Path:
+    """An ENVI file of int16 in UTM with a header that holds what headers hold."""
+    noisy = clean_cube() + 0.03 * np.random.default_rng(seed).standard_normal((12, 40, 47))
+    counts = np.round(scale * noisy).astype(np.int16)
+    counts[7] = 0
+    wavelength = np.linspace(450, 900, 12)
+    held = build_cube(
+        path,
+        counts,
+        form="envi",
+        wavelength=wavelength,
+        units="Nanometers",
+        fwhm=np.full(12, 40.0),
+        good=np.arange(12) != 7,
+        attrs={
+            "nodata": -9999.0,
+            "description": "a scene, of fields",
+            "interleave": "bil",
+            "crs": "EPSG:32611",
+            "transform": [20.0, 0.0, 5e5, 0.0, -20.0, 3.7e6],
+            "envi_header": {"sensor type": "Unknown", "my own entry": "kept"},
+        },
+    )
+    save_cube(held, path)
+    return path
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return write_scene(folder / "scene.hdr")
+
+
+def test_a_scene_comes_back_clean(sciddm: Sciddm, scene: Path, tmp_path: Path) -> None:
+    target = tmp_path / "clean.hdr"
+    words = ["--method", "lowrank", "--report", "--pixel", "3,5"]
+    answer = sciddm("hsi", "denoise", scene, "-o", target, *words)
+    assert answer.code == 0, answer.err
+    made = {"clean.hdr", "clean.img", "clean.json", "clean.html"}
+    assert {p.name for p in tmp_path.iterdir()} == made | {"in"}
+    assert target.read_text() == scene.read_text()
+    assert "1e+03" not in answer.out
+    noisy, result = open_cube(scene)["cube"].values, load_denoised(target)
+    assert result["cube"].dtype == np.int16
+    used = np.arange(12) != 7
+    truth = clean_cube()
+    before, after = (metrics.psnr(c[used] / 1e4, truth[used]) for c in (noisy, result["cube"]))
+    assert after > before + 4
+    np.testing.assert_array_equal(result["cube"].values[7], 0)
+    assert result.attrs["request"]["method"] == "lowrank"
+    assert result.attrs["command"].startswith(f"sciddm hsi denoise {scene} -o {target}")
+    assert result.attrs["command"].endswith("--method lowrank --seed 0")
+    assert "hold no value" in answer.err
+    page = (tmp_path / "clean.html").read_text()
+    for words in ("Line 3, sample 5", "True colour", "Noise of every band", "Read these remarks"):
+        assert words in page, words
+    pictures = re.findall(r"base64,([^\"]+)\"", page)
+    assert len(pictures) >= 10
+    assert all(base64.b64decode(p).startswith(b"\x89PNG") for p in pictures)
+    assert "http" not in re.sub(r"base64,[^\"]+", "", page)
+
+
+def test_a_batch_goes_on_and_is_resumed(sciddm: Sciddm, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_scene(folder / "a.hdr")
+    write_scene(folder / "b.hdr", seed=2)
+    data = folder / "b.img"
+    data.write_bytes(data.read_bytes()[:-100])
+    words = ["hsi", "denoise", folder, "-o", tmp_path / "out", "--method", "lowrank", "--json"]
+    answer = sciddm(*words)
+    assert answer.code == 1
+    assert len(answer.error_lines) == 1
+    assert "b.img" in answer.error_lines[0]
+    told = json.loads(answer.out)
+    assert (told["done"], told["failed"]) == (1, 1)
+    assert told["results"][0]["empty_bands"] == [7]
+    assert 200 < told["results"][0]["noise_std_median"] < 400
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.hdr", "a.img", "a.json"}
+    write_scene_again = folder / "b.img"
+    write_scene_again.unlink()
+    (folder / "b.hdr").unlink()
+    write_scene(folder / "b.hdr", seed=2)
+    again = json.loads(sciddm(*words).out)
+    assert (again["done"], again["skipped"]) == (1, 1)
+    other = sciddm(*words, "--seed", 4)
+    assert "another seed" in other.err
+
+
+def test_noise_in_a_file_and_back(sciddm: Sciddm, scene: Path, tmp_path: Path) -> None:
+    table, page = tmp_path / "noise.json", tmp_path / "noise.csv"
+    answer = sciddm("hsi", "estimate-noise", scene, "-o", table)
+    assert answer.code == 0, answer.err
+    assert "450.0" in answer.out
+    assert "empty" in answer.out
+    told = json.loads(table.read_text())
+    assert told["noise_std"][7] is None
+    known = [v for v in told["noise_std"] if v is not None]
+    np.testing.assert_allclose(known, 300, rtol=0.15)
+    assert sciddm("hsi", "estimate-noise", scene, "-o", page).code == 0
+    rows = [line.split(",") for line in page.read_text().splitlines()]
+    assert rows[0][:3] == ["band", "wavelength_nm", "noise_std"]
+    assert len(rows) == 13
+    assert float(rows[1][2]) == pytest.approx(told["noise_std"][0], rel=1e-6)
+    words = ["--method", "lowrank", "--noise-std", table]
+    assert sciddm("hsi", "denoise", scene, "-o", tmp_path / "a.tif", *words).code == 0
+    result = load_denoised(tmp_path / "a.tif")
+    np.testing.assert_allclose(result.attrs["noise_std"], told_or_nan(told["noise_std"]))
+    assert not result.attrs["noise_estimated"]
+    machine = json.loads(sciddm("hsi", "estimate-noise", scene, "--json").out)
+    assert machine["results"][0]["noise_std"] == told["noise_std"]
+
+
+def told_or_nan(values: list[float | None]) -> list[float]:
+    return [np.nan if v is None else v for v in values]
+
+
+def test_simulate_and_evaluate(sciddm: Sciddm, tmp_path: Path) -> None:
+    noisy, truth = tmp_path / "noisy.nc", tmp_path / "truth.hdr"
+    words = ["--lines", 30, "--samples", 26, "--bands", 9, "--noise", "gaussian", "--level", 0.05]
+    answer = sciddm("hsi", "simulate", "-o", noisy, "--clean", truth, *words, "--seed", 3)
+    assert answer.code == 0, answer.err
+    held, clean = open_cube(noisy), open_cube(truth)["cube"].values
+    assert held["cube"].shape == (9, 30, 26)
+    assert held["cube"].values.std() > 0
+    np.testing.assert_allclose(held["wavelength"][0], 900 + 800 / 18)
+    assert (held["cube"].values - clean).std() == pytest.approx(0.05, rel=0.05)
+    # The same seed gives the same scene.
+    again = tmp_path / "again.npz"
+    sciddm("hsi", "simulate", "-o", again, *words, "--seed", 3)
+    np.testing.assert_array_equal(open_cube(again)["cube"].values, held["cube"].values)
+    told = sciddm("hsi", "evaluate", "--clean", truth, "--denoised", noisy, "--json")
+    assert told.code == 0, told.err
+    [score] = json.loads(told.out)["results"]
+    assert score["psnr_db"] == pytest.approx(metrics.psnr(held["cube"].values, clean), abs=1e-3)
+    assert score["psnr_db"] == pytest.approx(-20 * np.log10(0.05), abs=0.2)
+    assert score["scale"] == 1
+    table = sciddm("hsi", "evaluate", "--clean", truth, "--denoised", noisy).out
+    assert f"{score['sam_deg']:.2f}" in table
+    # The same in other units is as good.
+    counts = tmp_path / "counts.hdr"
+    scaled = open_cube(truth)
+    save_cube(scaled.assign(cube=(1000 * scaled["cube"])), counts)
+    held["cube"] = 1000 * held["cube"]
+    save_cube(held.assign_attrs(source="x"), tmp_path / "n.hdr")
+    words = ["--clean", counts, "--denoised", tmp_path / "n.hdr", "--scale", 1000, "--json"]
+    other = json.loads(sciddm("hsi", "evaluate", *words).out)["results"][0]
+    assert other["psnr_db"] == pytest.approx(score["psnr_db"], abs=1e-4)
+
+
+def test_scenes_of_another_size_are_not_compared(
+    sciddm: Sciddm, scene: Path, tmp_path: Path
+) -> None:
+    sciddm("hsi", "simulate", "-o", tmp_path / "s.hdr", "--lines", 12, "--samples", 12)
+    answer = sciddm("hsi", "evaluate", "--clean", scene, "--denoised", tmp_path / "s.hdr")
+    assert answer.code == 1
+    assert "compare cubes of one shape" in answer.error_lines[0]
+
+
+def test_bundled_spectra_are_reflectances_over_the_sensor() -> None:
+    library = simulation.bundled_library()
+    assert {k: len(v) for k, v in library.spectra.items()} == {
+        "soil": 103,
+        "residue": 42,
+        "green": 69,
+    }
+    assert library.wavelength_nm[0] == pytest.approx(400, abs=0.1)
+    seen = simulation.respond(library, simulation.finch_sensor())
+    green = seen["green"].mean(axis=0)
+    # Leaves absorb at 1450 nm, where their water does, and not at 1070 nm.
+    at = simulation.finch_sensor().centre_nm
+    assert green[np.abs(at - 1450).argmin()] < 0.6 * green[np.abs(at - 1070).argmin()]
+
+
+def truncated(path: Path) -> None:
+    write_scene(path)
+    data = path.with_suffix(".img")
+    data.write_bytes(data.read_bytes()[:-2])
+
+
+def no_numbers(path: Path) -> None:
+    write_scene(path)
+    path.with_suffix(".img").unlink()
+
+
+def all_nan(path: Path) -> None:
+    save_cube(build_cube(path, np.full((5, 20, 20), np.nan, np.float32), form="envi"), path)
+
+
+def complex_numbers(path: Path) -> None:
+    write_scene(path)
+    text = re.sub(r"data type *= *2", "data type = 6", path.read_text())
+    path.write_text(text)
+    data = path.with_suffix(".img")
+    data.write_bytes(data.read_bytes() * 4)
+
+
+def other_wavelengths(path: Path) -> None:
+    write_scene(path)
+    path.write_text(re.sub(r"wavelength *= *\{[^,]*,", "wavelength = {", path.read_text()))
+
+
+def too_few_pixels(path: Path) -> None:
+    save_cube(build_cube(path, np.random.default_rng(0).random((50, 3, 4)), form="envi"), path)
+
+
+def missing(path: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (missing, "no such file"),
+        (truncated, "announces"),
+        (no_numbers, "not beside it"),
+        (all_nan, "no band holds a value"),
+        (complex_numbers, "complex"),
+        (other_wavelengths, "11 wavelengths for 12 bands"),
+        (too_few_pixels, "12 pixels are too few"),
+    ],
+)
+@pytest.mark.parametrize("form", ["a.hdr", "a.nc"])
+def test_unusable_scenes(
+    sciddm: Sciddm, tmp_path: Path, make: Callable[[Path], None], said: str, form: str
+) -> None:
+    path = tmp_path / "scene.hdr"
+    make(path)
+    before = everything(tmp_path)
+    words = ["-o", tmp_path / form, "--method", "lowrank", "--report"]
+    answer = sciddm("hsi", "denoise", path, *words)
+    assert answer.code == 2, answer.err
+    assert answer.err.startswith("error: ")
+    assert answer.err.count("\n") == 1
+    assert "scene" in answer.err
+    assert said in answer.err
+    assert answer.out == ""
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-o", "{}/none/a.hdr"], "does not exist"),
+        (["-o", "{}/a.jpg"], "suffix"),
+        (["-o", "{}/in/scene.hdr"], "is the input itself"),
+        (["-o", "{}/a.hdr", "--method", "magic"], "unknown method magic"),
+        (["-o", "{}/a.hdr", "--pixel", "3,5"], "--report"),
+        (["-o", "{}/a.hdr", "--report", "--pixel", "three"], "LINE,SAMPLE"),
+        (["-o", "{}/a.hdr", "--report", "--pixel", "40,0"], "40 lines"),
+        (["-o", "{}/a.hdr", "--noise-std", "{}/noise.json"], "no such file"),
+        (["-o", "{}/a.hdr", "--noise-std", "-3"], "0 or more"),
+        (["-o", "{}/a.hdr", "--model", "hsi-subspace"], "has no model"),
+        (["-o", "{}/a.hdr", "--scheduler", "tcp://127.0.0.1:9"], "no dask scheduler"),
+    ],
+)
+def test_unusable_options(
+    sciddm: Sciddm, scene: Path, tmp_path: Path, words: list[str], said: str
+) -> None:
+    before = everything(tmp_path)
+    given = [word.format(tmp_path) for word in words]
+    method = [] if "--method" in words else ["--method", "lowrank"]
+    answer = sciddm("hsi", "denoise", scene, *given, *method)
+    assert answer.code == 2, answer.err
+    assert answer.err.count("\n") == 1
+    assert said in answer.err
+    assert everything(tmp_path) == before
+
+
+class NeedsWavelengths(Method):
+    """A method that cannot do without wavelengths."""
+
+    name = "needy"
+    has_std = True
+
+    def fit(self, statistics):  # type: ignore[no-untyped-def]
+        from sciddm.errors import InputError
+
+        if statistics.wavelength_nm is None:
+            raise InputError("needs wavelengths: add them to the header")
+        return Same()
+
+
+class Same(Fitted):
+    """The tile as it is, with a standard deviation."""
+
+    halo = 0
+    attributes = {"method": "needy"}  # noqa: RUF012
+
+    def apply(self, tile, seed=0, progress=None):  # type: ignore[no-untyped-def]
+        return Estimate(tile.values, np.full_like(tile.values, 0.01), {})
+
+
+def test_wavelengths_and_the_standard_deviation(
+    sciddm: Sciddm, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = f"{__name__}.NeedsWavelengths"
+    monkeypatch.setitem(build.METHODS, "needy", kind)
+    monkeypatch.setattr(build, "method_class", lambda name: NeedsWavelengths)
+    bare = tmp_path / "bare.hdr"
+    save_cube(open_cube(scene).drop_vars(["wavelength", "fwhm"]), bare)
+    before = everything(tmp_path)
+    answer = sciddm("hsi", "denoise", bare, "-o", tmp_path / "a.hdr", "--method", "lowrank")
+    assert answer.code == 0
+    for path in ("a.hdr", "a.img", "a.json"):
+        (tmp_path / path).unlink()
+    from sciddm.pipelines.hsi import run
+
+    monkeypatch.setattr(run, "method_class", lambda name: NeedsWavelengths)
+    answer = sciddm("hsi", "denoise", bare, "-o", tmp_path / "a.hdr", "--method", "needy")
+    assert answer.code == 2
+    assert "needs wavelengths" in answer.err
+    assert everything(tmp_path) == before
+    answer = sciddm("hsi", "denoise", scene, "-o", tmp_path / "a.hdr", "--method", "needy")
+    assert answer.code == 0, answer.err
+    made = {"a.hdr", "a.img", "a_std.hdr", "a_std.img", "a.json"}
+    assert everything(tmp_path) - before == made
+    back = load_denoised(tmp_path / "a.hdr")
+    scale = back.attrs["scale"]
+    used = np.arange(12) != 7
+    np.testing.assert_allclose(back["std"].values[used], 0.01 * scale, rtol=1e-5)
+    assert np.isnan(back["std"].values[7]).all()

@@ -1,0 +1,144 @@
+"""What is known of a scene, block by block, against the whole of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from sciddm.data_adapters.hsi import build_cube
+from sciddm.errors import InputError
+from sciddm.pipelines.hsi import noise
+from sciddm.pipelines.hsi import survey as surveying
+from sciddm.pipelines.hsi.survey import Scene, survey
+
+
+def mixed(bands=24, shape=(60, 41), materials=3, seed=0):
+    """Smooth abundances of a few smooth spectra, in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    fields = np.stack([gaussian_filter(rng.standard_normal(shape), 3) for _ in range(materials)])
+    abundance = np.exp(8 * fields)
+    abundance /= abundance.sum(axis=0)
+    walk = gaussian_filter(rng.standard_normal((materials, bands)), (0, 4))
+    return np.tensordot((0.5 + 0.35 * walk / np.abs(walk).max()).T, abundance, 1)
+
+
+def noisy(sigma=0.02, **options):
+    clean = mixed(**options)
+    return noise.add_gaussian(clean, sigma, np.random.default_rng(1)).astype(np.float32)
+
+
+def scene_of(values, **options):
+    lazy = da.from_array(values, chunks=(len(values), 16, values.shape[2]))
+    return Scene(build_cube(Path("scene.hdr"), lazy, form="test", **options))
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of 7 lines."""
+    monkeypatch.setattr(surveying, "chunks_of", lambda shape, size: (shape[0], 7, shape[2]))
+
+
+def test_moments_are_those_of_all_pixels(small_blocks):
+    cube = noisy()
+    found = survey(scene_of(cube))
+    flat = cube.reshape(len(cube), -1).astype(np.float64)
+    assert found.moments.count == flat.shape[1]
+    np.testing.assert_allclose(found.moments.mean, flat.mean(axis=1), rtol=1e-6)
+    expected = np.cov(flat, bias=True)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found.moments.covariance, expected, atol=1e-5 * scale)
+    np.testing.assert_allclose(found.noise.sigma, 0.02, rtol=0.15)
+    assert found.scale == 1.0
+    assert found.used.all()
+    assert found.blind
+    assert not found.nothing.any()
+
+
+@pytest.mark.parametrize("fill", [-9999.0, 0.0, np.nan])
+def test_pixels_outside_the_swath_and_empty_bands_count_nowhere(small_blocks, fill):
+    cube = noisy()
+    whole = survey(scene_of(cube[:, :, 5:]))
+    cube[:, :, :5] = fill
+    cube[4] = -0.01  # as EMIT marks bands without light
+    cube[4, :, :5] = fill
+    nodata = fill if fill < 0 else None
+    found = survey(scene_of(cube, attrs={"nodata": nodata}))
+    assert np.flatnonzero(~found.used).tolist() == [4]
+    # With another value in band 4 a pixel of zeros holds something: it is not known to be outside.
+    outside = np.zeros((60, 41), bool)
+    outside[:, :5] = True
+    np.testing.assert_array_equal(found.nothing, outside)
+    assert found.moments.count == 60 * 36
+    kept = np.arange(24) != 4
+    np.testing.assert_allclose(found.moments.mean, whole.moments.mean[kept], rtol=1e-4)
+    np.testing.assert_allclose(found.noise.sigma, 0.02, rtol=0.2)
+
+
+def test_a_sample_of_lines_and_columns_is_enough(small_blocks, monkeypatch):
+    clean = mixed(shape=(200, 60))
+    cube = noise.add_gaussian(clean, 0.01, np.random.default_rng(1))
+    cube[5, :, 17] += 0.1
+    cube[9, 33:, 40] = 2.0  # half of a column, none of whose lines need be in the sample
+    monkeypatch.setattr(surveying, "_FITTED", 24 * 40 * 60)
+    monkeypatch.setattr(surveying, "_LINES", 80)
+    found = survey(scene_of(cube.astype(np.float32)))
+    np.testing.assert_allclose(found.noise.sigma, 0.01, rtol=0.25)
+    # All 200 lines say how large the stripe is, to 0.01 / sqrt(200).
+    assert found.noise.stripes[5, 17] == pytest.approx(0.1, abs=0.004)
+    assert (found.noise.stripes != 0).sum() < 20
+    truth = cube.mean(axis=(1, 2))
+    truth[5] -= 0.1 / 60
+    truth[9] = clean[9].mean()
+    np.testing.assert_allclose(found.moments.mean, truth, atol=2e-3)
+
+
+def test_a_column_that_is_the_same_in_all_blocks_is_dead(small_blocks):
+    cube = noisy()
+    cube[3, :, 12] = 0.25
+    found = survey(scene_of(cube))
+    assert np.argwhere(found.noise.constant).tolist() == [[3, 12]]
+    assert found.dead[3] == 60
+
+
+def test_scale_is_reflectance_where_that_is_known():
+    cube = noisy()
+    counts = np.round(1e4 * cube).astype(np.int16)
+    stated = scene_of(counts, attrs={"envi_header": {"reflectance scale factor": "10000"}})
+    assert survey(stated).scale == 1e4
+    white = survey(scene_of(counts)).scale
+    assert 0.9 * np.percentile(counts, 99) < white < 1.1 * counts.max()
+    found = survey(stated)
+    np.testing.assert_allclose(found.noise.sigma, 200, rtol=0.15)
+    np.testing.assert_allclose(found.moments.mean, cube.mean(axis=(1, 2)), rtol=1e-3)
+
+
+def test_noise_that_is_given():
+    cube = noisy()
+    cube[2] = 0
+    sigma = np.linspace(0.01, 0.03, 24)
+    found = survey(scene_of(cube), sigma)
+    np.testing.assert_array_equal(found.noise.sigma, np.delete(sigma, 2))
+    assert not found.blind
+    np.testing.assert_array_equal(survey(scene_of(cube), 0.02).noise.sigma, np.full(23, 0.02))
+    tiny = scene_of(cube[:, :4, :5])
+    np.testing.assert_array_equal(survey(tiny, 0.02).noise.sigma, np.full(23, 0.02))
+
+
+@pytest.mark.parametrize(
+    ("cube", "given", "said"),
+    [
+        (np.full((4, 9, 9), np.nan, np.float32), None, "scene.hdr: no band holds a value"),
+        (np.zeros((4, 9, 9), np.int16), None, "scene.hdr: no band holds a value"),
+        (noisy()[:, :3, :4], None, "scene.hdr: 12 pixels are too few"),
+        (noisy(), [0.1, 0.2], "noise for 2 bands, but the cube has 24"),
+        (noisy(), -1.0, "0 or more"),
+        (noisy(), np.nan, "not given for all bands"),
+    ],
+)
+def test_unusable_scenes(cube, given, said):
+    with pytest.raises(InputError, match=said):
+        survey(scene_of(cube), given)
