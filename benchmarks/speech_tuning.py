@@ -59,13 +59,20 @@ def main() -> None:
     pipeline = SpeechEnhancement.from_pretrained(args.model)
     for text in args.settings:
         start = perf_counter()
-        done = []
+        done, inside = [], []
         for target, noisy in pairs:
-            wave = xr.DataArray(noisy[None], dims=("channel", "time"), attrs={"rate": RATE})
-            run = pipeline.open(wave, settings=parse(text))
-            done.append((target, np.concatenate([block.enhanced[0] for block in run])))
+            data = xr.DataArray(noisy[None], dims=("channel", "time"), attrs={"rate": RATE})
+            run = pipeline.open(data, settings=parse(text))
+            blocks = list(run)
+            wave = np.concatenate([block.enhanced[0] for block in blocks])
+            done.append((target, wave))
+            if blocks[0].std is not None:
+                std = np.concatenate([block.std[0] for block in blocks if block.std is not None])
+                inside.append(float(np.mean(np.abs(wave - target) <= 1.645 * std)))
         seconds = perf_counter() - start
         _row(text, done, seconds / (len(pairs) * len(pairs[0][1]) / RATE))
+        if inside:
+            print(f"{'':12s} coverage {fmean(inside):.3f}", flush=True)
 
 
 def _row(name: str, pairs: list[tuple[np.ndarray, np.ndarray]], factor: float) -> None:
