@@ -32,8 +32,13 @@ from benchmarks.ct_problems import CTProblem, build, load_problems
 from benchmarks.publish import publish
 from benchmarks.results import load_result
 from sciddm.errors import InputError
-from sciddm.pipelines.ct.metrics import hu_bias, psnr, rmse, ssim, uniform_regions
-from sciddm.pipelines.ct.texture import body_mask, noise_texture, texture_distance
+from sciddm.pipelines.ct.metrics import hu_bias, psnr, rmse, ssim
+from sciddm.pipelines.ct.texture import (
+    body_mask,
+    noise_texture,
+    texture_distance,
+    uniform_tissue,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache"
@@ -126,7 +131,7 @@ def setting(p: CTProblem) -> str:
 
 def bias(image: np.ndarray, p: CTProblem) -> float:
     """Mean difference where the reference is uniform tissue; NaN where it is nowhere."""
-    regions = uniform_regions(p.reference, most_sd=30.0) & body_mask(p.reference[None])[0]
+    regions = uniform_tissue(p.reference[None], p.info["voxel_size_mm"][2])[0]
     return hu_bias(image, p.reference, regions) if regions.any() else float("nan")
 
 

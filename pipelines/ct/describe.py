@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
-from sciddm.pipelines.ct.metrics import hu_bias, uniform_regions
-from sciddm.pipelines.ct.texture import body_mask
+from sciddm.pipelines.ct.metrics import hu_bias
+from sciddm.pipelines.ct.texture import body_mask, uniform_tissue
 from sciddm.pipelines.summary import Fact
 
 __all__ = [
@@ -119,7 +119,7 @@ def _changes(result: xr.Dataset, z: int) -> tuple[float, float, int]:
         return np.nan, np.nan, 0
     sd = float((denoised - noisy)[inside].std())
     try:
-        uniform = uniform_regions(denoised, most_sd=_UNIFORM_SD) & inside
+        uniform = uniform_tissue(denoised, pixel_mm(result.attrs)[1], _UNIFORM_SD)
         return sd, hu_bias(denoised, noisy, uniform), int(uniform.sum())
     except InputError:
         return sd, np.nan, int(inside.sum())

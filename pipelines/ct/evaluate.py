@@ -11,8 +11,8 @@ from sciddm.data_adapters.ct import is_dicom_folder, open_ct
 from sciddm.data_adapters.ct.nifti import SUFFIXES
 from sciddm.errors import InputError
 from sciddm.pipelines.batch import stem
-from sciddm.pipelines.ct.metrics import hu_bias, psnr, rmse, ssim, uniform_regions
-from sciddm.pipelines.ct.texture import body_mask, mean_frequency, noise_texture
+from sciddm.pipelines.ct.metrics import hu_bias, psnr, rmse, ssim
+from sciddm.pipelines.ct.texture import body_mask, mean_frequency, noise_texture, uniform_tissue
 from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
 
 __all__ = ["compare", "evaluate_volumes"]
@@ -87,11 +87,12 @@ def compare(reference: Path, estimate: Path, score: Score, window: tuple[float, 
     score.values["rmse_hu"] = rmse(image, truth, window)
     score.values["psnr_db"] = psnr(image, truth, window)
     difference, inside = image - truth, body_mask(truth)
+    pixel_mm = float(r.attrs["voxel_size_mm"][-1])
     for metric, measure in (
         ("ssim", lambda: ssim(image, truth, window)),
-        ("hu_bias", lambda: hu_bias(image, truth, uniform_regions(truth, most_sd=30.0))),
+        ("hu_bias", lambda: hu_bias(image, truth, uniform_tissue(truth, pixel_mm))),
         ("noise_hu", lambda: _sd(difference, inside)),
-        ("noise_frequency_per_mm", lambda: _frequency(difference, inside, r.attrs)),
+        ("noise_frequency_per_mm", lambda: _frequency(difference, inside, pixel_mm)),
     ):
         try:
             score.values[metric] = measure()
@@ -105,8 +106,8 @@ def _sd(difference: np.ndarray, inside: np.ndarray) -> float:
     return float(difference[inside].std())
 
 
-def _frequency(difference: np.ndarray, inside: np.ndarray, attrs: Mapping) -> float:
-    f, power = noise_texture(difference, inside, float(attrs["voxel_size_mm"][-1]), _PATCH)
+def _frequency(difference: np.ndarray, inside: np.ndarray, pixel_mm: float) -> float:
+    f, power = noise_texture(difference, inside, pixel_mm, _PATCH)
     return mean_frequency(f, power) if power.sum() > 0 else float("nan")
 
 

@@ -18,9 +18,14 @@ from sciddm.pipelines.ct.describe import (
     probed,
     reconstruction_facts,
 )
-from sciddm.pipelines.ct.metrics import uniform_regions
 from sciddm.pipelines.ct.nps import noise_power
-from sciddm.pipelines.ct.texture import body_mask, mean_frequency, noise_texture, patches
+from sciddm.pipelines.ct.texture import (
+    body_mask,
+    mean_frequency,
+    noise_texture,
+    patches,
+    uniform_tissue,
+)
 from sciddm.pipelines.report import (
     Axis,
     Chart,
@@ -219,7 +224,7 @@ def _texture(result: xr.Dataset, shown: Shown) -> Section | None:
     levels = probed(result.sizes["z"])
     old, new = (result[k].isel(z=levels).values for k in (before, after))
     inside = body_mask(new)
-    uniform = uniform_regions(new, most_sd=_UNIFORM_SD) & inside
+    uniform = uniform_tissue(new, size[1], _UNIFORM_SD)
     curves, taken = [], old - new
     for patch in _PATCHES:
         try:

@@ -14,13 +14,23 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sciddm.errors import InputError
+from sciddm.pipelines.ct.metrics import uniform_regions
 from sciddm.pipelines.ct.nps import noise_power, radial_mean
 
-__all__ = ["body_mask", "mean_frequency", "noise_texture", "patches", "texture_distance"]
+__all__ = [
+    "body_mask",
+    "mean_frequency",
+    "noise_texture",
+    "patches",
+    "texture_distance",
+    "uniform_tissue",
+]
 
 Floats = NDArray[np.float64]
 
 _TISSUE_HU = -400.0
+_UNIFORM_MM = 9.0
+_UNIFORM_PIXELS = (5, 9)  # the fewest and the most a side
 
 
 def body_mask(hu: NDArray[Any]) -> NDArray[np.bool_]:
@@ -37,6 +47,20 @@ def body_mask(hu: NDArray[Any]) -> NDArray[np.bool_]:
             sizes = np.bincount(labels.ravel())[1:]
             mask[:] = ndimage.binary_fill_holes(labels == 1 + int(np.argmax(sizes)))
     return found
+
+
+def uniform_tissue(hu: NDArray[Any], pixel_mm: float, most_sd: float = 30.0) -> NDArray[np.bool_]:
+    """Where the body is the same tissue for about 9 mm around: see `metrics.uniform_regions`.
+
+    Args:
+        hu: (z, y, x).
+        pixel_mm: size of the pixels; squares of 5 to 9 of them are looked at.
+        most_sd: HU, standard deviation in a square; not below the image's own noise.
+    """
+    few, many = _UNIFORM_PIXELS
+    wanted = _UNIFORM_MM / pixel_mm if pixel_mm > 0 else many
+    size = min(many, max(few, 2 * round((wanted - 1) / 2) + 1))
+    return uniform_regions(hu, size, most_sd) & body_mask(hu)
 
 
 def patches(values: NDArray[Any], inside: NDArray[np.bool_], size: int) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from sciddm.pipelines.ct.texture import (
     noise_texture,
     patches,
     texture_distance,
+    uniform_tissue,
 )
 
 PIXEL = 0.8
@@ -77,3 +78,17 @@ def test_the_body_is_its_largest_part_with_its_holes() -> None:
     assert (mask == disk).mean() > 0.98
     assert not mask[5:8].any()
     assert not body_mask(np.full((1, 20, 20), -1000.0)).any()
+
+
+@pytest.mark.parametrize(("pixel_mm", "size"), [(0.5, 9), (1.0, 9), (1.5, 7), (3.0, 5), (5.0, 5)])
+def test_uniform_tissue_is_about_as_large_whatever_the_pixels(pixel_mm: float, size: int) -> None:
+    """Half a square away from every edge, and nowhere in the air."""
+    hu = np.full((1, 60, 60), -1000.0)
+    hu[0, 10:50, 10:50] = 40.0
+    hu[0, 10:50, 30:50] = 440.0
+    found = uniform_tissue(hu, pixel_mm)[0]
+    half = size // 2
+    expected = np.zeros((60, 60), bool)
+    expected[10 + half : 50 - half, 10 + half : 30 - half] = True
+    expected[10 + half : 50 - half, 30 + half : 50 - half] = True
+    assert (found == expected).all()
