@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -53,6 +54,9 @@ class CoefficientImages(Dataset):
         length: items per epoch (train) or in all (validate).
         seed: with the item's index and the epoch's draw it fixes every random choice.
     """
+
+    #: Kept with the model: `HyperspectralDenoising.from_pretrained` takes its method from it.
+    representation: ClassVar[dict[str, str]] = {"method": "subspace"}
 
     def __init__(
         self,
