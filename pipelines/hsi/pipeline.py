@@ -19,7 +19,7 @@ from sciddm.errors import ModelError
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.hsi.assemble import Canvas, finished, in_memory
 from sciddm.pipelines.hsi.denoise import Denoised, denoise_scene
-from sciddm.pipelines.hsi.methods import Method, build_method
+from sciddm.pipelines.hsi.methods import METHODS, Method, build_method
 from sciddm.pipelines.hsi.survey import Scene, Survey, survey
 
 __all__ = ["HyperspectralDenoising", "attributes", "band_names"]
@@ -48,12 +48,15 @@ class HyperspectralDenoising(Pipeline):
 
     @classmethod
     def from_pretrained(cls, source: str | Path = "hsi-subspace") -> Self:
-        """See `Pipeline.from_pretrained`; the model says which method it is for."""
+        """See `Pipeline.from_pretrained`; the model says which method it is for.
+
+        One that does not say is taken as a prior of single coefficient images (`subspace`).
+        """
         found = zoo.from_pretrained(source)
-        method = found.representation.get("method")
-        if not isinstance(method, str):
+        method = found.representation.get("method", "subspace")
+        if method not in METHODS or getattr(found.model, "complex_data", True):
             raise ModelError(
-                f"{source}: the model names no method: it is not made for hyperspectral cubes"
+                f"{source}: is no model for hyperspectral cubes: give one, such as hsi-subspace"
             )
         return cls(method, source)
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from scipy.ndimage import gaussian_filter
 
 from sciddm.data_adapters.hsi import build_cube, open_cube, save_cube
 from sciddm.data_adapters.hsi.result import load_denoised
-from sciddm.pipelines.hsi import metrics, simulation
+from sciddm.errors import InputError
+from sciddm.pipelines.hsi import metrics, run, simulation
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method, build
 
 
@@ -305,8 +307,6 @@ class NeedsWavelengths(Method):
     has_std = True
 
     def fit(self, statistics):  # type: ignore[no-untyped-def]
-        from sciddm.errors import InputError
-
         if statistics.wavelength_nm is None:
             raise InputError("needs wavelengths: add them to the header")
         return Same()
@@ -325,9 +325,13 @@ class Same(Fitted):
 def test_wavelengths_and_the_standard_deviation(
     sciddm: Sciddm, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = f"{__name__}.NeedsWavelengths"
-    monkeypatch.setitem(build.METHODS, "needy", kind)
-    monkeypatch.setattr(build, "method_class", lambda name: NeedsWavelengths)
+    real = build.method_class
+
+    def chosen(name: str) -> Any:
+        return NeedsWavelengths if name == "needy" else real(name)
+
+    monkeypatch.setattr(build, "method_class", chosen)
+    monkeypatch.setattr(run, "method_class", chosen)
     bare = tmp_path / "bare.hdr"
     save_cube(open_cube(scene).drop_vars(["wavelength", "fwhm"]), bare)
     before = everything(tmp_path)
@@ -335,9 +339,6 @@ def test_wavelengths_and_the_standard_deviation(
     assert answer.code == 0
     for path in ("a.hdr", "a.img", "a.json"):
         (tmp_path / path).unlink()
-    from sciddm.pipelines.hsi import run
-
-    monkeypatch.setattr(run, "method_class", lambda name: NeedsWavelengths)
     answer = sciddm("hsi", "denoise", bare, "-o", tmp_path / "a.hdr", "--method", "needy")
     assert answer.code == 2
     assert "needs wavelengths" in answer.err

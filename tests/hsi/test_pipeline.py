@@ -183,6 +183,8 @@ def test_unknown_methods_and_models(broken):
         denoised(broken, "magic")
     with pytest.raises(ModelError):
         HyperspectralDenoising.from_pretrained("no-such-model")
+    with pytest.raises(ModelError, match="no model for hyperspectral cubes"):
+        HyperspectralDenoising.from_pretrained("mri-brain")
 
 
 @pytest.mark.parametrize("suffix", [".hdr", ".tif", ".nc", ".zarr", ".npz"])
