@@ -42,7 +42,7 @@ def estimate_files(
         InputError: the one scene is unusable, or one file is asked for several.
     """
     # Nothing is written for most uses: the plan only finds the scenes.
-    jobs = plan(inputs, Path("noise"), read=read, written=(), suffix=".json").jobs
+    jobs = plan(inputs, Path(), read=read, written=(), suffix=".json").jobs
     if target is not None and len(jobs) > 1:
         raise InputError(f"{target}: one file for {len(jobs)} scenes: give one scene")
     if target is not None and target.suffix.lower() not in (".json", ".csv"):
