@@ -60,7 +60,7 @@ class CTDenoising(Pipeline):
     method           what it is                                          needs       uncertainty
     ===============  ==================================================  ==========  ==============
     residual         a diffusion that ends at the low-dose image         a model     std of draws
-    filter2noise     bilateral filter trained on the one slice           nothing     none; its maps
+    filter2noise     bilateral filter trained on the volume itself       nothing     none; its maps
     noise2score      Tweedie's formula with a score learned from the     nothing     none
                      noisy volume itself
     ===============  ==================================================  ==========  ==============
@@ -184,7 +184,7 @@ class CTDenoising(Pipeline):
             raise InputError(f"unknown method {method!r}: take one of {known}")
         if method == "filter2noise":
             filtering = chosen(FILTER, quality, samples)
-            return lambda stack, seed: SelfTrainedFilter(filtering.iterations)
+            return lambda stack, seed: SelfTrainedFilter(stack, filtering.iterations, seed)
         if method == "residual":
             if self.model is None:
                 raise ModelError("residual denoising needs a model: CTDenoising.from_pretrained()")

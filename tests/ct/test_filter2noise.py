@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import xarray as xr
 
 from sciddm.errors import InputError
 from sciddm.physics import Ellipse, draw_ellipses
@@ -19,6 +20,7 @@ from sciddm.pipelines.ct.methods.filter2noise import (
     self_supervised_loss,
     swap_closest,
 )
+from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 
 F64 = torch.float64
 
@@ -29,7 +31,7 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_bilateral_against_the_written_sum():
     image, widths = randn(2, 1, 6, 7), randn(2, 3, 6, 7, seed=1).abs() + 0.3
-    out = bilateral(image, widths)
+    out = bilateral(image, widths, compared=1)
     reach = math.ceil(float(widths[:, :2].max()))
 
     def mirrored(i: int, n: int) -> int:
@@ -45,6 +47,34 @@ def test_bilateral_against_the_written_sum():
                 total += math.exp(-exponent / 2) * near
                 weights += math.exp(-exponent / 2)
         assert float(out[b, 0, y, x]) == pytest.approx(total / weights)
+
+
+def test_squares_are_compared_as_in_non_local_means():
+    """Inside the image: d^2 is the mean over 3 x 3 pixels of squared differences."""
+    image, widths = randn(1, 1, 9, 9), torch.ones(1, 3, 9, 9, dtype=F64)
+    out = bilateral(image, widths, compared=3)
+    square = image[0, 0]
+    total = weights = 0.0
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            here, there = square[3:6, 3:6], square[3 + dy : 6 + dy, 3 + dx : 6 + dx]
+            d2 = float((here - there).square().mean())
+            weight = math.exp(-(dx * dx + dy * dy + d2) / 2)
+            total, weights = total + weight * float(square[4 + dy, 4 + dx]), weights + weight
+    assert float(out[0, 0, 4, 4]) == pytest.approx(total / weights)
+
+
+def test_a_volume_has_one_filter_and_its_slices_their_own_maps():
+    clean, noisy = phantom(30.0)
+    values = torch.stack([noisy, noisy.flip(0), torch.full_like(noisy, -1000.0)]).numpy()
+    data = xr.DataArray(values.astype("float32"), dims=("z", "y", "x"), attrs={"units": "HU"})
+    out = CTDenoising()(data, method="filter2noise", quality="fast", seed=1)
+    after = torch.from_numpy(out["denoised"].values)
+    assert float((after[1] - clean.flip(0)).square().mean().sqrt()) < 0.65 * 30.0
+    assert torch.equal(after[2], torch.full_like(after[2], -1000.0))
+    maps = torch.stack([torch.from_numpy(out[f"sigma_{k}"].values) for k in "xyr"], dim=1)
+    again = apply_maps(torch.from_numpy(values[0]).float(), maps[:, :, 0])
+    assert torch.allclose(again[:40, :48], after[0, :40, :48], atol=0.05)
 
 
 def test_number_of_parameters():

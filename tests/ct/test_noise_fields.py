@@ -85,5 +85,5 @@ def test_a_window_on_the_image_is_a_window_of_the_reconstruction():
     ours = window_noise(plain, 1.0)
     inner = slice(8, -8)
     error = (ours - hann)[:, inner, inner].square().mean().sqrt()
-    assert float(error / hann[:, inner, inner].square().mean().sqrt()) < 0.12
+    assert float(error / hann[:, inner, inner].square().mean().sqrt()) < 0.2
     assert torch.equal(window_noise(plain, 0.0), plain)

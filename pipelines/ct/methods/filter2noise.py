@@ -1,14 +1,19 @@
-"""Filter2Noise: an attention-guided bilateral filter trained on the one image it denoises.
+"""Filter2Noise: an attention-guided bilateral filter trained on the images that it denoises.
 
 Two bilateral filters follow each other (Sun et al., 2025). The widths of each, along x, along y and
 in value, are chosen for every patch of 8 x 8 pixels by two layers of self-attention over the
 patches, 1819 parameters a stage. A pixel p becomes the mean of its neighbours q with the weights
 
-    exp(-(x_q - x_p)^2 / 2 sx^2 - (y_q - y_p)^2 / 2 sy^2 - (I_q - I_p)^2 / 2 sr^2)
+    exp(-(x_q - x_p)^2 / 2 sx^2 - (y_q - y_p)^2 / 2 sy^2 - d^2(p, q) / 2 sr^2)
 
 so the maps of sx, sy and sr say all that is done to the image; they can be looked at, changed and
 applied. Training needs no clean image: two half-resolution images from the two diagonals of every
 2 x 2 pixels show the same object with different noise.
+
+Two things differ from the paper. d^2 is the mean squared difference of the 3 x 3 pixels around p
+and q, not of p and q alone, whose noise would decide (as in non-local means; Buades et al., 2005).
+And the image is scaled by its noise, not by its extremes: sr is to be of the noise's size, which in
+CT is a hundredth of the range, and training would hardly reach it.
 """
 
 from __future__ import annotations
@@ -18,12 +23,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, interpolate, l1_loss, pad, pixel_unshuffle, softplus
+from torch.nn.functional import (
+    avg_pool2d,
+    conv2d,
+    interpolate,
+    l1_loss,
+    pad,
+    pixel_unshuffle,
+    softplus,
+)
 
 from sciddm.errors import InputError
 from sciddm.pipelines.ct.methods.base import Estimate, Tick
+from sciddm.pipelines.ct.noise_level import noise_level
 from sciddm.pipelines.ct.slices import SliceStack
-from sciddm.streams import fold
 
 __all__ = [
     "Filter2Noise",
@@ -39,6 +52,12 @@ _MULTIPLE = 2 * PATCH  # the half-resolution images are cut into patches too
 _WIDTH = 8
 _WIDEST = 6.0  # pixels, and multiples of the image's range
 _FLOOR = 1e-6
+COMPARED = 3
+_START = (1.2, 1.2, 1.0)  # pixels, pixels, units of the noise
+_RATE = 3e-3
+_PART = 96  # pixels a side of what a training step sees
+_TRAINED_ON = 8  # slices of a volume at most
+_NOISELESS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -66,10 +85,13 @@ class Stage(nn.Module):
         for layer in [*self.first, *self.second, self.widths]:
             nn.init.xavier_uniform_(layer.weight, generator=generator)
             nn.init.zeros_(layer.bias)
+        self.norm.weight.data.fill_(0.3)  # the same widths everywhere, nearly, to begin with
+        self.widths.bias.data.copy_(torch.tensor(_START).expm1().log())  # softplus gives _START
 
     def forward(self, image: Tensor) -> Tensor:
         """sx, sy, sr of an image (B, 1, ny, nx) with sides of whole patches: (B, 3, ny, nx)."""
-        patches = pixel_unshuffle(image, PATCH)
+        # Air and bone lie a hundred times the noise apart: the attention sees them nearer together.
+        patches = pixel_unshuffle(image.asinh(), PATCH)
         tokens = patches.flatten(2).mT[:, None]  # one head: with its axis attention is fused
         for layer in (self.first, self.second):
             query, key, value = (project(tokens) for project in layer)
@@ -80,7 +102,7 @@ class Stage(nn.Module):
 
 
 class Filter2Noise(nn.Module):
-    """Both stages, for images scaled to [0, 1] whose sides are multiples of 16."""
+    """Both stages, for images with noise of about 1 whose sides are multiples of 16."""
 
     def __init__(self, generator: torch.Generator, stages: int = 2) -> None:
         super().__init__()
@@ -98,7 +120,7 @@ class Filter2Noise(nn.Module):
         return image, torch.stack(maps)
 
 
-def bilateral(image: Tensor, widths: Tensor) -> Tensor:
+def bilateral(image: Tensor, widths: Tensor, compared: int = COMPARED) -> Tensor:
     """The bilateral filter with widths of its own in every pixel.
 
     The window has 2 ceil(max(sx, sy)) + 1 pixels a side; the image is reflected at its border.
@@ -106,6 +128,8 @@ def bilateral(image: Tensor, widths: Tensor) -> Tensor:
     Args:
         image: (B, 1, ny, nx).
         widths: (B, 3, ny, nx): sx, sy in pixels, sr in the image's units; above 0.
+        compared: side of the squares whose mean squared difference is d^2, odd; those of the
+            image's border are smaller.
     """
     ny, nx = image.shape[-2:]
     reach = min(math.ceil(float(widths[:, :2].detach().max())), ny - 1, nx - 1)
@@ -115,7 +139,10 @@ def bilateral(image: Tensor, widths: Tensor) -> Tensor:
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
             near = wide[..., reach + dy : reach + dy + ny, reach + dx : reach + dx + nx]
-            weight = (dx * dx * x + dy * dy * y + (near - image) ** 2 * value).exp()
+            d2 = (near - image) ** 2
+            if compared > 1:
+                d2 = avg_pool2d(d2, compared, 1, compared // 2, count_include_pad=False)
+            weight = (dx * dx * x + dy * dy * y + d2 * value).exp()
             total, weights = total + weight * near, weights + weight
     return total / weights
 
@@ -123,60 +150,127 @@ def bilateral(image: Tensor, widths: Tensor) -> Tensor:
 def fit_filter2noise(
     image: Tensor, *, iterations: int = 500, edges: float = 350.0, seed: int = 0
 ) -> Filtered:
-    """Trains on an image and filters it.
+    """Trains on an image and filters it; see `Trained`."""
+    return Trained([image], iterations=iterations, edges=edges, seed=seed)(image)
+
+
+class Trained:
+    """A filter trained on noisy images of one kind.
 
     Args:
-        image: (ny, nx), of any units and size from 16 on, one noisy image.
-        iterations: of AdamW, with one cycle of the learning rate up to 1e-3.
+        images: (ny, nx) each, of any units and size from 16 on.
+        iterations: of AdamW, with one cycle of the learning rate; each on a part of an image.
         edges: weight of the term that keeps the strength of edges.
-        seed: of the initial parameters.
+        seed: of the initial parameters and of the parts.
 
     Raises:
         InputError: not such an image, NaN, or constant.
     """
+
+    def __init__(
+        self, images: list[Tensor], *, iterations: int, edges: float = 350.0, seed: int = 0
+    ) -> None:
+        for image in images:
+            _check(image)
+        self._middle = torch.stack([image.median() for image in images]).median()
+        self._unit = torch.stack([_unit(image) for image in images]).median()
+        generator = torch.Generator().manual_seed(seed)
+        self.model = Filter2Noise(generator).to(images[0].device)
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=_RATE, weight_decay=0.01)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=_RATE, total_steps=iterations)
+        scaled = [self._scaled(image) for image in images]
+        for _ in range(iterations):
+            loss = self_supervised_loss(self.model, _part(scaled, generator), edges)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> Filtered:
+        """An image filtered, and the maps that say how.
+
+        Raises:
+            InputError: as above.
+        """
+        _check(image)
+        ny, nx = image.shape
+        clean, maps = self.model.with_maps(self._scaled(image))
+        one = torch.ones_like(self._unit)
+        maps = maps[:, 0, :, :ny, :nx] * torch.stack([one, one, self._unit])[:, None, None]
+        values = clean[0, 0, :ny, :nx] * self._unit + self._middle
+        return Filtered(values.to(image), maps.to(image))
+
+    def _scaled(self, image: Tensor) -> Tensor:
+        """(1, 1, y, x), noise of about 1, extended to sides of multiples of 16."""
+        ny, nx = image.shape
+        more = (0, -nx % _MULTIPLE, 0, -ny % _MULTIPLE)
+        scaled = ((image - self._middle) / self._unit).float()
+        return pad(scaled[None, None], more, mode="reflect")
+
+
+def _check(image: Tensor) -> None:
     if image.ndim != 2 or min(image.shape) < _MULTIPLE or not bool(torch.isfinite(image).all()):
         raise InputError(
             f"an image (ny, nx) of at least {_MULTIPLE} x {_MULTIPLE} finite values, not "
             f"{tuple(image.shape)}"
         )
-    low, span = image.min(), image.max() - image.min()
-    if not float(span) > 0:
+    if not float(image.max() - image.min()) > 0:
         raise InputError("the image is constant: there is nothing to denoise")
-    ny, nx = image.shape
-    more = (0, -nx % _MULTIPLE, 0, -ny % _MULTIPLE)
-    unit = pad(((image - low) / span).float()[None, None], more, mode="reflect")
-    model = Filter2Noise(torch.Generator().manual_seed(seed)).to(unit.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=iterations)
-    for _ in range(iterations):
-        loss = self_supervised_loss(model, unit, edges)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        cycle.step()
-    with torch.no_grad():
-        clean, maps = model.with_maps(unit)
-    scale = torch.stack([torch.ones_like(span), torch.ones_like(span), span])[:, None, None]
-    maps = maps[:, 0, :, :ny, :nx].to(image) * scale
-    return Filtered((clean[0, 0, :ny, :nx] * span + low).to(image), maps)
+
+
+def _unit(image: Tensor) -> Tensor:
+    """The noise of an image; of one without noise, a little of its range."""
+    return torch.maximum(
+        image.new_tensor(noise_level(image)), _NOISELESS * (image.max() - image.min())
+    )
+
+
+def _part(images: list[Tensor], generator: torch.Generator) -> Tensor:
+    """A square of an image at a random place on the grid of patches, or all of a small one."""
+
+    def draw(n: int) -> int:
+        return int(torch.randint(n, (), generator=generator))
+
+    image = images[draw(len(images))]
+    cuts = []
+    for n in image.shape[-2:]:
+        side = min(n, _PART)
+        first = PATCH * draw((n - side) // PATCH + 1)
+        cuts.append(slice(first, first + side))
+    return image[..., cuts[0], cuts[1]]
 
 
 class SelfTrainedFilter:
-    """The method for volumes: every slice has a filter of its own, trained on it alone."""
+    """The method for volumes: one filter, trained on slices of the volume itself.
+
+    Args:
+        stack: the volume.
+        iterations: see `Trained`.
+        seed: see `Trained`.
+    """
 
     steps = 1
 
-    def __init__(self, iterations: int) -> None:
-        self.iterations = iterations
+    def __init__(self, stack: SliceStack, iterations: int, seed: int) -> None:
         self.attributes = {"iterations": iterations}
+        slices = [stack.slice(i) for i in range(0, len(stack), -(-len(stack) // _TRAINED_ON))]
+        alive = [s for s in slices if float(s.max() - s.min()) > 0]
+        if not alive:
+            raise InputError(f"{stack.name}: the slices are constant: there is nothing to denoise")
+        self._trained = Trained(alive, iterations=iterations, seed=seed)
 
     def __call__(self, stack: SliceStack, index: int, seed: int, tick: Tick) -> Estimate:
-        found = fit_filter2noise(
-            stack.slice(index), iterations=self.iterations, seed=fold(seed, index)
-        )
+        image = stack.slice(index)
+        found = self._trained(image) if float(image.max() - image.min()) > 0 else _untouched(image)
         tick("")
         names = ("sigma_x", "sigma_y", "sigma_r")
         return Estimate(found.image, maps={name: found.maps[:, i] for i, name in enumerate(names)})
+
+
+def _untouched(image: Tensor) -> Filtered:
+    """A constant slice, such as one of air, stays as it is."""
+    return Filtered(image, torch.full((2, 3, *image.shape), _FLOOR).to(image))
 
 
 def apply_maps(image: Tensor, maps: Tensor) -> Tensor:

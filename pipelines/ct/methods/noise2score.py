@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from sciddm.errors import InputError
 from sciddm.networks import UNet
 from sciddm.pipelines.ct.methods.base import Estimate, Tick
+from sciddm.pipelines.ct.noise_level import noise_level
 from sciddm.pipelines.ct.settings import ScoreSettings
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.precision import network_arithmetic
@@ -41,7 +42,6 @@ _PATCH, _BATCH = 64, 8
 _SMALLEST = 16  # pixels a side
 # The noise that training adds, in units of the data's own, at the start and at the end.
 _ANNEALED = (0.5, 0.05)
-_MAD = 0.6745  # of a unit normal variable
 # Parameters that are tried, in units of the estimate, in the noise's standard deviation.
 _TRIED = tuple(0.3 * 1.1**k for k in range(22))
 
@@ -144,17 +144,6 @@ def learn_score(slices: list[Tensor], level: float, iterations: int, seed: int) 
         cycle.step()
     network.eval().requires_grad_(False)
     return lambda y: _evaluate(network, y[None, None] / level)[0, 0] / level
-
-
-def noise_level(image: Tensor) -> float:
-    """Standard deviation of the noise of an image (y, x), from its finest diagonal detail.
-
-    The median of |a - b - c + d| / 2 over all 2 x 2 pixels, over .6745 (Donoho and Johnstone, 1994,
-    with Haar's wavelet); exact for white noise.
-    """
-    detail = (image[:-1, :-1] - image[:-1, 1:] - image[1:, :-1] + image[1:, 1:]) / 2
-    moving = detail[detail != 0]  # padding outside of the scan's circle is constant
-    return float(moving.abs().median() / _MAD) if moving.numel() else 0.0
 
 
 def least_variation(tried: list[float], image: Callable[[float], Tensor]) -> float:
