@@ -225,7 +225,7 @@ def simulate(
         float, typer.Option(help="Standard deviation of Gaussian noise, reflectance.")
     ] = 0.02,
     library: Annotated[
-        Path | None, typer.Option(help="Spectra (.npz of earthlib); bundled ones if not given.")
+        Path | None, typer.Option(help="Spectra (.npz of earthlib); procedural ones if not given.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Determines the scene and its noise.")] = 0,
     overwrite: Overwrite = False,

@@ -45,7 +45,7 @@ class Wanted:
         case: of noise; see CASES.
         level: standard deviation of Gaussian noise, reflectance.
         seed: of all that is random.
-        library: spectra to use (`simulation.read_library`); the bundled ones if None.
+        library: spectra to use (`simulation.read_library`); procedural ones if None.
     """
 
     lines: int = 256

@@ -23,6 +23,7 @@ from scipy.spatial import cKDTree
 
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.errors import InputError
+from sciddm.pipelines.hsi.procedural_spectra import procedural_spectra
 
 __all__ = [
     "Library",
@@ -95,8 +96,9 @@ def read_library(path: str | Path) -> Library:
 
 
 def bundled_library() -> Library:
-    """Soils, crop residues and green vegetation of earthlib (MIT; `spectra/LICENSE.txt`)."""
-    return read_library(Path(__file__).parent / "spectra" / "earthlib.npz")
+    """Soils, crop residues and green vegetation that need no file; see `procedural_spectra`."""
+    wavelength = np.arange(400.0, 2500.1, 5.0)
+    return Library(wavelength, procedural_spectra(wavelength))
 
 
 def respond(library: Library, sensor: Sensor) -> dict[str, Array]:
