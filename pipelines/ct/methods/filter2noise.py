@@ -53,7 +53,8 @@ _WIDTH = 8
 _WIDEST = 6.0  # pixels, and multiples of the image's range
 _FLOOR = 1e-6
 COMPARED = 3
-_START = (1.2, 1.2, 1.0)  # pixels, pixels, units of the noise
+# Widths that training starts from: pixels, pixels, units of the noise. A second stage sees less.
+_START = ((1.2, 1.2, 1.0), (1.2, 1.2, 0.4))
 _RATE = 3e-3
 _PART = 96  # pixels a side of what a training step sees
 _TRAINED_ON = 8  # slices of a volume at most
@@ -76,7 +77,9 @@ class Filtered:
 class Stage(nn.Module):
     """From an image to the widths of its filter."""
 
-    def __init__(self, generator: torch.Generator) -> None:
+    def __init__(
+        self, generator: torch.Generator, start: tuple[float, float, float] = (1.2, 1.2, 1.0)
+    ) -> None:
         super().__init__()
         self.first = nn.ModuleList(nn.Linear(PATCH**2, _WIDTH) for _ in range(3))
         self.second = nn.ModuleList(nn.Linear(_WIDTH, _WIDTH) for _ in range(3))
@@ -86,7 +89,7 @@ class Stage(nn.Module):
             nn.init.xavier_uniform_(layer.weight, generator=generator)
             nn.init.zeros_(layer.bias)
         self.norm.weight.data.fill_(0.3)  # the same widths everywhere, nearly, to begin with
-        self.widths.bias.data.copy_(torch.tensor(_START).expm1().log())  # softplus gives _START
+        self.widths.bias.data.copy_(torch.tensor(start).expm1().log())  # softplus gives start
 
     def forward(self, image: Tensor) -> Tensor:
         """sx, sy, sr of an image (B, 1, ny, nx) with sides of whole patches: (B, 3, ny, nx)."""
@@ -106,7 +109,8 @@ class Filter2Noise(nn.Module):
 
     def __init__(self, generator: torch.Generator, stages: int = 2) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(Stage(generator) for _ in range(stages))
+        starts = (_START[min(i, 1)] for i in range(stages))
+        self.stages = nn.ModuleList(Stage(generator, start) for start in starts)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.with_maps(image)[0]
@@ -148,7 +152,7 @@ def bilateral(image: Tensor, widths: Tensor, compared: int = COMPARED) -> Tensor
 
 
 def fit_filter2noise(
-    image: Tensor, *, iterations: int = 500, edges: float = 350.0, seed: int = 0
+    image: Tensor, *, iterations: int = 500, edges: float = 600.0, seed: int = 0
 ) -> Filtered:
     """Trains on an image and filters it; see `Trained`."""
     return Trained([image], iterations=iterations, edges=edges, seed=seed)(image)
@@ -168,7 +172,7 @@ class Trained:
     """
 
     def __init__(
-        self, images: list[Tensor], *, iterations: int, edges: float = 350.0, seed: int = 0
+        self, images: list[Tensor], *, iterations: int, edges: float = 600.0, seed: int = 0
     ) -> None:
         for image in images:
             _check(image)
