@@ -221,7 +221,12 @@ def _noise(
             beta=np.zeros((bands, bands)),
             spread=np.inf * ones,
         )
-    return noise if given is None else replace(noise, sigma=given)
+    if given is None:
+        return noise
+    # Where most of a band is impulses its own spread tells nothing; the noise that is given does.
+    own = given / noise.scale
+    expected = np.sqrt(own**2 + noise.beta**2 @ own**2)
+    return replace(noise, sigma=given, spread=np.minimum(noise.spread, expected))
 
 
 def _second_pass(

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from sciddm.data_adapters.hsi import build_cube, open_cube, save_cube
 from sciddm.data_adapters.hsi.result import load_denoised
 from sciddm.errors import InputError
-from sciddm.pipelines.hsi import metrics, run, simulation
+from sciddm.pipelines.hsi import metrics, run
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method, build
 
 
@@ -188,21 +188,6 @@ def test_scenes_of_another_size_are_not_compared(
     answer = sciddm("hsi", "evaluate", "--clean", scene, "--denoised", tmp_path / "s.hdr")
     assert answer.code == 1
     assert "compare cubes of one shape" in answer.error_lines[0]
-
-
-def test_bundled_spectra_are_reflectances_over_the_sensor() -> None:
-    library = simulation.bundled_library()
-    assert {k: len(v) for k, v in library.spectra.items()} == {
-        "soil": 103,
-        "residue": 42,
-        "green": 69,
-    }
-    assert library.wavelength_nm[0] == pytest.approx(400, abs=0.1)
-    seen = simulation.respond(library, simulation.finch_sensor())
-    green = seen["green"].mean(axis=0)
-    # Leaves absorb at 1450 nm, where their water does, and not at 1070 nm.
-    at = simulation.finch_sensor().centre_nm
-    assert green[np.abs(at - 1450).argmin()] < 0.6 * green[np.abs(at - 1070).argmin()]
 
 
 def truncated(path: Path) -> None:

@@ -128,6 +128,20 @@ def test_noise_that_is_given():
     np.testing.assert_array_equal(survey(tiny, 0.02).noise.sigma, np.full(23, 0.02))
 
 
+def test_noise_that_is_given_finds_impulses_in_most_of_a_band():
+    clean = mixed(shape=(60, 60))
+    cube = noise.add_gaussian(clean, 0.02, np.random.default_rng(1))
+    broken, mask = noise.add_impulses(
+        cube, np.random.default_rng(2), bands=[3, 11, 19], amounts=[0.7]
+    )
+    scene = scene_of(broken.astype(np.float32))
+    told = survey(scene, 0.02)
+    dead, *_ = told.noise.inspect(broken, np.ones(broken.shape, bool))
+    # Impulses of 0 or 1 on a signal of 0.15 to 0.85.
+    assert dead[mask].mean() > 0.95
+    assert dead[~mask].mean() < 0.01
+
+
 @pytest.mark.parametrize(
     ("cube", "given", "said"),
     [
