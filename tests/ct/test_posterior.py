@@ -71,14 +71,17 @@ def test_samples_of_a_gaussian_prior_are_those_of_its_posterior():
     _, p = data(prior)
     exact = exact_posterior(prior, p)
     settings = PosteriorSettings(
-        samples=200, steps=20, sigma_max=400.0, sigma_min=1.0, krylov=30, inflation=0.0, lam=1e9
+        samples=200, steps=60, sigma_max=400.0, sigma_min=1.0, krylov=30, inflation=0.0, lam=1e9
     )
     found = PosteriorSampling(prior, scan(), settings)(p, 0, 1, lambda part: None)
     mean, covariance = exact.moments()
     spread = covariance.diagonal().sqrt().reshape(SIDE, SIDE)
     assert found.std is not None
     assert float(((found.values - mean.reshape(SIDE, SIDE)) / spread).square().mean().sqrt()) < 0.2
-    assert torch.allclose(found.std, spread.float(), rtol=0.2)
+    ratio = found.std / spread
+    # First-order steps make the spread a little small; 200 samples know it to 5 %.
+    assert float(ratio.mean()) == pytest.approx(1, abs=0.08)
+    assert ((ratio - 1).abs() < 0.3).all()
     assert found.consistency is not None
     assert found.consistency.ratio == pytest.approx(1, abs=0.15)
 

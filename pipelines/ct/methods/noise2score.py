@@ -130,7 +130,8 @@ def learn_score(slices: list[Tensor], level: float, iterations: int, seed: int) 
     generator = torch.Generator().manual_seed(fold(seed, _TRAIN))
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=iterations)
-    unit = [s / level for s in slices]
+    centre = float(torch.cat([s.flatten() for s in slices]).mean())
+    unit = [(s - centre) / level for s in slices]
     for i in range(iterations):
         y = _patches(unit, generator)
         first, last = _ANNEALED
@@ -143,7 +144,7 @@ def learn_score(slices: list[Tensor], level: float, iterations: int, seed: int) 
         optimizer.step()
         cycle.step()
     network.eval().requires_grad_(False)
-    return lambda y: _evaluate(network, y[None, None] / level)[0, 0] / level
+    return lambda y: _evaluate(network, (y[None, None] - centre) / level)[0, 0] / level
 
 
 def least_variation(tried: list[float], image: Callable[[float], Tensor]) -> float:
