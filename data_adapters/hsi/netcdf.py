@@ -63,8 +63,13 @@ def read_netcdf(source: str | Path) -> xr.Dataset:
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -> None:
-    """Writes all of the data set, block by block; `read_netcdf` gives it back bit for bit."""
+    """Writes all of the data set, block by block; `read_netcdf` gives it back bit for bit.
+
+    netCDF has no half precision: such a cube is written in single precision.
+    """
     held = dataset.copy(deep=False)
+    if form == "nc" and held["cube"].dtype == np.float16:
+        held["cube"] = held["cube"].astype(np.float32)
     # Stores of Zarr are cut into equal pieces.
     cube = held["cube"]
     pieces = chunks_of(cube.shape, cube.dtype.itemsize)

@@ -12,6 +12,14 @@ well: the other bands' noise comes along. The nonnegative solution of these B eq
 The square of an estimated beta_ij is too large by its variance v_i (Q_jj - Q_ij^2 / Q_ii), which is
 subtracted: with few pixels for the bands it is as large as beta_ij^2 itself.
 
+Where two spectrometers overlap, bands are resampled from their neighbours and share their noise: a
+band may be the mean of the two beside it, and the regression leaves nothing over. So each band is
+also predicted without its two neighbours on either side, whose residual sum of squares is
+
+    r_i = [(Q_SS)^-1]_ii,   S = {i - 2, ..., i + 2}
+
+Where that is more than 4 times as much as with them, it is taken.
+
 Entries that do not fit are found on the way, by alternating the regression with
 
     stripes      a column's median residual, compared to that of most columns, beyond 5 of its
@@ -46,6 +54,8 @@ _MAD = 1.4826
 _RIDGE = 1e-10  # of the correlation matrix: bands that are copies of each other
 _SETTLED = 1e-5  # share of entries judged otherwise than the round before
 _INSPECTED = 2**21  # entries that are looked at at a time
+_NEIGHBOURS = 2  # on either side of a band, which may share its noise
+_SHARED = 4.0  # times the variance: they do
 _PIECE = 8192  # pixels whose products are summed in double precision at a time
 
 
@@ -233,6 +243,8 @@ def fit_noise(
     squared = beta**2 - variance[:, None] * (diagonal - precision**2 / diagonal[:, None])
     np.fill_diagonal(squared, 1.0)
     own, _ = nnls(squared, variance)
+    alone = _without_neighbours(precision) / count / freedom
+    own = np.where(alone > _SHARED * variance, alone, own)
     return NoiseModel(
         sigma=np.sqrt(own) * scale,
         stripes=offsets.astype(np.float64) * scale[:, None],
@@ -315,6 +327,16 @@ def _regression(
     beta = -precision / np.diag(precision)[:, None] * size[:, None] / size
     np.fill_diagonal(beta, 0.0)
     return mean, beta, precision / size[:, None] / size
+
+
+def _without_neighbours(precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(B,) residual sums of squares of each band, predicted from all bands but its neighbours."""
+    found = np.empty(len(precision))
+    for i in range(len(precision)):
+        first = max(0, i - _NEIGHBOURS)
+        block = slice(first, i + _NEIGHBOURS + 1)
+        found[i] = np.linalg.inv(precision[block, block])[i - first, i - first]
+    return found
 
 
 def _predicted(

@@ -382,3 +382,14 @@ def test_a_file_can_replace_itself(tmp_path):
     cube = open_cube(source)
     save_cube(cube.assign(cube=cube["cube"] * 2), source, overwrite=True)
     np.testing.assert_array_equal(open_cube(source)["cube"], values * 2)
+
+
+@pytest.mark.parametrize("suffix", [".hdr", ".tif", ".nc", ".zarr", ".npz"])
+def test_half_precision_can_be_written_everywhere(tmp_path, suffix):
+    values = np.linspace(0, 1, 3 * 4 * 5, dtype=np.float16).reshape(3, 4, 5)
+    np.savez(tmp_path / "a.npz", cube=values, wavelength=[500.0, 600.0, 700.0])
+    cube = open_cube(tmp_path / "a.npz")
+    save_cube(cube, tmp_path / f"out{suffix}")
+    again = open_cube(tmp_path / f"out{suffix}")
+    np.testing.assert_array_equal(again["cube"].values, cube["cube"].values)
+    np.testing.assert_allclose(wavelengths_nm(again), [500, 600, 700])

@@ -53,6 +53,16 @@ def test_sigma_of_every_band(unit):
     assert not found.stripes.any()
 
 
+def test_bands_that_were_resampled_from_their_neighbours_have_their_noise():
+    sigma = np.full(40, 0.02)
+    noisy = noise.add_gaussian(scene(), sigma, np.random.default_rng(1))
+    noisy[12] = 0.5 * (noisy[11] + noisy[13])
+    noisy[30] = np.round(0.3 * noisy[29] + 0.7 * noisy[31], 4)
+    sigma[12] *= np.sqrt(0.5)
+    sigma[30] *= np.hypot(0.3, 0.7)
+    np.testing.assert_allclose(estimate_noise(noisy).sigma, sigma, rtol=0.25)
+
+
 def test_small_noise():
     noisy = noise.add_gaussian(scene(), 0.002, np.random.default_rng(1))
     np.testing.assert_allclose(estimate_noise(noisy).sigma, 0.002, rtol=0.1)
