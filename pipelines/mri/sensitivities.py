@@ -37,6 +37,7 @@ from sciddm.physics.fourier import ifft2c
 #: Side of the part of the calibration region that is used, in samples: further out there is more
 #: noise than signal, and the cost grows with the number of patches.
 _CALIBRATION_LIMIT = 32
+_LEAST = 1e-18  # a norm whose square is still a number in single precision
 _ITERATIONS = 15
 #: Largest eigenvalue of the Gram matrix of noise patches over the Marchenko-Pastur edge. Patches
 #: overlap, so the law holds only about: 0.89 to 1.05 was seen for kernels 3 to 6, 2 to 16 coils.
@@ -244,14 +245,17 @@ def _dominant(operator: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Unit eigenvectors, (coil, rows, x), and eigenvalues, (rows, x).
     """
-    tiny = torch.finfo(torch.float32).tiny
-    vector = start / start.abs().max().clamp(min=tiny)
-    norm = torch.ones_like(vector[0].real)
+    vector = start / start.abs().max().clamp(min=_LEAST)
+    norm = _norm(vector)
     for _ in range(_ITERATIONS):
-        vector = vector / torch.linalg.vector_norm(vector, dim=0).clamp(min=tiny)
-        vector = (operator * vector).sum(1)
-        norm = torch.linalg.vector_norm(vector, dim=0)
-    return vector / norm.clamp(min=tiny), norm
+        vector = (operator * (vector / norm.clamp(min=_LEAST))).sum(1)
+        norm = _norm(vector)
+    return vector / norm.clamp(min=_LEAST), norm
+
+
+def _norm(vector: Tensor) -> Tensor:
+    """Over the coils; ten times as fast as torch's for complex numbers."""
+    return (vector.real.square() + vector.imag.square()).sum(0).sqrt()
 
 
 def _fix_phase(vectors: Tensor, support: Tensor) -> Tensor:
