@@ -22,6 +22,7 @@ from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.allocator import keep_freed_memory
 from sciddm.pipelines.command import DEBUG
 from sciddm.pipelines.console import output, say
+from sciddm.pipelines.options import Threads, use_threads
 
 __all__ = ["DOMAINS", "app", "main"]
 
@@ -197,7 +198,7 @@ def train(
         str | None, typer.Option(help="HH:MM:SS of training, all runs of it together.")
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Start anew, not from the last checkpoint.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Train a model by a recipe; goes on where an earlier run of it stopped."""
     from sciddm.training.recipe import load_recipe
@@ -218,7 +219,7 @@ def demo(
         "sciddm-demo"
     ),
     quality: Annotated[str, typer.Option(help="fast, balanced or best.")] = "balanced",
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Simulate a measurement, reconstruct it with the bundled model, and write the report.
 
@@ -228,14 +229,6 @@ def demo(
         raise InputError(f"no demo for '{domain}': there is {', '.join(DOMAINS)}")
     use_threads(threads)
     importlib.import_module(DOMAINS[domain]).demo(target, quality)
-
-
-def use_threads(count: int | None) -> None:
-    """Limits torch to so many threads."""
-    if count is not None:
-        import torch
-
-        torch.set_num_threads(count)
 
 
 for _name, _module in DOMAINS.items():

@@ -11,6 +11,16 @@ import typer
 
 from sciddm.errors import InputError
 from sciddm.pipelines.command import execute, repeat
+from sciddm.pipelines.options import (
+    Json,
+    Overwrite,
+    Quality,
+    QualityOption,
+    Report,
+    Threads,
+    check_quality,
+    use_threads,
+)
 
 if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
@@ -25,14 +35,6 @@ VOLUMES = (".nii.gz", ".nii")
 SINOGRAMS = (".h5", ".hdf5")
 WRITTEN = (".nii.gz", ".nii", ".h5", ".nc", ".zarr")
 _SERIES = "DICOM series"
-
-
-class Quality(StrEnum):
-    """How long to compute."""
-
-    fast = "fast"
-    balanced = "balanced"
-    best = "best"
 
 
 class Denoiser(StrEnum):
@@ -85,12 +87,7 @@ Series = Annotated[
     str | None,
     typer.Option(help="SeriesInstanceUID, where a folder holds several series."),
 ]
-QualityOption = Annotated[Quality, typer.Option("--quality", help="How long to compute.")]
 Seed = Annotated[int, typer.Option(min=0, help="Determines all noise.")]
-Report = Annotated[bool, typer.Option("--report", help="Write an HTML page too.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of a table.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
 FormOption = Annotated[
     Form | None, typer.Option("--format", help="Format of outputs in a folder; that of each input.")
 ]
@@ -163,7 +160,7 @@ def denoise(
 
         load_denoiser(method.value, wanted["model"])
 
-    _use_threads(threads)
+    use_threads(threads)
     execute(
         context,
         inputs,
@@ -269,7 +266,7 @@ def reconstruct(
 
         load_reconstructor(method.value, wanted["model"])
 
-    _use_threads(threads)
+    use_threads(threads)
     execute(
         context,
         inputs,
@@ -346,7 +343,7 @@ def simulate_dose(
         command = repeat(context, job)
         return simulate_file(job, wanted, command=command, overwrite=replace, progress=progress)
 
-    _use_threads(threads)
+    use_threads(threads)
     execute(
         context,
         inputs,
@@ -385,8 +382,7 @@ def evaluate(
 
 def demo(folder: Path, quality: str) -> None:
     """Simulates a low-dose scan of a body, denoises it, and says where the results are."""
-    if quality not in list(Quality):
-        raise InputError(f"--quality {quality}: use {', '.join(Quality)}")
+    check_quality(quality)
     from sciddm.pipelines.ct.demo import run_demo
 
     run_demo(folder, quality)
@@ -426,10 +422,3 @@ def _is_series(folder: Path) -> bool:
     from sciddm.data_adapters.ct import is_dicom_folder
 
     return is_dicom_folder(folder)
-
-
-def _use_threads(count: int | None) -> None:
-    if count is not None:
-        import torch
-
-        torch.set_num_threads(count)

@@ -12,6 +12,16 @@ import typer
 
 from sciddm.errors import InputError
 from sciddm.pipelines.command import execute, repeat
+from sciddm.pipelines.options import (
+    Json,
+    Overwrite,
+    Quality,
+    QualityOption,
+    Report,
+    Threads,
+    check_quality,
+    use_threads,
+)
 
 if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
@@ -24,14 +34,6 @@ app = typer.Typer(help="Hyperspectral: satellite cubes without noise.", no_args_
 #: Suffixes of cubes; of ENVI's two files the header stands for both.
 READ = (".hdr", ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
 WRITTEN = (*READ, ".img", ".dat", ".bil", ".bip", ".bsq", ".raw")
-
-
-class Quality(StrEnum):
-    """How long to compute."""
-
-    fast = "fast"
-    balanced = "balanced"
-    best = "best"
 
 
 class Case(StrEnum):
@@ -64,9 +66,6 @@ Target = Annotated[
         help="File, its suffix choosing the format; a folder for several scenes.",
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of a table.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
 Inputs = Annotated[list[Path], typer.Argument(metavar="IN", help="Scenes, or a folder of them.")]
 
 
@@ -85,7 +84,7 @@ def denoise(
     model: Annotated[
         str | None, typer.Option(help="Name, folder or hub id; the method's own if not given.")
     ] = None,
-    quality: Annotated[Quality, typer.Option(help="How long to compute.")] = Quality.balanced,
+    quality: QualityOption = Quality.balanced,
     noise_std: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +105,7 @@ def denoise(
         Form | None,
         typer.Option("--format", help="Format of the outputs in a folder; that of each input."),
     ] = None,
-    report: Annotated[bool, typer.Option("--report", help="Write an HTML page too.")] = False,
+    report: Report = False,
     pixels: Annotated[
         list[str] | None,
         typer.Option(
@@ -158,7 +157,7 @@ def denoise(
 
         build_method(method, model, quality.value)
 
-    _use_threads(threads)
+    use_threads(threads)
     execute(
         context,
         inputs,
@@ -198,7 +197,7 @@ def estimate_noise(
     """
     from sciddm.pipelines.hsi.noise_table import estimate_files
 
-    _use_threads(threads)
+    use_threads(threads)
     if not estimate_files(inputs, target, READ, overwrite=overwrite, as_json=as_json):
         raise typer.Exit(1)
 
@@ -266,8 +265,7 @@ def evaluate(
 
 def demo(folder: Path, quality: str) -> None:
     """Simulates a noisy FINCH scene, denoises it, and says where the results are."""
-    if quality not in list(Quality):
-        raise InputError(f"--quality {quality}: use {', '.join(Quality)}")
+    check_quality(quality)
     from sciddm.pipelines.hsi.demo import run_demo
 
     run_demo(folder, quality)
@@ -291,10 +289,3 @@ def _check(paths: Sequence[Path], overwrite: bool) -> None:
     from sciddm.data_adapters.staging import check_outputs
 
     check_outputs(paths, overwrite=overwrite)
-
-
-def _use_threads(count: int | None) -> None:
-    if count is not None:
-        import torch
-
-        torch.set_num_threads(count)

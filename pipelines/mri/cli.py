@@ -11,6 +11,16 @@ import typer
 
 from sciddm.errors import InputError
 from sciddm.pipelines.command import execute, repeat
+from sciddm.pipelines.options import (
+    Json,
+    Overwrite,
+    Quality,
+    QualityOption,
+    Report,
+    Threads,
+    check_quality,
+    use_threads,
+)
 
 if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
@@ -24,14 +34,6 @@ app = typer.Typer(help="MRI: images from multi-coil raw data.", no_args_is_help=
 READ = (".h5", ".hdf5", ".mrd", ".ismrmrd", ".cfl", ".nc", ".zarr")
 IMAGES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
 KSPACES = (".h5", ".cfl", ".nc", ".zarr")
-
-
-class Quality(StrEnum):
-    """How long to compute."""
-
-    fast = "fast"
-    balanced = "balanced"
-    best = "best"
 
 
 class Mask(StrEnum):
@@ -86,8 +88,6 @@ Acs = Annotated[
 ]
 AxisOption = Annotated[Axis, typer.Option("--axis", help="Undersampled axis of --undersample.")]
 Seed = Annotated[int, typer.Option(min=0, help="Determines mask and samples.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of a table.")]
 
 
 @app.command()
@@ -113,7 +113,7 @@ def reconstruct(
         typer.Option(help="Noise level sqrt(E|n|^2) of a sample, in the data's units; estimated."),
     ] = None,
     model: Annotated[str, typer.Option(help="Name, folder or hub id.")] = "mri-brain",
-    quality: Annotated[Quality, typer.Option(help="How long to compute.")] = Quality.balanced,
+    quality: QualityOption = Quality.balanced,
     samples: Annotated[
         int | None, typer.Option(min=2, help="Posterior samples; the quality decides if not given.")
     ] = None,
@@ -123,10 +123,10 @@ def reconstruct(
     form: Annotated[
         ImageForm, typer.Option("--format", help="Format of the outputs in a folder.")
     ] = ImageForm.niigz,
-    report: Annotated[bool, typer.Option("--report", help="Write an HTML page too.")] = False,
+    report: Report = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Reconstruct images, with their uncertainty, from undersampled k-space.
 
@@ -165,7 +165,7 @@ def reconstruct(
         if maps is not None:
             load_maps(maps)
 
-    _use_threads(threads)
+    use_threads(threads)
     execute(
         context,
         inputs,
@@ -238,8 +238,7 @@ def undersample(
 
 def demo(folder: Path, quality: str) -> None:
     """Simulates a scan of the head phantom, reconstructs it, and says where the results are."""
-    if quality not in list(Quality):
-        raise InputError(f"--quality {quality}: use {', '.join(Quality)}")
+    check_quality(quality)
     from sciddm.pipelines.mri.demo import run_demo
 
     run_demo(folder, quality)
@@ -287,10 +286,3 @@ def _check(paths: Sequence[Path], overwrite: bool) -> None:
     from sciddm.pipelines.mri.run import check_outputs
 
     check_outputs(paths, overwrite)
-
-
-def _use_threads(count: int | None) -> None:
-    if count is not None:
-        import torch
-
-        torch.set_num_threads(count)

@@ -11,6 +11,15 @@ import typer
 
 from sciddm.errors import InputError
 from sciddm.pipelines.command import execute, repeat
+from sciddm.pipelines.options import (
+    Json,
+    Overwrite,
+    Quality,
+    QualityOption,
+    Threads,
+    check_quality,
+    use_threads,
+)
 
 if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
@@ -22,14 +31,6 @@ app = typer.Typer(help="Speech: recordings without their noise and echo.", no_ar
 
 #: Suffixes of recordings, read and written.
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
-
-
-class Quality(StrEnum):
-    """How long to compute."""
-
-    fast = "fast"
-    balanced = "balanced"
-    best = "best"
 
 
 class Form(StrEnum):
@@ -53,7 +54,6 @@ Target = Annotated[
         help="File, its suffix choosing the format; a folder for several recordings.",
     ),
 ]
-QualityOption = Annotated[Quality, typer.Option("--quality", help="How long to compute.")]
 Samples = Annotated[
     int | None,
     typer.Option(
@@ -72,9 +72,6 @@ FormOption = Annotated[
     typer.Option("--format", help="Format of the outputs in a folder; that of each input."),
 ]
 Page = Annotated[bool, typer.Option("--report", help="Write an HTML page to see and hear it.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of a table.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")]
 
 
 def _verb(name: str, standard_model: str, text: str) -> Callable[..., None]:
@@ -121,7 +118,7 @@ def _verb(name: str, standard_model: str, text: str) -> Callable[..., None]:
 
             load_pipeline(model)
 
-        _use_threads(threads)
+        use_threads(threads)
         execute(
             context,
             inputs,
@@ -180,8 +177,7 @@ def evaluate(
 
 def demo(folder: Path, quality: str) -> None:
     """Makes a noisy recording of synthetic speech, enhances it, and says where the results are."""
-    if quality not in list(Quality):
-        raise InputError(f"--quality {quality}: use {', '.join(Quality)}")
+    check_quality(quality)
     from sciddm.pipelines.speech.demo import run_demo
 
     run_demo(folder, quality)
@@ -197,10 +193,3 @@ def _check(paths: Sequence[Path], overwrite: bool) -> None:
     from sciddm.data_adapters.staging import check_outputs
 
     check_outputs(paths, overwrite=overwrite)
-
-
-def _use_threads(count: int | None) -> None:
-    if count is not None:
-        import torch
-
-        torch.set_num_threads(count)
