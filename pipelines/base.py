@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Pipeline", "Progress"]
+    from sciddm.zoo import Model
+
+__all__ = ["Pipeline", "Progress", "provenance_of"]
 
 #: Called as progress(steps done, steps in all, what is being done).
 Progress = Callable[[int, int, str], None]
@@ -54,3 +56,10 @@ class Pipeline(ABC):
     @abstractmethod
     def save(self, path: str | Path) -> None:
         """Writes the model folder from which `from_pretrained` makes the same pipeline."""
+
+
+def provenance_of(model: Model | None = None) -> dict[str, Any]:
+    """Attributes that say which model made a result; None is one that was not read from a file."""
+    if model is None:
+        return {"model": "unnamed", "weights_sha256": ""}
+    return {"model": model.name, "weights_sha256": model.weights_sha256}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from sciddm.errors import InputError, OutputError, SciddmError
 
-__all__ = ["Job", "Outcome", "Plan", "make_folder", "one_line", "plan", "run", "stem"]
+__all__ = ["Job", "Outcome", "Plan", "make_folder", "one_line", "plan", "run", "stem", "with_page"]
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,11 @@ def run(
         outcomes.append(outcome)
         after(outcome)
     return outcomes
+
+
+def with_page(outputs: Sequence[Path], report: bool) -> list[Path]:
+    """The outputs, of which the last is the JSON file, and the HTML page beside it if wanted."""
+    return [*outputs, *([outputs[-1].with_suffix(".html")] if report else [])]
 
 
 def make_folder(path: Path) -> None:

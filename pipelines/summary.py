@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sciddm import __version__
-from sciddm.pipelines.batch import Outcome
+from sciddm.pipelines.batch import Job, Outcome
 
-__all__ = ["Fact", "document", "jsonable", "show", "warnings_of"]
+__all__ = ["Fact", "document", "done", "jsonable", "show", "warnings_of"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,21 @@ class Fact:
     label: str
     value: Any
     text: str
+
+
+def done(
+    job: Job, facts: Mapping[str, Fact], outputs: Sequence[Path], attrs: Mapping[Any, Any]
+) -> Outcome:
+    """The outcome of a job that ended well.
+
+    Args:
+        job: what was asked for.
+        facts: what there is to tell, by their keys.
+        outputs: what could have been written; what was is told.
+        attrs: of the result, for its warnings.
+    """
+    written = [path for path in outputs if path.exists()]
+    return Outcome(job, "done", facts=dict(facts), outputs=written, warnings=warnings_of(attrs))
 
 
 def document(outcomes: Sequence[Outcome], command: str) -> dict[str, Any]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sciddm.data_adapters.ct import open_ct, save_ct
-from sciddm.pipelines.batch import Job, make_folder, run
-from sciddm.pipelines.console import output, progress_bar, say
+from sciddm.pipelines.batch import make_folder
+from sciddm.pipelines.console import say
 from sciddm.pipelines.ct.metrics import psnr, rmse
 from sciddm.pipelines.ct.phantom import body_phantom
 from sciddm.pipelines.ct.run import denoise_file, load_denoiser
 from sciddm.pipelines.ct.simulate import low_dose_volume
-from sciddm.pipelines.summary import Fact, show
+from sciddm.pipelines.demonstration import show_job
+from sciddm.pipelines.summary import Fact
 
 __all__ = ["run_demo"]
 
@@ -55,32 +57,25 @@ def run_demo(folder: Path, quality: str) -> None:
         "strength": 1.0,
         "series": None,
     }
-    command = (
-        f"sciddm ct denoise {source} -o {target} --seed {_SEED} --quality {quality} "
-        "--report --overwrite"
+    command = f"sciddm ct denoise {source} -o {target} --seed {_SEED} --quality {quality}"
+
+    def facts() -> Iterator[Fact]:
+        for key, label, path in (("low_dose", "low-dose ", source), ("denoised", "", target)):
+            image = open_ct(path).values
+            for name, value, unit in (
+                ("rmse_hu", rmse(image, body.values), "HU"),
+                ("psnr_db", psnr(image, body.values), "dB"),
+            ):
+                words = f"{label}{name.split('_')[0].upper()}"
+                yield Fact(f"{key}_{name}", words, value, f"{value:.2f} {unit}")
+
+    show_job(
+        source,
+        target,
+        denoise_file,
+        options,
+        command,
+        page=folder / "denoised.html",
+        simulated=[source, truth],
+        facts=facts,
     )
-    with progress_bar("demo") as progress:
-        [outcome] = run(
-            [Job(source, target)],
-            lambda job: denoise_file(
-                job, options, command=command, report=True, overwrite=True, progress=progress
-            ),
-            finished=lambda job: None,
-        )
-    if outcome.cause is not None:
-        raise outcome.cause
-    for warning in outcome.warnings:
-        say("warning", warning)
-    for key, label, path in (("low_dose", "low-dose ", source), ("denoised", "", target)):
-        image = open_ct(path).values
-        for name, value, text in (
-            ("rmse_hu", rmse(image, body.values), "{:.1f} HU"),
-            ("psnr_db", psnr(image, body.values), "{:.2f} dB"),
-        ):
-            fact = Fact(
-                f"{key}_{name}", f"{label}{name.split('_')[0].upper()}", value, text.format(value)
-            )
-            outcome.facts[fact.key] = fact
-    outcome.outputs += [source, truth]
-    show([outcome], output())
-    output().print(f"\nOpen {target.with_name('denoised.html')} in a browser to see it.")

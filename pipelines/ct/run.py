@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 import sciddm
@@ -20,11 +19,10 @@ from sciddm.data_adapters.ct import (
     open_sinogram,
     save_ct_result,
 )
-from sciddm.data_adapters.ct.result import SUFFIXES, is_dicom_target
 from sciddm.data_adapters.staging import check_outputs, staged
 from sciddm.errors import InputError, OutputError
 from sciddm.pipelines.base import Progress
-from sciddm.pipelines.batch import Job, Outcome, stem
+from sciddm.pipelines.batch import Job, Outcome, with_page
 from sciddm.pipelines.ct.describe import denoising_facts, dose_facts, reconstruction_facts
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
@@ -37,7 +35,7 @@ from sciddm.pipelines.ct.simulate import (
 )
 from sciddm.pipelines.ct.slices import DIMS
 from sciddm.pipelines.report import Report, write
-from sciddm.pipelines.summary import Fact, jsonable, warnings_of
+from sciddm.pipelines.summary import Fact, done, jsonable
 
 __all__ = [
     "denoise_file",
@@ -80,7 +78,7 @@ def outputs(path: Path, *, spread: bool, report: bool) -> list[Path]:
         spread: with its standard deviation.
         report: with the HTML page.
     """
-    return [*ct_outputs(path, spread=spread), *([_page(path)] if report else [])]
+    return with_page(ct_outputs(path, spread=spread), report)
 
 
 def denoise_file(
@@ -115,7 +113,7 @@ def denoise_file(
         progress=progress,
     )
     # The input stands for the result's `noisy`: it is in memory already.
-    images = _collect(run, volume.shape, ("denoised", "std"), job.target)
+    images = run.collect(("denoised", "std"), maps=_has_room(job.target))
     result = xr.Dataset(
         {**images, "noisy": (DIMS, volume.transpose(*DIMS).values)}, attrs=run.attrs
     )
@@ -171,13 +169,11 @@ def reconstruct_file(
         window=options["window"],
         progress=progress,
     )
-    shape = (len(run), *run.scan.shape)
-    images = _collect(run, shape, ("reconstruction", "fbp", "std"), job.target)
-    result = xr.Dataset(images, coords=run.coords, attrs=run.attrs)
+    result = xr.Dataset(run.collect(run.images), coords=run.coords, attrs=run.attrs)
     for key in ("dose", "full_dose_flux", "feed_mm", "rows_missing"):
         if key in sinogram.attrs:
             result.attrs[key] = sinogram.attrs[key]
-    place = _place(sinogram, shape, run.scan.pixel_mm)
+    place = _place(sinogram, run.shape, run.scan.pixel_mm)
     if place is not None:
         result.attrs |= {"affine": place, "orientation_known": True}
     described = f"sciddm {sciddm.__version__} reconstructed ({options['method']})"
@@ -255,28 +251,9 @@ def is_sinogram(path: Path) -> bool:
     return path.name.lower().endswith((".h5", ".hdf5")) or is_projection_folder(path)
 
 
-def _collect(
-    run: Iterable[Any], shape: tuple[int, ...], names: tuple[str, ...], target: Path
-) -> dict[str, Any]:
-    """The slices of a run as volumes (z, y, x); maps of a filter too where the format has room."""
-    whole = target.name.lower().endswith(_WHOLE)
-    volumes: dict[str, np.ndarray[Any, Any]] = {}
-    maps: dict[str, list[np.ndarray[Any, Any]]] = {}
-    for part in run:
-        for name in names:
-            values = getattr(part, name)
-            if values is not None:
-                kept = volumes.setdefault(name, np.empty(shape, np.float32))
-                kept[part.index] = values
-        if whole:
-            for name, values in getattr(part, "maps", {}).items():
-                maps.setdefault(name, []).append(values)
-    variables: dict[str, Any] = {name: (DIMS, values) for name, values in volumes.items()}
-    for name, found in maps.items():
-        stacked = np.stack(found, axis=-3)
-        leading = ("stage",) * (stacked.ndim - len(DIMS))
-        variables[name] = ((*leading, *DIMS), stacked)
-    return variables
+def _has_room(target: Path) -> bool:
+    """Whether a format has a place for all variables of a result."""
+    return target.name.lower().endswith(_WHOLE)
 
 
 def _write(
@@ -310,13 +287,7 @@ def _write(
         write(
             page(result, source=job.source.name, command=command), written[-1], overwrite=overwrite
         )
-    return Outcome(
-        job,
-        "done",
-        facts=dict(known),
-        outputs=[p for p in written if p.exists()],
-        warnings=warnings_of(result.attrs),
-    )
+    return done(job, known, written, result.attrs)
 
 
 def _write_sinogram(
@@ -336,20 +307,15 @@ def _write_sinogram(
     facts["matrix"] = Fact(
         "sinogram", "slices, views, cells", list(shape), " x ".join(map(str, shape))
     )
-    return Outcome(job, "done", facts=facts, outputs=written)
+    return done(job, facts, written, made.attrs)
 
 
-def _place(sinogram: xr.Dataset, shape: tuple[int, ...], pixel_mm: float) -> Any:
+def _place(sinogram: xr.Dataset, shape: tuple[int, int], pixel_mm: float) -> Any:
     """The affine of the volume that a sinogram was simulated from, if the image is laid as it."""
     attrs = sinogram.attrs
     same = (
         attrs.get("image_affine") is not None
-        and tuple(int(n) for n in attrs["image_shape"]) == shape[1:]
+        and tuple(int(n) for n in attrs["image_shape"]) == shape
         and abs(float(attrs["image_pixel_mm"]) - pixel_mm) < 1e-6
     )
     return attrs["image_affine"] if same else None
-
-
-def _page(path: Path) -> Path:
-    name = path.name if is_dicom_target(path) else stem(path, SUFFIXES)
-    return path.with_name(f"{name}.html")

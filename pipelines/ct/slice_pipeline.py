@@ -16,7 +16,7 @@ from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.ledger import tally
-from sciddm.pipelines.base import Pipeline, Progress, provenance
+from sciddm.pipelines.base import Pipeline, Progress, provenance_of
 from sciddm.pipelines.ct.methods.base import Method, Tick
 from sciddm.pipelines.ct.slices import DIMS
 
@@ -61,13 +61,13 @@ class SlicePipeline(Pipeline):
     ) -> None:
         self.model = model
         self.representation = representation or {}
-        self.provenance = provenance or _UNNAMED
+        self.provenance = provenance or provenance_of()
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None) -> Self:
         """See `Pipeline.from_pretrained`; the bundled model if no source is given."""
         loaded = zoo.from_pretrained(source or cls.standard)
-        return cls(loaded.denoiser, loaded.representation, provenance(loaded))
+        return cls(loaded.denoiser, loaded.representation, provenance_of(loaded))
 
     def save(self, path: str | Path) -> None:
         if self.model is None:
@@ -135,7 +135,7 @@ class SliceRun(ABC, Generic[M, R]):
 
     @abstractmethod
     def _facts(self) -> dict[str, Any]:
-        """Attributes of the result that a run of this kind has: where it lies, what to beware of."""
+        """Attributes of the result that a run of this kind adds: place, warnings."""
 
     def __iter__(self) -> Iterator[R]:
         """The slices, in order.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +20,8 @@ from sciddm.errors import InputError, ModelError
 from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.ledger import tally
 from sciddm.physics import Measurement
-from sciddm.pipelines.base import Pipeline, Progress
+from sciddm.pipelines.base import Pipeline, Progress, provenance_of
+from sciddm.pipelines.consistency import consistency_attributes
 from sciddm.pipelines.mri.encoding import EncodedSlice, encode
 from sciddm.pipelines.mri.masks import infer_mask
 from sciddm.pipelines.mri.noise import estimate_covariance
@@ -100,12 +100,12 @@ class MRIReconstruction(Pipeline):
         if not denoiser.complex_data:
             raise ModelError("an MRI prior must be a model of complex images")
         self.denoiser = denoiser
-        self.provenance = provenance or {"model": "unnamed", "weights_sha256": ""}
+        self.provenance = provenance or provenance_of()
 
     @classmethod
     def from_pretrained(cls, source: str | Path = "mri-brain") -> Self:
         model = zoo.from_pretrained(source)
-        return cls(model.denoiser, {"model": model.name, "weights_sha256": model.weights_sha256})
+        return cls(model.denoiser, provenance_of(model))
 
     def save(self, path: str | Path) -> None:
         zoo.save_model(self.denoiser, path, card={"name": self.provenance["model"]})
@@ -199,7 +199,9 @@ class MRIReconstruction(Pipeline):
             noise_std=float(covariance.diagonal().real.mean().sqrt()),
             acceleration=round(float(mask.numel() / mask.sum()), 3),
             sciddm_version=sciddm.__version__,
-            **_checks([_consistency(*d, m) for d, m in zip(drawn, mask, strict=True)]),
+            **consistency_attributes(
+                [_consistency(*d, m) for d, m in zip(drawn, mask, strict=True)]
+            ),
         )
 
 
@@ -316,20 +318,3 @@ def _consistency(encoded: EncodedSlice, posterior: Posterior, mask: Tensor) -> C
     m = encoded.measurement
     best = m.A.pinv(m.y, iterations=15)
     return posterior.consistency(m, mask, floor=residual_ratio(m, best, mask))
-
-
-def _checks(found: list[Consistency]) -> dict[str, Any]:
-    """Consistency over all slices, and plain warnings."""
-    ratios = np.array([c.ratio for c in found])
-    worst = max(found, key=lambda c: (c.contradicts, c.ratio))
-    warnings = []
-    if worst.contradicts or worst.model_fails:
-        where = "" if len(found) == 1 else f" (slice {found.index(worst) + 1})"
-        warnings.append(f"{worst.verdict}{where}")
-    return {
-        "consistency": round(float(np.sqrt((ratios**2).mean())), 4),
-        "consistency_worst": round(float(ratios.max()), 4),
-        "consistency_without_prior": round(float(np.mean([c.floor for c in found])), 4),
-        "contradicts": int(worst.contradicts),
-        "warnings": json.dumps(warnings),
-    }

@@ -14,12 +14,12 @@ import xarray as xr
 from sciddm import data_adapters
 from sciddm.errors import InputError
 from sciddm.pipelines.base import Pipeline, Progress
-from sciddm.pipelines.batch import Job, Outcome
+from sciddm.pipelines.batch import Job, Outcome, with_page
 from sciddm.pipelines.mri.describe import facts, sampling_mask
 from sciddm.pipelines.mri.report import mri_report
 from sciddm.pipelines.mri.retrospective import Undersampling, undersampled
 from sciddm.pipelines.report import write
-from sciddm.pipelines.summary import Fact, jsonable, warnings_of
+from sciddm.pipelines.summary import Fact, done, jsonable
 
 __all__ = [
     "check_outputs",
@@ -49,8 +49,7 @@ def load_maps(path: Path) -> xr.DataArray:
 
 def image_outputs(path: Path, report: bool) -> list[Path]:
     """All that a reconstruction writes for a main output."""
-    page = [_beside(path, ".html")] if report else []
-    return [*data_adapters.result_outputs(path), *page]
+    return with_page(data_adapters.result_outputs(path), report)
 
 
 def raw_outputs(path: Path) -> list[Path]:
@@ -134,16 +133,11 @@ def reconstruct_scan(
     )
     progress(1, 1, "writing")
     data_adapters.save_result(result, job.target, overwrite=overwrite)
+    outputs = image_outputs(job.target, report)
     if report:
         page = mri_report(scan, result, source=job.source.name, command=command, seconds=seconds)
-        write(page, _beside(job.target, ".html"), overwrite=overwrite)
-    return Outcome(
-        job,
-        "done",
-        facts=facts(scan, result),
-        outputs=[p for p in image_outputs(job.target, report) if p.exists()],
-        warnings=warnings_of(result.attrs),
-    )
+        write(page, outputs[-1], overwrite=overwrite)
+    return done(job, facts(scan, result), outputs, result.attrs)
 
 
 def undersample_file(job: Job, options: Mapping[str, Any], *, overwrite: bool) -> Outcome:
@@ -158,7 +152,7 @@ def undersample_file(job: Job, options: Mapping[str, Any], *, overwrite: bool) -
         Fact("coils", "coils", scan.sizes["coil"], str(scan.sizes["coil"])),
         Fact("acceleration", "acceleration", acceleration, f"{acceleration:.2f}"),
     ]
-    return Outcome(job, "done", facts={f.key: f for f in told}, outputs=raw_outputs(job.target))
+    return done(job, {f.key: f for f in told}, raw_outputs(job.target), scan.attrs)
 
 
 def _undersampling(options: Mapping[str, Any]) -> Undersampling:
@@ -193,11 +187,3 @@ def _fitting_maps(scan: xr.Dataset, path: Path) -> xr.DataArray:
     if maps.sizes["slice"] != slices:
         maps = xr.concat([maps.isel(slice=0)] * slices, dim="slice")
     return maps
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    name = path.name
-    for known in (".nii.gz", path.suffix):
-        if known and name.lower().endswith(known):
-            return path.with_name(name[: -len(known)] + suffix)
-    return path.with_name(name + suffix)

@@ -16,7 +16,7 @@ from torch import Tensor
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.posterior import Consistency
 
-__all__ = ["Estimate", "Reconstruction", "SinogramMethod", "SliceMethod", "Tick"]
+__all__ = ["Estimate", "Method", "Reconstruction", "SinogramMethod", "SliceMethod", "Tick"]
 
 #: Called as tick(part) with what is being done.
 Tick = Callable[[str], None]
@@ -52,22 +52,23 @@ class Reconstruction:
     consistency: Consistency | None = None
 
 
-class SliceMethod(Protocol):
-    """Denoises the slices of one volume."""
+class Method(Protocol):
+    """What all methods have; see above."""
 
     steps: int
     attributes: dict[str, Any]
+
+
+class SliceMethod(Method, Protocol):
+    """Denoises the slices of one volume."""
 
     def __call__(self, stack: SliceStack, index: int, seed: int, tick: Tick) -> Estimate:
         """The slice `index` of the volume."""
         ...
 
 
-class SinogramMethod(Protocol):
+class SinogramMethod(Method, Protocol):
     """Reconstructs the slices of one scan."""
-
-    steps: int
-    attributes: dict[str, Any]
 
     def __call__(self, p: Tensor, index: int, seed: int, tick: Tick) -> Reconstruction:
         """The slice `index`, from its line integrals p (view, cell)."""

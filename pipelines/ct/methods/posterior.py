@@ -8,6 +8,7 @@ which needs no derivative of the network (DiffPIR). The mean of the samples is t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
@@ -18,6 +19,7 @@ from sciddm.errors import InputError, ModelError
 from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.physics import Measurement
 from sciddm.pipelines.ct.methods.base import Reconstruction, Tick
+from sciddm.pipelines.ct.methods.draws import START, draws
 from sciddm.pipelines.ct.projections import Scan
 from sciddm.pipelines.ct.settings import PosteriorSettings
 from sciddm.posterior import Consistency, Posterior, residual_ratio
@@ -26,9 +28,6 @@ from sciddm.streams import AntitheticStreams
 
 __all__ = ["PosteriorSampling"]
 
-_START = 2**31  # the step under which the noise of the start is drawn
-_DRAWS = 10_000  # more than any slice has
-_AT_ONCE = 2**19  # pixels in a batch: two slices of 512 x 512
 _FLOOR_STEPS = 15
 
 
@@ -64,24 +63,12 @@ class PosteriorSampling:
         m = self.scan.measurement(p, iterations=s.iterations)
         start = m.prox(self._rough(p)[None, None], s.sigma_max**2)
         guided = _guided(self.model, m, s)
-        items = [index * _DRAWS + j for j in range(s.samples)]
-        batch = max(1, _AT_ONCE // start.numel())
-        drawn = []
-        for first in range(0, len(items), batch):
-            streams = AntitheticStreams(seed, items[first : first + batch])
-            n = len(streams.items)
-            x = start.expand(n, -1, -1, -1)
-            x = x + s.sigma_max * streams.randn(x, step=_START)
 
-            def callback(*_: object, n: int = n) -> None:
-                for _ in range(n):
-                    tick("")
+        def sampler(x: Tensor, streams: AntitheticStreams, callback: Callable[..., None]) -> Tensor:
+            x = x + s.sigma_max * streams.randn(x, step=START)
+            return sample(guided, x, self.grid, Ancestral(), generator=streams, callback=callback)
 
-            drawn.append(
-                sample(guided, x, self.grid, Ancestral(), generator=streams, callback=callback)
-            )
-            callback()
-        posterior = Posterior(torch.cat(drawn)[:, None])
+        posterior = Posterior(draws(start, s.samples, index, seed, tick, sampler)[:, None])
         return Reconstruction(
             posterior.mean[0, 0],
             posterior.std[0, 0] * s.spread,

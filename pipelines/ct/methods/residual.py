@@ -11,6 +11,7 @@ narrower than they should be, by .62 with four steps and by .5 with ResShift's o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.pipelines.ct.methods.base import Estimate, Tick
+from sciddm.pipelines.ct.methods.draws import START, draws
 from sciddm.pipelines.ct.settings import ResidualSettings
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.posterior import Posterior
@@ -27,10 +29,6 @@ from sciddm.sampling import DDIM, sample, uniform
 from sciddm.streams import AntitheticStreams
 
 __all__ = ["ResidualDiffusion"]
-
-_START = 2**31  # the step under which the noise of the start is drawn
-_DRAWS = 10_000  # more than any slice has
-_AT_ONCE = 2**19  # pixels in a batch: two slices of 512 x 512
 
 
 class ResidualDiffusion:
@@ -70,40 +68,31 @@ class ResidualDiffusion:
         if self.neighbours:
             triple = stack.with_neighbours(index)
             cond = triple[None, [0, 2]] / self.condition_scale
-        draws = self._draws(y, cond, index, seed, tick)
-        posterior = Posterior(draws)
+        drawn = self._draws(y, cond, index, seed, tick)
+        posterior = Posterior(drawn)
         # One draw is the mean of the first, or only, evaluation's law: it has no spread.
-        std = posterior.std[0] * self.settings.spread if len(draws) > 1 else None
+        std = posterior.std[0] * self.settings.spread if len(drawn) > 1 else None
         return Estimate(posterior.mean[0], std)
 
     def _draws(self, y: Tensor, cond: Tensor | None, index: int, seed: int, tick: Tick) -> Tensor:
-        """(samples, 1, y, x), in pairs of antithetic noise; as many at a time as memory holds."""
-        items = [index * _DRAWS + j for j in range(self.settings.samples)]
-        batch = max(1, _AT_ONCE // y.numel())
-        drawn = []
-        for first in range(0, len(items), batch):
-            streams = AntitheticStreams(seed, items[first : first + batch])
-            n = len(streams.items)
-            end = y.expand(n, -1, -1, -1)
-            x = self.model.process.prior(streams.randn(end, _START), end, self.grid[0])
+        """(samples, 1, y, x)."""
 
-            def callback(*_: Any, n: int = n) -> None:
-                for _ in range(n):
-                    tick("")
-
-            estimate = sample(
+        def sampler(
+            end: Tensor, streams: AntitheticStreams, callback: Callable[..., None]
+        ) -> Tensor:
+            x = self.model.process.prior(streams.randn(end, START), end, self.grid[0])
+            return sample(
                 self.model,
                 x,
                 self.grid,
                 DDIM(),
                 generator=streams,
                 y=end,
-                cond=None if cond is None else cond.expand(n, -1, -1, -1),
+                cond=None if cond is None else cond.expand(len(end), -1, -1, -1),
                 callback=callback,
             )
-            callback()
-            drawn.append(estimate[:, 0])
-        return torch.cat(drawn)[:, None]
+
+        return draws(y, self.settings.samples, index, seed, tick, sampler)
 
 
 def _grid(model: NetworkDenoiser, evaluations: int) -> list[float]:

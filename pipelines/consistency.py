@@ -1,0 +1,36 @@
+"""What a result says of its agreement with its measurement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sciddm.posterior import Consistency
+
+__all__ = ["consistency_attributes"]
+
+
+def consistency_attributes(found: Sequence[Consistency]) -> dict[str, Any]:
+    """Attributes over all slices of a result, in units of the noise, and plain warnings.
+
+    consistency (root mean square), consistency_worst, consistency_without_prior (mean),
+    contradicts (0 or 1), warnings (a list as JSON); the last alone if nothing was found.
+    """
+    if not found:
+        return {"warnings": json.dumps([])}
+    ratios = np.array([c.ratio for c in found])
+    worst = max(found, key=lambda c: (c.contradicts, c.ratio))
+    warnings = []
+    if worst.contradicts or worst.model_fails:
+        where = "" if len(found) == 1 else f" (slice {found.index(worst) + 1})"
+        warnings.append(f"{worst.verdict}{where}")
+    return {
+        "consistency": round(float(np.sqrt((ratios**2).mean())), 4),
+        "consistency_worst": round(float(ratios.max()), 4),
+        "consistency_without_prior": round(float(np.mean([c.floor for c in found])), 4),
+        "contradicts": int(worst.contradicts),
+        "warnings": json.dumps(warnings),
+    }
