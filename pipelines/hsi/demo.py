@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from sciddm.pipelines.batch import Job, make_folder, run
-from sciddm.pipelines.console import output, progress_bar, say
+from sciddm.pipelines.batch import make_folder
+from sciddm.pipelines.console import say
+from sciddm.pipelines.demonstration import show_job
 from sciddm.pipelines.evaluation import Score
 from sciddm.pipelines.hsi.evaluate import compare
 from sciddm.pipelines.hsi.methods import build_method
 from sciddm.pipelines.hsi.run import denoise_file
 from sciddm.pipelines.hsi.scenes import Wanted, simulate_file
-from sciddm.pipelines.summary import Fact, show
+from sciddm.pipelines.summary import Fact
 
 __all__ = ["run_demo"]
 
@@ -53,31 +55,27 @@ def run_demo(folder: Path, quality: str, method: str = _METHOD) -> None:
         "tile": None,
     }
     command = (
-        f"sciddm hsi denoise {source} -o {target} --method {method} --seed 0 --quality {quality} "
-        "--report --overwrite"
+        f"sciddm hsi denoise {source} -o {target} --method {method} --seed 0 --quality {quality}"
     )
-    with progress_bar("demo") as progress:
-        [outcome] = run(
-            [Job(source, target)],
-            lambda job: denoise_file(
-                job, options, command=command, report=True, overwrite=True, progress=progress
-            ),
-            finished=lambda job: None,
-        )
-    if outcome.cause is not None:
-        raise outcome.cause
-    for warning in outcome.warnings:
-        say("warning", warning)
-    for label, cube in (("noisy", source), ("denoised", target)):
-        score = Score(label)
-        compare(truth, cube, score, 1.0)
-        for key, words, form in (
-            ("psnr_db", "PSNR", "{:.2f} dB"),
-            ("sam_deg", "SAM", "{:.2f} deg"),
-        ):
-            value = score.values[key]
-            name = f"{label}_{key}"
-            outcome.facts[name] = Fact(name, f"{words}, {label}", value, form.format(value))
-    outcome.outputs += [source, truth]
-    show([outcome], output())
-    output().print(f"\nOpen {target.with_suffix('.html')} in a browser to see it.")
+
+    def facts() -> Iterator[Fact]:
+        for label, cube in (("noisy", source), ("denoised", target)):
+            score = Score(label)
+            compare(truth, cube, score, 1.0)
+            for key, words, form in (
+                ("psnr_db", "PSNR", "{:.2f} dB"),
+                ("sam_deg", "SAM", "{:.2f} deg"),
+            ):
+                value = score.values[key]
+                yield Fact(f"{label}_{key}", f"{words}, {label}", value, form.format(value))
+
+    show_job(
+        source,
+        target,
+        denoise_file,
+        options,
+        command,
+        page=target.with_suffix(".html"),
+        simulated=[source, truth],
+        facts=facts,
+    )

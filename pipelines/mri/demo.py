@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from sciddm import data_adapters
-from sciddm.pipelines.batch import Job, make_folder, run
-from sciddm.pipelines.console import output, progress_bar, say
+from sciddm.pipelines.batch import make_folder
+from sciddm.pipelines.console import say
+from sciddm.pipelines.demonstration import show_job
 from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.run import load_pipeline, reconstruct_file
 from sciddm.pipelines.mri.simulation import simulate_scan
-from sciddm.pipelines.summary import show
 
 __all__ = ["run_demo"]
 
@@ -64,20 +64,14 @@ def run_demo(folder: Path, quality: str) -> None:
     }
     command = (
         f"sciddm mri reconstruct {source} -o {target} --undersample {_ACCELERATION:g} "
-        f"--mask random --acs {_ACS} --seed {_SEED} --quality {quality} --report --overwrite"
+        f"--mask random --acs {_ACS} --seed {_SEED} --quality {quality}"
     )
-    with progress_bar("demo") as progress:
-        [outcome] = run(
-            [Job(source, target)],
-            lambda job: reconstruct_file(
-                job, options, command=command, report=True, overwrite=True, progress=progress
-            ),
-            finished=lambda job: None,
-        )
-    if outcome.cause is not None:
-        raise outcome.cause
-    for warning in outcome.warnings:
-        say("warning", warning)
-    outcome.outputs.append(source)
-    show([outcome], output())
-    output().print(f"\nOpen {target.parent / 'head.html'} in a browser to see it.")
+    show_job(
+        source,
+        target,
+        reconstruct_file,
+        options,
+        command,
+        page=folder / "head.html",
+        simulated=[source],
+    )

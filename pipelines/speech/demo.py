@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from sciddm.data_adapters.audio import open_audio, save_audio
-from sciddm.pipelines.batch import Job, make_folder, run
-from sciddm.pipelines.console import output, progress_bar, say
+from sciddm.pipelines.batch import make_folder
+from sciddm.pipelines.console import say
+from sciddm.pipelines.demonstration import show_job
 from sciddm.pipelines.speech.metrics import si_sdr
 from sciddm.pipelines.speech.run import enhance_file, load_pipeline
 from sciddm.pipelines.speech.synthetic import mix, pink_noise, speech_like
-from sciddm.pipelines.summary import Fact, show
+from sciddm.pipelines.summary import Fact
 
 __all__ = ["run_demo"]
 
@@ -54,27 +56,21 @@ def run_demo(folder: Path, quality: str) -> None:
         "seed": _SEED,
         "attenuation_limit": None,
     }
-    command = (
-        f"sciddm speech enhance {source} -o {target} --seed {_SEED} --quality {quality} "
-        "--report --overwrite"
+    command = f"sciddm speech enhance {source} -o {target} --seed {_SEED} --quality {quality}"
+
+    def facts() -> Iterator[Fact]:
+        for key, label, path in (("noisy", "noisy ", source), ("enhanced", "", target)):
+            value = si_sdr(open_audio(path).values[0], clean)
+            yield Fact(f"{key}_si_sdr_db", f"{label}SI-SDR", value, f"{value:.1f} dB")
+
+    show_job(
+        source,
+        target,
+        enhance_file,
+        options,
+        command,
+        page=folder / "enhanced.html",
+        simulated=[source, folder / "clean.wav"],
+        facts=facts,
+        verb="see and hear",
     )
-    with progress_bar("demo") as progress:
-        [outcome] = run(
-            [Job(source, target)],
-            lambda job: enhance_file(
-                job, options, command=command, report=True, overwrite=True, progress=progress
-            ),
-            finished=lambda job: None,
-        )
-    if outcome.cause is not None:
-        raise outcome.cause
-    for warning in outcome.warnings:
-        say("warning", warning)
-    truth = open_audio(folder / "clean.wav").values[0]
-    for key, label, path in (("noisy", "noisy ", source), ("enhanced", "", target)):
-        value = si_sdr(open_audio(path).values[0], truth)
-        fact = Fact(f"{key}_si_sdr_db", f"{label}SI-SDR", value, f"{value:.1f} dB")
-        outcome.facts[fact.key] = fact
-    outcome.outputs += [source, folder / "clean.wav"]
-    show([outcome], output())
-    output().print(f"\nOpen {target.parent / 'enhanced.html'} in a browser to see and hear it.")
