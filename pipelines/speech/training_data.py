@@ -6,7 +6,7 @@ Nothing is stored: each item is mixed anew from recordings.
 2. room: a recorded or simulated impulse response. To remove noise is one task and to remove
    reverberation another: for "denoise" the target keeps the room, for "dereverb" it is the
    direct sound, aligned with the dry speech;
-3. noise: recorded, coloured or babble (several other utterances), at a random
+3. noise: recorded, coloured, a machine's, or babble (several other utterances), at a random
    signal-to-noise ratio;
 4. microphone: a smooth random frequency response, sometimes a limited bandwidth, on both;
 5. level: divided by the largest sample of the noisy crop, as the pipeline divides a recording by
@@ -33,6 +33,14 @@ from torch.utils.data import Dataset
 
 from sciddm.data_adapters.audio import open_audio, resample
 from sciddm.errors import InputError
+from sciddm.pipelines.speech.noises import (
+    at_ratio,
+    coloured,
+    crowd,
+    filtered,
+    machine,
+    random_response,
+)
 from sciddm.pipelines.speech.rooms import random_room, split_direct
 from sciddm.pipelines.speech.stft import STFT
 
@@ -49,6 +57,8 @@ RESERVED_ROOMS = ("speechbrain_rir3", "speechbrain_rir4")
 _CLEAN_RANGE_DB = 33.0
 # New rate : old rate, of half of the recordings.
 _SPEEDS = ((10, 9), (9, 10), (20, 19), (19, 20), (20, 17))
+# Shares of recorded and coloured noise, machines and babble.
+_SHARES = (0.5, 0.15, 0.15, 0.2)
 
 Wave = NDArray[np.float32]
 
@@ -121,7 +131,7 @@ class SpeechMixtures(Dataset):
         if self.task == "denoise" or rng.random() < 0.6:
             low, high = self.snr
             ratio = rng.uniform(low if self.task == "denoise" else max(low, 5.0), high)
-            noisy = speech + _at_ratio(self._noise(rng), speech, ratio)
+            noisy = speech + at_ratio(self._noise(rng), speech, ratio)
         target, noisy = _microphone(target, noisy, rng)
         gain = 1.0 / max(float(np.abs(noisy).max()), 1e-5)
         if rng.random() < 0.7:
@@ -158,12 +168,11 @@ class SpeechMixtures(Dataset):
 
     def _noise(self, rng: np.random.Generator) -> Wave:
         kinds: list[Callable[[np.random.Generator], Wave]]
-        kinds = [self._recorded, self._coloured, self._babble]
-        choice = rng.random()
-        first = kinds[0 if choice < 0.6 else 1 if choice < 0.8 else 2](rng)
+        kinds = [self._recorded, self._coloured, self._machine, self._babble]
+        first = kinds[int(rng.choice(4, p=_SHARES))](rng)
         if rng.random() < 0.2:  # two sources at once
-            second = kinds[int(rng.integers(3))](rng)
-            first = first + _at_ratio(second, first, rng.uniform(-10, 10))
+            second = kinds[int(rng.integers(4))](rng)
+            first = first + at_ratio(second, first, rng.uniform(-10, 10))
         return first
 
     def _recorded(self, rng: np.random.Generator) -> Wave:
@@ -172,33 +181,25 @@ class SpeechMixtures(Dataset):
         wave = np.resize(wave, need) if len(wave) < need else wave
         start = int(rng.integers(0, len(wave) - need + 1))
         noise = _respeed(_floats(wave[start : start + need]), rng)[: self.samples]
-        return noise if rng.random() < 0.5 else _filtered(noise, _response(self.samples, rng, 12.0))
+        return (
+            noise
+            if rng.random() < 0.5
+            else filtered(noise, random_response(self.samples, RATE, rng, 12.0))
+        )
 
     def _coloured(self, rng: np.random.Generator) -> Wave:
-        """Noise of spectrum f^-slope, sometimes with hum or a slowly changing level."""
-        white = fft.rfft(rng.standard_normal(self.samples, np.float32))
-        frequency = np.maximum(fft.rfftfreq(self.samples, 1 / RATE), 20.0)
-        shape = frequency ** (-rng.uniform(-0.5, 2.0) / 2) * _response(self.samples, rng, 10.0)
-        noise = fft.irfft(white * shape, self.samples)
-        t = np.arange(self.samples) / RATE
-        if rng.random() < 0.2:
-            base = rng.uniform(45, 240)
-            hum = sum(
-                rng.uniform(0, 1) / k * np.sin(2 * np.pi * (k * base * t + rng.random()))
-                for k in range(1, 16)
-            )
-            noise = noise + _at_ratio(hum, noise, -rng.uniform(-6, 12))
-        if rng.random() < 0.5:
-            knots = rng.uniform(-20, 0, int(rng.integers(4, 24)))
-            level = np.interp(t, np.linspace(0, t[-1], len(knots)), knots)
-            noise = noise * 10 ** (level / 20)
-        return noise.astype(np.float32)
+        return coloured(self.samples, RATE, rng)
+
+    def _machine(self, rng: np.random.Generator) -> Wave:
+        return machine(self.samples, RATE, rng)
 
     def _babble(self, rng: np.random.Generator) -> Wave:
-        """Five to eight talkers at once."""
+        """Three to eight talkers at once, or a crowd, sometimes in a room."""
         noise = np.zeros(self.samples, np.float32)
-        for _ in range(int(rng.integers(5, 9))):
+        for _ in range(int(rng.integers(3, 9))):
             noise += self._speech(rng) * np.float32(10 ** (rng.uniform(-6, 6) / 20))
+        if rng.random() < 0.5:
+            noise = crowd(noise, rng)
         if rng.random() < 0.5:
             response, _, delay = split_direct(random_room(RATE, rng, (0.2, 0.8)), RATE, 0.0025)
             noise = _convolve(noise, response, delay)
@@ -211,24 +212,12 @@ def _microphone(
     """One random frequency response on both."""
     if rng.random() < 0.5:
         return target, noisy
-    response = _response(len(noisy), rng, 6.0)
+    response = random_response(len(noisy), RATE, rng, 6.0)
     if rng.random() < 0.25:  # a recording once made at a lower rate
         frequency = fft.rfftfreq(len(noisy), 1 / RATE)
         edge = rng.uniform(3300, 7500)
         response = response * np.clip((edge - frequency) / 200 + 1, 1e-3, 1)
-    return _filtered(target, response), _filtered(noisy, response)
-
-
-def _response(samples: int, rng: np.random.Generator, decibels: float) -> NDArray[Any]:
-    """A smooth random gain for each frequency of a real transform of so many samples."""
-    octaves = np.log2(np.maximum(fft.rfftfreq(samples, 1 / RATE), 60.0))
-    knots = np.linspace(octaves[0], octaves[-1], 6)
-    levels = np.interp(octaves, knots, rng.uniform(-decibels, decibels, 6))
-    return (10 ** (levels / 20)).astype(np.float32)
-
-
-def _filtered(wave: NDArray[Any], response: NDArray[Any]) -> NDArray[Any]:
-    return fft.irfft(fft.rfft(wave) * response, len(wave))
+    return filtered(target, response), filtered(noisy, response)
 
 
 def _convolve(wave: NDArray[Any], response: NDArray[Any], delay: int) -> Wave:
@@ -236,13 +225,6 @@ def _convolve(wave: NDArray[Any], response: NDArray[Any], delay: int) -> Wave:
     return fftconvolve(wave, response.astype(np.float32))[delay : delay + len(wave)].astype(
         np.float32
     )
-
-
-def _at_ratio(noise: NDArray[Any], signal: NDArray[Any], decibels: float) -> NDArray[Any]:
-    """The noise at a level so many decibels below the signal's (mean power over the crop)."""
-    power = max(float(np.mean(np.square(noise, dtype=float))), 1e-12)
-    wanted = float(np.mean(np.square(signal, dtype=float))) * 10 ** (-decibels / 10)
-    return noise * np.sqrt(wanted / power)
 
 
 def _respeed(wave: Wave, rng: np.random.Generator) -> Wave:

@@ -154,7 +154,7 @@ def test_noise_removal_leaves_the_room(corpus):
 
 def test_every_kind_of_noise_is_finite_and_fills_the_crop(corpus):
     data = mixtures(corpus)
-    for make in (data._recorded, data._coloured, data._babble):
+    for make in (data._recorded, data._coloured, data._machine, data._babble):
         for seed in range(6):
             noise = make(np.random.default_rng(seed))
             assert noise.shape == (data.samples,)
