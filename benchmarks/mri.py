@@ -133,10 +133,11 @@ def report(rows: list[Row], methods: tuple[str, ...], arguments: list[str]) -> s
         "",
         "PSNR (dB) / SSIM of the magnitude of one slice, data range its maximum, 7 x 7 uniform "
         "window, no scale fitted. Simulated: 8 coils, 30 dB, 1D random mask with 16 calibration "
-        "lines, mean over patients. Real: 16-channel scan, mean over four masks; weights of "
-        "CG-SENSE, L1-wavelet and TV chosen by the truth for each mask (on the simulated data: on "
-        "other slices). Seconds: mean over all cases of the whole reconstruction, noise and maps "
-        "included. NFE: network evaluations in all, for all samples.",
+        "lines, mean over three slices of each scan, each with its own mask. Real: 16-channel "
+        "scan, mean over four masks; weights of CG-SENSE, L1-wavelet and TV chosen by the truth "
+        "for each mask (on the simulated data: on other slices). Seconds: mean over all cases of "
+        "the whole reconstruction, noise and maps included. NFE: network evaluations in all, for "
+        "all samples.",
         "",
         f"| data | {' | '.join(methods)} |",
         f"|---|{'---|' * len(methods)}",
