@@ -21,4 +21,5 @@ class DDNM(Guided):
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
         mean = self.denoiser(x_t, t, y, cond)
-        return mean + self.measurement.A.pinv(self.measurement.residual(mean))
+        m = self.measurement.at(mean)
+        return mean + m.A.pinv(m.residual(mean))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser
-from sciddm.guidance.base import Guided
-from sciddm.physics.measurement import Measurement
+from sciddm.guidance.base import AnyMeasurement, Guided
 from sciddm.process import Scalar
 
 __all__ = ["DDS", "DiffPIR"]
@@ -22,7 +21,7 @@ class DiffPIR(Guided):
         lam: weight of the prior; larger trusts it more.
     """
 
-    def __init__(self, denoiser: Denoiser, measurement: Measurement, lam: float = 1.0) -> None:
+    def __init__(self, denoiser: Denoiser, measurement: AnyMeasurement, lam: float = 1.0) -> None:
         super().__init__(denoiser, measurement)
         self.lam = lam
 
@@ -30,7 +29,7 @@ class DiffPIR(Guided):
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
         mean = self.denoiser(x_t, t, y, cond)
-        return self.measurement.prox(mean, float(self.process.sigma(t)) ** 2 / self.lam)
+        return self.measurement.at(mean).prox(mean, float(self.process.sigma(t)) ** 2 / self.lam)
 
 
 class DDS(Guided):
@@ -43,7 +42,7 @@ class DDS(Guided):
         gamma: weight of the data.
     """
 
-    def __init__(self, denoiser: Denoiser, measurement: Measurement, gamma: float = 1.0) -> None:
+    def __init__(self, denoiser: Denoiser, measurement: AnyMeasurement, gamma: float = 1.0) -> None:
         super().__init__(denoiser, measurement)
         self.gamma = gamma
 
@@ -51,4 +50,4 @@ class DDS(Guided):
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
         mean = self.denoiser(x_t, t, y, cond)
-        return self.measurement.prox(mean, self.gamma * self.measurement.sigma**2)
+        return self.measurement.at(mean).prox(mean, self.gamma * self.measurement.sigma**2)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser
-from sciddm.guidance.base import Guided
-from sciddm.physics.measurement import Measurement
+from sciddm.guidance.base import AnyMeasurement, Guided
 from sciddm.physics.operator import inner
 from sciddm.process import Scalar
 
@@ -24,17 +23,17 @@ class DPS(Guided):
         zeta: strength. DPS has no way to know it: it depends on the data and the operator.
     """
 
-    def __init__(self, denoiser: Denoiser, measurement: Measurement, zeta: float = 1.0) -> None:
+    def __init__(self, denoiser: Denoiser, measurement: AnyMeasurement, zeta: float = 1.0) -> None:
         super().__init__(denoiser, measurement)
         self.zeta = zeta
 
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
-        A = self.measurement.A
         mean, vjp = self.denoiser.mean_and_vjp(x_t, t, y, cond)
-        e = self.measurement.residual(mean)
-        norm = inner(e, e, A.range_ndim).real.sqrt().clamp(min=1e-12)
-        g = A.adjoint(e / norm)
+        m = self.measurement.at(mean)
+        e = m.residual(mean)
+        norm = inner(e, e, m.A.range_ndim).real.sqrt().clamp(min=1e-12)
+        g = m.A.adjoint(e / norm)
         a, _, s = self.process(t)
         return mean + self.zeta * s**2 / a * vjp(g)

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser
-from sciddm.guidance.base import Guided
+from sciddm.guidance.base import AnyMeasurement, Guided
 from sciddm.physics.cg import conjugate_gradient_image
-from sciddm.physics.measurement import Measurement
 from sciddm.process import Scalar
 
 __all__ = ["MMPS"]
@@ -35,7 +34,7 @@ class MMPS(Guided):
     def __init__(
         self,
         denoiser: Denoiser,
-        measurement: Measurement,
+        measurement: AnyMeasurement,
         krylov: int = 3,
         inflation: float = 0.0,
     ) -> None:
@@ -46,8 +45,8 @@ class MMPS(Guided):
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
-        m = self.measurement
         mean, vjp = self.denoiser.mean_and_vjp(x_t, t, y, cond)
+        m = self.measurement.at(mean)
         a, _, s = self.process(t)
         if s == 0:
             return mean

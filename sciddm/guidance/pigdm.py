@@ -21,8 +21,8 @@ class PiGDM(Guided):
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
-        m = self.measurement
         mean, vjp = self.denoiser.mean_and_vjp(x_t, t, y, cond)
+        m = self.measurement.at(mean)
         r2 = self.spread(float(t))
         a, _, s = self.process(t)
         if r2 == 0:

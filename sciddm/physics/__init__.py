@@ -4,11 +4,12 @@ from sciddm.physics.basic import Diagonal, Identity, Mask, Matrix, Scaling
 from sciddm.physics.beams import Beam, FanBeam, ParallelBeam, even_angles
 from sciddm.physics.ellipses import Ellipse, draw_ellipses, integrate_ellipses
 from sciddm.physics.fbp import filtered_back_projection, short_scan_weights
-from sciddm.physics.measurement import Measurement
+from sciddm.physics.measurement import Measurement, NonlinearMeasurement
 from sciddm.physics.mri import CartesianMRI
 from sciddm.physics.noise import ChannelNoise, IndependentNoise, Whitening
-from sciddm.physics.operator import Adjoint, Composition, Linear, Operator, inner
+from sciddm.physics.operator import Adjoint, Composition, Linear, Operator, Tangent, inner
 from sciddm.physics.projector import Projector
+from sciddm.physics.superposition import Superposition
 from sciddm.physics.weighted_projection import WeightedProjection
 
 __all__ = [
@@ -26,10 +27,13 @@ __all__ = [
     "Mask",
     "Matrix",
     "Measurement",
+    "NonlinearMeasurement",
     "Operator",
     "ParallelBeam",
     "Projector",
     "Scaling",
+    "Superposition",
+    "Tangent",
     "WeightedProjection",
     "Whitening",
     "draw_ellipses",

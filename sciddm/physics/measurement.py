@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from sciddm.physics.noise import ChannelNoise, IndependentNoise
-from sciddm.physics.operator import Linear
+from sciddm.physics.operator import Linear, Operator
 
 Noise = ChannelNoise | IndependentNoise
 
-__all__ = ["Measurement"]
+__all__ = ["Measurement", "NonlinearMeasurement"]
 
 
 class Measurement:
@@ -47,6 +47,10 @@ class Measurement:
         """
         W = noise.whitening(A.range_ndim)
         return cls(W(y), W @ A, 1.0, iterations=iterations)
+
+    def at(self, x: Tensor) -> Measurement:
+        """What the measurement looks like near x: itself, since A is linear."""
+        return self
 
     def residual(self, x: Tensor) -> Tensor:
         """y - A x, in the units of y."""
@@ -92,3 +96,35 @@ class Measurement:
         return torch.Size(
             (*torch.broadcast_shapes(batch, own), *self.y.shape[self.y.ndim - self.A.range_ndim :])
         )
+
+
+class NonlinearMeasurement:
+    """y = A(x) + n, n ~ N(0, sigma^2 I), with an operator that is not linear.
+
+    Guidance looks at it near the current mean, where it is linear: with J the Jacobian at m,
+
+        y - A(m) + J m  ~=  J x + n
+
+    the Gauss-Newton step of the misfit |y - A(x)|^2. Its residual at m is the true one, y - A(m).
+
+    Args:
+        y: data, range of A.
+        A: the operator.
+        sigma: standard deviation of the noise.
+        iterations: as of ``Measurement``.
+    """
+
+    def __init__(self, y: Tensor, A: Operator, sigma: float, *, iterations: int = 10) -> None:
+        if not sigma > 0:
+            raise ValueError(f"the noise level must be positive, not {sigma}")
+        self.y, self.A, self.sigma, self.iterations = y, A, float(sigma), iterations
+
+    def at(self, x: Tensor) -> Measurement:
+        """The measurement linearised about x."""
+        tangent = self.A.linearised(x)
+        y = self.y - self.A(x) + tangent(x)
+        return Measurement(y, tangent, self.sigma, iterations=self.iterations)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """y - A(x), in the units of y."""
+        return self.y - self.A(x)

@@ -16,7 +16,7 @@ from torch import Tensor
 from sciddm.ledger import record
 from sciddm.physics.cg import conjugate_gradient
 
-__all__ = ["Adjoint", "Composition", "Linear", "Operator", "inner"]
+__all__ = ["Adjoint", "Composition", "Linear", "Operator", "Tangent", "inner"]
 
 
 def inner(x: Tensor, y: Tensor, ndim: int) -> Tensor:
@@ -40,6 +40,10 @@ class Operator(ABC):
             x = x.detach().requires_grad_(True)
             (g,) = torch.autograd.grad(self(x), x, v)
         return g
+
+    def linearised(self, x: Tensor) -> Linear:
+        """J_A(x) as an operator; by automatic differentiation unless a subclass knows better."""
+        return Tangent(self, x)
 
 
 class Linear(Operator):
@@ -68,6 +72,10 @@ class Linear(Operator):
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         """A^H v, whatever x."""
         return self.adjoint(v)
+
+    def linearised(self, x: Tensor) -> Linear:
+        """The operator itself."""
+        return self
 
     def gram(self, x: Tensor) -> Tensor:
         """A^H A x."""
@@ -112,6 +120,20 @@ class Linear(Operator):
     def __matmul__(self, other: Linear) -> Linear:
         """(A @ B)(x) = A(B(x))."""
         return Composition(self, other)
+
+
+class Tangent(Linear):
+    """v -> J_A(x) v for a fixed x, with the adjoint w -> J_A(x)^H w."""
+
+    def __init__(self, operator: Operator, x: Tensor) -> None:
+        self._operator, self._x = operator, x.detach()
+        self.domain_ndim, self.range_ndim = operator.domain_ndim, operator.range_ndim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.func.jvp(self._operator, (self._x,), (x,))[1]
+
+    def backward(self, y: Tensor) -> Tensor:
+        return self._operator.vjp(self._x, y)
 
 
 class Adjoint(Linear):

@@ -29,6 +29,7 @@ from sciddm.physics import (
     ParallelBeam,
     Projector,
     Scaling,
+    Superposition,
     even_angles,
 )
 from sciddm.physics.cg import conjugate_gradient, conjugate_gradient_image
@@ -145,6 +146,12 @@ OPERATORS = {
         lambda ny, nx: IndependentNoise(randn(1, ny, nx).clamp(min=0) + 1e-3).whitening(),
         image,
         F64,
+    ),
+    "Superposition": Case(lambda ny, nx: Superposition([1.0, 0.7, -0.2]), three, F64),
+    "Superposition, weighted": Case(
+        lambda ny, nx: Superposition([randn(1, ny, nx, dtype=C128), randn(1, ny, nx, seed=4)]),
+        lambda ny, nx: (2, ny, nx),
+        C128,
     ),
     **PROJECTORS,
     "Composition": Case(
