@@ -4,7 +4,10 @@ Which sections a configuration has says what it describes::
 
     process, network, denoiser               a NetworkDenoiser
     predictor                                a Predictor
-    all four, and perhaps regeneration       a StochasticRegeneration
+    these four, and perhaps regeneration     a StochasticRegeneration
+    autoencoder                              an Autoencoder
+    autoencoder, and a denoiser's three      a LatentDiffusion
+    segmenter                                a Segmenter
 """
 
 from __future__ import annotations
@@ -14,17 +17,20 @@ from typing import Any
 
 from torch import nn
 
+from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.mask_loss import MaskLoss
 from sciddm.networks import build_network
 from sciddm.precision import Precision
 from sciddm.predictor import Predictor
 from sciddm.process import process_from_config
 from sciddm.regeneration import StochasticRegeneration
+from sciddm.segmenter import Segmenter
 from sciddm.spectral_loss import SpectralLoss
 
 __all__ = ["AnyModel", "build_model", "describe_model", "network_of"]
 
-AnyModel = NetworkDenoiser | Predictor | StochasticRegeneration
+AnyModel = NetworkDenoiser | Predictor | StochasticRegeneration | Autoencoder | LatentDiffusion
 
 _DENOISER = ("process", "network", "denoiser")
 
@@ -36,15 +42,30 @@ def build_model(config: Mapping[str, Any], precision: Precision = "float32") -> 
         KeyError: a section is missing.
         TypeError, ValueError: a section has a key or value that its part does not take.
     """
+    if config.get("segmenter"):
+        settings = dict(config["segmenter"])
+        network = build_network(settings.pop("network"))
+        criterion = MaskLoss(**(settings.pop("criterion", None) or {}))
+        return Segmenter(network, criterion, precision=precision, **settings)
     predictor = _predictor(config["predictor"], precision) if config.get("predictor") else None
-    if predictor is not None and not any(config.get(key) for key in _DENOISER):
-        return predictor
+    autoencoder = None
+    if config.get("autoencoder"):
+        network = build_network(config["autoencoder"]["network"])
+        autoencoder = Autoencoder(network, precision=precision)
+    first = predictor or autoencoder
+    if first is not None and not any(config.get(key) for key in _DENOISER):
+        return first
+    settings = dict(config["denoiser"])
+    if settings.get("criterion"):
+        settings["criterion"] = MaskLoss(**settings["criterion"])
     denoiser = NetworkDenoiser(
         build_network(config["network"]),
         process_from_config(config["process"]),
         precision=precision,
-        **config["denoiser"],
+        **settings,
     )
+    if autoencoder is not None:
+        return LatentDiffusion(autoencoder, denoiser)
     if predictor is None:
         return denoiser
     return StochasticRegeneration(predictor, denoiser, **(config.get("regeneration") or {}))
@@ -65,22 +86,34 @@ def describe_model(model: AnyModel) -> dict[str, Any]:
         settings = {"alpha": model.alpha, "target": model.target}
         parts = describe_model(model.denoiser) | describe_model(model.predictor)
         return parts | {"regeneration": settings}
+    if isinstance(model, Segmenter):
+        criterion = model.criterion.config
+        return {"segmenter": {"network": _network(model.network), "criterion": criterion}}
+    if isinstance(model, Autoencoder):
+        return {"autoencoder": {"network": _network(model.network)}}
+    if isinstance(model, LatentDiffusion):
+        return describe_model(model.denoiser) | describe_model(model.autoencoder)
+    settings = {
+        "parametrization": model.parametrization,
+        "data_std": model.data_std,
+        "scale": model.scale,
+        "center": model.center,
+        "complex_data": model.complex_data,
+    }
+    if model.criterion is not None:
+        settings["criterion"] = model.criterion.config
     return {
         "process": model.process.config(),
         "network": _network(model.network),
-        "denoiser": {
-            "parametrization": model.parametrization,
-            "data_std": model.data_std,
-            "scale": model.scale,
-            "center": model.center,
-            "complex_data": model.complex_data,
-        },
+        "denoiser": settings,
     }
 
 
 def network_of(model: AnyModel) -> nn.Module:
     """The module whose state is the model's weights: its one network, or the model of two."""
-    return model if isinstance(model, StochasticRegeneration) else model.network
+    if isinstance(model, StochasticRegeneration | LatentDiffusion):
+        return model
+    return model.network
 
 
 def _predictor(config: Mapping[str, Any], precision: Precision) -> Predictor:

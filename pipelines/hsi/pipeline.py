@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 import sciddm
 from sciddm import zoo
+from sciddm.autoencoder import LatentDiffusion
 from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.hsi import open_cube
+from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.hsi.assemble import Canvas, finished, in_memory
@@ -54,7 +56,10 @@ class HyperspectralDenoising(Pipeline):
         """
         found = zoo.from_pretrained(source)
         method = found.representation.get("method", "subspace")
-        if method not in METHODS or getattr(found.model, "complex_data", True):
+        real = isinstance(found.model, LatentDiffusion) or (
+            isinstance(found.model, NetworkDenoiser) and not found.model.complex_data
+        )
+        if method not in METHODS or not real:
             raise ModelError(
                 f"{source}: is no model for hyperspectral cubes: give one, such as hsi-subspace"
             )

@@ -3,7 +3,17 @@
 from sciddm.networks.build import build_network
 from sciddm.networks.local_unet import LocalUNet
 from sciddm.networks.ncsnpp import NCSNpp
+from sciddm.networks.patch_autoencoder import PatchAutoencoder
+from sciddm.networks.plain_unet import PlainUNet
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 
-__all__ = ["LocalUNet", "NCSNpp", "SpectrogramUNet", "UNet", "build_network"]
+__all__ = [
+    "LocalUNet",
+    "NCSNpp",
+    "PatchAutoencoder",
+    "PlainUNet",
+    "SpectrogramUNet",
+    "UNet",
+    "build_network",
+]

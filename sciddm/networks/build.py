@@ -10,13 +10,15 @@ from torch import nn
 
 from sciddm.networks.local_unet import LocalUNet
 from sciddm.networks.ncsnpp import NCSNpp
+from sciddm.networks.patch_autoencoder import PatchAutoencoder
+from sciddm.networks.plain_unet import PlainUNet
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 
 __all__ = ["NETWORKS", "build_network"]
 
 NETWORKS: dict[str, type[nn.Module]] = {
-    cls.__name__: cls for cls in (UNet, LocalUNet, SpectrogramUNet, NCSNpp)
+    cls.__name__: cls for cls in (UNet, LocalUNet, SpectrogramUNet, PlainUNet, NCSNpp, PatchAutoencoder)
 }
 
 

@@ -1,4 +1,4 @@
-"""The Lightning module that trains any model: denoisers, predictors, and both together."""
+"""The Lightning module that trains any model: of one network, or of two."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.models import AnyModel
@@ -42,6 +43,11 @@ def training_loss(model: AnyModel, batch: dict[str, Tensor], noise: NoiseSpec) -
     if isinstance(model, NetworkDenoiser):
         t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)
         return model.loss(x0, t, y, batch.get("cond"))
+    if isinstance(model, LatentDiffusion):
+        t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)
+        return model.loss(x0, t, batch.get("cond"))
+    if isinstance(model, Autoencoder):
+        return model.loss(x0)
     if y is None:
         raise InputError(f"a {type(model).__name__} is trained with y, which the data lack")
     if isinstance(model, Predictor):

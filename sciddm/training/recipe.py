@@ -1,6 +1,6 @@
 """Recipes: everything a training needs, as YAML checked before anything starts.
 
-A recipe names the model (the sections of ``sciddm.models``: a denoiser, a predictor or both), the
+A recipe names the model (the sections of ``sciddm.models``), the
 data (a class by its import path, with its arguments) and the optimisation. Values can be
 overridden on the command line as ``optimisation.lr=1e-4``.
 """
@@ -21,6 +21,7 @@ from sciddm.networks.build import check_arguments
 from sciddm.process import process_from_config
 
 __all__ = [
+    "AutoencoderSpec",
     "DataSpec",
     "DenoiserSpec",
     "NoiseSpec",
@@ -105,6 +106,17 @@ class RegenerationSpec(_Strict):
     target: Literal["output", "data"] = "output"
 
 
+class AutoencoderSpec(_Strict):
+    """An Autoencoder: its network, which has ``encode`` and ``decode``."""
+
+    network: dict[str, Any]
+
+    @field_validator("network")
+    @classmethod
+    def _network_takes_arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return _checked_network(values)
+
+
 class NoiseSpec(_Strict):
     """The law of the training times: ln sigma normal, or t uniform on the process's range."""
 
@@ -141,6 +153,7 @@ class Recipe(_Strict):
     denoiser: DenoiserSpec | None = None
     predictor: PredictorSpec | None = None
     regeneration: RegenerationSpec | None = None
+    autoencoder: AutoencoderSpec | None = None
     noise: NoiseSpec = NoiseSpec()
     data: DataSpec
     optimisation: Optimisation = Optimisation()
@@ -167,15 +180,18 @@ class Recipe(_Strict):
     def _is_a_model(self) -> Recipe:
         needed = ("process", "network", "denoiser")
         missing = [key for key in needed if getattr(self, key) is None]
-        if missing and (self.predictor is None or len(missing) < len(needed)):
+        first = self.predictor or self.autoencoder
+        if missing and (first is None or len(missing) < len(needed)):
             raise ValueError(f"missing key {', '.join(missing)}")
+        if self.predictor is not None and self.autoencoder is not None:
+            raise ValueError("a model has a predictor or an autoencoder, not both")
         if self.regeneration is not None and (missing or self.predictor is None):
             raise ValueError("regeneration needs a predictor, and a denoiser with its process")
         return self
 
     def sections(self) -> dict[str, Any]:
         """The sections that ``sciddm.models.build_model`` takes."""
-        keys = ("process", "network", "denoiser", "predictor", "regeneration")
+        keys = ("process", "network", "denoiser", "predictor", "regeneration", "autoencoder")
         values = self.model_dump(include=set(keys), exclude_none=True)
         if "predictor" in values:
             values["predictor"]["criterion"]["scale"] = values["predictor"]["scale"]

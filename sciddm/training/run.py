@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
+from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.errors import InputError
 from sciddm.models import AnyModel, build_model, network_of
 from sciddm.networks.spectrogram import SpectrogramUNet
@@ -32,7 +33,8 @@ def build(recipe: Recipe) -> AnyModel:
     """The recipe's model; its weights are untrained, or those of ``start_from``.
 
     A recipe with predictor and denoiser can also start from a predictor alone; the denoiser's
-    network then begins with the predictor's features, which saves it most of the way.
+    network then begins with the predictor's features, which saves it most of the way. One with
+    autoencoder and denoiser can start from an autoencoder alone.
 
     Raises:
         InputError: the weights of ``start_from`` do not fit the recipe's model.
@@ -45,7 +47,11 @@ def build(recipe: Recipe) -> AnyModel:
     if recipe.start_from is not None:
         start = from_pretrained(recipe.start_from).model
         alone = isinstance(model, StochasticRegeneration) and isinstance(start, Predictor)
-        target = model.predictor if alone else model
+        target: AnyModel = model
+        if isinstance(model, StochasticRegeneration) and alone:
+            target = model.predictor
+        elif isinstance(model, LatentDiffusion) and isinstance(start, Autoencoder):
+            target = model.autoencoder
         try:
             if type(target) is not type(start):
                 raise RuntimeError(f"{type(start).__name__} in place of {type(target).__name__}")
@@ -159,6 +165,8 @@ def train(
 def _networks(model: AnyModel) -> list[nn.Module]:
     if isinstance(model, StochasticRegeneration):
         return [model.predictor.network, model.denoiser.network]
+    if isinstance(model, LatentDiffusion):
+        return [model.denoiser.network]
     return [model.network]
 
 

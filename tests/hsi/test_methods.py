@@ -101,7 +101,7 @@ def test_few_pixels_of_noise_alone_have_no_subspace_but_one():
 
 def test_bad_calls():
     clean = scene()
-    with pytest.raises(InputError, match="dds2m, tv, lowrank"):
+    with pytest.raises(InputError, match="subspace, finch, dds2m, tv, lowrank"):
         denoise_cube(clean, "magic")
     with pytest.raises(InputError, match="noise of a cube of the shape"):
         denoise_cube(clean, "tv", known(clean[:, 1:], 0.1))

@@ -15,12 +15,13 @@ QUALITIES = ("fast", "balanced", "best")
 #: Where each method is. Modules are imported when a method is asked for: some need networks.
 METHODS = {
     "subspace": "subspace.Subspace",
+    "finch": "finch.Finch",
     "dds2m": "dds2m.DDS2M",
     "tv": "tv.TotalVariation",
     "lowrank": "lowrank.LowRank",
 }
 #: Methods that take a quality, and whether they take a model.
-_GRADED = {"subspace": True, "dds2m": False}
+_GRADED = {"subspace": True, "finch": True, "dds2m": False}
 
 
 def build_method(name: str, model: str | Path | None = None, quality: str = "balanced") -> Method:

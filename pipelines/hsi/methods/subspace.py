@@ -49,7 +49,8 @@ from sciddm import zoo
 from sciddm.denoiser import Denoiser
 from sciddm.ledger import tally
 from sciddm.pipelines.base import Progress
-from sciddm.pipelines.hsi.methods.components import Components, find_components
+from sciddm.pipelines.hsi.methods.components import find_components
+from sciddm.pipelines.hsi.methods.gaps import GappedData
 from sciddm.pipelines.hsi.methods.interface import (
     Attributes,
     Estimate,
@@ -59,7 +60,7 @@ from sciddm.pipelines.hsi.methods.interface import (
     Tile,
     chi2,
 )
-from sciddm.pipelines.hsi.methods.lowrank import project
+from sciddm.pipelines.hsi.methods.orientations import turned, turned_back
 from sciddm.plane_streams import PlaneStreams
 from sciddm.sampling import DPMSolver2M, karras, sample
 
@@ -71,9 +72,6 @@ _QUIETEST = 0.004  # level below which the prior was not trained, and nothing is
 # To this share of the first level four steps give the standard deviation of Gaussian fields within
 # 6 %; ten of first order give 84 % of it.
 _END = 0.15
-_SURROUNDINGS = (6.0, 2.0, 0.7)  # pixels, widths of the windows about a pixel with gaps
-
-_FAITH = 0.02  # in a wider window's mean, in units of what a window of known pixels sees
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ class FittedSubspace(Fitted):
         noise = known.noise.astype(np.float32)[:, None, None]
         mean = known.mean.astype(np.float32)[:, None, None]
         white = np.where(tile.valid, (tile.values - mean) / noise, np.float32(0))
-        data = _Data(white, tile.valid, known)
+        data = GappedData(white, tile.valid, known)
         tick = self._ticker(progress)
         with torch.inference_mode(), tally() as cost:
             found, measured = self._mean(data, tick)
@@ -206,7 +204,7 @@ class FittedSubspace(Fitted):
         """Rounds of the samples: those of missing entries and those of coefficients alternate."""
         return 0 if self._settings.samples < 2 else (2 if self._gaps else 1)
 
-    def _mean(self, data: _Data, tick: Callable[[str], None]) -> tuple[Array, Array]:
+    def _mean(self, data: GappedData, tick: Callable[[str], None]) -> tuple[Array, Array]:
         """(c, v): coefficients (k, y, x), and the completed measurement that they came from."""
         found = data.start()
         measured = found
@@ -252,13 +250,13 @@ class FittedSubspace(Fitted):
         x = torch.from_numpy(measured / scale)[None, None]
         total = torch.zeros_like(x)
         for turn in range(turns):
-            cond = None if context is None else _turned(context, turn)
-            total += _back(self._denoiser(_turned(x, turn), level, None, cond), turn, x.shape)
+            cond = None if context is None else turned(context, turn)
+            total += turned_back(self._denoiser(turned(x, turn), level, None, cond), turn, x.shape)
         return np.asarray((total[0, 0] * (scale / turns)).numpy())
 
     def _spread(
         self,
-        data: _Data,
+        data: GappedData,
         found: Array,
         measured: Array,
         seed: int,
@@ -322,93 +320,3 @@ class FittedSubspace(Fitted):
                 sample(self._denoiser, some, grid, DPMSolver2M(sde=True), generator=mine, cond=cond)
             )
         return torch.cat(parts)
-
-
-class _Data:
-    """The whitened tile: what of it is known, and how coefficients complete it."""
-
-    def __init__(self, white: Array, valid: NDArray[np.bool_], known: Components) -> None:
-        self._white, self._valid, self._known = white, valid, known
-        self._basis = known.basis.astype(np.float32)
-        self._all = valid.all(axis=0)
-        self._projected = np.tensordot(self._basis.T, white, 1)
-        self._gaps = np.flatnonzero(~self._all.ravel())
-
-    def start(self) -> Array:
-        """Gaussian posterior mean of each pixel with gaps, about the mean of its surroundings."""
-        if not len(self._gaps):
-            return self._projected
-        basis, power = self._known.basis, self._known.power
-        first = project(self._white, self._valid, basis, 1 / power)
-        # Pixels count as far as they are known, those of which nothing is known not at all. What a
-        # wide window says holds where a narrow one sees too little.
-        weight = self._valid.mean(axis=0, dtype=np.float32) ** 4
-        around = np.zeros_like(first)
-        for width in _SURROUNDINGS:
-            total = gaussian_filter(weight, width) + np.float32(_FAITH)
-            for i, image in enumerate(first):
-                seen = gaussian_filter(image * weight, width)
-                around[i] = (seen + np.float32(_FAITH) * around[i]) / total
-        return project(self._white, self._valid, basis, 4 / power, around)
-
-    def join(self, expected: Array, level: float) -> Array:
-        """Coefficients that fit the data of pixels with gaps and what is expected of them."""
-        if not len(self._gaps):
-            return expected
-        power = self._known.power
-        precision = (level**2 + power) / (level**2 * power)
-        joined = project(self._white, self._valid, self._known.basis, precision, expected)
-        return np.where(self._all, expected, joined)
-
-    def complete(self, coefficients: Array) -> Array:
-        """v = c + E_o^T (z_o - E_o c): E^T z where all is known."""
-        return self._completed(coefficients, None)
-
-    def draw(
-        self, coefficients: Array, seed: int, number: int, step: int, origin: tuple[int, int]
-    ) -> Array:
-        """v with missing entries drawn as E_m c + noise."""
-        streams = PlaneStreams(seed, [1_000_000 + number], origin, antithetic=True)
-        # All bands at once would be as large as the tile itself; it is, and one of them is held.
-        noise = streams.randn(torch.empty(1, *self._white.shape), step)[0].numpy()
-        return self._completed(coefficients, noise)
-
-    def _completed(self, coefficients: Array, noise: Array | None) -> Array:
-        out = self._projected.copy()
-        k, flat = len(out), out.reshape(len(out), -1)
-        for start in range(0, len(self._gaps), _PIXELS):
-            some = self._gaps[start : start + _PIXELS]
-            missing = ~self._valid.reshape(len(self._valid), -1)[:, some]
-            guess = self._basis @ coefficients.reshape(k, -1)[:, some]
-            if noise is not None:
-                guess = guess + noise.reshape(len(noise), -1)[:, some]
-            flat[:, some] += self._basis.T @ np.where(missing, guess, 0)
-        return out
-
-
-_PIXELS = 2**14
-
-
-def _turned(x: Tensor, turn: int) -> Tensor:
-    """One of the eight orientations of images, padded to multiples of 32 pixels first.
-
-    With whole squares the network's grid is the same in every orientation, and in every tile.
-    """
-    height, width = x.shape[-2:]
-    margin = (0, -width % _SQUARE, 0, -height % _SQUARE)
-    if turn and any(margin):
-        x = torch.nn.functional.pad(x, margin, mode="replicate")
-    x = torch.rot90(x, 2 * (turn & 1), (-2, -1))
-    x = x.flip(-1) if turn & 2 else x
-    return x.transpose(-2, -1) if turn & 4 else x
-
-
-def _back(x: Tensor, turn: int, shape: torch.Size) -> Tensor:
-    """Undoes `_turned`."""
-    x = x.transpose(-2, -1) if turn & 4 else x
-    x = x.flip(-1) if turn & 2 else x
-    x = torch.rot90(x, 2 * (turn & 1), (-2, -1))
-    return x[..., : shape[-2], : shape[-1]]
-
-
-_SQUARE = 32

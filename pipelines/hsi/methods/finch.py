@@ -1,0 +1,353 @@
+"""Diffusion in the codes of an autoencoder of spectral-spatial patches: 3D latent diffusion.
+
+After HSI-Diffusion, the FINCH mission's (arXiv 2406.10724): an autoencoder of cubes, a diffusion of
+its codes trained on general cubes, fine-tuned on simulated scenes of the satellite; the first lines
+of the recipes hsi-finch* give the stages. Latent diffusion: Rombach et al., 2022.
+
+Bands are not resampled. Groups of 8 neighbouring ones have codes (`networks.PatchAutoencoder`), the
+denoiser is told where each group lies in the spectrum (`band_positions`) and takes any number of
+them. Where wavelengths are missing it knows the bands by their order alone.
+
+The code is an orthonormal projection A of patches: white noise of the cube is white noise of the
+same level in the codes. So the noisy codes A y are the state of the diffusion at t = sigma exactly,
+which is where its reverse chain starts (as SDEdit; Meng et al., 2022), and its denoiser's mean
+there is the posterior mean of the codes. With the decoder D and the denoiser M,
+
+    x^ = D(M(A y, sigma))
+
+averaged over orientations. Where the bands' noise differs or entries are missing the data have
+precisions w_b(p) = 1 / max(sigma_b, l)^2, or 0, with a level l that a quarter of the bands are at
+or below, and what lacks to precision 1 / l^2 is taken from the estimate itself (expectation
+maximisation, as in `subspace`; D's Jacobian is A^T but for the predicted detail):
+
+    y' = x + l^2 w (y - x),   x <- D(M(A y', l))
+
+in a number of sweeps that is fixed for the scene, from level 4 l down to l; between them the codes
+are joined with the data as DiffPIR does (Zhu et al., 2023), z <- argmin |y - D z|_w^2 + |z - M|^2 /
+r^2. Samples start from y' with noise of what it lacks (data augmentation; Tanner and Wong, 1987).
+
+What the prior cannot represent is found in the residual and added back (`fusion`), so that cubes
+unlike those of its training keep what the data show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sciddm import zoo
+from sciddm.autoencoder import LatentDiffusion
+from sciddm.errors import ModelError
+from sciddm.ledger import tally
+from sciddm.networks import PatchAutoencoder
+from sciddm.pipelines.base import Progress
+from sciddm.pipelines.hsi.band_positions import band_positions
+from sciddm.pipelines.hsi.methods.components import find_components
+from sciddm.pipelines.hsi.methods.fusion import REACH, fused
+from sciddm.pipelines.hsi.methods.gaps import GappedData
+from sciddm.pipelines.hsi.methods.interface import (
+    Attributes,
+    Estimate,
+    Fitted,
+    Method,
+    SceneStatistics,
+    Tile,
+    chi2,
+)
+from sciddm.pipelines.hsi.methods.orientations import turned, turned_back
+from sciddm.plane_streams import PlaneStreams
+from sciddm.sampling import DPMSolver2M, karras, sample
+
+__all__ = ["SETTINGS", "Finch", "Settings"]
+
+Array = NDArray[np.float32]
+_QUIET = 0.25  # share of the bands at or below the level
+_END = 0.15  # of the level, where chains end
+_FIRST = 4.0  # times the level, of the first sweep
+_MULTIPLE = 32  # of pixels, that every orientation's patches lie on
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a quality means.
+
+    Attributes:
+        orientations: over which the mean is taken, 1 to 8; see `subspace`.
+        samples: K, for the spread.
+        steps: of each sample's chain.
+        sweeps: where noise differs between bands or entries are missing.
+        spread: factor on the samples' standard deviation.
+    """
+
+    orientations: int
+    samples: int
+    steps: int
+    sweeps: int
+    spread: float = 1.0
+
+
+SETTINGS = {
+    "fast": Settings(orientations=1, samples=2, steps=3, sweeps=2),
+    "balanced": Settings(orientations=4, samples=4, steps=4, sweeps=3),
+    "best": Settings(orientations=8, samples=8, steps=5, sweeps=5),
+}
+
+
+class Finch(Method):
+    """Posterior mean of the codes, decoded and fused with the data; the spread of samples.
+
+    Args:
+        model: name, folder or hub id of a latent diffusion.
+        quality: key of SETTINGS.
+        prior: the model itself, in place of a name. Its autoencoder's network is a
+            `PatchAutoencoder`.
+        settings: in place of those of the quality.
+
+    Raises:
+        ModelError: the model is of another kind.
+    """
+
+    name = "finch"
+    has_std = True
+
+    def __init__(
+        self,
+        model: str | Path = "hsi-finch",
+        quality: str = "balanced",
+        *,
+        prior: LatentDiffusion | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = SETTINGS[quality] if settings is None else settings
+        self.provenance: dict[str, str] = {"model": "unnamed", "weights_sha256": ""}
+        if prior is None:
+            loaded = zoo.from_pretrained(model)
+            if not isinstance(loaded.model, LatentDiffusion):
+                raise ModelError(f"{model}: the method finch needs a latent diffusion, not this")
+            prior = loaded.model
+            self.provenance = {"model": loaded.name, "weights_sha256": loaded.weights_sha256}
+        if not isinstance(prior.autoencoder.network, PatchAutoencoder):
+            raise ModelError(f"{model}: the method finch needs an autoencoder of patches")
+        self.prior = prior.eval()
+
+    def fit(self, statistics: SceneStatistics) -> Fitted:
+        """See `Method`."""
+        return FittedFinch(self, statistics)
+
+
+class FittedFinch(Fitted):
+    """The prior, and a scene's noise, groups of bands and components."""
+
+    def __init__(self, method: Finch, statistics: SceneStatistics) -> None:
+        self._prior, self._settings = method.prior, method.settings
+        network = method.prior.autoencoder.network
+        assert isinstance(network, PatchAutoencoder)
+        self._network = network
+        self._components = find_components(statistics)
+        self._noisy = bool(statistics.sigma.max() > 0)
+        wavelength = statistics.wavelength_nm
+        bands = len(statistics.sigma)
+        self._order = np.arange(bands) if wavelength is None else np.argsort(wavelength)
+        ordered = None if wavelength is None else wavelength[self._order]
+        where = band_positions(ordered, bands, network.planes)
+        self._positions = torch.from_numpy(where)[None, :, :, None, None]
+        sigma = statistics.noise
+        process = method.prior.process
+        floor = float(process.sigma(process.t_min))
+        # Quieter bands than this say more by themselves than the prior could: `fusion`.
+        self._level = max(float(np.quantile(sigma, _QUIET)), floor)
+        self._share = np.minimum(1.0, (self._level / sigma) ** 2)[self._order].astype(np.float32)
+        # One number for the scene: tiles must not differ in it.
+        self._even = statistics.valid >= 1 and bool((self._share > 0.99).all())
+        latent = getattr(method.prior.denoiser.network, "context", 0)
+        reach = network.context + network.pixels * (latent + 1)
+        self.halo: int | None = reach + REACH
+        self.attributes: Attributes = {
+            "method": Finch.name,
+            **method.provenance,
+            **asdict(self._settings),
+            "rank": len(self._components.power),
+            "level": self._level * statistics.scale,
+        }
+
+    def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
+        """See `Fitted`."""
+        if not self._noisy and tile.valid.all():
+            empty = np.zeros_like(tile.values)
+            return Estimate(tile.values, empty, {"nfe": 0, "nvjp": 0, "chi2": 0.0})
+        known = self._components
+        data = self._data(tile)
+        with torch.inference_mode(), tally() as cost:
+            tick = _ticker(progress, self._passes)
+            found = self._mean(data, tick)
+            spread = self._spread(data, found, seed, tile.origin, tick)
+        # What was put in their order by wavelength goes back to that of the file.
+        back = np.argsort(self._order)
+        estimate = self._cut(found, tile)[back]
+        values, variance = fused(tile, estimate, known)
+        variance = variance + self._cut(spread, tile)[back]
+        noise = known.noise.astype(np.float32)[:, None, None]
+        # With a datum nobody knows less than the datum says.
+        most = np.where(tile.valid, noise**2, np.float32(np.inf))
+        return Estimate(
+            values,
+            np.sqrt(np.minimum(variance, most)),
+            {"nfe": cost.nfe, "nvjp": 0, "chi2": chi2(tile, values, known.noise)},
+        )
+
+    @property
+    def _sweeps(self) -> int:
+        return 1 if self._even else self._settings.sweeps
+
+    @property
+    def _draws(self) -> int:
+        return 0 if self._settings.samples < 2 else (1 if self._even else 2)
+
+    @property
+    def _passes(self) -> int:
+        return self._sweeps - 1 + self._settings.orientations + self._draws * self._settings.samples
+
+    def _data(self, tile: Tile) -> _Data:
+        """The tile in the network's form: bands by wavelength, padded to whole patches."""
+        known, order = self._components, self._order
+        noise = known.noise.astype(np.float32)[:, None, None]
+        mean = known.mean.astype(np.float32)[:, None, None]
+        values = tile.values
+        if not tile.valid.all():
+            white = np.where(tile.valid, (values - mean) / noise, np.float32(0))
+            basis = known.basis.astype(np.float32)
+            guess = np.tensordot(basis, GappedData(white, tile.valid, known).start(), 1)
+            values = np.where(tile.valid, values, guess * noise + mean)
+        share = tile.valid[order] * self._share[:, None, None]
+        return _Data(self._padded(values[order], "edge"), self._padded(share, "constant"))
+
+    def _padded(self, values: NDArray[np.float32], mode: str) -> Tensor:
+        """(1, 1, n planes, y, x): whole patches, and squares that can be turned."""
+        sides = (self._network.planes, _MULTIPLE, _MULTIPLE)
+        margin = [(0, -n % m) for n, m in zip(values.shape, sides, strict=True)]
+        padded = np.pad(values.astype(np.float32), margin, mode=mode)  # type: ignore[call-overload]
+        return torch.from_numpy(padded)[None, None]
+
+    def _cut(self, cube: Tensor, tile: Tile) -> Array:
+        bands, height, width = tile.values.shape
+        return cube[0, 0, :bands, :height, :width].numpy()
+
+    def _mean(self, data: _Data, tick: Callable[[str], None]) -> Tensor:
+        """Posterior mean (1, 1, n, y, x)."""
+        found = data.values
+        last = self._sweeps - 1
+        for sweep in range(last):
+            level = self._level * _FIRST ** (1 - sweep / last)
+            code = self._denoised(self._prior.autoencoder.encode(data.completed(found)), level)
+            found = self._prior.autoencoder.decode(self._joined(data, code, level))
+            tick("posterior mean")
+        completed = data.completed(found)
+        total = torch.zeros_like(found)
+        turns = self._settings.orientations
+        for turn in range(turns):
+            code = self._prior.autoencoder.encode(turned(completed, turn))
+            mean = self._prior.autoencoder.decode(self._denoised(code, self._level))
+            total += turned_back(mean, turn, completed.shape)
+            tick("posterior mean")
+        return total / turns
+
+    def _denoised(self, code: Tensor, level: float) -> Tensor:
+        return self._prior.denoiser(code, level, None, self._positions)
+
+    def _joined(self, data: _Data, code: Tensor, level: float) -> Tensor:
+        """argmin |y - D z|_w^2 + |z - code|^2 / r^2, by one step of Gauss and Newton from code."""
+        network, width = self._network, self._prior.denoiser.data_std
+        r2 = (level * width) ** 2 / (level**2 + width**2)
+        left = data.share * (data.values - self._prior.autoencoder.decode(code))
+        basis = network.basis()
+        weight = network.patches(data.share).movedim(1, -1)
+        step = (network.patches(left).movedim(1, -1) @ basis.T).flatten(0, -2)
+        flat = weight.flatten(0, -2)
+        moved = torch.empty_like(step)
+        ridge = torch.eye(len(basis)) * (self._level**2 / r2)
+        for start in range(0, len(flat), _SYSTEMS):
+            some = slice(start, start + _SYSTEMS)
+            matrix = torch.einsum("ck,nk,dk->ncd", basis, flat[some], basis) + ridge
+            moved[some] = torch.linalg.solve(matrix, step[some])
+        return code + moved.unflatten(0, weight.shape[:-1]).movedim(-1, 1)
+
+    def _spread(
+        self,
+        data: _Data,
+        found: Tensor,
+        seed: int,
+        origin: tuple[int, int],
+        tick: Callable[[str], None],
+    ) -> Tensor:
+        """Posterior variance (1, 1, n, y, x) of what the decoder can give."""
+        samples = self._settings.samples
+        total = torch.zeros_like(found)
+        if not self._draws:
+            return total
+        process = self._prior.process
+        end = max(_END * self._level, float(process.sigma(process.t_min)))
+        grid = karras(process, self._settings.steps, self._level, end, rho=3)
+        step = DPMSolver2M(sde=True)
+        pair = 2 - samples % 2  # antithetic pairs: half of their difference is what they differ by
+        for first in range(samples):
+            drawn = found
+            for round_ in range(self._draws):
+                streams = PlaneStreams(seed, [first], origin, antithetic=pair == 2)
+                noise = streams.randn(drawn[:, 0], 2 * round_)[:, None]
+                state = data.completed(drawn) + self._level * data.lack.sqrt() * noise
+                code = self._prior.autoencoder.encode(state)
+                at = (origin[0] // self._network.pixels, origin[1] // self._network.pixels)
+                mine = PlaneStreams(
+                    seed, [samples + first + 1_000 * round_ * 2], at, antithetic=pair == 2
+                )
+                if end < self._level:
+                    code = sample(
+                        self._prior.denoiser, code, grid, step, generator=mine, cond=self._positions
+                    )
+                drawn = self._prior.autoencoder.decode(code)
+                tick("spread")
+            total += (drawn - found).square()
+        return total * (self._settings.spread**2 / samples)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """A tile in the network's form, (1, 1, n, y, x).
+
+    Attributes:
+        values: y; a first guess where there is none.
+        share: l^2 w, the data's precision in units of that of the level.
+    """
+
+    values: Tensor
+    share: Tensor
+
+    @property
+    def lack(self) -> Tensor:
+        """What the data's precision lacks."""
+        return 1 - self.share
+
+    def completed(self, x: Tensor) -> Tensor:
+        """y' = x + l^2 w (y - x)."""
+        return x + self.share * (self.values - x)
+
+
+_SYSTEMS = 2**14  # that are solved at a time
+
+
+def _ticker(progress: Progress | None, total: int) -> Callable[[str], None]:
+    done = 0
+
+    def tick(what: str) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(min(done, total), total, what)
+
+    return tick

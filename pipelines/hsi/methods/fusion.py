@@ -1,0 +1,70 @@
+"""What an estimate misses of the data, added back as far as the data can tell.
+
+A prior's estimate d may lack what the prior has never seen. With the scene's own components
+(`components`) the whitened residual has the coefficients
+
+    a = E_o^T S^-1 (y_o - d_o) = G e + n,   Cov n = G = E_o^T E_o (valid bands o)
+
+where e is what d misses. If d misses nothing, a has the noise's power, or less, as d follows some
+of it; the excess of the mean of a_k^2 over windows about a pixel is the power q_k of e_k there, and
+
+    e_k^ = q_k a_k / (q_k g_k + 1),   posterior variance q_k / (q_k g_k + 1),   g_k = G_kk
+
+its best estimate from a_k: nothing where the residual is noise, all of the datum where it is far
+beyond it. So the result is no worse than the data, whatever d is, but for the error of q_k, from
+which 2 standard errors are taken. What the components leave out is treated alike, band by band,
+with its power in the scene (`Components.rest`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from sciddm.pipelines.hsi.methods.components import Components
+from sciddm.pipelines.hsi.methods.interface import Tile
+
+__all__ = ["REACH", "fused"]
+
+Array = NDArray[np.float32]
+_WINDOWS = (1.5, 5.0)  # pixels, widths of Gaussian windows: texture, and weak but wide errors
+_TRUNCATE = 3.0
+#: Pixels around a pixel that can influence what is added to it.
+REACH = round(_TRUNCATE * max(_WINDOWS))
+_ERRORS = 2.0  # standard errors that are taken from an excess
+
+
+def fused(tile: Tile, estimate: Array, known: Components) -> tuple[Array, Array]:
+    """(estimate with what it misses, variance of what was added): (band, y, x).
+
+    Args:
+        tile: the data.
+        estimate: d, of all bands of the tile.
+        known: components of the scene.
+    """
+    noise = known.noise.astype(np.float32)[:, None, None]
+    basis = known.basis.astype(np.float32)
+    left = np.where(tile.valid, (tile.values - estimate) / noise, np.float32(0))
+    some = np.tensordot(basis.T, left, 1)
+    share = np.tensordot(basis.T**2, tile.valid.astype(np.float32), 1)
+    power = np.zeros_like(some)
+    for i in range(len(some)):
+        for width in _WINDOWS:
+            square = _mean(some[i] ** 2, width)
+            seen = np.maximum(_mean(share[i], width), np.float32(1e-3))
+            pixels = 4 * np.pi * width**2  # that the window's mean is worth
+            excess = square / seen - 1 - _ERRORS * np.sqrt(2 / pixels)
+            np.maximum(power[i], excess / seen, out=power[i])
+    gain = power / (power * share + 1)
+    added = np.tensordot(basis, gain * some, 1)
+    variance = np.tensordot(basis**2, gain, 1)
+    if known.rest.any():
+        rest = (known.rest / (known.rest + 1)).astype(np.float32)[:, None, None]
+        added += rest * np.where(tile.valid, left - np.tensordot(basis, some, 1), np.float32(0))
+        variance += rest
+    return estimate + noise * added, noise**2 * variance
+
+
+def _mean(image: Array, width: float) -> Array:
+    return np.asarray(gaussian_filter(image, width, mode="nearest", truncate=_TRUNCATE))
