@@ -16,11 +16,13 @@ velocity   dx_t/dt = a' x0 + b' y + s' z           (s' u - s (F - b' y)) / (a s'
 score      -z / s                                  (u + s^2 F) / a
 residual   y - x0                                  y - F
 edm        (x0 - c_skip w) / c_out, w = u / a      c_skip w + c_out F
+logit      ln P(x0 = 1) / P(x0 = -1)               tanh(F / 2)
 =========  =====================================  ==========================================
 
 EDM's preconditioning (Karras et al. 2022, table 1) with sigma = s/a and data std sigma_d:
 c_skip = sigma_d^2 / (sigma^2 + sigma_d^2), c_out = sigma sigma_d / sqrt(sigma^2 + sigma_d^2),
-c_in = 1 / sqrt(sigma^2 + sigma_d^2). ``v`` is Salimans and Ho 2022, eq. D.2, for any (a, s).
+c_in = 1 / sqrt(sigma^2 + sigma_d^2). ``logit`` is for masks, x0 in {-1, 1}, whose mean is
+2 P - 1. ``v`` is Salimans and Ho 2022, eq. D.2, for any (a, s).
 """
 
 from __future__ import annotations
@@ -33,13 +35,14 @@ import torch
 from torch import Tensor, nn
 
 from sciddm.ledger import record
+from sciddm.mask_loss import MaskLoss
 from sciddm.precision import Precision, network_arithmetic
 from sciddm.process import Process, Scalar, expand
 
 __all__ = ["PARAMETRIZATIONS", "Denoiser", "NetworkDenoiser", "complex_to_real", "real_to_complex"]
 
-Parametrization = Literal["x0", "eps", "v", "velocity", "score", "residual", "edm"]
-PARAMETRIZATIONS = ("x0", "eps", "v", "velocity", "score", "residual", "edm")
+Parametrization = Literal["x0", "eps", "v", "velocity", "score", "residual", "edm", "logit"]
+PARAMETRIZATIONS = ("x0", "eps", "v", "velocity", "score", "residual", "edm", "logit")
 
 
 def complex_to_real(x: Tensor) -> Tensor:
@@ -133,6 +136,7 @@ class NetworkDenoiser(Denoiser):
         complex_data: x is complex; the network sees real and imaginary parts as channels.
         precision: dtype of the network's arithmetic; state and result stay in float32. "auto"
             takes bfloat16 where the processor computes it natively.
+        criterion: what training minimises in place of the squared error, for "logit" only.
     """
 
     def __init__(
@@ -146,6 +150,7 @@ class NetworkDenoiser(Denoiser):
         center: float = 0.0,
         complex_data: bool = False,
         precision: Precision = "float32",
+        criterion: MaskLoss | None = None,
     ) -> None:
         super().__init__()
         if parametrization not in PARAMETRIZATIONS:
@@ -156,7 +161,12 @@ class NetworkDenoiser(Denoiser):
             raise ValueError("center must be 0 for complex data")
         if parametrization == "residual" and not process.has_endpoint:
             raise ValueError("the residual parametrization needs a process with an endpoint")
+        if parametrization == "logit" and (complex_data or center or scale != 1):
+            raise ValueError("the logit parametrization is for real masks in -1, 1 as they are")
+        if criterion is not None and parametrization != "logit":
+            raise ValueError("a criterion belongs to the logit parametrization")
         self.network = network
+        self.criterion = MaskLoss() if parametrization == "logit" and not criterion else criterion
         self.process = process
         self.parametrization = parametrization
         self.data_std = data_std
@@ -208,7 +218,8 @@ class NetworkDenoiser(Denoiser):
     ) -> Tensor:
         """Mean squared error of the network's own output, per item: (B,).
 
-        For "edm" this is EDM's weighting, (sigma^2 + sigma_d^2) / (sigma sigma_d)^2 |x0hat - x0|^2.
+        For "edm" this is EDM's weighting, (sigma^2 + sigma_d^2) / (sigma sigma_d)^2 |x0hat - x0|^2;
+        for "logit" it is the criterion of the logits instead.
 
         Args:
             x0: clean data (B, C, ...), data units.
@@ -223,6 +234,8 @@ class NetworkDenoiser(Denoiser):
         x0_n = self._to_network(x0, self.center)
         z_n = complex_to_real(z) * 2**0.5 if self.complex_data else z
         out = self._evaluate(x, t, (a, b, s), y_n, cond)
+        if self.criterion is not None:
+            return self.criterion(out, x0)
         target = self._target(x0_n, z_n, x, t, (a, b, s), y_n)
         return (out - target).square().flatten(1).mean(1)
 
@@ -277,6 +290,8 @@ class NetworkDenoiser(Denoiser):
         match self.parametrization:
             case "x0":
                 return out
+            case "logit":
+                return (out / 2).tanh()
             case "eps":
                 return (u - s * out) / a
             case "v":

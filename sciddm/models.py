@@ -30,7 +30,9 @@ from sciddm.spectral_loss import SpectralLoss
 
 __all__ = ["AnyModel", "build_model", "describe_model", "network_of"]
 
-AnyModel = NetworkDenoiser | Predictor | StochasticRegeneration | Autoencoder | LatentDiffusion
+AnyModel = (
+    NetworkDenoiser | Predictor | StochasticRegeneration | Autoencoder | LatentDiffusion | Segmenter
+)
 
 _DENOISER = ("process", "network", "denoiser")
 

@@ -18,7 +18,8 @@ from sciddm.networks.unet import UNet
 __all__ = ["NETWORKS", "build_network"]
 
 NETWORKS: dict[str, type[nn.Module]] = {
-    cls.__name__: cls for cls in (UNet, LocalUNet, SpectrogramUNet, PlainUNet, NCSNpp, PatchAutoencoder)
+    cls.__name__: cls
+    for cls in (UNet, LocalUNet, SpectrogramUNet, PlainUNet, NCSNpp, PatchAutoencoder)
 }
 
 

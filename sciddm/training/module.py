@@ -17,6 +17,7 @@ from sciddm.errors import InputError
 from sciddm.models import AnyModel
 from sciddm.predictor import Predictor
 from sciddm.process import Process
+from sciddm.segmenter import Segmenter
 from sciddm.training.recipe import NoiseSpec, Optimisation
 
 __all__ = ["TrainingModule", "draw_times", "training_loss"]
@@ -48,6 +49,10 @@ def training_loss(model: AnyModel, batch: dict[str, Tensor], noise: NoiseSpec) -
         return model.loss(x0, t, batch.get("cond"))
     if isinstance(model, Autoencoder):
         return model.loss(x0)
+    if isinstance(model, Segmenter):
+        if "cond" not in batch:
+            raise InputError("a Segmenter is trained with cond, which the data lack")
+        return model.loss(x0, batch["cond"])
     if y is None:
         raise InputError(f"a {type(model).__name__} is trained with y, which the data lack")
     if isinstance(model, Predictor):

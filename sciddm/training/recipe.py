@@ -24,11 +24,13 @@ __all__ = [
     "AutoencoderSpec",
     "DataSpec",
     "DenoiserSpec",
+    "MaskLossSpec",
     "NoiseSpec",
     "Optimisation",
     "PredictorSpec",
     "Recipe",
     "RegenerationSpec",
+    "SegmenterSpec",
     "SpectralLossSpec",
     "load_recipe",
 ]
@@ -66,14 +68,25 @@ class DataSpec(_Strict):
             raise ValueError(f"no dataset class {self.dataset!r}: {error}") from error
 
 
+class MaskLossSpec(_Strict):
+    """Arguments of MaskLoss."""
+
+    dice: float = Field(default=1.0, ge=0)
+    bce: float = Field(default=1.0, ge=0)
+    mse: float = Field(default=1.0, ge=0)
+
+
 class DenoiserSpec(_Strict):
     """Arguments of NetworkDenoiser."""
 
-    parametrization: Literal["x0", "eps", "v", "velocity", "score", "residual", "edm"] = "edm"
+    parametrization: Literal["x0", "eps", "v", "velocity", "score", "residual", "edm", "logit"] = (
+        "edm"
+    )
     data_std: float = Field(gt=0)
     scale: float = Field(default=1.0, gt=0)
     center: float = 0.0
     complex_data: bool = False
+    criterion: MaskLossSpec | None = None
 
 
 class SpectralLossSpec(_Strict):
@@ -110,6 +123,18 @@ class AutoencoderSpec(_Strict):
     """An Autoencoder: its network, which has ``encode`` and ``decode``."""
 
     network: dict[str, Any]
+
+    @field_validator("network")
+    @classmethod
+    def _network_takes_arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return _checked_network(values)
+
+
+class SegmenterSpec(_Strict):
+    """A Segmenter: its network and what it minimises."""
+
+    network: dict[str, Any]
+    criterion: MaskLossSpec = MaskLossSpec()
 
     @field_validator("network")
     @classmethod
@@ -154,6 +179,7 @@ class Recipe(_Strict):
     predictor: PredictorSpec | None = None
     regeneration: RegenerationSpec | None = None
     autoencoder: AutoencoderSpec | None = None
+    segmenter: SegmenterSpec | None = None
     noise: NoiseSpec = NoiseSpec()
     data: DataSpec
     optimisation: Optimisation = Optimisation()
@@ -180,19 +206,24 @@ class Recipe(_Strict):
     def _is_a_model(self) -> Recipe:
         needed = ("process", "network", "denoiser")
         missing = [key for key in needed if getattr(self, key) is None]
-        first = self.predictor or self.autoencoder
+        first = self.predictor or self.autoencoder or self.segmenter
         if missing and (first is None or len(missing) < len(needed)):
             raise ValueError(f"missing key {', '.join(missing)}")
         if self.predictor is not None and self.autoencoder is not None:
             raise ValueError("a model has a predictor or an autoencoder, not both")
+        if self.segmenter is not None and any(
+            getattr(self, key) is not None for key in (*needed, "predictor", "autoencoder")
+        ):
+            raise ValueError("a segmenter has no other part")
         if self.regeneration is not None and (missing or self.predictor is None):
             raise ValueError("regeneration needs a predictor, and a denoiser with its process")
         return self
 
     def sections(self) -> dict[str, Any]:
         """The sections that ``sciddm.models.build_model`` takes."""
-        keys = ("process", "network", "denoiser", "predictor", "regeneration", "autoencoder")
-        values = self.model_dump(include=set(keys), exclude_none=True)
+        keys = {"process", "network", "denoiser", "predictor", "regeneration"}
+        keys |= {"autoencoder", "segmenter"}
+        values = self.model_dump(include=keys, exclude_none=True)
         if "predictor" in values:
             values["predictor"]["criterion"]["scale"] = values["predictor"]["scale"]
         return values
