@@ -8,9 +8,9 @@ A prior's estimate d may lack what the prior has never seen. With the scene's ow
 where e is what d misses. If d misses nothing, a has the noise's power, or less, as d follows some
 of it; the excess of the mean of a_k^2 over windows about a pixel is the power q_k of e_k there, and
 
-    e_k^ = q_k a_k / (q_k g_k + 1),   posterior variance q_k / (q_k g_k + 1),   g_k = G_kk
+    e^ = (G + Q^-1)^-1 a,   posterior covariance (G + Q^-1)^-1,   Q = diag(q_k)
 
-its best estimate from a_k: nothing where the residual is noise, all of the datum where it is far
+its best estimate: nothing where the residual is noise, all of the datum where it is far
 beyond it. So the result is no worse than the data, whatever d is, but for the error of q_k, from
 which 2 standard errors are taken. What the components leave out is treated alike, band by band,
 with its power in the scene (`Components.rest`).
@@ -32,6 +32,7 @@ _WINDOWS = (1.5, 5.0)  # pixels, widths of Gaussian windows: texture, and weak b
 _TRUNCATE = 3.0
 #: Pixels around a pixel that can influence what is added to it.
 REACH = round(_TRUNCATE * max(_WINDOWS))
+_PIXELS = 4096  # whose systems are solved at a time
 _ERRORS = 2.0  # standard errors that are taken from an excess
 
 
@@ -56,14 +57,43 @@ def fused(tile: Tile, estimate: Array, known: Components) -> tuple[Array, Array]
             pixels = 4 * np.pi * width**2  # that the window's mean is worth
             excess = square / seen - 1 - _ERRORS * np.sqrt(2 / pixels)
             np.maximum(power[i], excess / seen, out=power[i])
-    gain = power / (power * share + 1)
-    added = np.tensordot(basis, gain * some, 1)
+    gain = power / (power + 1)
+    found = gain * some
+    _solve_gaps(found, gain, some, power, tile.valid, basis)
+    added = np.tensordot(basis, found, 1)
     variance = np.tensordot(basis**2, gain, 1)
     if known.rest.any():
         rest = (known.rest / (known.rest + 1)).astype(np.float32)[:, None, None]
         added += rest * np.where(tile.valid, left - np.tensordot(basis, some, 1), np.float32(0))
         variance += rest
     return estimate + noise * added, noise**2 * variance
+
+
+def _solve_gaps(
+    found: Array,
+    gain: Array,
+    some: Array,
+    power: Array,
+    valid: NDArray[np.bool_],
+    basis: Array,
+) -> None:
+    """e^ and its variances where bands are missing, in place of those of whole pixels.
+
+    As Q^1/2 (Q^1/2 G Q^1/2 + I)^-1 Q^1/2: most powers are 0.
+    """
+    k = len(found)
+    flat, spread = found.reshape(k, -1), gain.reshape(k, -1)
+    gaps = np.flatnonzero(~valid.all(axis=0).ravel())
+    for start in range(0, len(gaps), _PIXELS):
+        mine = gaps[start : start + _PIXELS]
+        seen = valid.reshape(len(valid), -1)[:, mine].astype(np.float32)
+        root = np.sqrt(power.reshape(k, -1)[:, mine].T)
+        gram = np.einsum("bi,bp,bj->pij", basis, seen, basis, optimize=True)
+        system = root[:, :, None] * gram * root[:, None] + np.eye(k, dtype=np.float32)
+        inverse = np.linalg.inv(system)
+        half = root * some.reshape(k, -1)[:, mine].T
+        flat[:, mine] = (root * np.einsum("pij,pj->pi", inverse, half)).T
+        spread[:, mine] = (root**2 * np.einsum("pii->pi", inverse)).T
 
 
 def _mean(image: Array, width: float) -> Array:
