@@ -1,0 +1,1 @@
+"""Ultrasound: dehazing by joint posterior sampling of two priors."""

@@ -1,0 +1,151 @@
+"""Training data of the ultrasound models: patches of simulated tissue and of simulated haze.
+
+Every patch is new: a place in one of many maps, fresh scatterers, another beam, another gain. Two
+kinds, each with a model of tissue and one of haze:
+
+    rf          echoes, sampled at 4 times the carrier, companded (mu = 255)
+    envelope    their envelopes on the coarser grid of a scanner's image, companded
+
+so that values lie in [-1, 1], or [0, 1], at full scale.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sciddm.companding import MU, compand
+from sciddm.pipelines.ultrasound.anatomy import draw_anatomy
+from sciddm.pipelines.ultrasound.echoes import (
+    draw_beam,
+    draw_clutter,
+    haze_echoes,
+    tissue_echoes,
+)
+from sciddm.pipelines.ultrasound.waves import SAMPLES_PER_PERIOD, envelope
+
+__all__ = ["HazePatches", "TissuePatches"]
+
+Split = Literal["train", "validate"]
+Kind = Literal["rf", "envelope"]
+
+_LEVELS_DB = (-32.0, -8.0)  # of the myocardium, about full scale
+_ROWS, _LINES = (384, 2000), (64, 288)  # sizes of a whole frame
+_MAPS = {"train": 384, "validate": 32}
+
+
+class _Patches(Dataset):
+    """What both data sets share.
+
+    Args:
+        kind: "rf" or "envelope".
+        split: "train" (endless variation) or "validate" (a fixed set, other maps).
+        patch: (samples, lines) of a patch.
+        length: patches of an epoch.
+        seed: with the item's index and the epoch's draw it fixes every random choice.
+    """
+
+    part: str
+
+    def __init__(
+        self,
+        kind: Kind = "rf",
+        split: Split = "train",
+        patch: tuple[int, int] = (128, 64),
+        length: int = 20_000,
+        seed: int = 0,
+    ) -> None:
+        self.kind, self.split, self.seed = kind, split, seed
+        self.patch = (int(patch[0]), int(patch[1]))
+        self.length = length if split == "train" else 128
+        self.representation = {
+            "kind": f"us-{self.part}",
+            "data": kind,
+            "mu": MU,
+            "samples_per_period": SAMPLES_PER_PERIOD,
+        }
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Tensor:
+        # Training draws a new seed each time (from torch's global generator, which Lightning
+        # seeds and restores); validation items are the same every time.
+        fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
+        rng = np.random.default_rng([self.seed, self.split == "train", index, fresh])
+        shape = self.patch
+        fine = (1.0, 1.0)
+        if self.kind == "envelope":
+            fine = (float(rng.uniform(2, 8)), float(rng.uniform(0.3, 1)))
+            shape = tuple(int(np.ceil(n * f)) + 4 for n, f in zip(shape, fine, strict=True))
+        rf = self._echoes(shape, rng)
+        values = rf if self.kind == "rf" else _resampled(envelope(rf), fine, self.patch)
+        if rng.random() < 0.5:
+            values = values[:, ::-1]
+        return compand(torch.from_numpy(np.ascontiguousarray(values)))[None]
+
+    def _echoes(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+
+class TissuePatches(_Patches):
+    """Echoes of tissue alone, (1, samples, lines), companded."""
+
+    part = "tissue"
+
+    def __init__(
+        self,
+        kind: Kind = "rf",
+        split: Split = "train",
+        patch: tuple[int, int] = (128, 64),
+        length: int = 20_000,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(kind, split, patch, length, seed)
+        count = _MAPS[split]
+        rngs = [np.random.default_rng([seed, split == "train", 2**20, i]) for i in range(count)]
+        self.maps = [draw_anatomy(r).echo_db.astype(np.float16) for r in rngs]
+
+    def _echoes(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+        stored = self.maps[int(rng.integers(len(self.maps)))]
+        place = []
+        for n, span, m in zip(shape, (_ROWS, _LINES), stored.shape, strict=True):
+            whole = max(n, int(np.exp(rng.uniform(*np.log(span)))))
+            first = float(rng.uniform(0, whole - n))
+            place.append((first + np.arange(n)) / (whole - 1) * (m - 1))
+        grid = np.meshgrid(*place, indexing="ij")
+        echo = ndimage.map_coordinates(
+            stored.astype(np.float32), grid, order=1, mode="nearest", output=np.float32
+        )
+        level = float(rng.uniform(*_LEVELS_DB))
+        return tissue_echoes(echo, draw_beam(rng), level, rng)
+
+
+class HazePatches(_Patches):
+    """Echoes of haze and noise alone, (1, samples, lines), companded."""
+
+    part = "haze"
+
+    def _echoes(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+        whole = max(shape[0], int(np.exp(rng.uniform(*np.log(_ROWS)))))
+        first = float(rng.uniform(0, whole - shape[0]))
+        rows = (first / whole, (first + shape[0]) / whole)
+        return haze_echoes(shape, draw_beam(rng), draw_clutter(rng), rng, rows=rows)
+
+
+def _resampled(
+    image: NDArray[np.float32], fine: tuple[float, float], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Linear interpolation at steps of ``fine`` samples, smoothed first where they are long."""
+    blur = [0.35 * max(f - 1, 0) for f in fine]
+    smooth = ndimage.gaussian_filter(image, blur, mode="nearest")
+    grid = np.meshgrid(
+        *[1 + f * np.arange(n) for f, n in zip(fine, shape, strict=True)], indexing="ij"
+    )
+    return ndimage.map_coordinates(smooth, grid, order=1, mode="nearest", output=np.float32)
