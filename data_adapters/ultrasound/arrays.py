@@ -1,0 +1,86 @@
+"""Frames in NumPy's .npz: arrays by name.
+
+The frames are the array named `rf`, `iq`, `envelope` or `bmode`, which says what they are, or
+`frames`, which is B-mode unless `kind` says otherwise. Axes are (frame, depth, lateral) or (depth, lateral); `axes`, a text
+such as "lateral depth", says others. Real IQ has a last axis of two, I and Q. `fs`, `fc`, `c`,
+`pitch`, `depth`, `lateral` are as in `frames`; uint8 B-mode is taken from 0..255.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.checks import check_size, existing_file, reading
+from sciddm.data_adapters.ultrasound.frames import KINDS, build_frames
+from sciddm.errors import InputError
+
+__all__ = ["Stated", "read_npz"]
+
+_AXES = ("frame", "depth", "lateral")
+
+#: Numbers that a user states beside the file: fs, fc, c, pitch, kind, axes.
+Stated = dict[str, Any]
+
+
+def read_npz(source: str | Path, stated: Stated | None = None) -> xr.Dataset:
+    """Reads a .npz file whole.
+
+    Args:
+        source: the file.
+        stated: what the file does not say, or says wrongly.
+
+    Raises:
+        InputError: damaged, pickled objects, no frames, or axes that do not fit.
+    """
+    path = existing_file(source)
+    with reading(path):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                check_size(path, member.filename, (max(1, member.file_size),), 1)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    known = {k: v.reshape(-1)[0] for k, v in arrays.items() if v.size == 1}
+    known |= {k: v for k, v in (stated or {}).items() if v is not None}
+    name = next((k for k in (*KINDS, "frames") if k in arrays and arrays[k].ndim >= 2), None)
+    if name is None:
+        held = ", ".join(f"{k} {v.shape}" for k, v in arrays.items()) or "nothing"
+        raise InputError(f"{path}: no array rf, iq, envelope, bmode or frames in it ({held})")
+    kind = str(known.get("kind") or ("bmode" if name == "frames" else name))
+    values = arrays[name]
+    if kind == "iq" and not np.iscomplexobj(values):
+        if values.shape[-1] != 2:
+            raise InputError(f"{path}: real IQ needs a last axis of two, I and Q: {values.shape}")
+        values = values[..., 0] + 1j * values[..., 1].astype(np.float32)
+    scaled = kind == "bmode" and values.dtype == np.uint8
+    values = values.astype(np.float32) / 255 if scaled else values
+    return build_frames(
+        path,
+        _ordered(path, values, known.get("axes")),
+        kind,
+        form="npz",
+        fs=known.get("fs"),
+        fc=known.get("fc"),
+        c=known.get("c"),
+        depth=arrays.get("depth"),
+        lateral=arrays.get("lateral"),
+        pitch=known.get("pitch"),
+    )
+
+
+def _ordered(path: Path, values: NDArray[Any], axes: Any) -> NDArray[Any]:
+    if axes is None:
+        return values
+    names = str(axes).replace(",", " ").split()
+    if len(names) != values.ndim or set(names) - set(_AXES) or len(set(names)) != len(names):
+        raise InputError(
+            f"{path}: axes {' '.join(names)!r} do not name those of the shape {values.shape}: use "
+            f"{', '.join(_AXES)}"
+        )
+    wanted = [a for a in _AXES if a in names]
+    return values.transpose([names.index(a) for a in wanted])

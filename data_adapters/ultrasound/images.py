@@ -1,0 +1,132 @@
+"""B-mode images and clips: picture files, folders of them, and videos.
+
+Pictures are grey, or colour with equal red, green and blue. A folder is one clip, its pictures in
+the order of their names. Videos (.mp4, .avi, .mov) need the plugin that `pip install sciddm[video]`
+brings; .gif and .tif of several pages need nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.checks import check_size, existing_file, reading
+from sciddm.data_adapters.ultrasound.frames import build_frames
+from sciddm.data_adapters.ultrasound.sector import image_region
+from sciddm.errors import InputError, OutputError
+
+__all__ = ["CLIPS", "PICTURES", "VIDEOS", "grey_frames", "read_images", "write_images"]
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+CLIPS = (".gif", ".tif", ".tiff")
+VIDEOS = (".mp4", ".avi", ".mov")
+_RANGE_DB = 60.0
+_COLOURED = 24  # of 255: lossy colour of a grey picture differs by less
+_SHARE = 0.002  # of the pixels, above which colour is meant
+
+
+def read_images(source: str | Path) -> xr.Dataset:
+    """Reads a picture, a clip or a folder of pictures; `mask` is where the image is in them.
+
+    Raises:
+        InputError: damaged, colour (Doppler), pictures of different sizes, or no plugin.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+        if not found:
+            raise InputError(f"{path}: the folder holds no picture ({', '.join(PICTURES)})")
+        pages = [_read(p)[0] for p in found]
+        sizes = {p.shape[:2] for p in pages}
+        if len(sizes) > 1:
+            raise InputError(f"{path}: pictures of different sizes ({sorted(sizes)}): sort them")
+        values = np.stack([grey_frames(f, p[None])[0] for f, p in zip(found, pages, strict=True)])
+        form = "folder"
+    else:
+        path = existing_file(path)
+        values, form = grey_frames(path, _read(path)), path.suffix.lower()[1:]
+    frames = values.astype(np.float32) / 255
+    return build_frames(
+        path,
+        frames,
+        "bmode",
+        form=form,
+        mask=image_region(frames),
+        attrs={"dynamic_range_db": _RANGE_DB},
+    )
+
+
+def write_images(frames: NDArray[np.uint8], path: Path) -> None:
+    """Writes frames (frame, depth, lateral) as one picture or clip, by the suffix of `path`.
+
+    Raises:
+        OutputError: several frames for a format that holds one, or no plugin for a video.
+    """
+    suffix = path.suffix.lower()
+    if suffix in PICTURES:
+        if len(frames) != 1:
+            raise OutputError(f"{path}: {len(frames)} frames need .gif, .tif, .mp4 or .h5: rename")
+        iio.imwrite(path, frames[0])
+    elif suffix in VIDEOS:
+        try:
+            iio.imwrite(path, np.repeat(frames[..., None], 3, axis=-1), fps=25)
+        except (ImportError, OSError, ValueError) as error:
+            raise OutputError(
+                f"{path}: videos need `pip install sciddm[video]`: or .gif"
+            ) from error
+    else:
+        iio.imwrite(path, frames)
+
+
+def grey_frames(path: Path, pages: NDArray[Any]) -> NDArray[np.uint8]:
+    """(frame, depth, lateral) from grey or colourless pages (frame, y, x[, channel]).
+
+    Raises:
+        InputError: not 8 bit, or colour in it, as colour Doppler has.
+    """
+    if pages.dtype != np.uint8:
+        raise InputError(f"{path}: {pages.dtype} pixels, not 8 bit: export as 8-bit grey")
+    if pages.ndim == 3:
+        return pages
+    if pages.ndim != 4 or pages.shape[-1] not in (1, 2, 3, 4):
+        raise InputError(f"{path}: no image in it, its shape is {pages.shape}")
+    if pages.shape[-1] < 3:
+        return pages[..., 0]
+    rgb = pages[..., :3].astype(np.int16)
+    apart = rgb.max(axis=-1) - rgb.min(axis=-1)
+    coloured = (apart > _COLOURED).mean(axis=(1, 2))
+    if (coloured > _SHARE).any():
+        first = int(np.argmax(coloured > _SHARE))
+        raise InputError(
+            f"{path}: frame {first + 1} has colour in {coloured[first]:.1%} of its pixels, as "
+            "colour Doppler has: give grey-scale B-mode"
+        )
+    return rgb.mean(axis=-1).round().astype(np.uint8)
+
+
+def _read(path: Path) -> NDArray[Any]:
+    """(frame, y, x[, channel])."""
+    if path.suffix.lower() in VIDEOS:
+        try:
+            return np.asarray(iio.imread(path))
+        except (ImportError, OSError, ValueError) as error:
+            text = " ".join(str(error).split())[:120]
+            raise InputError(
+                f"{path}: cannot be read as a video ({text}): `pip install sciddm[video]`, or "
+                "convert it to .gif"
+            ) from error
+    with reading(path):
+        shape: Sequence[int] = iio.improps(path, index=... if _many(path) else 0).shape
+        check_size(path, "the image", shape, 1)
+        pages = np.asarray(iio.imread(path, index=... if _many(path) else 0))
+    return pages if _many(path) else pages[None]
+
+
+def _many(path: Path) -> bool:
+    return path.suffix.lower() in CLIPS
