@@ -1,4 +1,4 @@
-"""A series of CT slices in DICOM: reading.
+"""A series of slices in DICOM: reading. CT, and what other modalities share with it.
 
 HU = RescaleSlope x stored value + RescaleIntercept, slice by slice. Slices are ordered by where
 they lie along their normal, not by name or instance number; they must be evenly spaced.
@@ -22,7 +22,15 @@ from sciddm.data_adapters.ct.volume import build_volume
 from sciddm.data_adapters.geometry import stacked_affine, voxel_sizes
 from sciddm.errors import InputError
 
-__all__ = ["Series", "is_dicom_folder", "read_dicom", "read_headers"]
+__all__ = [
+    "CT",
+    "Modality",
+    "Series",
+    "is_dicom_folder",
+    "read_dicom",
+    "read_headers",
+    "read_slice",
+]
 
 _EVEN, _EVEN_MM = 0.02, 0.05  # of the slices' distance, mm: what rounding in the files may do
 _SAME_PLACE_MM = 0.01
@@ -45,6 +53,24 @@ _TOLD = {
     "ManufacturerModelName": "scanner",
     "BodyPartExamined": "body_part",
 }
+
+
+@dataclass(frozen=True)
+class Modality:
+    """What sets the slices of a modality apart.
+
+    Attributes:
+        code: the attribute Modality.
+        values: what its values are called in messages.
+        units: the values of RescaleType that are these, "" included; None for any.
+    """
+
+    code: str
+    values: str
+    units: tuple[str, ...] | None
+
+
+CT = Modality("CT", "CT numbers", ("HU", "US", ""))
 
 
 @dataclass(frozen=True)
@@ -80,7 +106,7 @@ def read_dicom(source: str | Path, series: str | None = None) -> xr.DataArray:
     check_size(path, "the series", shape, 4)
     hu = np.empty(shape, np.float32)
     for values, file in zip(hu, found.files, strict=True):
-        values[:] = _slice(file, shape[1:])
+        values[:] = read_slice(file, shape[1:])
     rescale = {(float(h.RescaleSlope), float(h.RescaleIntercept)) for h in found.headers}
     attrs: dict[str, Any] = {
         "voxel_size_mm": voxel_sizes(found.affine),
@@ -96,10 +122,21 @@ def read_dicom(source: str | Path, series: str | None = None) -> xr.DataArray:
     return build_volume(path, hu, attrs)
 
 
-def read_headers(source: str | Path, series: str | None = None) -> Series:
-    """The slices of a series in their order, checked as `read_dicom` does, without their pixels."""
+def read_headers(
+    source: str | Path, series: str | None = None, modality: Modality = CT, *, mixed: bool = False
+) -> Series:
+    """The slices of a series in their order, checked as `read_dicom` does, without their pixels.
+
+    Args:
+        source: as for `read_dicom`.
+        series: likewise.
+        modality: of the slices.
+        mixed: in a folder of several modalities, take those of this one.
+    """
     path = Path(source)
     headers = dict(_headers(path))
+    if mixed and any(h.get("Modality") == modality.code for h in headers.values()):
+        headers = {f: h for f, h in headers.items() if h.get("Modality") == modality.code}
     if series is not None:
         headers = {f: h for f, h in headers.items() if h.get("SeriesInstanceUID") == series}
     if not headers:
@@ -107,7 +144,7 @@ def read_headers(source: str | Path, series: str | None = None) -> Series:
         raise InputError(f"{path}: {what} in it: name the folder with the slices")
     first_file, first = next(iter(headers.items()))
     for file, header in headers.items():
-        _check_image(file, header)
+        _check_image(file, header, modality)
         _check_alike(file, header, first_file, first)
     orientation = np.asarray(first.ImageOrientationPatient, np.float64)
     x, y = orientation.reshape(2, 3)
@@ -169,14 +206,15 @@ def _open(file: Path, stop_before_pixels: bool) -> FileDataset:
         raise InputError(f"{file}: not a DICOM file: remove it from the folder") from error
 
 
-def _check_image(file: Path, header: Dataset) -> None:
+def _check_image(file: Path, header: Dataset, modality: Modality) -> None:
     if header.get("SamplesPerPixel", 1) != 1:
         raise InputError(
             f"{file}: a colour image ({header.get('PhotometricInterpretation', 'unknown')}), not "
-            "CT values: remove it from the folder"
+            f"{modality.code} values: remove it from the folder"
         )
-    if header.get("Modality") != "CT":
-        raise InputError(f"{file}: its modality is {header.get('Modality')}, not CT: remove it")
+    if header.get("Modality") != modality.code:
+        found = header.get("Modality")
+        raise InputError(f"{file}: its modality is {found}, not {modality.code}: remove it")
     if int(header.get("NumberOfFrames") or 1) != 1:
         raise InputError(f"{file}: several frames in one file: export it as single slices")
     if header.get("PhotometricInterpretation") != "MONOCHROME2":
@@ -190,8 +228,11 @@ def _check_image(file: Path, header: Dataset) -> None:
             raise InputError(
                 f"{file}: {keyword} is missing or unusable: export the original slices"
             )
-    if header.get("RescaleType", "HU") not in ("HU", "US", ""):
-        raise InputError(f"{file}: values are in {header.RescaleType}, not HU: export CT numbers")
+    if modality.units is not None and header.get("RescaleType", "") not in modality.units:
+        raise InputError(
+            f"{file}: values are in {header.RescaleType}, not {modality.units[0]}: export "
+            f"{modality.values}"
+        )
     if min(*(float(v) for v in header.PixelSpacing)) <= 0 or float(header.RescaleSlope) == 0:
         raise InputError(f"{file}: PixelSpacing or RescaleSlope is 0: export the original slices")
 
@@ -237,7 +278,12 @@ def _distance(files: list[Path], places: list[float], first: Dataset) -> float:
     return usual
 
 
-def _slice(file: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
+def read_slice(file: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """The values (y, x) of a slice, rescaled as its header says.
+
+    Raises:
+        InputError: no pixels, of another shape, or compressed in a way that cannot be read here.
+    """
     with reading(file):
         dataset = _open(file, stop_before_pixels=False)
         if "PixelData" not in dataset:
