@@ -1,0 +1,47 @@
+"""How much a quality spends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sciddm.errors import InputError
+
+__all__ = ["SETTINGS", "Settings", "chosen"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Cost of a segmentation.
+
+    Attributes:
+        samples: masks that are drawn.
+        steps: network evaluations of each.
+        overlap: of neighbouring windows.
+    """
+
+    samples: int
+    steps: int
+    overlap: float
+
+
+SETTINGS = {
+    "fast": Settings(2, 3, 0.125),
+    "balanced": Settings(5, 5, 0.25),
+    "best": Settings(8, 10, 0.5),  # every mirror image once
+}
+
+
+def chosen(quality: str, samples: int | None) -> Settings:
+    """The settings of a quality, with another number of samples if one is given.
+
+    Raises:
+        InputError: no such quality, or no sample.
+    """
+    if quality not in SETTINGS:
+        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(SETTINGS)}")
+    settings = SETTINGS[quality]
+    if samples is None:
+        return settings
+    if samples < 1:
+        raise InputError(f"{samples} samples: at least one is needed")
+    return replace(settings, samples=samples)
