@@ -162,7 +162,7 @@ def prepare(raw: NDArray, mask: NDArray) -> dict[str, Any]:
         "maps": coded.measurement.A.maps.numpy().astype(np.complex64),
         "zero_filled": coded.zero_filled.abs().numpy().astype(np.float32),
         "sigma": coded.measurement.sigma,
-        "gain": coded.gain,
+        "gain": coded.frame.gain,
         "seconds": seconds,
     }
 

@@ -52,6 +52,22 @@ class Axis(StrEnum):
     kx = "kx"
 
 
+class AcquiredAxis(StrEnum):
+    """What an active acquisition chooses: lines of one axis, or single samples."""
+
+    ky = "ky"
+    kx = "kx"
+    both = "both"
+
+
+class CriterionName(StrEnum):
+    """By which an active acquisition chooses."""
+
+    entropy = "entropy"
+    variance = "variance"
+    ads_released = "ads_released"
+
+
 class ImageForm(StrEnum):
     """Formats of images in a folder."""
 
@@ -233,6 +249,82 @@ def undersample(
         suffix=f".{form.value}",
         overwrite=overwrite,
         as_json=as_json,
+    )
+
+
+@app.command()
+def acquire(
+    context: typer.Context,
+    inputs: Inputs,
+    target: Target,
+    lines: Annotated[
+        int, typer.Option(min=1, help="Lines measured in all; for --axis both their worth.")
+    ],
+    centre: Annotated[int, typer.Option(min=2, help="Central lines, which come first.")] = 12,
+    axis: Annotated[
+        AcquiredAxis, typer.Option("--axis", help="What is chosen: lines of an axis, or samples.")
+    ] = AcquiredAxis.ky,
+    criterion: Annotated[
+        CriterionName, typer.Option(help="By which the next is chosen.")
+    ] = CriterionName.entropy,
+    particles: Annotated[int, typer.Option(min=2, help="Of the belief, an even number.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Determines the particles.")] = 0,
+    noise_std: Annotated[
+        float | None,
+        typer.Option(help="Noise level sqrt(E|n|^2) of a sample, in the data's units; estimated."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name, folder or hub id.")] = "mri-brain",
+    form: Annotated[
+        RawForm, typer.Option("--format", help="Format of the outputs in a folder.")
+    ] = RawForm.h5,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    threads: Threads = None,
+) -> None:
+    """Choose what to measure of a fully sampled scan, one line after the other.
+
+    The lines on which a belief drawn from the prior and the data so far is least certain. OUT is
+    the scan with those samples, its mask, and the order in which they were taken: reconstruct it
+    with `sciddm mri reconstruct`.
+    """
+    if particles % 2:
+        raise InputError(f"--particles {particles}: particles come in pairs, take an even number")
+    wanted: dict[str, Any] = {
+        "lines": lines,
+        "centre": centre,
+        "axis": axis.value,
+        "criterion": criterion.value,
+        "particles": particles,
+        "seed": seed,
+        "noise_std": noise_std,
+        "model": model,
+    }
+
+    def work(job: Job, replace: bool, progress: Progress) -> Outcome:
+        from sciddm.pipelines.mri.run import acquire_file
+
+        return acquire_file(job, wanted, overwrite=replace, progress=progress)
+
+    def prepare() -> None:
+        from sciddm.pipelines.mri.run import load_pipeline
+
+        load_pipeline(model)
+
+    use_threads(threads)
+    execute(
+        context,
+        inputs,
+        target,
+        work=work,
+        outputs_of=_raw_outputs,
+        check=_check,
+        request=wanted,
+        read=READ,
+        written=KSPACES,
+        suffix=f".{form.value}",
+        overwrite=overwrite,
+        as_json=as_json,
+        prepare=prepare,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from sciddm.pipelines.mri.masks import calibration_region
 from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
 from sciddm.pipelines.mri.sensitivities import espirit
 
-__all__ = ["EncodedSlice", "encode"]
+__all__ = ["EncodedSlice", "Frame", "encode"]
 
 # The low-resolution image that gives phase and level is taken from this many central samples at
 # most: more would follow the anatomy's own phase noise, and the prior has seen 10 to 32.
@@ -22,22 +23,37 @@ _CENTRE = 32
 
 
 @dataclass(frozen=True)
-class EncodedSlice:
-    """One slice as ``y = A x + n`` with x as the prior knows it: tissue near 1, phase near 0.
+class Frame:
+    """How one slice of a scan is seen by the prior: tissue near 1, phase near 0, white noise.
 
-    An image in the scan's units is ``x * gain * phase``. The noise is white: channels are
-    whitened and the maps with them, and ``measurement.sigma`` is its level in units of ``gain``.
+    An image in the scan's units is ``x * gain * phase``. Channels are whitened and the maps with
+    them; ``level`` keeps them in the scan's units, so the noise is ``level / gain``.
     """
 
-    measurement: Measurement
     maps: Tensor  # (coil, y, x), of the scan's channels
     phase: Tensor  # (y, x) complex, modulus 1
     gain: float
-    zero_filled: Tensor  # (y, x) complex, scan's units
+    level: float
+    whiten: Callable[[Tensor], Tensor]
+
+    def measurement(self, kspace: Tensor, mask: Tensor, *, iterations: int = 8) -> Measurement:
+        """``y = A x + n`` for k-space (coil, ky, kx) of the scan, sampled where ``mask`` is."""
+        operator = CartesianMRI(mask, self.level * self.whiten(self.maps * self.phase))
+        data = self.level * self.whiten(kspace) / self.gain * mask
+        return Measurement(data, operator, self.level / self.gain, iterations=iterations)
 
     def to_scan(self, x: Tensor) -> Tensor:
         """Images (..., 1, y, x) of the prior as (..., y, x) in the scan's units, with phase."""
         return x[..., 0, :, :] * self.gain * self.phase
+
+
+@dataclass(frozen=True)
+class EncodedSlice:
+    """One slice as ``y = A x + n`` with x as the prior knows it, and the way back."""
+
+    measurement: Measurement
+    frame: Frame
+    zero_filled: Tensor  # (y, x) complex, scan's units
 
 
 def encode(
@@ -84,16 +100,9 @@ def encode(
     gain, phase = bright_level(low), unit_phase(low)
     if not gain > 0:
         raise InputError("the centre of k-space holds no signal")
-    operator = CartesianMRI(mask, level * whiten(maps * phase))
-    data = level * whiten(kspace) / gain * mask
+    frame = Frame(maps, phase, gain, level, whiten)
     zero_filled = (maps.conj() * ifft2c(kspace)).sum(0)
-    return EncodedSlice(
-        Measurement(data, operator, level / gain, iterations=iterations),
-        maps,
-        phase,
-        gain,
-        zero_filled,
-    )
+    return EncodedSlice(frame.measurement(kspace, mask, iterations=iterations), frame, zero_filled)
 
 
 def _estimate_maps(white: Tensor, region: tuple[slice, slice], noise: ChannelNoise) -> Tensor:

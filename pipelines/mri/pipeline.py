@@ -76,7 +76,7 @@ class Settings:
         return DiffPIR(informed, measurement, self.lam)
 
 
-# Chosen on tuning slices of the validation patients, 30 mm or more from those of the benchmark.
+# Chosen on tuning slices of the validation patients, away from those of the benchmark.
 # There the proximal step after MMPS was worth 0.3 dB, eight steps more 0.2 dB, and two antithetic
 # pairs 0.15 dB more than one; a fifth Krylov step diverged unless the noise was inflated.
 QUALITIES: dict[str, Settings] = {
@@ -293,7 +293,7 @@ def _images(
     """All slices' images (slice, y, x) in the scan's units."""
     image, spread, zero_filled, residual, samples = [], [], [], [], []
     for (encoded, posterior), mask in zip(drawn, masks, strict=True):
-        draws = posterior.map(encoded.to_scan)
+        draws = posterior.map(encoded.frame.to_scan)
         image.append(draws.mean[0].abs())
         spread.append(widen * draws.map(torch.abs).std[0])
         zero_filled.append(encoded.zero_filled.abs())

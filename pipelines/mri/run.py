@@ -22,6 +22,7 @@ from sciddm.pipelines.report import write
 from sciddm.pipelines.summary import Fact, done, jsonable
 
 __all__ = [
+    "acquire_file",
     "check_outputs",
     "image_outputs",
     "load_maps",
@@ -144,6 +145,38 @@ def undersample_file(job: Job, options: Mapping[str, Any], *, overwrite: bool) -
     """Reads a scan and writes what a mask leaves of it."""
     scan = undersampled(data_adapters.open_kspace(job.source), _undersampling(options))
     data_adapters.save_kspace(scan, job.target, overwrite=overwrite)
+    return done(job, _sampled(scan), raw_outputs(job.target), scan.attrs)
+
+
+def acquire_file(
+    job: Job, options: Mapping[str, Any], *, overwrite: bool, progress: Progress
+) -> Outcome:
+    """Reads a full scan and writes what an active acquisition would have measured of it.
+
+    Args:
+        job: the scan and the output.
+        options: model, and the fields of `acquire.Acquisition`.
+        overwrite: an existing output may be replaced.
+        progress: is told how far it is.
+    """
+    from sciddm.pipelines.mri.acquire import Acquisition, acquired
+
+    progress(0, 1, "reading")
+    scan = data_adapters.open_kspace(job.source)
+    request = Acquisition(**{k: v for k, v in options.items() if k != "model"})
+    pipeline = load_pipeline(options["model"])
+    start = time.perf_counter()
+    scan = acquired(scan, pipeline, request, progress)
+    seconds = time.perf_counter() - start
+    data_adapters.save_kspace(scan, job.target, overwrite=overwrite)
+    each = seconds / max(1, scan["order"].size)
+    told = _sampled(scan)
+    told["seconds_each"] = Fact("seconds_each", "seconds each", each, f"{each:.2f}")
+    return done(job, told, raw_outputs(job.target), scan.attrs)
+
+
+def _sampled(scan: xr.Dataset) -> dict[str, Fact]:
+    """What is told of undersampled k-space."""
     mask = sampling_mask(scan)
     matrix = [scan.sizes["slice"], scan.sizes["ky"], scan.sizes["kx"]]
     acceleration = mask.size / int(mask.sum())
@@ -152,7 +185,7 @@ def undersample_file(job: Job, options: Mapping[str, Any], *, overwrite: bool) -
         Fact("coils", "coils", scan.sizes["coil"], str(scan.sizes["coil"])),
         Fact("acceleration", "acceleration", acceleration, f"{acceleration:.2f}"),
     ]
-    return done(job, {f.key: f for f in told}, raw_outputs(job.target), scan.attrs)
+    return {f.key: f for f in told}
 
 
 def _undersampling(options: Mapping[str, Any]) -> Undersampling:

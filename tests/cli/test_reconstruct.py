@@ -237,3 +237,39 @@ def test_a_full_scan_undersampled_with_the_same_seed_is_the_same(
     assert sciddm("mri", "reconstruct", full, "-o", tmp_path / "b.h5", *words).code == 0
     one, two = fake.calls
     np.testing.assert_array_equal(one["scan"]["kspace"], two["scan"]["kspace"])
+
+
+def test_an_acquisition_is_written_with_its_mask_and_can_be_reconstructed(
+    sciddm, model: Path, tmp_path: Path
+) -> None:
+    full, taken, image = write_scan(tmp_path / "full.h5"), tmp_path / "a.h5", tmp_path / "i.nii.gz"
+    answer = sciddm(
+        *("mri", "acquire", full, "-o", taken, "--lines", 16, "--model", model, "--json")
+    )
+    assert answer.code == 0, answer.err
+    with h5py.File(taken) as file:
+        mask = np.broadcast_to(file["mask"][()], (1, 32, 32))[0]
+    assert mask.all(1).sum() == 16
+    assert mask.sum() == 16 * 32
+    answer = sciddm("mri", "reconstruct", taken, "-o", image, "--model", model, "--quality", "fast")
+    assert answer.code == 0, answer.err
+    assert image.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--lines", "40"), "40 of 32 lines"),
+        (("--lines", "8"), "of which 12"),
+        (("--lines", "16", "--particles", "3"), "even number"),
+        (("--lines", "16", "--criterion", "luck"), "luck"),
+    ],
+)
+def test_acquisitions_that_cannot_be_made(
+    sciddm, model: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    full, taken = write_scan(tmp_path / "full.h5"), tmp_path / "a.h5"
+    answer = sciddm("mri", "acquire", full, "-o", taken, "--model", model, *words)
+    assert answer.code == 2
+    assert said in answer.err
+    assert not taken.exists()
