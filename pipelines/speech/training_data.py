@@ -163,6 +163,11 @@ class SpeechMixtures(Dataset):
         else:
             response = random_room(RATE, rng, (0.15, 1.2) if dereverb else (0.1, 0.6))
         whole, direct, delay = split_direct(response, RATE, early=0.0025)
+        if dereverb and rng.random() < 0.6:
+            # Talkers near the microphone: the same room further below the direct sound. Trained on
+            # distant ones only, a network takes away what is not there.
+            whole = whole * 10 ** (-rng.uniform(0, 15) / 20)
+            whole[: len(direct)] = direct
         speech = _convolve(dry, whole, delay)
         return (_convolve(dry, direct, delay), speech) if dereverb else (speech, speech)
 
