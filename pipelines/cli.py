@@ -32,6 +32,8 @@ DOMAINS = {
     "ct": "sciddm.pipelines.ct.cli",
     "speech": "sciddm.pipelines.speech.cli",
     "hsi": "sciddm.pipelines.hsi.cli",
+    "ultrasound": "sciddm.pipelines.ultrasound.cli",
+    "petct": "sciddm.pipelines.petct.cli",
 }
 _INTERRUPTED = 130
 

@@ -24,6 +24,7 @@ __all__ = [
     "Axis",
     "Chart",
     "Curve",
+    "Film",
     "Panel",
     "Player",
     "Report",
@@ -47,13 +48,24 @@ class Player:
 
 
 @dataclass(frozen=True)
+class Film:
+    """Something that moves: an encoded image that browsers animate, such as a GIF."""
+
+    title: str
+    image: bytes
+    mime: str = "image/gif"
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
-    """Images, curves and sounds that belong together."""
+    """Images, curves, films and sounds that belong together."""
 
     title: str
     panels: Sequence[Panel | Chart]
     text: str = ""
     players: Sequence[Player] = ()
+    films: Sequence[Film] = ()
 
 
 @dataclass(frozen=True)
@@ -140,12 +152,8 @@ def _section(section: Section) -> str:
     figures = []
     for panel in section.panels:
         drawn = draw_chart(panel) if isinstance(panel, Chart) else draw(panel)
-        data = base64.b64encode(drawn).decode("ascii")
-        note = f"<span>{escape(panel.note)}</span>" if panel.note else ""
-        figures.append(
-            f'<figure><figcaption>{escape(panel.title)}</figcaption><img alt="'
-            f'{escape(panel.title)}" src="data:image/png;base64,{data}">{note}</figure>'
-        )
+        figures.append(_figure(panel.title, drawn, "image/png", panel.note))
+    figures += [_figure(film.title, film.image, film.mime, film.note) for film in section.films]
     sounds = "".join(_player(player) for player in section.players)
     sounds = f'<div class="panels">{sounds}</div>' if sounds else ""
     text = f"<p>{escape(section.text)}</p>" if section.text else ""
@@ -153,6 +161,15 @@ def _section(section: Section) -> str:
     return (
         f"<section><h2>{escape(section.title)}</h2>{text}{sounds}"
         f'<div class="panels{wide}">{"".join(figures)}</div></section>'
+    )
+
+
+def _figure(title: str, image: bytes, mime: str, note: str) -> str:
+    data = base64.b64encode(image).decode("ascii")
+    under = f"<span>{escape(note)}</span>" if note else ""
+    return (
+        f'<figure><figcaption>{escape(title)}</figcaption><img alt="'
+        f'{escape(title)}" src="data:{mime};base64,{data}">{under}</figure>'
     )
 
 

@@ -1,9 +1,10 @@
 """Frames in NumPy's .npz: arrays by name.
 
 The frames are the array named `rf`, `iq`, `envelope` or `bmode`, which says what they are, or
-`frames`, which is B-mode unless `kind` says otherwise. Axes are (frame, depth, lateral) or (depth, lateral); `axes`, a text
-such as "lateral depth", says others. Real IQ has a last axis of two, I and Q. `fs`, `fc`, `c`,
-`pitch`, `depth`, `lateral` are as in `frames`; uint8 B-mode is taken from 0..255.
+`frames`, which is B-mode unless `kind` says otherwise. Axes are (frame, depth, lateral) or (depth,
+lateral); `axes`, a text such as "lateral depth", says others. Real IQ has a last axis of two, I and
+Q, which `axes` leaves out. `fs`, `fc`, `c`, `pitch`, `depth`, `lateral` are as in `frames`; uint8
+B-mode is taken from 0..255.
 """
 
 from __future__ import annotations

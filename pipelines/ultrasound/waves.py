@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-__all__ = ["SAMPLES_PER_PERIOD", "Beam", "convolve", "envelope"]
+__all__ = ["SAMPLES_PER_PERIOD", "Beam", "analytic", "convolve", "envelope"]
 
 #: Sampling of simulated echoes, and of all that the models see, in units of the carrier.
 SAMPLES_PER_PERIOD = 4.0
@@ -61,6 +61,11 @@ def convolve(scatterers: Field, beam: Beam) -> Field:
 
 def envelope(rf: NDArray[np.floating]) -> Field:
     """|analytic signal| along the first axis."""
+    return np.abs(analytic(rf)).astype(np.float32)
+
+
+def analytic(rf: NDArray[np.floating]) -> NDArray[np.complex64]:
+    """The signal without its negative frequencies along the first axis; its real part is ``rf``."""
     n = rf.shape[0]
     weight = np.zeros(n, np.float32)
     weight[0] = 1
@@ -68,5 +73,5 @@ def envelope(rf: NDArray[np.floating]) -> Field:
     if n % 2 == 0:
         weight[n // 2] = 1
     shape = (n, *[1] * (rf.ndim - 1))
-    analytic = fft.ifft(fft.fft(rf.astype(np.float32), axis=0) * weight.reshape(shape), axis=0)
-    return np.abs(analytic).astype(np.float32)
+    spectrum = fft.fft(rf.astype(np.float32), axis=0) * weight.reshape(shape)
+    return np.asarray(fft.ifft(spectrum, axis=0), np.complex64)

@@ -2,6 +2,7 @@
 
 from sciddm.physics.basic import Diagonal, Identity, Mask, Matrix, Scaling
 from sciddm.physics.beams import Beam, FanBeam, ParallelBeam, even_angles
+from sciddm.physics.delay_and_sum import PlaneWaveDAS
 from sciddm.physics.ellipses import Ellipse, draw_ellipses, integrate_ellipses
 from sciddm.physics.fbp import filtered_back_projection, short_scan_weights
 from sciddm.physics.measurement import Measurement, NonlinearMeasurement
@@ -30,6 +31,7 @@ __all__ = [
     "NonlinearMeasurement",
     "Operator",
     "ParallelBeam",
+    "PlaneWaveDAS",
     "Projector",
     "Scaling",
     "Superposition",

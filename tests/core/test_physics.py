@@ -27,6 +27,7 @@ from sciddm.physics import (
     Measurement,
     Operator,
     ParallelBeam,
+    PlaneWaveDAS,
     Projector,
     Scaling,
     Superposition,
@@ -111,6 +112,23 @@ def three(ny: int, nx: int) -> tuple[int, ...]:
     return (3, ny, nx)
 
 
+def plane_waves(carrier: float) -> Callable[[int, int], Linear]:
+    """Lengths in samples; some delays lie before and behind the data."""
+    return lambda ny, nx: PlaneWaveDAS(
+        torch.tensor([-1.0, 0.1, 1.2]),
+        torch.tensor([-0.2, 0.15]),
+        9,
+        1.0,
+        0.7 * torch.arange(1, ny + 1),
+        torch.linspace(-1.5, 1.0, nx),
+        c=1.0,
+        t0=torch.tensor([0.3, 1.1]),
+        carrier=carrier,
+        f_number=0.6,
+        dtype=F64,
+    )
+
+
 PROJECTORS = {
     f"Projector, {name}": Case(projector(*scan), image, F64, batch, conditioned=False)
     for name, scan, batch in (
@@ -152,6 +170,10 @@ OPERATORS = {
         lambda ny, nx: Superposition([randn(1, ny, nx, dtype=C128), randn(1, ny, nx, seed=4)]),
         lambda ny, nx: (2, ny, nx),
         C128,
+    ),
+    "PlaneWaveDAS": Case(plane_waves(0.0), lambda ny, nx: (2, 3, 9), F64, conditioned=False),
+    "PlaneWaveDAS, baseband": Case(
+        plane_waves(0.9), lambda ny, nx: (2, 3, 9), C128, (2, 2), conditioned=False
     ),
     **PROJECTORS,
     "Composition": Case(

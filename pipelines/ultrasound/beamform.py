@@ -1,0 +1,166 @@
+"""Plane-wave channel data to an image: demodulation, delay and sum."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import signal
+
+from sciddm.data_adapters.ultrasound import build_frames, save_frames
+from sciddm.data_adapters.ultrasound.channels import open_channels
+from sciddm.errors import InputError
+from sciddm.physics import PlaneWaveDAS
+from sciddm.pipelines.base import Progress
+from sciddm.pipelines.batch import Job, Outcome
+from sciddm.pipelines.summary import Fact
+
+__all__ = ["beamform", "beamform_file", "demodulate"]
+
+_TAPS = 65
+_WIDER = 1.6  # of the band that passes: -6 dB is not its end
+
+
+def demodulate(rf: NDArray[Any], fs: float, fc: float, bandwidth: float) -> NDArray[np.complex64]:
+    """Baseband about the carrier: low-pass of 2 rf exp(-2 pi i fc t), along the last axis.
+
+    Also for bandpass sampling, where fs is below twice the carrier: the band must only not overlap
+    with its aliases. No group delay.
+
+    Raises:
+        InputError: the band and its mirror image overlap at this sampling.
+    """
+    # The mirror image of the band, about -fc, is turned to -2 fc and sampled, to alias.
+    alias = abs((2 * fc + fs / 2) % fs - fs / 2)
+    half = bandwidth * fc / 2
+    if alias < 2 * half or half >= fs / 2:
+        raise InputError(
+            f"a band of {2 * half:g} Hz about {fc:g} Hz cannot be told from its mirror image at a "
+            f"sampling of {fs:g} Hz: correct fs, fc or bandwidth"
+        )
+    cut = min(_WIDER * half, alias / 2, 0.49 * fs)
+    taps = signal.firwin(min(_TAPS, 2 * (rf.shape[-1] // 8) + 1), cut, fs=fs)
+    turned = 2 * rf * np.exp(-2j * np.pi * fc / fs * np.arange(rf.shape[-1]))
+    low = signal.oaconvolve(turned, taps[(None,) * (rf.ndim - 1)], "same", axes=-1)
+    return np.asarray(low, np.complex64)
+
+
+def beamform(
+    data: xr.Dataset,
+    *,
+    depth_mm: tuple[float, float] | None = None,
+    lines: int | None = None,
+    f_number: float = 1.5,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """IQ frames of plane-wave channel data.
+
+    Args:
+        data: in the form of `data_adapters.ultrasound.channels`.
+        depth_mm: first and last depth; all that the data hold if None.
+        lines: of the image, across the probe; two per element if None.
+        f_number: of the receiving aperture.
+        progress: called after every frame.
+
+    Returns:
+        Frames of kind "iq" (see `data_adapters.ultrasound.frames`), 4 samples per wavelength of the
+        echo along depth.
+
+    Raises:
+        InputError: depths that the data do not hold, or a band that they cannot.
+    """
+    a = data.attrs
+    fs, fc, c = float(a["fs"]), float(a["fc"]), float(a["c"])
+    channels, elements = data["channels"], data["element"].values
+    first = np.asarray(a["t0"], float)
+    count = channels.sizes["time"]
+    step = c / (2 * 4 * fc)
+    reach = (first.min() + (count - 1) / fs) * c / 2
+    low, high = (
+        (max(first.max() * c / 2, 0) + 4 * step, reach)
+        if depth_mm is None
+        else (
+            depth_mm[0] / 1e3,
+            depth_mm[1] / 1e3,
+        )
+    )
+    if not 0 < low < high <= reach * 1.001:
+        raise InputError(
+            f"{a.get('source', 'the data')}: hold depths up to {1e3 * reach:.1f} mm, not "
+            f"{1e3 * low:.1f} to {1e3 * high:.1f}: correct --depth"
+        )
+    z = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
+    x = np.linspace(elements[0], elements[-1], lines or 2 * len(elements))
+    baseband = np.iscomplexobj(channels.values)
+    operator = PlaneWaveDAS(
+        torch.from_numpy(elements),
+        torch.from_numpy(data["angle"].values),
+        count,
+        fs,
+        torch.from_numpy(z),
+        torch.from_numpy(x),
+        c=c,
+        t0=torch.from_numpy(first),
+        carrier=fc,
+        f_number=f_number,
+    )
+    images = []
+    for i in range(channels.sizes["frame"]):
+        held = channels[i].values
+        iq = held if baseband else _demodulated(held, fs, fc, float(a["bandwidth"]), first)
+        images.append(operator(torch.from_numpy(iq)).numpy())
+        if progress is not None:
+            progress(i + 1, channels.sizes["frame"], "beamforming")
+    return build_frames(
+        Path(str(a.get("source", "channels"))),
+        np.stack(images),
+        "iq",
+        form="beamformed",
+        fc=fc,
+        c=c,
+        depth=z,
+        lateral=x,
+        attrs={"f_number": f_number, "angles_rad": data["angle"].values.tolist()},
+    )
+
+
+def beamform_file(
+    source: Path,
+    target: Path,
+    stated: dict[str, Any],
+    *,
+    depth_mm: tuple[float, float] | None,
+    lines: int | None,
+    f_number: float,
+    overwrite: bool,
+    progress: Progress,
+) -> Outcome:
+    """Beamforms a file and writes the frames, .h5."""
+    made = beamform(
+        open_channels(source, stated),
+        depth_mm=depth_mm,
+        lines=lines,
+        f_number=f_number,
+        progress=progress,
+    )
+    save_frames(made, target, overwrite=overwrite)
+    n, m, k = (made.sizes[d] for d in ("frame", "depth", "lateral"))
+    z = made["depth"].values * 1e3
+    facts = [
+        Fact("size", "size", [n, m, k], f"{n} frames of {m} samples, {k} lines"),
+        Fact("depth_mm", "depth", [z[0], z[-1]], f"{z[0]:.1f} to {z[-1]:.1f} mm"),
+    ]
+    return Outcome(Job(source, target), "done", facts={f.key: f for f in facts}, outputs=[target])
+
+
+def _demodulated(
+    rf: NDArray[Any], fs: float, fc: float, bandwidth: float, first: NDArray[np.float64]
+) -> NDArray[np.complex64]:
+    """Baseband (angle, element, time) with phase 0 at t = 0, not at the first sample."""
+    turn = np.exp(-2j * np.pi * fc * first)[:, None, None]
+    return (demodulate(rf, fs, fc, bandwidth) * turn).astype(np.complex64)

@@ -1,0 +1,48 @@
+"""What is worth knowing about a dehazed scan, for the terminal, the JSON and the report."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sciddm.pipelines.summary import Fact
+
+__all__ = ["facts", "size_text"]
+
+
+def facts(result: xr.Dataset) -> dict[str, Fact]:
+    """The facts of a result by their keys."""
+    a: dict[Any, Any] = result.attrs
+    size = [result.sizes[d] for d in ("frame", "depth", "lateral")]
+    found = [
+        Fact("size", "size", size, size_text(result)),
+        Fact("kind", "kind", a["kind"], _kind(a)),
+        Fact("model", "models", a["model"], str(a["model"])),
+        Fact(
+            "haze_share", "taken away", a["haze_share"], f"{100 * a['haze_share']:.1f} % of power"
+        ),
+    ]
+    ratio = a.get("consistency", math.nan)
+    found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
+    std = float(np.median(result["std"].values))
+    found.append(Fact("std_median", "uncertainty (median)", std, f"{std:.3g}"))
+    for key, label in (("nfe", "NFE per sample"), ("nvjp", "VJPs per sample")):
+        found.append(Fact(key, label, a[key], f"{a[key]:g}"))
+    return {fact.key: fact for fact in found}
+
+
+def size_text(data: xr.Dataset) -> str:
+    """Frames, samples and lines."""
+    n, z, x = (data.sizes[d] for d in ("frame", "depth", "lateral"))
+    return f"{n} frame{'s' * (n > 1)}, {z} samples, {x} lines"
+
+
+def _kind(attrs: dict[Any, Any]) -> str:
+    names = {"rf": "RF", "iq": "IQ", "envelope": "envelope", "bmode": "B-mode"}
+    text = names[attrs["kind"]]
+    if attrs["kind"] in ("rf", "iq"):
+        text += f", {attrs['fc'] / 1e6:.3g} MHz, sampled at {attrs['fs'] / 1e6:.3g} MHz"
+    return text

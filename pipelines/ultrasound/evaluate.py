@@ -1,0 +1,135 @@
+"""`sciddm ultrasound evaluate`: contrast between regions, and closeness to a clean scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.ultrasound import open_frames
+from sciddm.errors import InputError
+from sciddm.pipelines.batch import stem
+from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
+from sciddm.pipelines.ultrasound.metrics import (
+    cnr,
+    cnr_db,
+    correlation,
+    gcnr,
+    ks_distance,
+    psnr,
+)
+from sciddm.pipelines.ultrasound.regions import regions_of, stated_regions
+from sciddm.pipelines.ultrasound.representation import amplitude, log_compressed
+
+__all__ = ["COLUMNS", "RANGE_DB", "evaluate_scans", "measure"]
+
+#: Dynamic range of the images that are measured.
+RANGE_DB = 60.0
+COLUMNS = {
+    "psnr_db": ("PSNR / dB", "{:.2f}"),
+    "gcnr": ("gCNR", "{:.3f}"),
+    "gcnr_clean": ("gCNR clean", "{:.3f}"),
+    "cnr": ("CNR", "{:.3f}"),
+    "cnr_db": ("CNR / dB", "{:.2f}"),
+    "ks_tissue": ("KS tissue", "{:.3f}"),
+    "ks_blood": ("KS blood", "{:.3f}"),
+    "haze_correlation": ("haze corr.", "{:.3f}"),
+}
+
+
+def evaluate_scans(
+    dehazed: Path,
+    clean: Path | None,
+    suffixes: Sequence[str],
+    *,
+    roi: Sequence[str] = (),
+    as_json: bool = False,
+) -> bool:
+    """Prints the scores of all scans.
+
+    Args:
+        dehazed: folder, or one scan.
+        clean: likewise, of the same names; None to measure contrast only.
+        suffixes: of scans.
+        roi: regions, see `regions.stated_regions`; those of the clean scan if empty.
+        as_json: a JSON document instead of a table.
+
+    Returns:
+        Whether every scan could be measured.
+
+    Raises:
+        InputError: nothing to measure.
+    """
+    if clean is None and not roi:
+        raise InputError("say what to measure: --clean with the truth, or --roi with two regions")
+
+    def found_in(path: Path) -> tuple[Mapping[str, Path], bool]:
+        if not path.is_dir():
+            return {stem(path, suffixes): path}, False
+        found = sorted(p for p in path.iterdir() if p.name.lower().endswith(tuple(suffixes)))
+        return {stem(p, suffixes): p for p in found if not p.name.startswith(".")}, True
+
+    def compare(reference: Path, estimate: Path, score: Score) -> None:
+        truth = None if clean is None else open_frames(reference)
+        measure(open_frames(estimate), truth, score, roi)
+
+    return evaluate_pairs(
+        pairs(clean or dehazed, dehazed, found_in, "scan"),
+        compare,
+        COLUMNS,
+        kind="scan",
+        where=dehazed,
+        as_json=as_json,
+    )
+
+
+def measure(
+    estimate: xr.Dataset, truth: xr.Dataset | None, score: Score, roi: Sequence[str] = ()
+) -> None:
+    """Fills in the scores of one scan, of log-compressed amplitude over 60 dB, over all frames.
+
+    0 dB is the largest amplitude of the clean scan (of the estimate itself where there is none), so
+    that every estimate is measured on the same scale: psnr_db (peak 1); gcnr, cnr, cnr_db of tissue
+    against blood; ks_tissue and ks_blood against the clean scan's regions; haze_correlation of what
+    was taken away with the true haze, where both are known.
+
+    Raises:
+        InputError: shapes that differ.
+    """
+    if truth is not None and truth["frames"].shape != estimate["frames"].shape:
+        name = estimate.attrs.get("source", "the estimate")
+        raise InputError(
+            f"{name}: shape {estimate['frames'].shape}, but the clean scan has "
+            f"{truth['frames'].shape}"
+        )
+    shape = estimate["frames"].shape[1:]
+    given = stated_regions(roi, (shape[0], shape[1])) if roi else None
+    regions = given or (None if truth is None else regions_of(truth))
+    top = max(float(a.max()) for a in _amplitudes(estimate if truth is None else truth))
+    image = np.stack([log_compressed(a, top, RANGE_DB) for a in _amplitudes(estimate)])
+    clean = None
+    if truth is not None:
+        clean = np.stack([log_compressed(a, top, RANGE_DB) for a in _amplitudes(truth)])
+        score.values["psnr_db"] = psnr(image, clean, 1.0)
+    if regions is None:
+        score.missing["gcnr"] = "no regions are known: give them with --roi"
+    else:
+        inside = {k: np.broadcast_to(m, image.shape) for k, m in regions.items()}
+        a, b = image[inside["tissue"]], image[inside["blood"]]
+        values = {"gcnr": gcnr(a, b), "cnr": cnr(a, b), "cnr_db": cnr_db(a, b)}
+        if clean is not None:
+            values["gcnr_clean"] = gcnr(clean[inside["tissue"]], clean[inside["blood"]])
+            for name, mask in inside.items():
+                values[f"ks_{name}"] = ks_distance(image[mask], clean[mask])
+        score.values |= values
+    if truth is not None and "true_haze" in truth and "haze" in estimate:
+        taken = estimate["haze"].values
+        score.values["haze_correlation"] = correlation(taken, truth["true_haze"].values)
+
+
+def _amplitudes(data: xr.Dataset) -> list[NDArray[Any]]:
+    return [amplitude(data, np.asarray(f.values)) for f in data["frames"]]

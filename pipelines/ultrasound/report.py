@@ -1,0 +1,175 @@
+"""The report of a dehazed scan: before, after, what was taken away, how sure that is, a clip."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.ultrasound.scan_conversion import picture_grid, to_picture
+from sciddm.pipelines.report import Film, Panel, Report, Section, Table, Verdict
+from sciddm.pipelines.summary import warnings_of
+from sciddm.pipelines.ultrasound.describe import facts, size_text
+from sciddm.pipelines.ultrasound.representation import amplitude, log_compressed
+
+__all__ = ["ultrasound_report"]
+
+_RANGE_DB = 60.0
+_FILM = 60  # frames of the clip, at most
+_FILM_ROWS = 360
+_PICTURE_ROWS = 512
+
+
+def ultrasound_report(result: xr.Dataset, *, command: str) -> Report:
+    """The page of a result, as the pipeline returns it."""
+    attrs = result.attrs
+    shown = _Shown(result)
+    i = _middle(result)
+    before, after = shown.image("hazy", i), shown.image("frames", i)
+    taken, std = shown.taken(i), shown.std(i)
+    of = f" (frame {i + 1} of {result.sizes['frame']})" if result.sizes["frame"] > 1 else ""
+    db = (-_RANGE_DB, 0.0) if shown.decibels else (0.0, 1.0)
+    unit = "dB" if shown.decibels else "grey value"
+    panels = [
+        Panel("Before", before, db, unit, pixel_mm=shown.pixel_mm),
+        Panel("After: tissue", after, db, unit, pixel_mm=shown.pixel_mm),
+        Panel(
+            "Taken away",
+            taken,
+            db,
+            unit,
+            pixel_mm=shown.pixel_mm,
+            note="On the scale of the images: what is black here was left as it was.",
+        ),
+        Panel(
+            "Standard deviation",
+            std,
+            (0.0, max(float(np.nanpercentile(std, 99.5)), 1e-6)),
+            "grey value of 1" if not shown.decibels else "of the largest amplitude",
+            "heat",
+            pixel_mm=shown.pixel_mm,
+            note="Of the posterior samples: larger where haze covered what is below it.",
+        ),
+    ]
+    sections = [Section(f"The scan{of}", panels)]
+    if result.sizes["frame"] > 1:
+        film = Film("Before and after", _film(shown, result.sizes["frame"], db))
+        sections.append(Section("The clip", [], films=[film]))
+    rows = [(fact.label, fact.text) for fact in facts(result).values()]
+    run = [(str(k), _text(v)) for k, v in sorted(attrs.items()) if k != "warnings"]
+    return Report(
+        title=f"{attrs.get('source', 'scan')}, dehazed",
+        subtitle=f"Joint posterior sampling of tissue and haze. {size_text(result)}.",
+        verdict=_verdict(attrs),
+        sections=sections,
+        tables=[
+            Table("Result", rows),
+            Table("Everything that repeats this run", run, folded=True),
+        ],
+        command=command,
+        caution="Tissue and haze are estimates; research software, not for clinical use.",
+    )
+
+
+class _Shown:
+    """Images of a result as they are displayed: log-compressed, and as a sector where it is one."""
+
+    def __init__(self, result: xr.Dataset) -> None:
+        self.result = result
+        a = result.attrs
+        self.decibels = a["kind"] != "bmode"
+        self.top = 1.0
+        if self.decibels:
+            self.top = max(float(self._amplitude("hazy", i).max()) for i in _some(result)) or 1.0
+        self.sector = a.get("lateral") == "angle" and {"depth", "lateral"} <= set(result.coords)
+        self.pixel_mm: tuple[float, float] | None = (math.nan, math.nan)
+        if self.sector:
+            depth, angles = result["depth"].values, result["lateral"].values
+            self.apex = float(a.get("apex_m", depth[0]))
+            step = float(depth[-1] - depth[0]) / _PICTURE_ROWS
+            self.grid = picture_grid(depth, angles, self.apex, step)
+            self.pixel_mm = (1e3 * step, 1e3 * step)
+        elif {"depth", "lateral"} <= set(result.coords) and result.sizes["lateral"] > 1:
+            steps = (abs(float(result[k][1] - result[k][0])) for k in ("depth", "lateral"))
+            dy, dx = (1e3 * s for s in steps)
+            self.pixel_mm = (dy, dx)
+
+    def image(self, name: str, i: int) -> NDArray[Any]:
+        """One frame, dB about the largest amplitude or grey values."""
+        if not self.decibels:
+            return self._placed(np.asarray(self.result[name][i].values))
+        return self._placed(self._db(self._amplitude(name, i)))
+
+    def taken(self, i: int) -> NDArray[Any]:
+        """What was taken away, on the same scale."""
+        if not self.decibels:
+            return self._placed(np.clip(np.asarray(self.result["haze"][i].values), 0, 1))
+        return self._placed(self._db(self._amplitude("haze", i)))
+
+    def std(self, i: int) -> NDArray[Any]:
+        """Standard deviation, of grey values or of the largest amplitude."""
+        return self._placed(np.asarray(self.result["std"][i].values) / self.top)
+
+    def _amplitude(self, name: str, i: int) -> NDArray[Any]:
+        return amplitude(self.result, np.asarray(self.result[name][i].values))
+
+    def _db(self, values: NDArray[Any]) -> NDArray[Any]:
+        return _RANGE_DB * (log_compressed(np.abs(values), self.top, _RANGE_DB) - 1)
+
+    def _placed(self, image: NDArray[Any]) -> NDArray[Any]:
+        if not self.sector:
+            return image
+        depth, angles = self.result["depth"].values, self.result["lateral"].values
+        return to_picture(image, depth, angles, self.apex, *self.grid)
+
+
+def _film(shown: _Shown, count: int, window: tuple[float, float]) -> bytes:
+    """Before and after side by side, as an endless GIF."""
+    from PIL import Image
+
+    pages = []
+    for i in np.unique(np.linspace(0, count - 1, min(count, _FILM)).astype(int)):
+        both = [shown.image(name, int(i)) for name in ("hazy", "frames")]
+        row = np.concatenate([both[0], np.full((both[0].shape[0], 4), np.nan), both[1]], axis=1)
+        grey = np.nan_to_num((row - window[0]) / (window[1] - window[0]))
+        page = Image.fromarray((255 * np.clip(grey, 0, 1)).astype(np.uint8))
+        dy, dx = shown.pixel_mm or (1.0, 1.0)
+        ratio = dx / dy if math.isfinite(dx / dy) else 1.0
+        rows = min(_FILM_ROWS, max(page.height, 64))
+        columns = max(32, round(page.width * ratio * rows / page.height))
+        pages.append(page.resize((min(columns, 4 * rows), rows)))
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "GIF", save_all=True, append_images=pages[1:], duration=80, loop=0)
+    return buffer.getvalue()
+
+
+def _verdict(attrs: dict[Any, Any]) -> Verdict:
+    warnings = warnings_of(attrs)
+    if attrs.get("contradicts"):
+        return Verdict("contradiction", "Tissue and haze together do not give the scan.", warnings)
+    if warnings:
+        return Verdict("doubtful", "Look at the remarks before believing the result.", warnings)
+    ratio = float(attrs.get("consistency", math.nan))
+    return Verdict(
+        "good", f"Tissue and haze together give the scan: residual {ratio:.2f} times the noise."
+    )
+
+
+def _middle(result: xr.Dataset) -> int:
+    """The middle one of the frames that hold something."""
+    empty = {int(i) - 1 for i in result.attrs.get("empty_frames", [])}
+    full = [i for i in range(result.sizes["frame"]) if i not in empty] or [0]
+    return full[len(full) // 2]
+
+
+def _some(result: xr.Dataset) -> list[int]:
+    count = result.sizes["frame"]
+    return sorted({0, count // 2, count - 1})
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,91 @@
+"""What `fast`, `balanced` and `best` mean for dehazing; results hold every value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from sciddm.errors import InputError
+
+__all__ = ["GUIDANCE", "QUALITIES", "GuidanceName", "Settings", "chosen"]
+
+GuidanceName = Literal["mmps", "pigdm", "dps"]
+GUIDANCE: tuple[str, ...] = get_args(GuidanceName)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Joint posterior sampling of tissue and haze.
+
+    Levels are standard deviations in companded units, where full scale is 1.
+
+    Attributes:
+        samples: posterior samples, an even number: they come in antithetic pairs.
+        steps: noise levels of each, so NFE per sample is 2 (steps + 1), one per prior.
+        guidance: the likelihood step.
+        sigma_max: level at which sampling starts, from the scan itself (a warm start, as in
+            CCDF of Chung et al. 2022).
+        sigma_follow: the same for a frame that goes on from the one before.
+        follow_steps: levels of such a frame.
+        sigma_min: level at which sampling ends.
+        noise: to which the sum of the parts is known.
+        krylov: conjugate gradient steps of MMPS, one VJP each.
+        inflation: noise added for MMPS, in units of the noise level.
+        zeta: strength of DPS.
+    """
+
+    samples: int
+    steps: int
+    follow_steps: int
+    guidance: GuidanceName = "mmps"
+    sigma_max: float = 1.0
+    sigma_follow: float = 0.3
+    sigma_min: float = 0.03
+    noise: float = 0.03
+    krylov: int = 1
+    inflation: float = 0.1
+    zeta: float = 8.0
+
+
+QUALITIES: Mapping[str, Settings] = {
+    "fast": Settings(samples=2, steps=6, follow_steps=4),
+    "balanced": Settings(samples=2, steps=12, follow_steps=7),
+    "best": Settings(samples=6, steps=20, follow_steps=12, krylov=2),
+}
+#: Envelopes add in power only on average: their sum is known less well.
+ENVELOPE_NOISE = 0.06
+
+
+def chosen(
+    quality: str,
+    *,
+    envelopes: bool = False,
+    guidance: str | None = None,
+    samples: int | None = None,
+) -> Settings:
+    """The settings of a quality level.
+
+    Args:
+        quality: one of `QUALITIES`.
+        envelopes: for envelopes in place of echoes.
+        guidance: another likelihood step.
+        samples: another number of samples.
+
+    Raises:
+        InputError: unknown quality or guidance, or an odd number of samples.
+    """
+    if quality not in QUALITIES:
+        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(QUALITIES)}")
+    settings = QUALITIES[quality]
+    if envelopes:
+        settings = replace(settings, noise=ENVELOPE_NOISE)
+    if guidance is not None:
+        if guidance not in GUIDANCE:
+            raise InputError(f"unknown guidance {guidance!r}: take one of {', '.join(GUIDANCE)}")
+        settings = replace(settings, guidance=guidance)
+    if samples is not None:
+        if samples < 2 or samples % 2:
+            raise InputError(f"{samples} samples: they come in pairs, take 2, 4, 6 ...")
+        settings = replace(settings, samples=samples)
+    return settings
