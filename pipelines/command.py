@@ -126,15 +126,19 @@ def execute(
         raise typer.Exit(2 if unusable else 1)
 
 
-def repeat(context: typer.Context, job: Job, leave_out: Collection[str] = ()) -> str:
+def repeat(
+    context: typer.Context, job: Job, leave_out: Collection[str] = (), *, positional: bool = True
+) -> str:
     """The command that makes a job's outputs again: every option that is not at its default.
 
     Args:
         context: of the command.
         job: takes the place of its inputs and output.
         leave_out: parameters that do not belong into it.
+        positional: the job's input is an argument, not an option.
     """
-    words = ["sciddm", *context.command_path.split()[1:], str(job.source), "-o", str(job.target)]
+    source = [str(job.source)] if positional else []
+    words = ["sciddm", *context.command_path.split()[1:], *source, "-o", str(job.target)]
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
         skipped = {"inputs", "target", *_INCIDENTAL, *leave_out}

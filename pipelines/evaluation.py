@@ -74,6 +74,7 @@ def evaluate_pairs(
     kind: str,
     where: Path,
     as_json: bool,
+    overall: Callable[[], Mapping[str, float]] = dict,
 ) -> bool:
     """Prints the scores of all pairs, and their mean.
 
@@ -84,6 +85,7 @@ def evaluate_pairs(
         kind: what one is called in messages.
         where: where the estimates are, for messages.
         as_json: a JSON document instead of a table.
+        overall: measures of all pairs together that are no means, called when all are compared.
 
     Returns:
         Whether every pair could be compared.
@@ -105,11 +107,17 @@ def evaluate_pairs(
             names = [s.name for s in scores if s.missing.get(metric) == reason]
             count = f"{len(names)} {kind}s" if len(names) > 1 else names[0]
             say("warning", f"{count}: {reason}")
-    _tell(scores, columns, kind, as_json)
+    _tell(scores, columns, kind, as_json, overall())
     return not any(s.error for s in scores)
 
 
-def _tell(scores: Sequence[Score], columns: Columns, kind: str, as_json: bool) -> None:
+def _tell(
+    scores: Sequence[Score],
+    columns: Columns,
+    kind: str,
+    as_json: bool,
+    overall: Mapping[str, float],
+) -> None:
     metrics = [m for m in columns if any(m in s.values for s in scores)]
     mean = {m: _mean([s.values[m] for s in scores if m in s.values]) for m in metrics}
     if as_json:
@@ -117,7 +125,7 @@ def _tell(scores: Sequence[Score], columns: Columns, kind: str, as_json: bool) -
             {"name": s.name, **s.values, "missing": s.missing, "error": s.error or None}
             for s in scores
         ]
-        content = {"sciddm_version": __version__, "mean": mean, "results": results}
+        content = {"sciddm_version": __version__, "mean": mean, **overall, "results": results}
         print(json.dumps(jsonable(content), indent=2))
         return
     from rich.table import Table
@@ -132,6 +140,8 @@ def _tell(scores: Sequence[Score], columns: Columns, kind: str, as_json: bool) -
     if len(scores) > 1:
         table.add_row("mean", *(columns[m][1].format(mean[m]) for m in metrics), style="bold")
     output().print(table)
+    for name, value in overall.items():
+        output().print(f"{name} over all: {value:.3f}")
 
 
 def _mean(values: Sequence[float]) -> float:

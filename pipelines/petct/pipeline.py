@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import sciddm
 from sciddm import zoo
-from sciddm.data_adapters.petct.grid import DIMS, Grid, common_grid, grid_of, resample
+from sciddm.data_adapters.petct.grid import DIMS, common_grid, grid_of, resample
 from sciddm.data_adapters.petct.images import open_ct_of, open_pet
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
