@@ -184,8 +184,16 @@ class ActiveAcquisition:
             **options,
         )
 
-    def _decide(self, count: int) -> list[int]:
-        """The next numbers to measure, after one leg of the particles."""
+    def predict(self) -> tuple[Tensor, float]:
+        """One leg of the particles, and what they then predict of k-space.
+
+        `next` calls it; a policy of one's own may, as often as lines are left.
+
+        Returns:
+            The data of every line or sample as each particle predicts them (particle, number,
+            data), whitened and in the prior's units, and the variance of a real component for
+            `sciddm.acquisition.scores`.
+        """
         mask = torch.from_numpy(self.mask)
         if self._belief is None or self._frame is None:
             self._frame, self._belief = self._begin(mask)
@@ -196,8 +204,11 @@ class ActiveAcquisition:
         # A particle's blur, white in the image, is shared among the coils.
         share = float(measurement.A.maps.abs().square().mean())
         error = (measurement.sigma**2 + blur * share) / 2
-        variance = max(error, resolvable_variance(predictions[:, ~self._taken]))
-        return choose(self.criterion, predictions, variance, ~self._taken, count)
+        return predictions, max(error, resolvable_variance(predictions[:, ~self._taken]))
+
+    def _decide(self, count: int) -> list[int]:
+        """The next numbers to measure."""
+        return choose(self.criterion, *self.predict(), ~self._taken, count)
 
     def _begin(self, mask: Tensor) -> tuple[Frame, Belief]:
         """Maps, phase, level and noise from what is there now; they stay for all decisions."""
