@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test lint format bench-mri bench-ct bench-speech bench-hsi bench-speed clean
+.PHONY: setup demo test lint format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-speed clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,10 @@ format: setup
 # Against sigpy and deepinv, which get an environment of their own (several GB, made once).
 bench-mri: setup
 	$(BIN)/python -m benchmarks.mri
+
+# Active acquisition against fixed masks.
+bench-mri-active: setup
+	$(BIN)/python -m benchmarks.mri_active
 
 # Against scikit-image's filters, and BM3D in an environment of its own (non-commercial licence).
 bench-ct: setup
