@@ -26,6 +26,17 @@ Entries that do not fit are found on the way, by alternating the regression with
                  standard errors: an offset, taken out
     dead pixels  a residual beyond 6 robust standard deviations: replaced by its prediction
     dead lines   a column with one value in all lines, where the lines are 3 or more: dead pixels
+    stuck        entries at a value that far too many of the band share (`stuck`), if they are
+                 further from what the other bands predict than other entries: dead pixels
+
+Entries that are replaced by predictions have no noise. So that their bands do not seem quieter than
+they are, Z^T Z gets what the predictions lack, the variance 1 / (N Q_ii) for each (expectation
+maximisation, but for correlations), and s_j^2 above counts for the share of the band that is data.
+
+Entries that are replaced depend on each other: of a pixel they solve Q_mm x_m = -Q_mo x_o. This is
+done by steps x <- x + w (prediction - x) (Jacobi), which converge for any set m if w is below 2
+over the largest eigenvalue of Q scaled to a unit diagonal, as those of its submatrices are no
+larger. A few quiet bands among noisy ones make that eigenvalue large.
 
 An offset of all pixels of a band, or a stripe in the same columns of all bands, looks like signal
 and is not found.
@@ -44,6 +55,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from sciddm.errors import InputError
+from sciddm.pipelines.hsi.stuck import at_values, frequent_values
 
 __all__ = ["NoiseEstimate", "NoiseModel", "complete_stripes", "estimate_noise", "fit_noise"]
 
@@ -92,6 +104,8 @@ class NoiseModel:
         mean: (band,) where the regression passes through.
         beta: (band, band) weights of the other bands in the prediction of each.
         spread: (band,) robust standard deviation of the residuals.
+        damping: w above.
+        stuck: (band, n) values that mean a dead pixel, in the cube's unit; NaN for none.
     """
 
     sigma: NDArray[np.float64]
@@ -102,6 +116,8 @@ class NoiseModel:
     mean: NDArray[np.float64]
     beta: NDArray[np.float64]
     spread: NDArray[np.float64]
+    damping: float
+    stuck: NDArray[np.float32]
 
     def inspect(
         self,
@@ -136,7 +152,7 @@ class NoiseModel:
         shape = values.shape
         offsets = self.stripes[:, None, columns]
         scale = self.scale[:, None]
-        lost = ~known | self.constant[:, None, columns]
+        lost = ~known | self.constant[:, None, columns] | at_values(values, self.stuck)
         away = (self.centre[:, None, None] + offsets).astype(np.float32)
         raw = (values.astype(np.float32) - away) / scale.astype(np.float32)[..., None]
         raw = np.where(lost, np.float32(0), raw).reshape(shape[0], -1)
@@ -154,7 +170,7 @@ class NoiseModel:
             predicted[:, open_] = guess
             was = bad[:, open_]
             now = lost[:, open_] | (np.abs(raw[:, open_] - guess) > limit)
-            better = np.where(now, guess, raw[:, open_])
+            better = np.where(now, _moved(part, guess, was, self.damping), raw[:, open_])
             moved = (now != was).any(axis=0) | (np.abs(better - part) > 0.02 * limit).any(axis=0)
             bad[:, open_], filled[:, open_] = now, better
             open_ = open_[moved]
@@ -222,6 +238,22 @@ def fit_noise(
     if constant is None:
         constant = _constant_columns(cube, known)
     lost = ~known | constant[:, None]
+    frequent = frequent_values(cube, ~lost)
+    if np.isfinite(frequent).any():
+        frequent = _outlying(cube, lost, frequent)
+        lost = lost | at_values(cube, frequent)
+    return _fitted(cube, lost, constant, frequent)
+
+
+def _fitted(
+    cube: NDArray[np.floating[Any]],
+    lost: NDArray[np.bool_],
+    constant: NDArray[np.bool_],
+    stuck: NDArray[np.float32],
+) -> NoiseModel:
+    """The model, from the entries that are not lost."""
+    bands, lines, samples = cube.shape
+    count = lines * samples
     centre = np.array(
         [np.median(c[~m]) if (~m).any() else 0.0 for c, m in zip(cube, lost, strict=True)]
     ).astype(np.float64)
@@ -229,8 +261,8 @@ def fit_noise(
     raw = np.where(lost, 0, cube - centre[:, None, None].astype(kind))
     scale = _size(raw, lost)
     raw = (raw / scale[:, None, None].astype(kind)).astype(np.float32)
-    offsets, bad, filled, spread = _settled(raw, lost)
-    mean, beta, precision = _regression(filled.reshape(bands, -1))
+    offsets, bad, filled, spread, lacking = _settled(raw, lost)
+    mean, beta, precision = _regression(filled.reshape(bands, -1), lacking)
     residual = filled - _predicted(filled, mean, beta)
     good = np.maximum((~bad).sum(axis=(1, 2)), 1)
     freedom = (count - bands) / count
@@ -241,6 +273,7 @@ def fit_noise(
     offsets = np.where(offsets != 0, offsets + kept.sum(axis=1) / seen, 0)
     diagonal = np.diag(precision)
     squared = beta**2 - variance[:, None] * (diagonal - precision**2 / diagonal[:, None])
+    squared = squared * (good / count)
     np.fill_diagonal(squared, 1.0)
     own, _ = nnls(squared, variance)
     alone = _without_neighbours(precision) / count / freedom
@@ -254,7 +287,36 @@ def fit_noise(
         mean=mean,
         beta=beta,
         spread=spread,
+        damping=_damping(precision),
+        stuck=stuck,
     )
+
+
+def _outlying(
+    cube: NDArray[np.floating[Any]], lost: NDArray[np.bool_], frequent: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Those of the frequent values whose entries do not fit what the other bands predict.
+
+    Saturated entries, or those below 0 that were set to it, are frequent too, but fit.
+    """
+    found = frequent.copy()
+    never = np.zeros((len(cube), cube.shape[2]), bool)
+    without = _fitted(cube, lost | at_values(cube, frequent), never, frequent)
+    _, filled, _ = without.inspect(cube, ~lost)
+    mean = (without.centre + without.mean * without.scale).astype(np.float32)
+    scale = without.scale.astype(np.float32)
+    for b in np.flatnonzero(np.isfinite(frequent).any(axis=1)):
+        others = without.beta[b].astype(np.float32) * scale[b] / scale
+        guess = mean[b] + np.tensordot(others, filled - mean[:, None, None], 1)
+        square = (cube[b] - without.stripes[b] - guess) ** 2
+        usual = square[~lost[b] & ~np.isin(cube[b].astype(np.float32), frequent[b])]
+        for k, value in enumerate(frequent[b]):
+            mine = square[~lost[b] & (cube[b].astype(np.float32) == value)]
+            # A mean of n squares is off by sqrt(2 / n).
+            limit = 1.1 + 3 * np.sqrt(2 / max(1, mine.size))
+            if not (usual.size and mine.size and mine.mean() > limit * usual.mean()):
+                found[b, k] = np.nan
+    return found
 
 
 def complete_stripes(
@@ -271,7 +333,7 @@ def complete_stripes(
         known: (band, line, x) bool.
         constant: (band, x) bool, as for `fit_noise`.
     """
-    lost = ~known | constant[:, None]
+    lost = ~known | constant[:, None] | at_values(cube, model.stuck)
     centre, scale = (v.astype(np.float32)[:, None, None] for v in (model.centre, model.scale))
     raw = np.where(lost, np.float32(0), (cube.astype(np.float32, copy=False) - centre) / scale)
     offsets, *_ = _settled(raw, lost, model)
@@ -281,19 +343,29 @@ def complete_stripes(
 
 def _settled(
     raw: NDArray[np.float32], lost: NDArray[np.bool_], model: NoiseModel | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray[np.float64]]:
-    """(stripes (B, x), bad (B, y, x), filled (B, y, x), spread (B,)): the alternation above.
+) -> tuple[
+    NDArray[np.float32],
+    NDArray[np.bool_],
+    NDArray[np.float32],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]:
+    """(stripes (B, x), bad (B, y, x), filled (B, y, x), spread (B,), lacking (B,)) after the
+    alternation above; lacking is the sum of squares that replaced entries lack.
 
     With the regression of `model`, or one that is found anew in every round.
     """
     offsets = np.zeros((len(raw), raw.shape[2]), np.float32)
     bad = lost | (np.abs(raw) > 4 * _DEAD)
     filled = np.where(bad, np.float32(0), raw)
+    lacking = np.zeros(len(raw))
     for _ in range(_ROUNDS):
         if model is None:
-            mean, beta, _ = _regression(filled.reshape(len(raw), -1))
+            mean, beta, precision = _regression(filled.reshape(len(raw), -1), lacking)
+            damping = _damping(precision)
+            lacking = bad.mean(axis=(1, 2)) / np.diag(precision)
         else:
-            mean, beta = model.mean, model.beta
+            mean, beta, damping = model.mean, model.beta, model.damping
         predicted = _predicted(filled, mean, beta)
         residual = raw - predicted
         spread = _spread(residual - offsets[:, None], bad) if model is None else model.spread
@@ -303,17 +375,21 @@ def _settled(
         judged = lost | (np.abs(residual) > _DEAD * spread.astype(np.float32)[:, None, None])
         settled = (judged != bad).mean() < _SETTLED
         settled &= bool((np.abs(found - offsets) <= 0.02 * spread[:, None]).all())
+        moved = _moved(filled, predicted, bad, damping)
         bad, offsets = judged, found
-        filled = np.where(bad, predicted, raw - offsets[:, None])
+        filled = np.where(bad, moved, raw - offsets[:, None])
         if settled:
             break
-    return offsets, bad, filled, spread
+    return offsets, bad, filled, spread, lacking
 
 
 def _regression(
-    z: NDArray[np.floating[Any]],
+    z: NDArray[np.floating[Any]], lacking: NDArray[np.float64] | float = 0.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(mean (B,), beta (B, B) with a diagonal of 0, Q (B, B)) of pixels (B, N)."""
+    """(mean (B,), beta (B, B) with a diagonal of 0, Q (B, B)) of pixels (B, N).
+
+    lacking (B,) is added to the bands' sums of squares.
+    """
     count = z.shape[1]
     mean = z.mean(axis=1, dtype=np.float64)
     gram = np.zeros((len(z), len(z)))
@@ -322,11 +398,25 @@ def _regression(
     for start in range(0, count, _PIECE):
         part = z[:, start : start + _PIECE] - mean[:, None]
         gram += part @ part.T
+    gram[np.diag_indices(len(z))] += lacking
     size = np.maximum(np.sqrt(np.diag(gram)), np.finfo(np.float64).tiny)
     precision = np.linalg.inv(gram / size[:, None] / size + _RIDGE * np.eye(len(z)))
     beta = -precision / np.diag(precision)[:, None] * size[:, None] / size
     np.fill_diagonal(beta, 0.0)
     return mean, beta, precision / size[:, None] / size
+
+
+def _damping(precision: NDArray[np.float64]) -> float:
+    """w of the module's docstring."""
+    size = np.sqrt(np.diag(precision))
+    return float(min(1.0, 1.8 / np.linalg.eigvalsh(precision / size[:, None] / size)[-1]))
+
+
+def _moved(
+    old: NDArray[np.float32], guess: NDArray[np.float32], was: NDArray[np.bool_], damping: float
+) -> NDArray[np.float32]:
+    """One step of entries that are replaced; those that were data until now take the prediction."""
+    return np.where(was, old + np.float32(damping) * (guess - old), guess)
 
 
 def _without_neighbours(precision: NDArray[np.float64]) -> NDArray[np.float64]:

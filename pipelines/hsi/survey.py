@@ -220,6 +220,8 @@ def _noise(
             mean=0 * ones,
             beta=np.zeros((bands, bands)),
             spread=np.inf * ones,
+            damping=1.0,
+            stuck=np.full((bands, 1), np.nan, np.float32),
         )
     if given is None:
         return noise

@@ -178,3 +178,57 @@ def test_a_band_that_is_mostly_zero():
     found = estimate_noise(noisy)
     assert np.isfinite(found.sigma).all()
     np.testing.assert_allclose(np.delete(found.sigma, 7), 0.02, rtol=0.15)
+
+
+def strong_mixture(bands=60, shape=(64, 70)):
+    clean = scene(bands, shape)
+    rng = np.random.default_rng(5)
+    sigma = noise.random_sigma(bands, np.random.default_rng(rng.bit_generator.seed_seq))
+    broken, mask = noise.add_mixture(clean, rng)
+    return clean, broken, mask, sigma
+
+
+def test_impulses_are_found_where_noise_is_as_strong_as_they_are():
+    """Noise of up to 70 in 255, half of a band at 0 or 1: distance alone does not tell them."""
+    _, broken, _, sigma = strong_mixture()
+    found = estimate_noise(broken)
+    impulse = (broken == 0) | (broken == 1)
+    assert found.dead[impulse].mean() > 0.9
+    assert found.dead[~impulse].mean() < 0.005
+    ratio = found.sigma / sigma
+    assert np.abs(np.median(ratio) - 1) < 0.03
+    assert 0.85 < ratio.min() < ratio.max() < 1.25
+
+
+def test_saturated_and_cut_off_entries_fit_and_stay():
+    """A cloud beyond what can be stored in all bands, and dark bands without negative numbers."""
+    clean = scene(40, (60, 70))
+    clean[:, 10:25, 20:40] = 1.5
+    clean[:5] = np.maximum(clean[:5] - clean[:5].min() - 0.02, 0)
+    noisy = np.clip(noise.add_gaussian(clean, 0.02, np.random.default_rng(1)), 0, 1)
+    found = estimate_noise(noisy)
+    assert found.dead[:, 12:23, 22:38].mean() < 0.05
+    assert found.dead[:5].mean() < 0.05
+
+
+def test_integers_repeat_without_being_stuck():
+    clean = scene(30, (50, 60))
+    noisy = np.round(200 * noise.add_gaussian(clean, 0.02, np.random.default_rng(1)))
+    found = estimate_noise(noisy)
+    assert found.dead.mean() < 1e-3
+    broken = noisy.copy()
+    hit = np.random.default_rng(2).random(noisy.shape) < 0.03
+    broken[hit] = 255
+    found = estimate_noise(broken)
+    assert found.dead[hit].mean() > 0.99
+    assert found.dead[~hit].mean() < 0.002
+
+
+def test_many_replaced_entries_of_a_pixel_solve_their_equations():
+    """Quiet bands among noisy ones: plain substitution of predictions would diverge."""
+    _, broken, _, _ = strong_mixture(80, (64, 64))
+    known = np.ones(broken.shape, bool)
+    model = fit_noise(broken, known)
+    assert model.damping <= 1
+    _, filled, _ = model.inspect(broken, known)
+    assert np.abs(filled).max() < 3
