@@ -1,0 +1,213 @@
+"""SUV: every rule, on series that the test writes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from petct_files import pet_header, tracer, write_ct, write_pet, write_series
+from pydicom import dcmread
+
+from sciddm.data_adapters.petct.images import open_ct_of, open_pet
+from sciddm.errors import InputError
+
+BQ = np.full((4, 3, 5), 5000)
+# 5000 Bq/ml, 70 kg, 370 MBq, an hour, 109.77 min: worked out by hand.
+AT_SCAN, AT_INJECTION = 1.381683, 5000 * 70e3 / 370e6
+HALF_HOUR = 5000 * 70e3 / (370e6 * 2 ** (-1800 / 6586.2))
+MIDNIGHT = {"SeriesDate": "20240311", "SeriesTime": "003000", "AcquisitionDate": "20240311"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, AT_SCAN),
+        ({"DecayCorrection": "ADMIN"}, AT_INJECTION),
+        # The series' time was given to it later than its images were acquired.
+        ({"SeriesTime": "180000"}, AT_SCAN),
+        ({"SeriesTime": "180000", "AcquisitionTime": "093000"}, HALF_HOUR),
+        # The series began before this bed position.
+        ({"SeriesTime": "093000", "AcquisitionTime": "101500"}, HALF_HOUR),
+        ({"SeriesTime": "100000.000000", "AcquisitionTime": "100000.50"}, AT_SCAN),
+        # Only one of the times is told.
+        ({"SeriesTime": None, "SeriesDate": None}, AT_SCAN),
+        ({"AcquisitionTime": None, "AcquisitionDate": None}, AT_SCAN),
+        # Injected before midnight, scanned after it.
+        (
+            {
+                **MIDNIGHT,
+                "AcquisitionTime": "003000",
+                "RadiopharmaceuticalInformationSequence": tracer(
+                    RadiopharmaceuticalStartTime="233000"
+                ),
+            },
+            AT_SCAN,
+        ),
+        (
+            {
+                **MIDNIGHT,
+                "AcquisitionTime": "003000",
+                "RadiopharmaceuticalInformationSequence": tracer(
+                    RadiopharmaceuticalStartDateTime="20240310233000.00",
+                    RadiopharmaceuticalStartTime="050000",  # the date and time are believed
+                ),
+            },
+            AT_SCAN,
+        ),
+        (
+            {
+                "RadiopharmaceuticalInformationSequence": tracer(
+                    RadiopharmaceuticalStartDateTime="20240310093000+0100",
+                    RadiopharmaceuticalStartTime=None,
+                )
+            },
+            HALF_HOUR,
+        ),
+        ({"Units": "GML", "RadiopharmaceuticalInformationSequence": None}, 5000.0),
+        ({"Units": "GML", "SUVType": "BW", "PatientWeight": None}, 5000.0),
+    ],
+)
+def test_every_rule(tmp_path, changes, expected):
+    write_pet(tmp_path / "pet", BQ, **changes)
+    volume = open_pet(tmp_path / "pet")
+    assert volume.attrs["units"] == "SUV"
+    assert np.allclose(volume.values, expected, rtol=2e-6)
+
+
+def test_each_slice_has_its_own_slope(tmp_path):
+    folder = tmp_path / "pet"
+    write_pet(folder, BQ)
+    for k, file in enumerate(sorted(folder.iterdir())):
+        dataset = dcmread(file)
+        dataset.RescaleSlope, dataset.RescaleIntercept = str(1 + k), "100"
+        dataset.save_as(file)
+    expected = [(5000 * (1 + k) + 100) * AT_SCAN / 5000 for k in range(4)]
+    assert np.allclose(open_pet(folder).values[:, 1, 2], expected, rtol=2e-6)
+
+
+def test_the_earliest_of_all_bed_positions_counts(tmp_path):
+    folder = tmp_path / "pet"
+    write_pet(folder, BQ, SeriesTime="180000", AcquisitionTime="101000")
+    last = sorted(folder.iterdir())[-1]
+    dataset = dcmread(last)
+    dataset.AcquisitionTime = "093000"
+    dataset.save_as(last)
+    assert np.allclose(open_pet(folder).values, HALF_HOUR, rtol=2e-6)
+
+
+def private(folder, group, element, creator, vr, value):
+    for file in folder.iterdir():
+        dataset = dcmread(file)
+        dataset.private_block(group, creator, create=True).add_new(element, vr, value)
+        dataset.save_as(file)
+
+
+def test_philips_counts(tmp_path):
+    folder = tmp_path / "pet"
+    # Its own factor makes SUV of counts: neither dose nor weight is needed.
+    bare = {"RadiopharmaceuticalInformationSequence": None, "PatientWeight": None}
+    write_pet(folder, BQ, Units="CNTS", **bare)
+    private(folder, 0x7053, 0x00, "Philips PET Private Group", "DS", "0.00025")
+    assert np.allclose(open_pet(folder).values, 1.25)
+    # The other factor makes Bq/ml of them.
+    folder = tmp_path / "activity"
+    write_pet(folder, BQ, Units="CNTS")
+    private(folder, 0x7053, 0x09, "Philips PET Private Group", "DS", "2.0")
+    assert np.allclose(open_pet(folder).values, 2 * AT_SCAN, rtol=2e-6)
+    folder = tmp_path / "neither"
+    write_pet(folder, BQ, Units="CNTS")
+    with pytest.raises(InputError, match="7053,1000"):
+        open_pet(folder)
+
+
+def test_ge_tells_when_it_scanned(tmp_path):
+    folder = tmp_path / "pet"
+    write_pet(folder, BQ, SeriesTime="180000", AcquisitionTime="101500")
+    private(folder, 0x0009, 0x0D, "GEMS_PETD_01", "DT", "20240310093000")
+    assert np.allclose(open_pet(folder).values, HALF_HOUR, rtol=2e-6)
+
+
+def test_a_date_changed_for_anonymity_is_told(tmp_path):
+    folder = tmp_path / "pet"
+    moved = tracer(RadiopharmaceuticalStartDateTime="20010101090000")
+    write_pet(folder, BQ, RadiopharmaceuticalInformationSequence=moved)
+    volume = open_pet(folder)
+    assert np.allclose(volume.values, AT_SCAN, rtol=2e-6)
+    assert "date of the injection" in volume.attrs["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"PatientWeight": None}, "0010,1030.*--weight-kg"),
+        ({"PatientWeight": "0"}, "0010,1030.*--weight-kg"),
+        ({"PatientWeight": "70000"}, "weight of 70000 kg"),
+        ({"RadiopharmaceuticalInformationSequence": None}, "0054,0016"),
+        ({"dose": {"RadionuclideTotalDose": None}}, "0018,1074.*--dose-mbq"),
+        ({"dose": {"RadionuclideTotalDose": "370"}}, "MBq"),
+        ({"dose": {"RadionuclideHalfLife": None}}, "0018,1075"),
+        ({"dose": {"RadiopharmaceuticalStartTime": None}}, "0018,1072"),
+        ({"Units": None}, "Units are missing"),
+        ({"Units": "PROPCPS"}, "PROPCPS"),
+        ({"Units": "GML", "SUVType": "LBM"}, "LBM"),
+        ({"DecayCorrection": "NONE"}, "DecayCorrection is NONE"),
+        ({"DecayCorrection": None}, "DecayCorrection is missing"),
+        ({"CorrectedImage": ["DECY"]}, "attenuation"),
+        ({"CorrectedImage": "ATTN"}, "decay"),
+        (
+            {
+                "SeriesTime": None,
+                "SeriesDate": None,
+                "AcquisitionTime": None,
+                "AcquisitionDate": None,
+            },
+            "0008,0031",
+        ),
+        ({"NumberOfFrames": "3"}, "frames"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path, changes, message):
+    changes = dict(changes)
+    if "dose" in changes:
+        changes["RadiopharmaceuticalInformationSequence"] = tracer(**changes.pop("dose"))
+    write_pet(tmp_path / "pet", BQ, **changes)
+    with pytest.raises(InputError, match=message) as error:
+        open_pet(tmp_path / "pet")
+    assert "\n" not in str(error.value)
+    assert "pet" in str(error.value)
+
+
+def test_given_weight_and_dose(tmp_path):
+    incomplete = tracer(RadionuclideTotalDose=None)
+    write_pet(
+        tmp_path / "pet",
+        BQ,
+        PatientWeight=None,
+        RadiopharmaceuticalInformationSequence=incomplete,
+    )
+    volume = open_pet(tmp_path / "pet", weight_kg=35.0, dose_mbq=740.0)
+    assert np.allclose(volume.values, AT_SCAN / 4, rtol=2e-6)
+
+
+def test_ct_given_as_pet_and_pet_as_ct(tmp_path):
+    write_ct(tmp_path / "ct", np.zeros((4, 3, 5)))
+    write_pet(tmp_path / "pet", BQ)
+    with pytest.raises(InputError, match="modality is CT, not PT"):
+        open_pet(tmp_path / "ct")
+    with pytest.raises(InputError, match="modality is PT, not CT"):
+        open_ct_of(tmp_path / "pet")
+
+
+def test_one_folder_holds_both(tmp_path):
+    write_ct(tmp_path, np.full((5, 3, 5), 40))
+    write_series(tmp_path, BQ, "PT", **pet_header())
+    assert np.allclose(open_pet(tmp_path).values, AT_SCAN, rtol=2e-6)
+    ct = open_ct_of(tmp_path)
+    assert ct.shape == (5, 3, 5)
+    assert np.all(ct.values == 40)
+
+
+def test_a_slice_is_missing(tmp_path):
+    write_pet(tmp_path / "pet", np.full((6, 3, 5), 5000))
+    sorted((tmp_path / "pet").iterdir())[2].unlink()
+    with pytest.raises(InputError, match="a slice is missing"):
+        open_pet(tmp_path / "pet")
