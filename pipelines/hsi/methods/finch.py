@@ -26,8 +26,9 @@ in a number of sweeps that is fixed for the scene, from level 4 l down to l; bet
 are joined with the data as DiffPIR does (Zhu et al., 2023), z <- argmin |y - D z|_w^2 + |z - M|^2 /
 r^2. Samples start from y' with noise of what it lacks (data augmentation; Tanner and Wong, 1987).
 
-What the prior cannot represent is found in the residual and added back (`fusion`), so that cubes
-unlike those of its training keep what the data show.
+The scene's own subspace then takes out what its spectra cannot be, and what the prior cannot
+represent is found in the residual and added back (`fusion`), so that cubes unlike those of its
+training keep what the data show.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from sciddm.networks import PatchAutoencoder
 from sciddm.pipelines.base import Progress
 from sciddm.pipelines.hsi.band_positions import band_positions
 from sciddm.pipelines.hsi.methods.components import find_components
-from sciddm.pipelines.hsi.methods.fusion import REACH, fused
+from sciddm.pipelines.hsi.methods.fusion import REACH, fused, within
 from sciddm.pipelines.hsi.methods.gaps import GappedData
 from sciddm.pipelines.hsi.methods.interface import (
     Attributes,
@@ -150,6 +151,7 @@ class FittedFinch(Fitted):
         assert isinstance(network, PatchAutoencoder)
         self._network = network
         self._components = find_components(statistics)
+        self._within = within(self._components).astype(np.float32)
         self._noisy = bool(statistics.sigma.max() > 0)
         wavelength = statistics.wavelength_nm
         bands = len(statistics.sigma)
@@ -186,12 +188,11 @@ class FittedFinch(Fitted):
         with torch.inference_mode(), tally() as cost:
             tick = _ticker(progress, self._passes)
             found = self._mean(data, tick)
-            spread = self._spread(data, found, seed, tile.origin, tick)
-        # What was put in their order by wavelength goes back to that of the file.
-        back = np.argsort(self._order)
-        estimate = self._cut(found, tile)[back]
+            spread = self._spread(data, found, tile, seed, tick)
+        mean = known.mean.astype(np.float32)[:, None, None]
+        estimate = mean + np.tensordot(self._within, self._cut(found, tile) - mean, 1)
         values, variance = fused(tile, estimate, known)
-        variance = variance + self._cut(spread, tile)[back]
+        variance = variance + spread
         noise = known.noise.astype(np.float32)[:, None, None]
         # With a datum nobody knows less than the datum says.
         most = np.where(tile.valid, noise**2, np.float32(np.inf))
@@ -235,8 +236,9 @@ class FittedFinch(Fitted):
         return torch.from_numpy(padded)[None, None]
 
     def _cut(self, cube: Tensor, tile: Tile) -> Array:
+        """Of the network's form what the tile has, bands as in the file."""
         bands, height, width = tile.values.shape
-        return cube[0, 0, :bands, :height, :width].numpy()
+        return cube[0, 0, :bands, :height, :width].numpy()[np.argsort(self._order)]
 
     def _mean(self, data: _Data, tick: Callable[[str], None]) -> Tensor:
         """Posterior mean (1, 1, n, y, x)."""
@@ -281,13 +283,13 @@ class FittedFinch(Fitted):
         self,
         data: _Data,
         found: Tensor,
+        tile: Tile,
         seed: int,
-        origin: tuple[int, int],
         tick: Callable[[str], None],
-    ) -> Tensor:
-        """Posterior variance (1, 1, n, y, x) of what the decoder can give."""
-        samples = self._settings.samples
-        total = torch.zeros_like(found)
+    ) -> Array:
+        """Posterior variance (band, y, x) of what the decoder can give."""
+        samples, origin = self._settings.samples, tile.origin
+        total = np.zeros_like(tile.values)
         if not self._draws:
             return total
         process = self._prior.process
@@ -312,7 +314,7 @@ class FittedFinch(Fitted):
                     )
                 drawn = self._prior.autoencoder.decode(code)
                 tick("spread")
-            total += (drawn - found).square()
+            total += np.tensordot(self._within, self._cut(drawn - found, tile), 1) ** 2
         return total * (self._settings.spread**2 / samples)
 
 

@@ -1,7 +1,13 @@
-"""What an estimate misses of the data, added back as far as the data can tell.
+"""A prior's estimate and the scene's own statistics: what it cannot hold, and what it misses.
 
-A prior's estimate d may lack what the prior has never seen. With the scene's own components
-(`components`) the whitened residual has the coefficients
+An estimate's spectra that lie outside the scene's subspace (`components`) are its errors, in all
+bands but those of which the components leave something out (`Components.rest`):
+
+    d <- m + W (d - m),   W = S (E E^T + K (I - E E^T)) S^-1,   K = diag(rest_b > 0)
+
+What it misses of the data is added back as far as they can tell.
+
+The estimate d may lack what the prior has never seen. The whitened residual has the coefficients
 
     a = E_o^T S^-1 (y_o - d_o) = G e + n,   Cov n = G = E_o^T E_o (valid bands o)
 
@@ -25,7 +31,7 @@ from scipy.ndimage import gaussian_filter
 from sciddm.pipelines.hsi.methods.components import Components
 from sciddm.pipelines.hsi.methods.interface import Tile
 
-__all__ = ["REACH", "fused"]
+__all__ = ["REACH", "fused", "within"]
 
 Array = NDArray[np.float32]
 _WINDOWS = (1.5, 5.0)  # pixels, widths of Gaussian windows: texture, and weak but wide errors
@@ -34,6 +40,13 @@ _TRUNCATE = 3.0
 REACH = round(_TRUNCATE * max(_WINDOWS))
 _PIXELS = 4096  # whose systems are solved at a time
 _ERRORS = 2.0  # standard errors that are taken from an excess
+
+
+def within(known: Components) -> NDArray[np.float64]:
+    """W (band, band)."""
+    inside = known.basis @ known.basis.T
+    kept = (known.rest > 0)[:, None] * (np.eye(len(inside)) - inside)
+    return np.asarray(known.noise[:, None] * (inside + kept) / known.noise)
 
 
 def fused(tile: Tile, estimate: Array, known: Components) -> tuple[Array, Array]:
