@@ -70,7 +70,8 @@ def _from_arrays(path: Path, arrays: dict[str, Any], given: dict[str, Any]) -> x
         held = ", ".join(f"{k} {np.shape(v)}" for k, v in arrays.items()) or "nothing"
         raise InputError(f"{path}: no array rf of channel data in it ({held})")
     values = arrays["rf"]
-    numbers = {k: float(np.ravel(v)[0]) for k, v in arrays.items() if np.size(v) == 1 and k != "rf"}
+    single = {k: np.ravel(v)[0] for k, v in arrays.items() if np.size(v) == 1 and k != "rf"}
+    numbers = {k: float(v) for k, v in single.items() if np.asarray(v).dtype.kind in "iuf"}
     numbers |= {k: float(v) for k, v in given.items() if k != "axes"}
     default = {2: "element time", 3: "angle element time", 4: "frame angle element time"}
     stated = given.get("axes", arrays.get("axes", default.get(values.ndim, "")))

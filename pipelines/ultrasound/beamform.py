@@ -98,8 +98,8 @@ def beamform(
     x = np.linspace(elements[0], elements[-1], lines or 2 * len(elements))
     baseband = np.iscomplexobj(channels.values)
     operator = PlaneWaveDAS(
-        torch.from_numpy(elements),
-        torch.from_numpy(data["angle"].values),
+        torch.tensor(elements),
+        torch.tensor(data["angle"].values),
         count,
         fs,
         torch.from_numpy(z),

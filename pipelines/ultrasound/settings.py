@@ -23,7 +23,8 @@ class Settings:
     Attributes:
         samples: posterior samples, an even number: they come in antithetic pairs.
         steps: noise levels of each, so NFE per sample is 2 (steps + 1), one per prior.
-        guidance: the likelihood step.
+        guidance: the likelihood step. PiGDM solves it exactly at every pixel for priors of white
+            spread; MMPS knows how the priors tie pixels together, but takes a few steps only.
         sigma_max: level at which sampling starts, from the scan itself (a warm start, as in
             CCDF of Chung et al. 2022).
         sigma_follow: the same for a frame that goes on from the one before.
@@ -38,12 +39,12 @@ class Settings:
     samples: int
     steps: int
     follow_steps: int
-    guidance: GuidanceName = "mmps"
+    guidance: GuidanceName = "pigdm"
     sigma_max: float = 1.0
     sigma_follow: float = 0.3
     sigma_min: float = 0.03
     noise: float = 0.03
-    krylov: int = 1
+    krylov: int = 2
     inflation: float = 0.1
     zeta: float = 8.0
 
@@ -51,7 +52,7 @@ class Settings:
 QUALITIES: Mapping[str, Settings] = {
     "fast": Settings(samples=2, steps=6, follow_steps=4),
     "balanced": Settings(samples=2, steps=12, follow_steps=7),
-    "best": Settings(samples=6, steps=20, follow_steps=12, krylov=2),
+    "best": Settings(samples=6, steps=20, follow_steps=12),
 }
 #: Envelopes add in power only on average: their sum is known less well.
 ENVELOPE_NOISE = 0.06
