@@ -149,8 +149,8 @@ def uptake_pipeline(suv: float = 2.5) -> Any:
     return TumourSegmentation(model.eval(), seen)
 
 
-def ball(grid: Any, centre: tuple[float, float, float], radius: float) -> NDArray[np.bool_]:
-    """Voxels (z, y, x) of a grid within a ball, RAS, mm."""
+def distances(grid: Any, centre: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Of the voxels (z, y, x) of a grid from a point, RAS, mm."""
     z, y, x = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
     mm = np.stack([x, y, z, np.ones_like(x)], -1) @ grid.affine[:3].T
-    return np.linalg.norm(mm - np.asarray(centre), axis=-1) <= radius
+    return np.linalg.norm(mm - np.asarray(centre), axis=-1)

@@ -1,0 +1,181 @@
+"""The pipeline with a network that is known: what takes up more than SUV 2.5 is tumour."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from petct_files import distances, uptake_pipeline
+
+from sciddm.data_adapters.petct.grid import DIMS, Grid, grid_of
+from sciddm.errors import InputError, ModelError
+from sciddm.pipelines.petct.metrics import dice
+from sciddm.pipelines.petct.phantom import thigh_phantom
+from sciddm.pipelines.petct.pipeline import TumourSegmentation, entropy, lesions_of, tempered
+from sciddm.pipelines.petct.representation import Representation
+from sciddm.streams import Streams
+
+CENTRE = (6.0, -4.0, 3.0)
+
+
+def volume(shape, spacing, values, units, shift=(0.0, 0.0, 0.0)) -> xr.DataArray:
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-spacing[2], -spacing[1], spacing[0]])
+    affine[:3, 3] = shift - affine[:3, :3] @ ((np.array(shape[::-1]) - 1) / 2)
+    data = values(Grid(affine, shape)).astype(np.float32)
+    attrs = {"affine": affine.tolist(), "units": units, "voxel_size_mm": list(spacing)}
+    return xr.DataArray(data, dims=DIMS, attrs=attrs)
+
+
+def study() -> tuple[xr.DataArray, xr.DataArray]:
+    """A ball of SUV 6 in 0.5, of 18 mm; PET and CT of different grids."""
+    pet = volume(
+        (18, 20, 21), (4.0, 4.0, 4.0),
+        lambda g: 0.5 + 5.5 * np.clip((18 - distances(g, CENTRE)) / 4 + 0.5, 0, 1),
+        "SUV", (2.0, 1.0, 0.0),
+    )  # fmt: skip
+    ct = volume((22, 40, 36), (3.3, 2.0, 2.2), lambda g: np.full(g.shape, 40.0), "HU")
+    return pet, ct
+
+
+@pytest.fixture(scope="module")
+def result() -> xr.Dataset:
+    return uptake_pipeline()(*study(), quality="balanced", seed=1)
+
+
+def test_the_mask_lies_on_ct_where_the_uptake_is(result):
+    _, ct = study()
+    truth = distances(grid_of(ct), CENTRE) < 18 + 4 * (0.5 - 2 / 5.5)  # where SUV is 2.5
+    assert dice(result["mask"].values, truth) > 0.95
+    assert result["mask"].shape == ct.shape
+    assert np.allclose(result.attrs["affine"], ct.attrs["affine"])
+    assert float(result["probability"].values[truth].mean()) > 0.9
+    sure = distances(grid_of(ct), CENTRE) > 26
+    assert float(result["probability"].values[sure].max()) < 0.02
+    assert float(result["entropy"].values[sure].max()) < 0.15
+    assert np.all(result["agreement"].values[sure] == 1)
+
+
+def test_what_repeats_the_run_is_told(result):
+    attrs = result.attrs
+    assert (attrs["samples"], attrs["steps"], attrs["nfe"]) == (5, 5, 25)
+    assert attrs["sampler"] == "DDIM"
+    assert attrs["seed"] == 1
+    assert json.loads(attrs["warnings"]) == []
+    again = uptake_pipeline()(*study(), quality="balanced", seed=1)
+    assert np.array_equal(again["probability"].values, result["probability"].values)
+
+
+def test_the_lesions_of_a_result(result):
+    pet, _ = study()
+    [lesion], _ = lesions_of(result, pet)
+    assert lesion.suv_max == pytest.approx(6.0)
+    assert lesion.suv_peak == pytest.approx(6.0, rel=1e-3)
+    assert np.allclose([lesion.x_mm, lesion.y_mm, lesion.z_mm], CENTRE, atol=0.5)
+
+
+def test_samples_are_mirrored_and_mirrored_back(result):
+    """A network that knows left from right would be averaged over its mirror images."""
+    pipeline = uptake_pipeline()
+    seen = []
+    inner = pipeline.model.network.forward
+
+    def forward(x, level, cond=None):
+        seen.append(float((cond[0, 0] * torch.arange(cond.shape[-1])).mean()))
+        return inner(x, level, cond)
+
+    pipeline.model.network.forward = forward
+    whole = Representation(spacing_mm=(3.0, 2.0, 2.0), window=(24, 48, 48))
+    pipeline.representation = whole
+    found = pipeline(*study(), quality="fast", samples=2, seed=1)
+    first, second = np.unique(np.round(seen, 3))
+    assert first != second
+    assert dice(found["mask"].values, result["mask"].values) > 0.97
+
+
+def test_noise_belongs_to_the_sample_not_to_the_others():
+    model = uptake_pipeline()
+    two = model(*study(), samples=2, seed=5)
+    three = model(*study(), samples=3, seed=5)
+    assert two.attrs["nfe"] == 10
+    assert three.attrs["nfe"] == 15
+    like = torch.empty(1, 1, 4, 4, 4)
+    assert torch.equal(Streams(5, [1]).randn(like, -1), Streams(5, range(2)).randn(
+        torch.empty(2, 1, 4, 4, 4), -1)[1:])  # fmt: skip
+
+
+def test_temperature_and_threshold():
+    p = np.array([0.001, 0.2, 0.5, 0.9])
+    assert np.allclose(tempered(p, 1.0), p)
+    logit = np.log(p / (1 - p))
+    assert np.allclose(tempered(p, 2.0), 1 / (1 + np.exp(-logit / 2)))
+    assert np.allclose(tempered([0.0, 1.0], 1.0), [1e-4, 1 - 1e-4])
+    assert np.allclose(entropy(np.array([0.0, 0.5, 1.0, 0.25])), [0, 1, 0, 0.811278], atol=1e-6)
+    small = uptake_pipeline()(*study(), quality="fast", threshold=0.95)
+    large = uptake_pipeline()(*study(), quality="fast", threshold=0.05)
+    assert small["mask"].values.sum() < large["mask"].values.sum()
+
+
+def test_no_tumour_is_said():
+    pet, ct = study()
+    found = uptake_pipeline()(0.1 * pet.assign_attrs(pet.attrs), ct, quality="fast")
+    assert not found["mask"].values.any()
+    assert "no tumour was found" in json.loads(found.attrs["warnings"])
+
+
+def bad_studies():
+    pet, ct = study()
+    far = np.array(ct.attrs["affine"])
+    far[0, 3] += 500
+    return [
+        (pet, ct.assign_attrs(affine=far.tolist()), "mm apart"),
+        (pet.assign_attrs(patient="a"), ct.assign_attrs(patient="b"), "different patients"),
+        (ct, pet, "swapped"),
+        (pet.isel(z=slice(1)), ct, "1 slice"),
+        (pet, ct.isel(z=slice(3)), "3 slice"),
+        (pet.drop_attrs(), ct, "says not where"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pet", "ct", "message"), bad_studies(), ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_what_cannot_be_one_study_is_refused(pet, ct, message):
+    with pytest.raises(InputError, match=message):
+        uptake_pipeline()(pet, ct)
+
+
+def test_other_frames_are_a_warning():
+    pet, ct = study()
+    found = uptake_pipeline()(
+        pet.assign_attrs(frame_of_reference="1.2"), ct.assign_attrs(frame_of_reference="1.3"),
+        quality="fast",
+    )  # fmt: skip
+    assert "frames of reference" in json.loads(found.attrs["warnings"])[0]
+
+
+def test_the_representation_is_stored_and_checked():
+    seen = Representation(modalities=["pet"], suv_clip=10, temperature=1.7)
+    assert Representation.from_config(json.loads(json.dumps(seen.config)), "m") == seen
+    with pytest.raises(ModelError, match="segments PET/CT"):
+        Representation.from_config({"kind": "spectrogram"}, "m")
+    with pytest.raises(ModelError, match="unusable"):
+        Representation.from_config({**seen.config, "modalities": ["mr"]}, "m")
+    one = seen.channels(np.array([0.0, 2.5, 10, 40])[:, None, None], np.zeros((4, 1, 1)))
+    assert np.allclose(one.flatten(), [-1, 0, 1, 1])
+    both = Representation().channels(np.zeros((1, 1, 3)), np.array([[[-1000.0, 50.0, 300.0]]]))
+    assert np.allclose(both[1].flatten(), [-1, 0, 1])
+
+
+def test_the_phantom_has_its_tumour_where_the_mask_is():
+    phantom = thigh_phantom(3, shape=(20, 100, 100), ct_mm=(5.0, 2.2, 2.2))
+    pet, ct = phantom.pet, phantom.ct
+    found = uptake_pipeline()(pet, ct, quality="fast")
+    assert dice(found["mask"].values, phantom.mask) > 0.6
+    assert ct.values[0, 0, 0] < -900
+    pipeline = TumourSegmentation(uptake_pipeline().model)
+    with pytest.raises(InputError, match="threshold"):
+        pipeline(pet, ct, threshold=1.0)
