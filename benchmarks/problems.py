@@ -133,7 +133,7 @@ def build(folder: Path) -> list[Path]:
     for role, cases in (("test", TEST), ("tune", TUNE)):
         for number, case in enumerate(cases):
             for acceleration in SIMULATED_R:
-                paths.append(_simulated(case, role, acceleration, seed=number).save(folder))
+                paths.append(simulated(case, role, acceleration, seed=number).save(folder))
     for acceleration in REAL_R:
         for seed in REAL_MASKS:
             paths.append(_real(acceleration, seed).save(folder))
@@ -167,7 +167,10 @@ def prepare(raw: NDArray, mask: NDArray) -> dict[str, Any]:
     }
 
 
-def _simulated(case: tuple[str, str, str, str, int], role: str, acceleration: int, seed: int):
+def simulated(
+    case: tuple[str, str, str, str, int], role: str, acceleration: int, seed: int
+) -> Problem:
+    """One slice of `read_slice`, seen by 8 coils through a random 1D mask."""
     from sciddm.pipelines.mri.masks import make_mask
     from sciddm.pipelines.mri.simulation import simulate_scan, undersample
 
@@ -241,6 +244,9 @@ def read_slice(group: str, patient: str, contrast: str, study: str, z: int) -> N
     if group == "mni":
         with h5py.File(folder / "openms_mni_skullstripped_u8.h5") as file:
             return file[f"patient{patient}/{contrast}"][z].astype(np.float32) / 255
+    if group == "limb":
+        with h5py.File(folder / "sts_t1_limb_1p5mm.h5") as file:
+            return file[f"STS_{patient}"][z].astype(np.float32) / 255
     with h5py.File(folder / "openms_brain_axial_224x192_u8.h5") as file:
         here = (
             (file["patient"][:].astype(str) == f"patient{patient}")

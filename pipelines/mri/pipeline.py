@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -48,7 +48,7 @@ class Settings:
         lam: weight of the prior in the proximal step that follows it.
         iterations: conjugate gradient steps of that step.
         spread: factor on the samples' standard deviation that makes the 90 % interval hold the
-            truth in 90 % of the pixels of the head, on slices kept for that.
+            truth in 90 % of the pixels of the head; the model's card may say it for the model.
     """
 
     samples: int
@@ -96,19 +96,47 @@ class MRIReconstruction(Pipeline):
 
     model_kind = "mri-prior"
 
-    def __init__(self, denoiser: NetworkDenoiser, provenance: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        denoiser: NetworkDenoiser,
+        provenance: dict[str, Any] | None = None,
+        calibration: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A pipeline with a prior of complex images.
+
+        Args:
+            denoiser: the prior.
+            provenance: attributes that name the model; see ``provenance_of``.
+            calibration: the card's entry: for a quality {"spread": factor}, which takes the place
+                of the settings' own.
+
+        Raises:
+            ModelError: the prior is of real images, or a factor is not a number above 0.
+        """
         if not denoiser.complex_data:
             raise ModelError("an MRI prior must be a model of complex images")
         self.denoiser = denoiser
         self.provenance = provenance or provenance_of()
+        self.calibration = dict(calibration or {})
+        for quality in QUALITIES:
+            factor = self.calibration.get(quality, {}).get("spread", 1.0)
+            if not (isinstance(factor, int | float) and 0 < factor < float("inf")):
+                raise ModelError(f"calibration of {quality}: the spread {factor!r} is no factor")
 
     @classmethod
     def from_pretrained(cls, source: str | Path = "mri-brain") -> Self:
         model = zoo.from_pretrained(source)
-        return cls(model.denoiser, provenance_of(model))
+        return cls(model.denoiser, provenance_of(model), model.card.calibration)
 
     def save(self, path: str | Path) -> None:
-        zoo.save_model(self.denoiser, path, card={"name": self.provenance["model"]})
+        card = {"name": self.provenance["model"], "calibration": self.calibration}
+        zoo.save_model(self.denoiser, path, card=card)
+
+    def settings(self, quality: str, samples: int | None = None) -> Settings:
+        """What a quality level means with this model: its card's factor, if it has one."""
+        chosen = _settings(quality, samples)
+        known = self.calibration.get(quality, {})
+        return replace(chosen, spread=known["spread"]) if "spread" in known else chosen
 
     def __call__(  # type: ignore[override]
         self,
@@ -146,7 +174,7 @@ class MRIReconstruction(Pipeline):
             InputError: unusable data or options.
         """
         scan = open_kspace(data) if isinstance(data, str | Path) else data
-        settings = _settings(quality, samples)
+        settings = self.settings(quality, samples)
         kspace = torch.from_numpy(np.ascontiguousarray(scan["kspace"].values)).to(torch.complex64)
         if not torch.isfinite(torch.view_as_real(kspace)).all():
             raise InputError("k-space holds NaN or infinite values: repair or remove them")
@@ -191,6 +219,7 @@ class MRIReconstruction(Pipeline):
             **self.provenance,
             **asdict(settings),
             quality=quality,
+            spread_from="model card" if quality in self.calibration else "quality",
             sampler="ancestral steps on a Karras grid (rho 4)",
             seed=seed,
             nfe=cost.nfe // (slices * settings.samples),
