@@ -7,7 +7,6 @@ brings; .gif and .tif of several pages need nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ __all__ = ["CLIPS", "PICTURES", "VIDEOS", "grey_frames", "read_images", "write_i
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 CLIPS = (".gif", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov")
+_STACKS = (".tif", ".tiff")
 _RANGE_DB = 60.0
 _COLOURED = 24  # of 255: lossy colour of a grey picture differs by less
 _SHARE = 0.002  # of the pixels, above which colour is meant
@@ -121,11 +121,13 @@ def _read(path: Path) -> NDArray[Any]:
                 f"{path}: cannot be read as a video ({text}): `pip install sciddm[video]`, or "
                 "convert it to .gif"
             ) from error
+    # TIFF stacks its pages by itself; other clips are asked for all, pictures for the only one.
+    index = None if path.suffix.lower() in _STACKS else ... if _many(path) else 0
     with reading(path):
-        shape: Sequence[int] = iio.improps(path, index=... if _many(path) else 0).shape
-        check_size(path, "the image", shape, 1)
-        pages = np.asarray(iio.imread(path, index=... if _many(path) else 0))
-    return pages if _many(path) else pages[None]
+        check_size(path, "the image", iio.improps(path, index=index).shape, 1)
+        pages = np.asarray(iio.imread(path, index=index))
+    colours = pages.ndim > 2 and pages.shape[-1] in (3, 4)
+    return pages[None] if pages.ndim == (3 if colours else 2) else pages
 
 
 def _many(path: Path) -> bool:

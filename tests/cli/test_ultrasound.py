@@ -1,0 +1,233 @@
+"""`sciddm ultrasound`, with untrained models or with priors whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from ultrasound_helpers import White, save_pair
+
+from sciddm.data_adapters.hdf5 import read_hdf5
+from sciddm.data_adapters.ultrasound import build_frames, open_frames, save_frames
+from sciddm.joint import JointDenoiser
+from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
+from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
+from sciddm.pipelines.ultrasound.unfinished import Unfinished
+
+SMALL = Wanted(depth=96, lines=24, frames=3, seed=1)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options that choose a pair of untrained models for echoes."""
+    folder = save_pair(tmp_path_factory.mktemp("us"))
+    return ["--tissue-model", str(folder / "tissue"), "--haze-model", str(folder / "haze")]
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save_frames(simulate_scan(SMALL)[0], folder / "scan.h5")
+    return folder / "scan.h5"
+
+
+@dataclass(frozen=True)
+class _Named:
+    name: str
+    weights_sha256: str = "0"
+    representation: dict[str, Any] = field(default_factory=lambda: {"mu": 255.0})
+
+
+@dataclass(frozen=True)
+class _White:
+    tissue: _Named = _Named("white")
+    haze: _Named = _Named("white too")
+    prior: JointDenoiser = field(default_factory=lambda: JointDenoiser([White(0.4), White(0.05)]))
+
+
+@pytest.fixture
+def white(monkeypatch: pytest.MonkeyPatch) -> None:
+    """White Gaussian priors: haze is expected to be little, so most of a scan is tissue."""
+    monkeypatch.setattr(UltrasoundDehazing, "load", lambda self, kind: _White())
+
+
+def test_dehaze_writes_all_that_repeats_the_run(sciddm, scan, models, tmp_path):
+    out = tmp_path / "clean.h5"
+    words = ["ultrasound", "dehaze", scan, "-o", out, "--quality", "fast", *models]
+    answer = sciddm(*words, "--report", "--seed", 3, "--json")
+    assert answer.code == 0, answer.err
+    told = json.loads(answer.out)["results"][0]
+    assert told["size"] == [3, 96, 24]
+    result = read_hdf5(out, "result")
+    assert {"frames", "haze", "std", "hazy"} <= set(result)
+    assert np.allclose(result["frames"] + result["haze"], result["hazy"], atol=1e-6)
+    assert np.array_equal(result["hazy"], open_frames(scan)["frames"])
+    attrs = json.loads(out.with_suffix(".json").read_text())
+    assert attrs["model"] == "tiny-tissue, tiny-haze"
+    assert attrs["weights_sha256"]
+    assert (attrs["seed"], attrs["gamma"], attrs["quality"]) == (3, 1.0, "fast")
+    page = out.with_suffix(".html").read_text()
+    assert "image/gif" in page  # the clip
+    assert "Standard deviation" in page
+    assert not list(tmp_path.glob(".*"))  # nothing is left of unfinished work
+    again = sciddm(*words, "--seed", 3)
+    assert again.code == 2
+    assert "exists" in again.error_lines[0]
+    # The command that is told makes the same bits.
+    repeated = sciddm(*words, "--seed", 3, "--overwrite")
+    assert repeated.code == 0
+    assert np.array_equal(read_hdf5(out, "result")["frames"], result["frames"])
+
+
+def test_a_stopped_clip_goes_on_and_ends_alike(scan, white, tmp_path):
+    whole = UltrasoundDehazing()(scan, quality="fast")
+
+    class Stopping(Unfinished):
+        def store(self, frame: int, **arrays: Any) -> None:
+            super().store(frame, **arrays)
+            if frame == 1:
+                raise KeyboardInterrupt
+
+    key = {"seed": 0}
+    first = Stopping(tmp_path / "out.h5", key)
+    first.open()
+    with pytest.raises(KeyboardInterrupt):
+        UltrasoundDehazing()(scan, quality="fast", store=first)
+    seen: list[int] = []
+
+    class Counting(Unfinished):
+        def store(self, frame: int, **arrays: Any) -> None:
+            seen.append(frame)
+
+    second = Counting(tmp_path / "out.h5", key)
+    second.open()
+    result = UltrasoundDehazing()(scan, quality="fast", store=second)
+    assert seen == [2]
+    assert np.allclose(result["frames"][:2], whole["frames"][:2])
+    assert (
+        np.abs(result["frames"][2] - whole["frames"][2]).max() < 0.02
+    )  # its start was kept in half
+    other = Unfinished(tmp_path / "out.h5", {"seed": 1})
+    other.open()
+    assert other.load(0) is None  # frames of another run are not used
+
+
+def test_gamma_nothing_is_taken_away(sciddm, scan, white, tmp_path):
+    """At gamma 0 haze explains nothing: the scan comes back to the noise of the measurement."""
+    shares = []
+    for gamma in (0, 1):
+        out = tmp_path / f"{gamma}.h5"
+        assert sciddm("ultrasound", "dehaze", scan, "-o", out, "--gamma", gamma).code == 0
+        shares.append(json.loads(out.with_suffix(".json").read_text())["haze_share"])
+    assert shares[0] < 0.02
+    assert shares[1] > shares[0]
+
+
+def test_empty_frames_and_what_is_outside_the_mask_stay(sciddm, white, tmp_path):
+    values = np.random.default_rng(0).random((3, 64, 48)).astype(np.float32)
+    values[1] = 0
+    mask = np.zeros((64, 48), bool)
+    mask[10:60, 5:40] = True
+    data = build_frames(tmp_path / "a.h5", values, "bmode", form="test", mask=mask)
+    save_frames(data, tmp_path / "a.h5")
+    answer = sciddm("ultrasound", "dehaze", tmp_path / "a.h5", "-o", tmp_path / "b.h5")
+    assert answer.code == 0, answer.err
+    assert "Frames without any signal were left as they are: 2" in answer.err
+    result = read_hdf5(tmp_path / "b.h5", "result")
+    assert np.array_equal(result["frames"][1], values[1])
+    assert np.array_equal(result["frames"].values[:, ~mask], values[:, ~mask])
+    assert not np.array_equal(result["frames"].values[0][mask], values[0][mask])
+    assert (result["std"].values[:, ~mask] == 0).all()
+
+
+def test_an_all_black_picture_comes_back(sciddm, white, tmp_path):
+    iio.imwrite(tmp_path / "a.png", np.zeros((40, 40), np.uint8))
+    answer = sciddm("ultrasound", "dehaze", tmp_path / "a.png", "-o", tmp_path / "b.png")
+    assert answer.code == 0
+    assert "without any signal" in answer.err
+    assert not iio.imread(tmp_path / "b.png").any()
+
+
+def test_a_batch_goes_on_and_resumes(sciddm, scan, models, tmp_path):
+    (scan.parent / "broken.h5").write_bytes(b"nothing")
+    out = tmp_path / "out"
+    words = ["ultrasound", "dehaze", scan.parent, "-o", out, "--quality", "fast", *models]
+    answer = sciddm(*words)
+    assert answer.code == 1
+    assert "broken.h5" in answer.error_lines[0]
+    assert (out / "scan.h5").exists()
+    again = sciddm(*words, "--json")
+    counts = json.loads(again.out)
+    assert (counts["skipped"], counts["failed"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "words"),
+    [
+        ({"rf": np.ones((80, 16))}, ["--fc", "2e6"], "does not say fs"),
+        ({"rf": np.ones((2, 3, 80, 16))}, [], "(frame, depth, lateral)"),
+        ({"rf": np.ones((80, 16)), "fs": 1e7, "fc": 2e6}, ["--gamma", "-1"], "--gamma -1"),
+        ({"rf": np.ones((80, 16)), "fs": 1e7, "fc": 2e6}, ["--samples", "3"], "in pairs"),
+        ({"rf": np.ones((80, 16)), "fs": 1e7, "fc": 2e6}, ["--haze-model", "x"], "belong together"),
+    ],
+)
+def test_bad_input_is_one_line(sciddm, white, tmp_path, arrays, options, words):
+    np.savez(tmp_path / "a.npz", **arrays)
+    answer = sciddm("ultrasound", "dehaze", tmp_path / "a.npz", "-o", tmp_path / "b.h5", *options)
+    assert answer.code == 2
+    assert len(answer.error_lines) == 1
+    assert words in answer.error_lines[0]
+    assert not (tmp_path / "b.h5").exists()
+
+
+def test_colour_is_refused_and_models_must_fit(sciddm, models, tmp_path):
+    pages = np.zeros((40, 40, 3), np.uint8)
+    pages[5:30, 5:30] = (200, 20, 20)
+    iio.imwrite(tmp_path / "a.png", pages)
+    answer = sciddm("ultrasound", "dehaze", tmp_path / "a.png", "-o", tmp_path / "b.png")
+    assert answer.code == 2
+    assert "colour" in answer.error_lines[0]
+    iio.imwrite(tmp_path / "c.png", np.full((40, 40), 90, np.uint8))
+    answer = sciddm("ultrasound", "dehaze", tmp_path / "c.png", "-o", tmp_path / "b.png", *models)
+    assert answer.code == 2
+    assert "envelope data" in answer.error_lines[0]
+
+
+def test_simulate_and_evaluate(sciddm, tmp_path):
+    hazy, clean = tmp_path / "hazy.h5", tmp_path / "clean.h5"
+    words = ["--depth", 256, "--lines", 64, "--seed", 4]
+    answer = sciddm("ultrasound", "simulate", "-o", hazy, "--clean", clean, *words)
+    assert answer.code == 0, answer.err
+    told = {}
+    for name, path in (("hazy", hazy), ("clean", clean)):
+        answer = sciddm("ultrasound", "evaluate", "--clean", clean, "--dehazed", path, "--json")
+        assert answer.code == 0, answer.err
+        told[name] = json.loads(answer.out)["results"][0]
+    assert told["clean"]["ks_tissue"] == 0
+    assert told["clean"]["gcnr"] == told["clean"]["gcnr_clean"] > told["hazy"]["gcnr"]
+    assert told["hazy"]["psnr_db"] < 40
+    boxes = ["--roi", "tissue:10-60,5-20", "--roi", "blood:100-150,5-20"]
+    alone = sciddm("ultrasound", "evaluate", "--dehazed", hazy, *boxes, "--json")
+    assert set(json.loads(alone.out)["results"][0]) >= {"gcnr", "cnr", "cnr_db"}
+    for bad in (["--roi", "tissue:1-2,3-4"], ["--roi", "heart:1-2,3-4"], []):
+        assert sciddm("ultrasound", "evaluate", "--dehazed", hazy, *bad).code in (1, 2)
+
+
+def test_beamform(sciddm, tmp_path):
+    rf = np.random.default_rng(0).standard_normal((1, 16, 600)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", rf=rf, fs=2e7, fc=5e6)
+    answer = sciddm("ultrasound", "beamform", tmp_path / "a.npz", "-o", tmp_path / "b.h5")
+    assert answer.code == 2
+    assert "--pitch" in answer.error_lines[0]
+    words = ["--pitch", "3e-4", "--depth", "4-9", "--lines", 12]
+    answer = sciddm("ultrasound", "beamform", tmp_path / "a.npz", "-o", tmp_path / "b.h5", *words)
+    assert answer.code == 0, answer.err
+    made = open_frames(tmp_path / "b.h5")
+    assert made.attrs["kind"] == "iq"
+    assert 4e-3 <= float(made["depth"][0]) < float(made["depth"][-1]) <= 9e-3
