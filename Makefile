@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test lint format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-speed clean
+.PHONY: setup demo test lint format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-speed clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,10 @@ bench-speech: setup
 # Against HyDe, BM3D and BM4D (non-commercial licences), in an environment of their own.
 bench-hsi: setup
 	$(BIN)/python -m benchmarks.hsi
+
+# References that are not bundled are trained by recipes/petct-*.yaml first (see there).
+bench-petct: setup
+	$(BIN)/python -m benchmarks.petct
 
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
