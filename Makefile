@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test lint format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-speed clean
+.PHONY: setup demo test lint format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-speed clean
 
 setup: $(STAMP)
 
@@ -55,6 +55,10 @@ bench-hsi: setup
 # References that are not bundled are trained by recipes/petct-*.yaml first (see there).
 bench-petct: setup
 	$(BIN)/python -m benchmarks.petct
+
+# Against non-local means, and BM3D in the environment of bench-ct (non-commercial licence).
+bench-ultrasound: setup
+	$(BIN)/python -m benchmarks.ultrasound --with-bm3d
 
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed

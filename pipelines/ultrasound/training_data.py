@@ -28,9 +28,9 @@ from sciddm.pipelines.ultrasound.echoes import (
     haze_echoes,
     tissue_echoes,
 )
-from sciddm.pipelines.ultrasound.waves import SAMPLES_PER_PERIOD, envelope
+from sciddm.pipelines.ultrasound.waves import SAMPLES_PER_PERIOD, Beam, envelope
 
-__all__ = ["HazePatches", "TissuePatches"]
+__all__ = ["HazePatches", "HazyPairs", "TissuePatches"]
 
 Split = Literal["train", "validate"]
 Kind = Literal["rf", "envelope"]
@@ -75,22 +75,29 @@ class _Patches(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> Tensor:
-        # Training draws a new seed each time (from torch's global generator, which Lightning
-        # seeds and restores); validation items are the same every time.
-        fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
-        rng = np.random.default_rng([self.seed, self.split == "train", index, fresh])
+        rng = self.rng(index)
         shape = self.patch
         fine = (1.0, 1.0)
         if self.kind == "envelope":
             fine = (float(rng.uniform(2, 8)), float(rng.uniform(0.3, 1)))
             shape = tuple(int(np.ceil(n * f)) + 4 for n, f in zip(shape, fine, strict=True))
-        rf = self._echoes(shape, rng)
+        rf = self.echoes(shape, rng, draw_beam(rng))
         values = rf if self.kind == "rf" else _resampled(envelope(rf), fine, self.patch)
         if rng.random() < 0.5:
             values = values[:, ::-1]
         return compand(torch.from_numpy(np.ascontiguousarray(values)))[None]
 
-    def _echoes(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    def rng(self, index: int) -> np.random.Generator:
+        """What decides everything about an item."""
+        # Training draws a new seed each time (from torch's global generator, which Lightning
+        # seeds and restores); validation items are the same every time.
+        fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
+        return np.random.default_rng([self.seed, self.split == "train", index, fresh])
+
+    def echoes(
+        self, shape: tuple[int, int], rng: np.random.Generator, beam: Beam
+    ) -> NDArray[np.float32]:
+        """Echoes of a place at random, full scale 1."""
         raise NotImplementedError
 
 
@@ -112,7 +119,9 @@ class TissuePatches(_Patches):
         rngs = [np.random.default_rng([seed, split == "train", 2**20, i]) for i in range(count)]
         self.maps = [draw_anatomy(r).echo_db.astype(np.float16) for r in rngs]
 
-    def _echoes(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    def echoes(
+        self, shape: tuple[int, int], rng: np.random.Generator, beam: Beam
+    ) -> NDArray[np.float32]:
         stored = self.maps[int(rng.integers(len(self.maps)))]
         place = []
         for n, span, m in zip(shape, (_ROWS, _LINES), stored.shape, strict=True):
@@ -124,7 +133,7 @@ class TissuePatches(_Patches):
             stored.astype(np.float32), grid, order=1, mode="nearest", output=np.float32
         )
         level = float(rng.uniform(*_LEVELS_DB))
-        return tissue_echoes(echo, draw_beam(rng), level, rng)
+        return tissue_echoes(echo, beam, level, rng)
 
 
 class HazePatches(_Patches):
@@ -132,11 +141,49 @@ class HazePatches(_Patches):
 
     part = "haze"
 
-    def _echoes(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
-        whole = max(shape[0], int(np.exp(rng.uniform(*np.log(_ROWS)))))
-        first = float(rng.uniform(0, whole - shape[0]))
-        rows = (first / whole, (first + shape[0]) / whole)
-        return haze_echoes(shape, draw_beam(rng), draw_clutter(rng), rng, rows=rows)
+    def echoes(
+        self, shape: tuple[int, int], rng: np.random.Generator, beam: Beam
+    ) -> NDArray[np.float32]:
+        return haze_patch(shape, rng, beam)
+
+
+def haze_patch(shape: tuple[int, int], rng: np.random.Generator, beam: Beam) -> NDArray[np.float32]:
+    """Echoes of haze at a depth at random, full scale 1."""
+    whole = max(shape[0], int(np.exp(rng.uniform(*np.log(_ROWS)))))
+    first = float(rng.uniform(0, whole - shape[0]))
+    rows = (first / whole, (first + shape[0]) / whole)
+    return haze_echoes(shape, beam, draw_clutter(rng), rng, rows=rows)
+
+
+class HazyPairs(Dataset):
+    """Tissue x0 and hazy scan y of the same beam, echoes, companded: for a supervised network.
+
+    Arguments as of `_Patches`.
+    """
+
+    def __init__(
+        self,
+        split: Split = "train",
+        patch: tuple[int, int] = (128, 64),
+        length: int = 20_000,
+        seed: int = 0,
+    ) -> None:
+        self.tissue = TissuePatches("rf", split, patch, length, seed)
+        self.representation = {**self.tissue.representation, "kind": "us-regression"}
+
+    def __len__(self) -> int:
+        return len(self.tissue)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = self.tissue.rng(index)
+        beam = draw_beam(rng)
+        tissue = self.tissue.echoes(self.tissue.patch, rng, beam)
+        haze = haze_patch(self.tissue.patch, rng, beam)
+        both = np.stack([tissue, tissue + haze])
+        if rng.random() < 0.5:
+            both = both[..., ::-1]
+        x0, y = compand(torch.from_numpy(np.ascontiguousarray(both)))
+        return {"x0": x0[None], "y": y[None]}
 
 
 def _resampled(

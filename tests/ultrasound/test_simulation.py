@@ -13,7 +13,7 @@ from sciddm.errors import InputError
 from sciddm.pipelines.ultrasound.anatomy import VIEWS, draw_anatomy, smooth_field
 from sciddm.pipelines.ultrasound.echoes import Clutter, draw_beam, haze_echoes, tissue_echoes
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
-from sciddm.pipelines.ultrasound.training_data import HazePatches, TissuePatches
+from sciddm.pipelines.ultrasound.training_data import HazePatches, HazyPairs, TissuePatches
 from sciddm.pipelines.ultrasound.waves import Beam, envelope
 
 SMALL = Wanted(depth=384, lines=64, seed=1)
@@ -131,3 +131,17 @@ def test_patches_are_companded_repeat_in_validation_and_vary_in_training(cls, ki
 def test_beams_are_drawn_within_what_the_cards_say():
     beams = [draw_beam(np.random.default_rng(i)) for i in range(50)]
     assert all(0.7 <= b.lines <= 2.2 and 0.4 <= b.bandwidth <= 0.85 for b in beams)
+
+
+def test_pairs_are_tissue_and_the_same_with_haze():
+    held = HazyPairs("validate", (64, 32))
+    pair = held[0]
+    haze = expand_companded(pair["y"]) - expand_companded(pair["x0"])
+    assert float(haze.abs().max()) > 0
+    # Haze does not know the tissue: over many pairs their echoes are not correlated.
+    products, sizes = 0.0, 0.0
+    for i in range(20):
+        x, y = (expand_companded(held[i][k]) for k in ("x0", "y"))
+        x, h = x / x.norm(), (y - x) / (y - x).norm()
+        products, sizes = products + float((x * h).sum()), sizes + 1
+    assert abs(products / sizes) < 0.05
