@@ -136,6 +136,19 @@ def test_it_denoises_without_a_clean_image():
     assert torch.allclose(out[30:40, 30:40], found.image[30:40, 30:40], atol=0.05)
 
 
+def test_widths_stay_where_training_finds_them():
+    """Whatever its parameters, a stage does not leave its bounds: nothing is blurred away."""
+    model = Filter2Noise(torch.Generator().manual_seed(0))
+    image = randn(1, 1, 32, 32).float()
+    for push in (-50.0, 50.0):
+        for stage in model.stages:
+            stage.widths.bias.data.fill_(push)
+        maps = model.with_maps(image)[1][:, 0].flatten(2)
+        for stage, found in zip(model.stages, maps, strict=True):
+            bound = stage.least if push < 0 else stage.most
+            assert torch.allclose(found, bound[:, None].expand_as(found))
+
+
 def test_units_do_not_matter_and_a_run_repeats():
     _, noisy = phantom(30.0)
     once = fit_filter2noise(noisy, iterations=5, seed=2)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sciddm.denoiser import Denoiser
 from sciddm.pipelines.ct.methods.base import Tick
+from sciddm.pipelines.ct.methods.mirrored import Mirrored
 from sciddm.streams import AntitheticStreams
 
-__all__ = ["START", "draws"]
+__all__ = ["START", "draws", "mirrored"]
 
 #: The step under which the noise that sampling starts with is drawn.
 START = 2**31
@@ -51,3 +53,8 @@ def draws(
         drawn.append(sampler(like.expand(n, -1, -1, -1), streams, callback))
         callback()
     return torch.cat(drawn)
+
+
+def mirrored(model: Denoiser, streams: AntitheticStreams) -> Denoiser:
+    """The model as the draws of a batch see it: every antithetic pair mirrored in its own way."""
+    return Mirrored(model, [item % _MOST // 2 for item in streams.items])

@@ -10,10 +10,13 @@ so the maps of sx, sy and sr say all that is done to the image; they can be look
 applied. Training needs no clean image: two half-resolution images from the two diagonals of every
 2 x 2 pixels show the same object with different noise.
 
-Two things differ from the paper. d^2 is the mean squared difference of the 3 x 3 pixels around p
+Three things differ from the paper. d^2 is the mean squared difference of the 3 x 3 pixels around p
 and q, not of p and q alone, whose noise would decide (as in non-local means; Buades et al., 2005).
-And the image is scaled by its noise, not by its extremes: sr is to be of the noise's size, which in
-CT is a hundredth of the range, and training would hardly reach it.
+The image is scaled by its noise, not by its extremes: sr is to be of the noise's size, which in CT
+is a hundredth of the range, and training would hardly reach it. And the widths have bounds
+(`_BOUNDS`), since the half-resolution images that training compares show everything half as wide:
+left alone it ends at narrow windows with a wide range, which blur, where wide windows with a range
+near the noise do not.
 """
 
 from __future__ import annotations
@@ -50,11 +53,16 @@ __all__ = [
 PATCH = 8
 _MULTIPLE = 2 * PATCH  # the half-resolution images are cut into patches too
 _WIDTH = 8
-_WIDEST = 6.0  # pixels, and multiples of the image's range
 _FLOOR = 1e-6
 COMPARED = 3
-# Widths that training starts from: pixels, pixels, units of the noise. A second stage sees less.
-_START = ((1.2, 1.2, 1.0), (1.2, 1.2, 0.4))
+# Least, first and greatest sx, sy (pixels) and sr (units of the noise). Two squares that differ by
+# noise alone have d^2 of 2, so that a range of 1.2 takes half of each other's noise; a second stage
+# sees what little is left of it.
+Bounds = tuple[tuple[float, float, float], ...]
+_BOUNDS: tuple[Bounds, ...] = (
+    ((1.5, 1.5, 0.5), (2.5, 2.5, 1.1), (3.5, 3.5, 1.7)),
+    ((0.5, 0.5, 0.0), (1.2, 1.2, 0.1), (3.0, 3.0, 0.2)),
+)
 _RATE = 3e-3
 _PART = 96  # pixels a side of what a training step sees
 _TRAINED_ON = 8  # slices of a volume at most
@@ -77,9 +85,7 @@ class Filtered:
 class Stage(nn.Module):
     """From an image to the widths of its filter."""
 
-    def __init__(
-        self, generator: torch.Generator, start: tuple[float, float, float] = (1.2, 1.2, 1.0)
-    ) -> None:
+    def __init__(self, generator: torch.Generator, bounds: Bounds = _BOUNDS[0]) -> None:
         super().__init__()
         self.first = nn.ModuleList(nn.Linear(PATCH**2, _WIDTH) for _ in range(3))
         self.second = nn.ModuleList(nn.Linear(_WIDTH, _WIDTH) for _ in range(3))
@@ -89,7 +95,9 @@ class Stage(nn.Module):
             nn.init.xavier_uniform_(layer.weight, generator=generator)
             nn.init.zeros_(layer.bias)
         self.norm.weight.data.fill_(0.3)  # the same widths everywhere, nearly, to begin with
-        self.widths.bias.data.copy_(torch.tensor(start).expm1().log())  # softplus gives start
+        least, first, most = (torch.tensor(bound) for bound in bounds)
+        self.least, self.most = least + _FLOOR, most
+        self.widths.bias.data.copy_(first.expm1().log())  # softplus gives first
 
     def forward(self, image: Tensor) -> Tensor:
         """sx, sy, sr of an image (B, 1, ny, nx) with sides of whole patches: (B, 3, ny, nx)."""
@@ -99,7 +107,8 @@ class Stage(nn.Module):
         for layer in (self.first, self.second):
             query, key, value = (project(tokens) for project in layer)
             tokens = nn.functional.scaled_dot_product_attention(query, key, value)
-        widths = softplus(self.widths(self.norm(tokens))).clamp(max=_WIDEST) + _FLOOR
+        widths = softplus(self.widths(self.norm(tokens)))
+        widths = widths.clamp(self.least.to(image), self.most.to(image))
         coarse = widths[:, 0].mT.unflatten(2, patches.shape[-2:])
         return interpolate(coarse, scale_factor=PATCH, mode="nearest")
 
@@ -109,8 +118,7 @@ class Filter2Noise(nn.Module):
 
     def __init__(self, generator: torch.Generator, stages: int = 2) -> None:
         super().__init__()
-        starts = (_START[min(i, 1)] for i in range(stages))
-        self.stages = nn.ModuleList(Stage(generator, start) for start in starts)
+        self.stages = nn.ModuleList(Stage(generator, _BOUNDS[min(i, 1)]) for i in range(stages))
 
     def forward(self, image: Tensor) -> Tensor:
         return self.with_maps(image)[0]
@@ -140,19 +148,22 @@ def bilateral(image: Tensor, widths: Tensor, compared: int = COMPARED) -> Tensor
     wide = pad(image, (reach,) * 4, mode="reflect")
     x, y, value = (-0.5 / w**2 for w in widths.split(1, dim=1))
     total, weights = torch.zeros_like(image), torch.zeros_like(image)
+    dx = torch.arange(-reach, reach + 1).to(image)[:, None, None]
+    along = dx * dx * x
     for dy in range(-reach, reach + 1):
-        for dx in range(-reach, reach + 1):
-            near = wide[..., reach + dy : reach + dy + ny, reach + dx : reach + dx + nx]
-            d2 = (near - image) ** 2
-            if compared > 1:
-                d2 = avg_pool2d(d2, compared, 1, compared // 2, count_include_pad=False)
-            weight = (dx * dx * x + dy * dy * y + d2 * value).exp()
-            total, weights = total + weight * near, weights + weight
+        row = wide[..., reach + dy : reach + dy + ny, :]
+        near = row.unfold(3, nx, 1)[:, 0].movedim(2, 1)  # (B, all dx, ny, nx)
+        d2 = (near - image) ** 2
+        if compared > 1:
+            d2 = avg_pool2d(d2, compared, 1, compared // 2, count_include_pad=False)
+        weight = (along + dy * dy * y + d2 * value).exp()
+        total = total + (weight * near).sum(1, keepdim=True)
+        weights = weights + weight.sum(1, keepdim=True)
     return total / weights
 
 
 def fit_filter2noise(
-    image: Tensor, *, iterations: int = 500, edges: float = 600.0, seed: int = 0
+    image: Tensor, *, iterations: int = 500, edges: float = 400.0, seed: int = 0
 ) -> Filtered:
     """Trains on an image and filters it; see `Trained`."""
     return Trained([image], iterations=iterations, edges=edges, seed=seed)(image)
@@ -172,7 +183,7 @@ class Trained:
     """
 
     def __init__(
-        self, images: list[Tensor], *, iterations: int, edges: float = 600.0, seed: int = 0
+        self, images: list[Tensor], *, iterations: int, edges: float = 400.0, seed: int = 0
     ) -> None:
         for image in images:
             _check(image)

@@ -19,7 +19,7 @@ from sciddm.errors import InputError, ModelError
 from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.physics import Measurement
 from sciddm.pipelines.ct.methods.base import Reconstruction, Tick
-from sciddm.pipelines.ct.methods.draws import START, draws
+from sciddm.pipelines.ct.methods.draws import START, draws, mirrored
 from sciddm.pipelines.ct.projections import Scan
 from sciddm.pipelines.ct.settings import PosteriorSettings
 from sciddm.posterior import Consistency, Posterior, residual_ratio
@@ -62,10 +62,10 @@ class PosteriorSampling:
         s = self.settings
         m = self.scan.measurement(p, iterations=s.iterations)
         start = m.prox(self._rough(p)[None, None], s.sigma_max**2)
-        guided = _guided(self.model, m, s)
 
         def sampler(x: Tensor, streams: AntitheticStreams, callback: Callable[..., None]) -> Tensor:
             x = x + s.sigma_max * streams.randn(x, step=START)
+            guided = _guided(mirrored(self.model, streams), m, s)
             return sample(guided, x, self.grid, Ancestral(), generator=streams, callback=callback)
 
         posterior = Posterior(draws(start, s.samples, index, seed, tick, sampler)[:, None])

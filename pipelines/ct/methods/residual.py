@@ -21,7 +21,7 @@ from torch import Tensor
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.pipelines.ct.methods.base import Estimate, Tick
-from sciddm.pipelines.ct.methods.draws import START, draws
+from sciddm.pipelines.ct.methods.draws import START, draws, mirrored
 from sciddm.pipelines.ct.settings import ResidualSettings
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.posterior import Posterior
@@ -82,7 +82,7 @@ class ResidualDiffusion:
         ) -> Tensor:
             x = self.model.process.prior(streams.randn(end, START), end, self.grid[0])
             return sample(
-                self.model,
+                mirrored(self.model, streams),
                 x,
                 self.grid,
                 DDIM(),
