@@ -1,6 +1,7 @@
 """The CT benchmark: one command, one table.
 
-    python -m benchmarks.ct [--qualities fast balanced] [--with-bm3d] [--fresh] [--tiny]
+    python -m benchmarks.ct [--qualities fast balanced] [--methods residual] [--with-bm3d]
+        [--fresh] [--tiny]
 
 Makes the problems and every method's images; prints RMSE (HU), PSNR (dB) and SSIM in the window
 [-160, 240] HU, the HU bias in uniform tissue, how much the texture of the noise differs from that
@@ -34,7 +35,6 @@ from benchmarks.results import load_result
 from sciddm.errors import InputError
 from sciddm.pipelines.ct.metrics import hu_bias, psnr, rmse, ssim
 from sciddm.pipelines.ct.texture import (
-    body_mask,
     noise_texture,
     texture_distance,
     uniform_tissue,
@@ -43,7 +43,7 @@ from sciddm.pipelines.ct.texture import (
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache"
 FILTERS = ("Gaussian", "TV", "NLM")
-PATCHES = (32, 24, 16, 12)
+PATCHES = (32, 24, 16, 12, 8)  # pixels: the largest that fits is taken
 Row = dict[str, Any]
 
 
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--prior", default="ct-prior", help="name or folder of the model")
     parser.add_argument("--regression", default="ct-regression", help="name or folder of the model")
     parser.add_argument("--qualities", nargs="+", default=["fast", "balanced", "best"])
+    parser.add_argument("--methods", nargs="+", help="make make and show only these")
     parser.add_argument("--with-bm3d", action="store_true", help="non-commercial licence")
     parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
     parser.add_argument("--tiny", action="store_true", help="small phantoms, nothing published")
@@ -65,14 +66,26 @@ def main() -> None:
     _say("problems")
     build(problems, tiny=args.tiny)
     _say("classical filters")
-    ct_classical.main(problems, results, list(FILTERS))
-    methods = ["FBP", *FILTERS]
+
+    def wanted(method: str) -> bool:
+        return not args.methods or method in args.methods
+
+    filters = [m for m in FILTERS if wanted(m)]
+    ct_classical.main(problems, results, filters)
+    methods = ["FBP", *filters]
     if args.with_bm3d:
         _say("BM3D")
         _bm3d(problems, results)
         methods.append("BM3D")
     own = ct_ours.main(
-        problems, results, args.qualities, args.denoiser, args.prior, args.regression, _say
+        problems,
+        results,
+        args.qualities,
+        args.denoiser,
+        args.prior,
+        args.regression,
+        wanted,
+        _say,
     )
     methods += [m for m in own if m != "FBP"]
     rows = score(load_problems(problems, "test"), results, methods)
@@ -104,7 +117,7 @@ def score(problems: list[CTProblem], results: Path, methods: Iterable[str]) -> l
                 {
                     "case": p.info["name"],
                     "group": p.info["group"],
-                    "setting": setting(p),
+                    "setting": p.setting,
                     "method": method,
                     "rmse_hu": rmse(r.image, p.reference),
                     "psnr_db": psnr(r.image, p.reference),
@@ -122,13 +135,6 @@ def score(problems: list[CTProblem], results: Path, methods: Iterable[str]) -> l
     return rows
 
 
-def setting(p: CTProblem) -> str:
-    """What is asked: a dose, or so many views."""
-    if p.info["kind"] == "sparse":
-        return f"{p.info['views']} views"
-    return f"{p.info['dose']:.0%} dose"
-
-
 def bias(image: np.ndarray, p: CTProblem) -> float:
     """Mean difference where the reference is uniform tissue; NaN where it is nowhere."""
     regions = uniform_tissue(p.reference[None], p.info["voxel_size_mm"][2])[0]
@@ -136,16 +142,17 @@ def bias(image: np.ndarray, p: CTProblem) -> float:
 
 
 def texture(image: np.ndarray, p: CTProblem) -> float:
-    """How much the shape of the spectrum of what is left of the noise differs from full dose."""
-    inside = body_mask(p.reference[None])
+    """How much the shape of the noise power spectrum in uniform tissue differs from that of the
+    image of full dose, in the same squares; NaN where none fits."""
     pixel = p.info["voxel_size_mm"][2]
+    inside = uniform_tissue(p.reference[None], pixel)
     for size in PATCHES:
         try:
-            f, left = noise_texture((image - p.reference)[None], inside, pixel, size)
+            f, power = noise_texture(image[None], inside, pixel, size)
         except InputError:
             continue
-        _, full = noise_texture(p.full_noise[None], inside, pixel, size)
-        return texture_distance(left, full, f) if left.sum() > 0 else float("nan")
+        _, full = noise_texture(p.reference[None], inside, pixel, size)
+        return texture_distance(power, full, f) if power.sum() > 0 < full.sum() else float("nan")
     return float("nan")
 
 
@@ -188,8 +195,8 @@ def report(rows: list[Row], methods: list[str], arguments: list[str]) -> str:
         lines.append("")
     lines += [
         "HU bias: mean difference in uniform tissue. Texture: half of the sum of |differences| of "
-        "the normalised noise power spectra, of what is left of the noise and of full dose; 0 is "
-        "the same texture.",
+        "the normalised noise power spectra in uniform tissue, of the image and of that of full "
+        "dose; 0 is the same texture.",
         "",
         *_coverage(rows, methods),
         *_origin(arguments),

@@ -74,7 +74,7 @@ def rmse(image: NDArray, p: CTProblem) -> float:
 
 def main(problems: Path, results: Path, methods: list[str]) -> None:
     tests = [p for p in load_problems(problems, "test") if p.info["kind"] == "dose"]
-    tuning = load_problems(problems, "tune")
+    tuning = [p for p in load_problems(problems, "tune") if p.info["kind"] == "dose"]
     for name in methods:
         apply, start = METHODS[name]
 

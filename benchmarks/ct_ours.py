@@ -1,34 +1,43 @@
 """The rows of the CT benchmark that sciddm makes, by its public pipelines.
 
-FBP and TV-iterative are classical methods that happen to be in the pipelines; the regression is a
+FBP and TV-iterative are classical methods that happen to be in the pipelines; the weight of the
+latter is the best on the tuning slices of the same dose or number of views. The regression is a
 network of the size of ours, trained on the same data to give the mean (the recipe `ct-regression`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 import sciddm
 from benchmarks.ct_problems import CTProblem, load_problems
 from benchmarks.results import Result, cached
+from benchmarks.tuning import search
 from sciddm import zoo
 from sciddm.data_adapters.ct import build_sinogram
 from sciddm.errors import SciddmError
 from sciddm.physics import FanBeam
 from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
+from sciddm.pipelines.ct.methods.total_variation import TotalVariation
+from sciddm.pipelines.ct.metrics import rmse
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
-from sciddm.pipelines.ct.settings import ResidualSettings
+from sciddm.pipelines.ct.projections import scan_of
+from sciddm.pipelines.ct.settings import POSTERIOR, RESIDUAL, TV, ResidualSettings, TVSettings
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.pipelines.ct.texture import body_mask
+from sciddm.posterior import half_width
 
-COVERED, WIDTH = 0.9, 1.645
+LEVEL = 0.9
 ELECTRONIC_SD = 10.0
 
 
@@ -70,6 +79,32 @@ def reconstruct(pipeline: CTReconstruction, p: CTProblem, method: Any, quality: 
     return _result(p, out["reconstruction"].values[0], std, seconds, out.attrs)
 
 
+def total_variation(p: CTProblem, settings: TVSettings) -> Result:
+    """Weighted least squares with total variation, of any weight."""
+    start = perf_counter()
+    scan = scan_of(sinogram_of(p))
+    found = TotalVariation(scan, settings)(torch.from_numpy(p.sinogram), 0, 0, lambda part: None)
+    made = {"weight": settings.weight, "iterations": settings.iterations}
+    return Result(found.values.numpy(), perf_counter() - start, settings=made)
+
+
+def tuned(tuning: Sequence[CTProblem], plain: TVSettings) -> Callable[[str], TVSettings]:
+    """The settings with the best weight for a dose or number of views, by the RMSE."""
+
+    @cache
+    def settings(setting: str) -> TVSettings:
+        cases = [p for p in tuning if p.setting == setting]
+
+        def score(weight: float) -> float:
+            made = (total_variation(p, replace(plain, weight=weight)).image for p in cases)
+            return -float(np.mean([rmse(i, p.reference) for i, p in zip(made, cases, strict=True)]))
+
+        weight, _ = search(score, plain.weight)
+        return replace(plain, weight=weight)
+
+    return settings
+
+
 def regress(pipeline: CTDenoising, p: CTProblem) -> Result:
     """One evaluation at the end of the process, which is all that a regression is."""
     if pipeline.model is None:
@@ -86,7 +121,8 @@ def _result(p: CTProblem, image: Any, std: Any, seconds: float, attrs: dict[str,
     extra: dict[str, float] = {}
     if std is not None:
         inside = body_mask(p.reference[None])[0]
-        within = np.abs(image - p.reference) <= WIDTH * std
+        half = half_width(int(attrs["samples"]), LEVEL) * std
+        within = np.abs(image - p.reference) <= half
         extra["coverage"] = float(within[inside].mean())
     if "consistency" in attrs:
         extra["consistency"] = float(attrs["consistency"])
@@ -102,6 +138,7 @@ def main(
     denoiser: str,
     prior: str,
     regression: str,
+    wanted: Callable[[str], bool],
     say: Callable[[str], None],
 ) -> list[str]:
     """Makes the rows; returns their names in order. Those without a model are left out."""
@@ -118,32 +155,36 @@ def main(
     for p in tests:  # what the input of every image method is: nothing is computed
         cached(results, "FBP", p, 1, lambda p=p: Result(p.image, 0.0))
     made.append("FBP")
-    plain, plainly = CTReconstruction(), "balanced" if "balanced" in qualities else qualities[0]
-    row("TV-iterative", tests, plainly, lambda p: reconstruct(plain, p, "tv", plainly))
+    plainly: Any = "balanced" if "balanced" in qualities else qualities[0]
+    if wanted("TV-iterative"):
+        tuning = load_problems(problems, "tune")
+        settings = tuned(tuning, TV[plainly])
+        key = [plainly, [p.digest() for p in tuning]]
+        row("TV-iterative", tests, key, lambda p: total_variation(p, settings(p.setting)))
     self_trained = CTDenoising()
-    for method in CTDenoising.untrained:
+    for method in filter(wanted, CTDenoising.untrained):
         row(method, dose, plainly, lambda p, m=method: denoise(self_trained, p, m, plainly))
-    regressor = _load(CTDenoising, regression, say)
+
+    def pipeline_of(kind: Any, method: str, model: str) -> tuple[Any, str]:
+        found = _load(kind, model, say) if wanted(method) else None
+        return found, "" if found is None else found.provenance["weights_sha256"]
+
+    regressor, weights = pipeline_of(CTDenoising, "regression", regression)
     if regressor is not None:
-        key = regressor.provenance["weights_sha256"]
-        row("regression", dose, key, lambda p: regress(regressor, p))
-    residual, posterior = _load(CTDenoising, denoiser, say), _load(CTReconstruction, prior, say)
-    for quality in qualities:
+        row("regression", dose, weights, lambda p: regress(regressor, p))
+    residual, weights = pipeline_of(CTDenoising, "residual", denoiser)
+    posterior, priors = pipeline_of(CTReconstruction, "posterior", prior)
+    for q in qualities:
         if residual is not None:
-            key = [residual.provenance["weights_sha256"], quality]
-            row(
-                f"residual {quality}",
-                dose,
-                key,
-                lambda p, q=quality: denoise(residual, p, "residual", q),
-            )
+            key = [weights, asdict(RESIDUAL[q])]
+            row(f"residual {q}", dose, key, lambda p, q=q: denoise(residual, p, "residual", q))
         if posterior is not None:
-            key = [posterior.provenance["weights_sha256"], quality]
+            key = [priors, asdict(POSTERIOR[q])]
             row(
-                f"posterior {quality}",
+                f"posterior {q}",
                 tests,
                 key,
-                lambda p, q=quality: reconstruct(posterior, p, "posterior", q),
+                lambda p, q=q: reconstruct(posterior, p, "posterior", q),
             )
     return made
 

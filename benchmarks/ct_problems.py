@@ -8,7 +8,8 @@ a fraction of the one that leaves 20 HU of noise in the middle of the body.
 
 test    validation patients 037-042 of the STS slices, one slice each; two slices of the
         TotalSegmentator example and of the VTK head
-tune    other slices of patients 037-040, 65 mm or more away: the parameters of classical methods
+tune    other slices of patients 037-040, 65 mm or more away: the parameters of classical methods;
+        ours are chosen on slices of training patients
 --tiny  two slices of the body phantom, 64 x 64, in their place: to try the benchmark itself
 """
 
@@ -18,13 +19,17 @@ import argparse
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.problems import data_root
+
+if TYPE_CHECKING:
+    from sciddm.physics import FanBeam, Projector
 
 DOSES = (0.5, 0.25, 0.1)
 SPARSE_VIEWS = 60
@@ -41,7 +46,6 @@ class CTProblem:
         reference: (y, x) HU.
         images: (z, y, x) HU, the low-dose images of the slice and, where they are near, of its
             neighbours, each reference plus reconstructed noise; of a sparse scan its FBP.
-        full_noise: (y, x) HU, noise of an image of full dose.
         sinogram: (view, cell), line integrals.
         angles: (view,), radians.
         beam: the other arguments of `FanBeam`.
@@ -51,7 +55,6 @@ class CTProblem:
 
     reference: NDArray[np.float32]
     images: NDArray[np.float32]
-    full_noise: NDArray[np.float32]
     sinogram: NDArray[np.float32]
     angles: NDArray[np.float64]
     beam: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +77,13 @@ class CTProblem:
             arrays = {k: file[k] for k in file.files}
         beam, info = json.loads(str(arrays.pop("about")))
         return cls(**arrays, beam=beam, info=info)
+
+    @property
+    def setting(self) -> str:
+        """What is asked: a dose, or so many views."""
+        if self.info["kind"] == "sparse":
+            return f"{self.info['views']} views"
+        return f"{self.info['dose']:.0%} dose"
 
     def digest(self) -> str:
         """Identifies the data that a method saw and is scored by."""
@@ -108,8 +118,7 @@ def build(folder: Path, *, tiny: bool = False) -> None:
     wanted = set()
     for number, case in enumerate(cases):
         kinds: list[tuple[str, float, int | None]] = [("dose", dose, None) for dose in DOSES]
-        if case.role == "test":
-            kinds.append(("sparse", 1.0, SPARSE_VIEWS))
+        kinds.append(("sparse", 1.0, SPARSE_VIEWS))
         for kind, dose, views in kinds:
             what = f"{views}-views" if views else f"{round(100 * dose):03d}"
             name = f"{case.role}-{case.name}-{what}"
@@ -126,40 +135,32 @@ def _problem(
 ) -> CTProblem:
     import torch
 
-    from sciddm.physics import Projector, filtered_back_projection
+    from sciddm.physics import filtered_back_projection
     from sciddm.pipelines.ct.dose import low_dose_sinogram
-    from sciddm.pipelines.ct.scanner import VIEWS, full_dose_flux, standard_beam
+    from sciddm.pipelines.ct.scanner import VIEWS, full_dose_flux
     from sciddm.pipelines.ct.units import MU_WATER, to_attenuation
     from sciddm.streams import Streams
 
     side = max(case.stack.shape[1:]) + max(case.stack.shape[1:]) % 2
     stack = _square(case.stack, side)
     pixel = case.voxel_size_mm[2]
-    beam = standard_beam((side, side), pixel, views or VIEWS)
+    beam, projector, project = _scanner(side, pixel, views or VIEWS)
     fine = stack.repeat(SPLIT, axis=1).repeat(SPLIT, axis=2)
-    project = Projector(beam, (SPLIT * side, SPLIT * side), pixel / SPLIT)
     slices = torch.from_numpy(fine)[:, None]
     p = project(to_attenuation(slices).clamp(min=0))
-    flux = float(
-        full_dose_flux(
-            slices[case.middle : case.middle + 1, :, ::SPLIT, ::SPLIT],
-            Projector(beam, (side, side), pixel),
-        )
-    )
+    middle = slices[case.middle : case.middle + 1, :, ::SPLIT, ::SPLIT]
+    flux = float(full_dose_flux(middle, projector))
     items = [seed * 10 + k for k in range(len(stack))]
     low = low_dose_sinogram(p, dose * flux, ELECTRONIC_SD, Streams(11, items))
-    full = low_dose_sinogram(p, flux, ELECTRONIC_SD, Streams(12, items))
 
     def fbp(sinogram: Any) -> NDArray[np.float32]:
         image = filtered_back_projection(sinogram[:, 0], beam, (side, side), pixel)
         return (image * (1000 / MU_WATER)).numpy()
 
     images = fbp(low) - 1000 if kind == "sparse" else stack + fbp(low - p)
-    noise = fbp(full - p)[case.middle]
     return CTProblem(
         reference=stack[case.middle],
         images=images.astype(np.float32),
-        full_noise=noise.astype(np.float32),
         sinogram=low[case.middle, 0].numpy(),
         angles=np.array(beam.angles),
         beam={
@@ -180,6 +181,21 @@ def _problem(
             "middle": case.middle,
             "voxel_size_mm": list(case.voxel_size_mm),
         },
+    )
+
+
+@lru_cache(maxsize=2)
+def _scanner(side: int, pixel: float, views: int) -> tuple[FanBeam, Projector, Projector]:
+    """Beam, projector of the image, and that of the image with its pixels split."""
+    from sciddm.physics import Projector
+    from sciddm.pipelines.ct.scanner import standard_beam
+
+    beam = standard_beam((side, side), pixel, views)
+    fine = SPLIT * side
+    return (
+        beam,
+        Projector(beam, (side, side), pixel),
+        Projector(beam, (fine, fine), pixel / SPLIT),
     )
 
 
