@@ -85,6 +85,13 @@ def denoise(
         str | None, typer.Option(help="Name, folder or hub id; the method's own if not given.")
     ] = None,
     quality: QualityOption = Quality.balanced,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Posterior samples for the standard deviation; the quality decides if not given.",
+        ),
+    ] = None,
     noise_std: Annotated[
         str | None,
         typer.Option(
@@ -133,6 +140,7 @@ def denoise(
         "method": method,
         "model": model,
         "quality": quality.value,
+        "samples": samples,
         "noise_std": noise_std,
         "seed": seed,
         "tile": tile,
@@ -155,7 +163,7 @@ def denoise(
     def prepare() -> None:
         from sciddm.pipelines.hsi.methods import build_method
 
-        build_method(method, model, quality.value)
+        build_method(method, model, quality.value, samples)
 
     use_threads(threads)
     execute(

@@ -1,20 +1,19 @@
-"""`sciddm hsi evaluate`: denoised cubes against clean ones, pair by pair."""
+"""`sciddm hsi evaluate`: denoised cubes against clean ones, pair by pair, in constant memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.hsi import open_cube
 from sciddm.errors import InputError
 from sciddm.pipelines.batch import stem
 from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
-from sciddm.pipelines.hsi.metrics import ergas, psnr, sam, ssim
+from sciddm.pipelines.hsi.metrics import Running, ssim
 from sciddm.pipelines.hsi.survey import Scene
 
 __all__ = ["compare", "evaluate_cubes"]
@@ -88,40 +87,85 @@ def compare(clean: Path, denoised: Path, score: Score, scale: float | None = Non
     Raises:
         InputError: a cube cannot be read, they differ in shape, or the estimate lacks values.
     """
-    truth, used, exact = _read(clean)
-    estimate, _, _ = _read(denoised)
-    if truth.shape != estimate.shape:
+    truth, estimate = _Cube(clean), _Cube(denoised)
+    if truth.scene.cube.shape != estimate.scene.cube.shape:
         raise InputError(
-            f"{denoised}: (band, line, sample) is {estimate.shape}, that of {clean.name} is "
-            f"{truth.shape}: compare cubes of one shape"
+            f"{denoised}: (band, line, sample) is {estimate.scene.cube.shape}, that of "
+            f"{clean.name} is {truth.scene.cube.shape}: compare cubes of one shape"
         )
+    used, largest = truth.used()
     if scale is None:
-        largest = float(np.nanmax(truth[used]))
-        scale = 1.0 if not exact and largest <= 2 else largest
+        scale = 1.0 if not truth.exact and largest <= 2 else largest
     if not scale > 0:
         raise InputError(f"{clean}: no number above 0 in it: say what counts as 1 (--scale)")
-    truth, estimate = truth[used] / scale, estimate[used] / scale
-    lacking = np.isfinite(truth) & ~np.isfinite(estimate)
-    if lacking.any():
-        raise InputError(
-            f"{denoised}: {int(lacking.sum())} entries hold no value where {clean.name} does"
-        )
+    running, lacking = Running(len(used)), 0
+    for block in truth.scene.blocks():
+        x, y = (cube.read(block, used) / scale for cube in (truth, estimate))
+        lacking += int((np.isfinite(x) & ~np.isfinite(y)).sum())
+        if not lacking:
+            running.add(y, x)
+    if lacking:
+        raise InputError(f"{denoised}: {lacking} entries hold no value where {clean.name} does")
     score.values["scale"] = scale
-    metrics = {"psnr_db": psnr, "ssim": ssim, "sam_deg": sam, "ergas": ergas}
+
+    def similarity() -> float:
+        """Of some bands at a time, as it needs whole ones."""
+        each = max(1, _ENTRIES // (truth.scene.lines * truth.scene.samples))
+        found = []
+        for start in range(0, len(used), each):
+            part = used[start : start + each]
+            x, y = (cube.read(slice(None), part) / scale for cube in (truth, estimate))
+            whole = np.isfinite(x).all(axis=(1, 2))
+            if whole.any():
+                found += [ssim(y[whole], x[whole])] * int(whole.sum())
+        return float(np.mean(found)) if found else float("nan")
+
+    metrics: dict[str, Callable[[], float]] = {
+        "psnr_db": lambda: running.psnr,
+        "ssim": similarity,
+        "sam_deg": lambda: running.sam,
+        "ergas": running.ergas,
+    }
     for name, metric in metrics.items():
         try:
-            score.values[name] = metric(estimate, truth)
+            score.values[name] = metric()
         except ValueError as error:
             score.missing[name] = str(error)
 
 
-def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.bool_], bool]:
-    """(cube with NaN where nothing is known, bands that vary, whether it holds integers)."""
-    scene = Scene(open_cube(path))
-    check_size(path, "the cube", scene.cube.shape, 16)
-    values, known = scene.read(slice(None), slice(None))
-    whole = np.where(known, values, np.nan).astype(np.float32)
-    used = [bool(k.any()) and np.ptp(v[k]) > 0 for v, k in zip(values, known, strict=True)]
-    if not any(used):
-        raise InputError(f"{path}: no band holds a value: give another file")
-    return whole, np.array(used), values.dtype.kind in "iu"
+class _Cube:
+    """A cube that is read in parts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.scene = Scene(open_cube(path))
+
+    @property
+    def exact(self) -> bool:
+        """Whether it holds integers."""
+        return bool(self.scene.cube.dtype.kind in "iu")
+
+    def read(self, y: slice, bands: NDArray[np.intp] | slice = slice(None)) -> NDArray[Any]:
+        """(band, line, sample), NaN where nothing is known."""
+        values, known = self.scene.read(y, slice(None), bands)
+        return np.where(known, values, np.nan).astype(np.float32)
+
+    def used(self) -> tuple[NDArray[np.intp], float]:
+        """Bands that vary, and the largest number in them.
+
+        Raises:
+            InputError: there is none.
+        """
+        low, high = np.full(self.scene.bands, np.inf), np.full(self.scene.bands, -np.inf)
+        for block in self.scene.blocks():
+            values = self.read(block)
+            known = np.isfinite(values)
+            low = np.minimum(low, np.where(known, values, np.inf).min(axis=(1, 2)))
+            high = np.maximum(high, np.where(known, values, -np.inf).max(axis=(1, 2)))
+        found = np.flatnonzero(high > low)
+        if not len(found):
+            raise InputError(f"{self.path}: no band holds a value: give another file")
+        return found, float(high[found].max())
+
+
+_ENTRIES = 2**22  # of the bands whose similarity is computed at a time

@@ -12,9 +12,67 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-__all__ = ["ergas", "evaluate_cube", "psnr", "sam", "ssim"]
+__all__ = ["Running", "ergas", "evaluate_cube", "psnr", "sam", "ssim"]
 
 Cube = NDArray[np.floating[Any]]
+
+
+class Running:
+    """Sums over blocks of lines from which PSNR, SAM and ERGAS of a cube follow.
+
+    Args:
+        bands: of the cube.
+    """
+
+    def __init__(self, bands: int) -> None:
+        self._square, self._total = np.zeros(bands), np.zeros(bands)
+        self._count = np.zeros(bands)
+        self._angle, self._spectra = 0.0, 0
+
+    def add(self, estimate: Cube, reference: Cube) -> None:
+        """Takes in a block (band, y, x); what is NaN in the reference counts nowhere."""
+        _check(estimate, reference)
+        known = np.isfinite(reference)
+        truth = np.where(known, reference, 0).astype(np.float64)
+        guess = np.where(known, estimate, 0).astype(np.float64)
+        self._square += ((guess - truth) ** 2).sum(axis=(1, 2))
+        self._total += truth.sum(axis=(1, 2))
+        self._count += known.sum(axis=(1, 2))
+        x, y = truth.reshape(len(truth), -1), guess.reshape(len(truth), -1)
+        size_x, size_y = np.linalg.norm(x, axis=0), np.linalg.norm(y, axis=0)
+        usable = known.all(axis=0).ravel() & (size_x > 0) & (size_y > 0) & np.isfinite(size_y)
+        u, v = x[:, usable] / size_x[usable], y[:, usable] / size_y[usable]
+        angle = 2 * np.arctan2(np.linalg.norm(u - v, axis=0), np.linalg.norm(u + v, axis=0))
+        self._angle += float(angle.sum())
+        self._spectra += int(usable.sum())
+
+    @property
+    def _errors(self) -> NDArray[np.float64]:
+        """Mean squared error of each band that has a finite entry."""
+        seen = self._count > 0
+        if not seen.any():
+            raise ValueError("the reference holds no finite value")
+        return np.asarray(self._square[seen] / self._count[seen])
+
+    @property
+    def psnr(self) -> float:
+        """See the function."""
+        with np.errstate(divide="ignore"):
+            return float(np.mean(-10 * np.log10(self._errors)))
+
+    @property
+    def sam(self) -> float:
+        """See the function; spectra of all bands that were given."""
+        if not self._spectra:
+            raise ValueError("no spectrum of which the angle is defined")
+        return float(np.degrees(self._angle / self._spectra))
+
+    def ergas(self, ratio: float = 1.0) -> float:
+        """See the function."""
+        error, seen = self._errors, self._count > 0
+        mean = self._total[seen] / self._count[seen]
+        usable = mean != 0
+        return float(100 / ratio * np.sqrt(np.mean(error[usable] / mean[usable] ** 2)))
 
 
 def psnr(estimate: Cube, reference: Cube) -> float:
@@ -22,9 +80,7 @@ def psnr(estimate: Cube, reference: Cube) -> float:
 
     Infinite where a band is exact.
     """
-    error = _errors(estimate, reference)
-    with np.errstate(divide="ignore"):
-        return float(np.mean(-10 * np.log10(error)))
+    return _of_all(estimate, reference).psnr
 
 
 def ssim(estimate: Cube, reference: Cube) -> float:
@@ -60,15 +116,7 @@ def sam(estimate: Cube, reference: Cube) -> float:
     """
     _check(estimate, reference)
     known = np.isfinite(reference).any(axis=(1, 2))
-    x = reference[known].astype(np.float64).reshape(known.sum(), -1)
-    y = estimate[known].astype(np.float64).reshape(known.sum(), -1)
-    size_x, size_y = np.linalg.norm(x, axis=0), np.linalg.norm(y, axis=0)
-    usable = (size_x > 0) & (size_y > 0) & np.isfinite(size_x) & np.isfinite(size_y)
-    if not usable.any():
-        raise ValueError("no spectrum of which the angle is defined")
-    u, v = x[:, usable] / size_x[usable], y[:, usable] / size_y[usable]
-    angle = 2 * np.arctan2(np.linalg.norm(u - v, axis=0), np.linalg.norm(u + v, axis=0))
-    return float(np.degrees(angle).mean())
+    return _of_all(estimate[known], reference[known]).sam
 
 
 def ergas(estimate: Cube, reference: Cube, ratio: float = 1.0) -> float:
@@ -79,11 +127,7 @@ def ergas(estimate: Cube, reference: Cube, ratio: float = 1.0) -> float:
         reference: (band, y, x).
         ratio: of the pixels' sizes in sharpening; 1 for denoising.
     """
-    error = _errors(estimate, reference)
-    finite = np.isfinite(reference).any(axis=(1, 2))
-    mean = np.nanmean(np.where(np.isfinite(reference[finite]), reference[finite], np.nan), (1, 2))
-    usable = mean != 0
-    return float(100 / ratio * np.sqrt(np.mean(error[usable] / mean[usable] ** 2)))
+    return _of_all(estimate, reference).ergas(ratio)
 
 
 def evaluate_cube(estimate: Cube, reference: Cube) -> dict[str, float]:
@@ -96,17 +140,15 @@ def evaluate_cube(estimate: Cube, reference: Cube) -> dict[str, float]:
     }
 
 
-def _errors(estimate: Cube, reference: Cube) -> NDArray[np.float64]:
-    """Mean squared error of each band that has a finite entry."""
+def _of_all(estimate: Cube, reference: Cube) -> Running:
     _check(estimate, reference)
-    known = np.isfinite(reference)
-    bands = known.any(axis=(1, 2))
-    square = np.where(known, estimate.astype(np.float64) - reference, 0.0)[bands] ** 2
-    return np.asarray(square.sum(axis=(1, 2)) / known[bands].sum(axis=(1, 2)))
+    if not np.isfinite(reference).any():
+        raise ValueError("the reference holds no finite value")
+    found = Running(len(reference))
+    found.add(estimate, reference)
+    return found
 
 
 def _check(estimate: Cube, reference: Cube) -> None:
     if estimate.shape != reference.shape or reference.ndim != 3:
         raise ValueError(f"cubes (band, y, x) of the shapes {estimate.shape}, {reference.shape}")
-    if not np.isfinite(reference).any():
-        raise ValueError("the reference holds no finite value")

@@ -80,6 +80,7 @@ class HyperspectralDenoising(Pipeline):
         /,
         *,
         quality: str = "balanced",
+        samples: int | None = None,
         seed: int = 0,
         noise_std: ArrayLike | None = None,
         tile: int | None = None,
@@ -91,6 +92,7 @@ class HyperspectralDenoising(Pipeline):
         Args:
             data: in the form of `data_adapters.hsi.cube`, or a file that holds it.
             quality: "fast", "balanced" or "best"; what it means is up to the method.
+            samples: of the posterior, for the standard deviation; the quality decides if None.
             seed: of all noise. The same place of a scene gets the same noise in any tile.
             noise_std: standard deviation of the noise in the cube's unit, one number or one per
                 band; estimated if None.
@@ -111,6 +113,7 @@ class HyperspectralDenoising(Pipeline):
             scene,
             lambda _, shape: in_memory(shape),
             quality=quality,
+            samples=samples,
             seed=seed,
             noise_std=noise_std,
             tile=tile,
@@ -133,6 +136,7 @@ class HyperspectralDenoising(Pipeline):
         canvas: Callable[[str, tuple[int, int, int]], Canvas],
         *,
         quality: str = "balanced",
+        samples: int | None = None,
         seed: int = 0,
         noise_std: ArrayLike | None = None,
         tile: int | None = None,
@@ -144,14 +148,14 @@ class HyperspectralDenoising(Pipeline):
         Args:
             scene: what to denoise.
             canvas: makes an empty one, told its name ("values" or "std") and shape.
-            quality, seed, noise_std, tile, scheduler, progress: as for a call.
+            quality, samples, seed, noise_std, tile, scheduler, progress: as for a call.
 
         Returns:
             What is known of the scene, what was done, and the canvases (`assemble.finished`).
         """
         method = self.method
         if isinstance(method, str):
-            method = build_method(method, self.model, quality)
+            method = build_method(method, self.model, quality, samples)
         known = survey(scene, noise_std, progress)
         shape = (int(known.used.sum()), scene.lines, scene.samples)
         canvases: dict[str, Canvas] = {}

@@ -84,7 +84,7 @@ def denoise_file(
 
     Args:
         job: the scene and the main output.
-        options: method, model, quality, seed, noise_std, tile.
+        options: method, model, quality, samples, seed, noise_std, tile.
         command: what makes the same again; kept with the result.
         report: write the HTML page.
         pixels: (line, sample) whose spectra the page shows, besides those it chooses.
@@ -114,6 +114,7 @@ def denoise_file(
             scene,
             canvas,
             quality=options["quality"],
+            samples=options.get("samples"),
             seed=options["seed"],
             noise_std=noise_std,
             tile=options["tile"],

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from sciddm.errors import InputError
 from sciddm.pipelines.hsi import NoiseEstimate, estimate_noise, metrics, noise
-from sciddm.pipelines.hsi.methods import Moments, denoise_cube
+from sciddm.pipelines.hsi.methods import Moments, build_method, denoise_cube
 from sciddm.pipelines.hsi.methods.lowrank import signal_subspace
 
 CLASSICAL = ("tv", "lowrank")
@@ -137,3 +137,11 @@ def test_neighbours_share_the_signal_but_not_the_noise():
     np.testing.assert_allclose(found.neighbours, np.outer(direction, direction), atol=0.15)
     expected = np.outer(direction, direction) + 9 * np.eye(3)
     np.testing.assert_allclose(found.covariance, expected, atol=0.3)
+
+
+def test_samples_are_for_methods_that_draw_them():
+    assert build_method("subspace", samples=6).settings.samples == 6
+    with pytest.raises(InputError, match="draws no samples"):
+        build_method("lowrank", samples=6)
+    with pytest.raises(InputError, match="2 or more"):
+        build_method("subspace", samples=1)

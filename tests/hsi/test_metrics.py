@@ -59,3 +59,16 @@ def test_unknown_bands_count_nowhere():
     assert metrics.evaluate_cube(np.concatenate([estimate, estimate[:1]]), more) == wanted
     with pytest.raises(ValueError, match="shapes"):
         metrics.psnr(estimate[:3], reference)
+
+
+def test_blocks_give_what_the_whole_gives():
+    rng = np.random.default_rng(2)
+    reference = rng.random((5, 24, 13))
+    estimate = reference + 0.1 * rng.standard_normal(reference.shape)
+    reference[2, 3, 4] = np.nan
+    running = metrics.Running(5)
+    for block in (slice(0, 7), slice(7, 8), slice(8, 24)):
+        running.add(estimate[:, block], reference[:, block])
+    assert running.psnr == pytest.approx(metrics.psnr(estimate, reference), rel=1e-12)
+    assert running.sam == pytest.approx(metrics.sam(estimate, reference), rel=1e-12)
+    assert running.ergas() == pytest.approx(metrics.ergas(estimate, reference), rel=1e-12)

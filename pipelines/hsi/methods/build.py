@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,16 @@ METHODS = {
 }
 #: Methods that take a quality, and whether they take a model.
 _GRADED = {"subspace": True, "finch": True, "dds2m": False}
+#: Methods whose standard deviation is that of samples.
+_SAMPLED = ("subspace", "finch")
 
 
-def build_method(name: str, model: str | Path | None = None, quality: str = "balanced") -> Method:
+def build_method(
+    name: str,
+    model: str | Path | None = None,
+    quality: str = "balanced",
+    samples: int | None = None,
+) -> Method:
     """A method, ready for `fit`.
 
     Args:
@@ -32,8 +40,11 @@ def build_method(name: str, model: str | Path | None = None, quality: str = "bal
         model: bundled model, model folder or hub id; the method's own if None.
         quality: fast, balanced or best; what it means is up to the method.
 
+        samples: of the posterior, from which the standard deviation is; those of the quality if
+            None.
+
     Raises:
-        InputError: unknown method or quality, or a model for a method that has none.
+        InputError: unknown method or quality, or a model or samples for a method that has none.
         ModelError: there is no such model.
     """
     method = method_class(name)
@@ -41,11 +52,16 @@ def build_method(name: str, model: str | Path | None = None, quality: str = "bal
         raise InputError(f"unknown quality {quality!r}: take one of {', '.join(QUALITIES)}")
     if model is not None and not _GRADED.get(name, False):
         raise InputError(f"the method {name} has no model: leave --model out")
+    if samples is not None and name not in _SAMPLED:
+        raise InputError(f"the method {name} draws no samples: leave --samples out")
+    if samples is not None and samples < 2:
+        raise InputError(f"--samples {samples}: a standard deviation needs 2 or more")
     if name not in _GRADED:
         return method()
-    if model is None:
-        return method(quality=quality)
-    return method(model=model, quality=quality)
+    made = method(quality=quality) if model is None else method(model=model, quality=quality)
+    if samples is not None:
+        made.settings = replace(made.settings, samples=samples)
+    return made
 
 
 def method_class(name: str) -> Any:

@@ -71,6 +71,7 @@ _BATCH = 2**19  # pixels that a network sees at a time
 _QUIETEST = 0.004  # level below which the prior was not trained, and nothing is to be gained
 # To this share of the first level four steps give the standard deviation of Gaussian fields within
 # 6 %; ten of first order give 84 % of it.
+_SMOOTH = 4  # pixels that the variance is averaged over, to each side
 _END = 0.15
 
 
@@ -143,8 +144,6 @@ class Subspace(Method):
 class FittedSubspace(Fitted):
     """Components of a scene, and the prior on their images."""
 
-    halo = 64
-
     def __init__(self, method: Subspace, statistics: SceneStatistics) -> None:
         self._denoiser, self._settings = method.denoiser, method.settings
         self._components = find_components(statistics)
@@ -153,6 +152,8 @@ class FittedSubspace(Fitted):
         self._count = min(len(power), self._settings.components)
         network = getattr(self._denoiser, "network", None)
         self._guides = int(getattr(network, "cond_channels", 0))
+        # What beyond this changes a guide, or a gap, reaches a pixel through another image only.
+        self.halo: int | None = getattr(network, "context", 60) + _SMOOTH
         # One number for the scene: tiles must not differ in it.
         self._gaps = statistics.valid < 1
         self.attributes: Attributes = {
