@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size, existing_file, reading
 from sciddm.data_adapters.ultrasound.frames import KINDS, build_frames
+from sciddm.data_adapters.ultrasound.sector import image_region
 from sciddm.errors import InputError
 
 __all__ = ["Stated", "read_npz"]
@@ -60,9 +61,11 @@ def read_npz(source: str | Path, stated: Stated | None = None) -> xr.Dataset:
         values = values[..., 0] + 1j * values[..., 1].astype(np.float32)
     scaled = kind == "bmode" and values.dtype == np.uint8
     values = values.astype(np.float32) / 255 if scaled else values
+    values = _ordered(path, values, known.get("axes"))
+    shown = kind == "bmode" and values.ndim in (2, 3)
     return build_frames(
         path,
-        _ordered(path, values, known.get("axes")),
+        values,
         kind,
         form="npz",
         fs=known.get("fs"),
@@ -71,6 +74,7 @@ def read_npz(source: str | Path, stated: Stated | None = None) -> xr.Dataset:
         depth=arrays.get("depth"),
         lateral=arrays.get("lateral"),
         pitch=known.get("pitch"),
+        mask=image_region(values.reshape(-1, *values.shape[-2:])) if shown else None,
     )
 
 
