@@ -17,7 +17,9 @@ DSCagg           counts in neither sum        counts in the sum of sizes
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -70,12 +72,12 @@ def hausdorff95(estimate: Mask, truth: Mask, spacing_mm: Sequence[float]) -> flo
     empty = _empty(estimate, truth)
     if empty is not None:
         return 0.0 if empty else math.inf
-    a, b = _cropped(estimate, truth)
-    return float(
-        compute_hausdorff_distance(
-            _tensor(a), _tensor(b), include_background=True, percentile=95, spacing=[*spacing_mm]
+    a, b = (_tensor(m) for m in _cropped(estimate, truth))
+    with _quiet():
+        found = compute_hausdorff_distance(
+            a, b, include_background=True, percentile=95, spacing=[*spacing_mm]
         )
-    )
+    return float(found)
 
 
 def surface_dice(
@@ -85,16 +87,12 @@ def surface_dice(
     empty = _empty(estimate, truth)
     if empty is not None:
         return empty
-    a, b = _cropped(estimate, truth)
-    return float(
-        compute_surface_dice(
-            _tensor(a),
-            _tensor(b),
-            [tolerance_mm],
-            include_background=True,
-            spacing=[*spacing_mm],
+    a, b = (_tensor(m) for m in _cropped(estimate, truth))
+    with _quiet():
+        found = compute_surface_dice(
+            a, b, [tolerance_mm], include_background=True, spacing=[*spacing_mm]
         )
-    )
+    return float(found)
 
 
 def precision_and_recall(estimate: Mask, truth: Mask) -> tuple[float, float]:
@@ -144,6 +142,14 @@ def separation(uncertainty: Mask, wrong: Mask) -> float:
         return math.nan
     ranks = rankdata(np.asarray(uncertainty).ravel())
     return float((ranks[w].sum() - count * (count + 1) / 2) / (count * rest))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MONAI warns of the deprecation of an argument that it gives to itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def _empty(a: Mask, b: Mask) -> float | None:
