@@ -95,7 +95,7 @@ def describe_model(model: AnyModel) -> dict[str, Any]:
         return {"autoencoder": {"network": _network(model.network)}}
     if isinstance(model, LatentDiffusion):
         return describe_model(model.denoiser) | describe_model(model.autoencoder)
-    settings = {
+    about: dict[str, Any] = {
         "parametrization": model.parametrization,
         "data_std": model.data_std,
         "scale": model.scale,
@@ -103,11 +103,11 @@ def describe_model(model: AnyModel) -> dict[str, Any]:
         "complex_data": model.complex_data,
     }
     if model.criterion is not None:
-        settings["criterion"] = model.criterion.config
+        about["criterion"] = model.criterion.config
     return {
         "process": model.process.config(),
         "network": _network(model.network),
-        "denoiser": settings,
+        "denoiser": about,
     }
 
 
