@@ -1,6 +1,7 @@
 """How wide a method's intervals must be: the factor on its spread, from simulated scenes.
 
     python -m benchmarks.hsi_calibration {subspace,finch} [--quality balanced] [--model NAME]
+                                         [--scenes 4]
 
 Denoises simulated scenes of seeds that neither a recipe nor the benchmark uses, blind: FINCH's, and
 general cubes as in training, with even noise, another level in each band, and FINCH's stripes and
@@ -15,6 +16,7 @@ import argparse
 import importlib
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +63,14 @@ def main() -> None:
     parser.add_argument("method", choices=("subspace", "finch"))
     parser.add_argument("--quality", default="balanced")
     parser.add_argument("--model")
+    parser.add_argument("--scenes", type=int, default=4, help="of four")
     args = parser.parse_args()
     module = importlib.import_module(f"sciddm.pipelines.hsi.methods.{args.method}")
     kind = {"subspace": "Subspace", "finch": "Finch"}[args.method]
     settings = module.SETTINGS[args.quality]
     given = {} if args.model is None else {"model": args.model}
     found = []
-    for number, (scene, clean, wavelength) in enumerate(scenes()):
+    for number, (scene, clean, wavelength) in enumerate(islice(scenes(), args.scenes)):
         for case, noisy in cases(clean, number):
             cube = build_cube(
                 Path(scene),
