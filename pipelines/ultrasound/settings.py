@@ -50,9 +50,9 @@ class Settings:
 
 
 QUALITIES: Mapping[str, Settings] = {
-    "fast": Settings(samples=2, steps=6, follow_steps=4),
-    "balanced": Settings(samples=2, steps=12, follow_steps=7),
-    "best": Settings(samples=6, steps=20, follow_steps=12),
+    "fast": Settings(samples=2, steps=8, follow_steps=5),
+    "balanced": Settings(samples=4, steps=14, follow_steps=8),
+    "best": Settings(samples=8, steps=24, follow_steps=14),
 }
 #: Envelopes add in power only on average: their sum is known less well.
 ENVELOPE_NOISE = 0.06
