@@ -114,7 +114,8 @@ def grid_of(prior: Denoiser, settings: Settings, *, follows: bool) -> list[float
 def guide(prior: Denoiser, measurement: NonlinearMeasurement, settings: Settings) -> Guided:
     """The prior with the likelihood step of the settings."""
     if settings.guidance == "dps":
-        return DPS(prior, measurement, settings.zeta)
+        pixels = measurement.y.shape[-2] * measurement.y.shape[-1]
+        return DPS(prior, measurement, settings.zeta * pixels**0.5)
     if settings.guidance == "pigdm":
         return PiGDM(prior, measurement)
     return MMPS(prior, measurement, settings.krylov, settings.inflation)

@@ -33,7 +33,7 @@ class Settings:
         noise: to which the sum of the parts is known.
         krylov: conjugate gradient steps of MMPS, one VJP each.
         inflation: noise added for MMPS, in units of the noise level.
-        zeta: strength of DPS.
+        zeta: strength of DPS, per root of the number of pixels: its norm is that of the frame.
     """
 
     samples: int
@@ -46,7 +46,7 @@ class Settings:
     noise: float = 0.03
     krylov: int = 2
     inflation: float = 0.1
-    zeta: float = 8.0
+    zeta: float = 1.0
 
 
 QUALITIES: Mapping[str, Settings] = {
