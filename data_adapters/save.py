@@ -179,6 +179,12 @@ def save_kspace(dataset: xr.Dataset, path: str | Path, overwrite: bool = False) 
     path = Path(path)
     targets = kspace_outputs(path)
     _, suffix = _parted(path, KSPACE_SUFFIXES)
+    if "kspace" in dataset and "trajectory" in dataset:
+        if suffix not in (".nc", ".zarr"):
+            raise OutputError(f"{path}: {suffix} has no place for a trajectory: write .nc or .zarr")
+        with staged(targets[::-1], overwrite) as at:
+            write_labelled(dataset, at[path], "zarr" if suffix == ".zarr" else "nc", "kspace")
+        return
     if "kspace" not in dataset or set(dataset["kspace"].dims) != set(_KSPACE):
         raise InputError(f"{path}: the data set has no variable kspace {_KSPACE}: add it")
     kspace = dataset["kspace"].transpose(*_KSPACE).values

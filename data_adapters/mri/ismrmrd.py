@@ -21,8 +21,6 @@ the scan (calibration mode 'embedded') and nothing else was measured there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,38 +32,25 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size, existing_file, reading
-from sciddm.data_adapters.geometry import oriented_affine, voxel_sizes
 from sciddm.data_adapters.hdf5 import names_in, open_hdf5, text_of
+from sciddm.data_adapters.mri.acquisitions import (
+    NOT_IMAGING,
+    SINGLE,
+    Plan,
+    geometry_of,
+    has,
+    noise_of,
+    placed,
+    readouts_of,
+)
 from sciddm.data_adapters.mri.header import Header, parse_header
+from sciddm.data_adapters.mri.ismrmrd_trajectory import read_trajectory_scan
 from sciddm.data_adapters.mri.scan import build_scan
 from sciddm.errors import InputError
 
 __all__ = ["find_group", "read_ismrmrd"]
 
-_NOT_IMAGING = (
-    ismrmrd.ACQ_IS_NOISE_MEASUREMENT,
-    ismrmrd.ACQ_IS_NAVIGATION_DATA,
-    ismrmrd.ACQ_IS_PHASECORR_DATA,
-    ismrmrd.ACQ_IS_HPFEEDBACK_DATA,
-    ismrmrd.ACQ_IS_DUMMYSCAN_DATA,
-    ismrmrd.ACQ_IS_RTFEEDBACK_DATA,
-    ismrmrd.ACQ_IS_SURFACECOILCORRECTIONSCAN_DATA,
-    30,  # phase stabilization reference, and
-    31,  # phase stabilization: not named by older releases
-)
-_SINGLE = ("contrast", "phase", "set")
-_CHUNK = 256
 _MOST = 64  # times fewer samples than the matrix claims: no scan is undersampled so far
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Which acquisitions go where."""
-
-    lines: NDArray[np.intp]
-    slices: NDArray[np.intp]
-    rows: NDArray[np.intp]
-    shape: tuple[int, int, int, int]
 
 
 def find_group(file: h5py.File) -> str | None:
@@ -79,10 +64,10 @@ def find_group(file: h5py.File) -> str | None:
 
 
 def read_ismrmrd(source: str | Path) -> xr.Dataset:
-    """Reads a 2D Cartesian scan; see `scan` for what is returned.
+    """Reads a 2D scan, Cartesian or along trajectories; see `scan` for what is returned.
 
     Raises:
-        InputError: unusable; not Cartesian, 3D, several contrasts, ...
+        InputError: unusable; 3D, several contrasts, ...
     """
     path = existing_file(source)
     with reading(path), open_hdf5(path) as file:
@@ -93,21 +78,25 @@ def read_ismrmrd(source: str | Path) -> xr.Dataset:
             )
         group = file[name]
         header = parse_header(text_of(group["xml"][()]), path)
-        _check_encoding(path, header)
+        on_grid = header.trajectory in ("", "cartesian")
+        if on_grid:
+            _check_encoding(path, header)
         table = group["data"]
         names = table.dtype.names or ()
         if not {"head", "data"} <= set(names):
             raise InputError(f"{path}: {name}/data holds no acquisitions: export it again")
         check_size(path, "the list of acquisitions", table.shape, table.dtype.itemsize)
         heads = table.fields("head")[()]
+        if not on_grid:
+            return read_trajectory_scan(path, table, heads, header)
         plan = _sorted(path, header, heads)
         kspace, mask, averages = _filled(path, table, heads, plan)
-        noise = _noise(path, table, heads, header, plan, averages)
-    geometry, order = _geometry(path, header, heads, plan)
+        noise = noise_of(path, table, heads, header, plan, averages)
+    geometry, order = geometry_of(path, header, heads, plan)
     kspace, mask = _without_oversampling(kspace[order], mask[order], header)
     attrs = {
         **header.attrs,
-        **_placed(geometry, kspace.shape),
+        **placed(geometry, kspace.shape),
         "format": "ismrmrd",
         "averages": averages,
     }
@@ -117,11 +106,6 @@ def read_ismrmrd(source: str | Path) -> xr.Dataset:
 
 
 def _check_encoding(path: Path, header: Header) -> None:
-    if header.trajectory and header.trajectory != "cartesian":
-        raise InputError(
-            f"{path}: a {header.trajectory} trajectory, only Cartesian scans can be read: grid it "
-            "first"
-        )
     nx, ny, nz = header.encoded.matrix
     if nz > 1:
         raise InputError(
@@ -132,12 +116,12 @@ def _check_encoding(path: Path, header: Header) -> None:
         raise InputError(f"{path}: its header states no encoded matrix: export it again")
 
 
-def _sorted(path: Path, header: Header, heads: NDArray[Any]) -> _Plan:
+def _sorted(path: Path, header: Header, heads: NDArray[Any]) -> Plan:
     """Finds the imaging lines and their places."""
     flags, index = heads["flags"], heads["idx"]
-    imaging = ~np.any([_has(flags, f) for f in _NOT_IMAGING], axis=0)
+    imaging = ~np.any([has(flags, f) for f in NOT_IMAGING], axis=0)
     imaging &= heads["encoding_space_ref"] == 0
-    only_calibration = _has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION) & ~_has(
+    only_calibration = has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION) & ~has(
         flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING
     )
     if header.calibration_mode not in ("", "embedded"):
@@ -155,7 +139,7 @@ def _sorted(path: Path, header: Header, heads: NDArray[Any]) -> _Plan:
             f"{path}: a 3D scan, encoded along z, only 2D scans can be read: transform it along z "
             "and write each partition as a slice"
         )
-    for axis in _SINGLE:
+    for axis in SINGLE:
         values = np.unique(index[axis])
         if len(values) > 1:
             raise InputError(
@@ -182,17 +166,17 @@ def _sorted(path: Path, header: Header, heads: NDArray[Any]) -> _Plan:
         )
     shape = (len(numbers), int(coils[0]), ny, nx)
     check_size(path, "k-space", shape)
-    return _Plan(lines, slices.reshape(-1), rows, shape)
+    return Plan(lines, slices.reshape(-1), rows, shape)
 
 
 def _filled(
-    path: Path, table: h5py.Dataset, heads: NDArray[Any], plan: _Plan
+    path: Path, table: h5py.Dataset, heads: NDArray[Any], plan: Plan
 ) -> tuple[NDArray[np.complex64], NDArray[np.bool_], int]:
     """k-space (slice, coil, ky, kx), its mask (slice, ky, kx), the usual number of averages."""
     slices, _, ny, nx = plan.shape
     kspace = np.zeros(plan.shape, np.complex64)
     counts = np.zeros((slices, ny, nx), np.int32)
-    for k, line in enumerate(_readouts(path, table, heads, plan.lines)):
+    for k, line in enumerate(readouts_of(path, table, heads, plan.lines)):
         head = heads[plan.lines[k]]
         first, line = _placed_samples(path, head, line, nx)
         along = slice(first, first + line.shape[1])
@@ -213,9 +197,9 @@ def _placed_samples(
     before, after = int(head["discard_pre"]), int(head["discard_post"])
     if total == nx:  # a whole readout fits in one way only; many files leave its centre at 0
         centre = nx // 2
-    elif _has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
+    elif has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
         centre = total - 1 - centre
-    if _has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
+    if has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
         line, before, after = line[:, ::-1], after, before
     line = line[:, before : total - after]
     first = nx // 2 - centre + before
@@ -225,99 +209,6 @@ def _placed_samples(
             f"matrix of {nx}: correct the header's encoded matrix"
         )
     return first, line
-
-
-def _readouts(
-    path: Path, table: h5py.Dataset, heads: NDArray[Any], lines: NDArray[np.intp]
-) -> Iterator[NDArray[np.complex64]]:
-    """The samples (coil, sample) of acquisitions, read in chunks."""
-    column = table.fields("data")
-    block: Any = None
-    start = -1
-    for line in lines:
-        at = int(line) // _CHUNK * _CHUNK
-        if at != start:
-            block, start = column[at : at + _CHUNK], at
-        values = np.ascontiguousarray(block[int(line) - start], dtype=np.float32)
-        coils, samples = int(heads["active_channels"][line]), int(heads["number_of_samples"][line])
-        if values.size != 2 * coils * samples:
-            raise InputError(
-                f"{path}: acquisition {line} holds {values.size // 2} samples, its head says "
-                f"{coils} x {samples}: damaged, export it again"
-            )
-        yield values.view(np.complex64).reshape(coils, samples)
-
-
-def _noise(
-    path: Path,
-    table: h5py.Dataset,
-    heads: NDArray[Any],
-    header: Header,
-    plan: _Plan,
-    averages: int,
-) -> NDArray[np.complex64] | None:
-    """Noise (coil, sample) of k-space's level; None without a noise scan of the same coils."""
-    chosen = _has(heads["flags"], ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
-    chosen &= heads["active_channels"] == plan.shape[1]
-    lines = np.flatnonzero(chosen)
-    if not len(lines):
-        return None
-    total = int(heads["number_of_samples"][lines].astype(np.int64).sum())
-    check_size(path, "the noise scan", (plan.shape[1], total))
-    scaled = []
-    dwell = float(heads["sample_time_us"][plan.lines[0]])
-    for line, values in zip(lines, _readouts(path, table, heads, lines), strict=True):
-        own = float(heads["sample_time_us"][line])
-        ratio = own / dwell if own > 0 and dwell > 0 else 1.0
-        factor = math.sqrt(ratio / (header.noise_bandwidth * averages))
-        scaled.append(values if factor == 1 else values * np.float32(factor))
-    return np.concatenate(scaled, axis=1)
-
-
-@dataclass(frozen=True)
-class _Geometry:
-    positions: NDArray[np.float64]
-    axes: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
-    voxel_size_mm: list[float]
-
-
-def _geometry(
-    path: Path, header: Header, heads: NDArray[Any], plan: _Plan
-) -> tuple[_Geometry, NDArray[np.intp]]:
-    """Where the slices lie, and their order in space."""
-    first = [int(plan.lines[np.argmax(plan.slices == s)]) for s in range(plan.shape[0])]
-    chosen = heads[first]
-    axes = tuple(np.asarray(chosen[d], dtype=np.float64) for d in ("read_dir", "phase_dir"))
-    normals = np.asarray(chosen["slice_dir"], dtype=np.float64)
-    for directions in (*axes, normals):
-        if np.abs(directions - directions[0]).max() > 1e-3:
-            raise InputError(
-                f"{path}: slices of several orientations in one file: write one file for each"
-            )
-    positions = np.asarray(chosen["position"], dtype=np.float64)
-    along = positions @ normals[0]
-    order = np.argsort(along, kind="stable")
-    thickness = header.recon.voxel_mm(2)
-    if math.isnan(thickness):
-        thickness = header.encoded.voxel_mm(2)
-    size = [thickness, header.encoded.voxel_mm(1), header.encoded.voxel_mm(0)]
-    return _Geometry(positions[order], (axes[0][0], axes[1][0], normals[0]), size), order
-
-
-def _placed(geometry: _Geometry, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Attributes of the place of an image of k-space's matrix."""
-    size = geometry.voxel_size_mm
-    attrs: dict[str, Any] = {"voxel_size_mm": size, "slice_thickness_mm": size[0]}
-    affine = oriented_affine(
-        geometry.positions, *geometry.axes, size, (shape[0], shape[-2], shape[-1])
-    )
-    if affine is None:
-        return attrs
-    steps = np.linalg.norm(np.diff(geometry.positions, axis=0), axis=1)
-    if len(steps) and np.ptp(steps) > 0.05 * steps.mean():
-        attrs["slice_positions"] = "not evenly spaced: the affine holds their mean spacing"
-    attrs |= {"voxel_size_mm": voxel_sizes(affine), "affine": affine.tolist()}
-    return attrs
 
 
 def _without_oversampling(
@@ -345,7 +236,3 @@ def _without_oversampling(
 def _centred(transform: Any, lines: NDArray[Any]) -> NDArray[Any]:
     moved = scipy.fft.ifftshift(lines, axes=-1)
     return np.asarray(scipy.fft.fftshift(transform(moved, axis=-1, norm="ortho"), axes=-1))
-
-
-def _has(flags: Any, flag: int) -> Any:
-    return (np.asarray(flags, dtype=np.uint64) >> np.uint64(flag - 1)) & np.uint64(1) != 0

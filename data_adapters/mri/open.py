@@ -13,7 +13,12 @@ from sciddm.data_adapters.labelled import read_labelled
 from sciddm.data_adapters.mri.bart import cfl_pair, read_bart_kspace, read_bart_maps
 from sciddm.data_adapters.mri.fastmri import MAPS, read_fastmri, read_fastmri_maps
 from sciddm.data_adapters.mri.ismrmrd import find_group, read_ismrmrd
-from sciddm.data_adapters.mri.scan import build_scan, checked_maps, ordered
+from sciddm.data_adapters.mri.scan import (
+    build_scan,
+    build_trajectory_scan,
+    checked_maps,
+    ordered,
+)
 from sciddm.data_adapters.staging import is_zarr
 from sciddm.errors import InputError
 
@@ -95,6 +100,8 @@ def open_maps(path: str | Path) -> xr.DataArray:
 def _own(path: Path, form: str) -> xr.Dataset:
     """A scan that `save_kspace` wrote as .nc or .zarr, checked as all others are."""
     held = read_labelled(path, "zarr" if form == "zarr" else "nc", "kspace")
+    if {"kspace", "trajectory"} <= set(held.variables):
+        return _own_trajectory(path, held, form)
     if "kspace" not in held or set(held["kspace"].dims) != {"slice", "coil", "ky", "kx"}:
         names = ", ".join(map(str, held.variables)) or "nothing"
         raise InputError(f"{path}: no k-space (slice, coil, ky, kx) in it, only {names}: give raw")
@@ -103,6 +110,21 @@ def _own(path: Path, form: str) -> xr.Dataset:
     others = {str(k): v for k, v in held.variables.items() if k not in {"kspace", *parts}}
     attrs = {**held.attrs, "format": form}
     return build_scan(path, held["kspace"].values, attrs, others=others, **parts)
+
+
+def _own_trajectory(path: Path, held: xr.Dataset, form: str) -> xr.Dataset:
+    if set(held["kspace"].dims) != {"slice", "coil", "shot", "sample"} or "axis" not in held.dims:
+        raise InputError(
+            f"{path}: a trajectory, but k-space of {held['kspace'].dims}: name its axes slice, "
+            "coil, shot, sample"
+        )
+    held = ordered(held)
+    parts = {k: held[k].values for k in ("maps", "noise", "reference") if k in held}
+    known = {"kspace", "trajectory", *parts}
+    others = {str(k): v for k, v in held.variables.items() if k not in known}
+    kspace, trajectory = held["kspace"].values, held["trajectory"].values
+    attrs = {**held.attrs, "format": form}
+    return build_trajectory_scan(path, kspace, trajectory, attrs, others=others, **parts)
 
 
 def _format(path: Path) -> str:

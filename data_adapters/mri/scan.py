@@ -6,6 +6,14 @@
     noise       (coil, sample) complex64: noise of the same level as that of k-space
     reference   (slice, y, x) float32: image of the fully sampled scan
 
+A scan along a trajectory has instead
+
+    kspace      (slice, coil, shot, sample) complex64
+    trajectory  (slice, shot, sample, axis) or (shot, sample, axis) float32: positions (ky, kx) in
+                cycles per field of view of the image, |k| at most half its matrix `image_shape`
+
+and maps and reference of the matrix `image_shape`, and no mask.
+
 Attributes: voxel_size_mm [z, y, x] of the image that the inverse FFT of kspace gives (NaN where
 unknown), affine (4 x 4, RAS, mm, of the indices (x, y, slice) of that image) and orientation_known,
 field_strength_T (NaN where unknown), image_shape [y, x] (matrix of the scanner's own image, to
@@ -26,10 +34,10 @@ from sciddm.data_adapters.checks import check_finite
 from sciddm.data_adapters.geometry import centred_affine
 from sciddm.errors import InputError
 
-__all__ = ["build_scan", "checked_maps", "ordered"]
+__all__ = ["build_scan", "build_trajectory_scan", "checked_maps", "ordered"]
 
 _DIMS = ("slice", "coil", "ky", "kx")
-_ORDER = (*_DIMS, "y", "x")
+_ORDER = (*_DIMS, "shot", "sample", "axis", "y", "x")
 
 
 def build_scan(
@@ -104,6 +112,73 @@ def build_scan(
         variables |= _reference(path, reference, slices, (ny, nx), has_maps=maps is not None)
     variables |= others or {}
     return xr.Dataset(variables, attrs=_filled(attrs, path, (slices, ny, nx)))
+
+
+def build_trajectory_scan(
+    path: Path,
+    kspace: NDArray[Any],
+    trajectory: NDArray[Any],
+    attrs: dict[str, Any],
+    *,
+    maps: NDArray[Any] | None = None,
+    noise: NDArray[Any] | None = None,
+    reference: NDArray[Any] | None = None,
+    others: dict[str, Any] | None = None,
+) -> xr.Dataset:
+    """Checks the parts of a scan along a trajectory and puts them together.
+
+    Args:
+        path: the file they are from.
+        kspace: (slice, coil, shot, sample) complex.
+        trajectory: (slice, shot, sample, 2) or (shot, sample, 2).
+        attrs: what is known, ``image_shape`` [y, x] at least.
+        maps, noise, reference, others: as for `build_scan`.
+
+    Raises:
+        InputError: as `build_scan`; no matrix of the image, or positions beyond it.
+    """
+    matrix = tuple(int(n) for n in attrs.get("image_shape", ()))
+    if len(matrix) != 2 or min(matrix) < 1:
+        raise InputError(f"{path}: a trajectory without the attribute image_shape [y, x]: add it")
+    trajectory = np.asarray(trajectory)
+    check_finite(path, "the trajectory", trajectory)
+    if kspace.ndim == 4 and trajectory.ndim == 4 and len(trajectory) == 1:
+        trajectory = trajectory[0]
+    fits = ((*kspace.shape[2:], 2), (kspace.shape[0], *kspace.shape[2:], 2))
+    if kspace.ndim != 4 or trajectory.shape not in fits:
+        raise InputError(
+            f"{path}: a trajectory of shape {trajectory.shape} for k-space of {kspace.shape}: give "
+            "(shot, sample, 2) for (slice, coil, shot, sample)"
+        )
+    beyond = np.abs(trajectory).reshape(-1, 2).max(0) / (np.array(matrix) / 2)
+    if beyond.max() > 1.001:
+        raise InputError(
+            f"{path}: the trajectory goes {beyond.max():.3g} times as far as an image of "
+            f"{matrix[0]} x {matrix[1]} reaches: give it in cycles per field of view"
+        )
+    # Without a mask and maps the checks are those of a scan on the grid.
+    shared = build_scan(path, kspace, attrs, noise=noise)
+    axes = ("slice", "shot", "sample", "axis")[4 - trajectory.ndim :]
+    variables: dict[str, Any] = {
+        "kspace": (("slice", "coil", "shot", "sample"), shared["kspace"].values),
+        "trajectory": (axes, np.ascontiguousarray(trajectory, dtype=np.float32)),
+    }
+    if noise is not None:
+        variables["noise"] = (("coil", "noise_sample"), shared["noise"].values)
+    if maps is not None:
+        found = checked_maps(path, maps)
+        if found.shape[1:] != (kspace.shape[1], *matrix) or len(found) not in (1, len(kspace)):
+            raise InputError(f"{path}: maps of shape {found.shape} do not fit the scan: fit them")
+        found = np.ascontiguousarray(np.broadcast_to(found, (len(kspace), *found.shape[1:])))
+        variables["maps"] = (("slice", "coil", "y", "x"), found)
+    if reference is not None:
+        variables |= _reference(path, reference, len(kspace), (matrix[0], matrix[1]), True)
+    variables |= others or {}
+    attrs = {k: v for k, v in shared.attrs.items() if k != "affine" or "affine" in attrs}
+    centred = centred_affine(attrs["voxel_size_mm"], (len(kspace), *matrix))
+    if "affine" not in attrs and centred is not None:
+        attrs["affine"] = centred.tolist()
+    return xr.Dataset(variables, attrs=attrs)
 
 
 def ordered(dataset: xr.Dataset) -> xr.Dataset:

@@ -1,0 +1,180 @@
+"""ISMRMRD files whose readouts carry a trajectory: radial, spiral, golden angle, other.
+
+Every acquisition has its positions (sample, axis), axes in the order kx, ky. The format does not
+say their unit, and three are in use; the largest |k| tells them apart:
+
+    at most 0.5      cycles per pixel of the encoded matrix
+    at most pi       radians per pixel
+    at most N / 2    cycles per encoded field of view           (1 % more is tolerated)
+
+They are turned into cycles per field of view of the image (the reconstructed one, where its size is
+stated). The image's matrix is the header's, or what the samples reach where that is more.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import h5py
+import ismrmrd
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.checks import check_size
+from sciddm.data_adapters.mri.acquisitions import (
+    NOT_IMAGING,
+    SINGLE,
+    Plan,
+    geometry_of,
+    has,
+    noise_of,
+    placed,
+    readouts_of,
+)
+from sciddm.data_adapters.mri.header import Header
+from sciddm.data_adapters.mri.scan import build_trajectory_scan
+from sciddm.errors import InputError
+
+__all__ = ["read_trajectory_scan"]
+
+_TOLERANCE = 1.01
+
+
+def read_trajectory_scan(
+    path: Path, table: h5py.Dataset, heads: NDArray[Any], header: Header
+) -> xr.Dataset:
+    """The scan of a file with trajectories; see `scan`.
+
+    Raises:
+        InputError: 3D, several contrasts, readouts of several lengths, no positions, or positions
+            in no known unit.
+    """
+    plan, shots = _sorted(path, heads, header)
+    slices, coils, count, samples = plan.shape
+    kspace = np.zeros(plan.shape, np.complex64)
+    positions = np.zeros((slices, count, samples, 2), np.float32)
+    column = table.fields("traj")
+    for k, line in enumerate(readouts_of(path, table, heads, plan.lines)):
+        head = heads[plan.lines[k]]
+        before, after = int(head["discard_pre"]), int(head["discard_post"])
+        kept = slice(before, line.shape[1] - after)
+        place = np.asarray(column[int(plan.lines[k])], np.float32)
+        place = place.reshape(-1, int(head["trajectory_dimensions"]))
+        if place.shape[0] != line.shape[1]:
+            raise InputError(
+                f"{path}: acquisition {plan.lines[k]} has {line.shape[1]} samples but "
+                f"{place.shape[0]} positions: export it again"
+            )
+        kspace[plan.slices[k], :, shots[k]] = line[:, kept]
+        positions[plan.slices[k], shots[k]] = place[kept, 1::-1]
+    noise = noise_of(path, table, heads, header, plan, 1)
+    geometry, order = geometry_of(path, header, heads, plan)
+    positions, matrix = _scaled(path, positions, header)
+    attrs = {
+        **header.attrs,
+        **placed(geometry, (slices, coils, *matrix)),
+        "format": "ismrmrd",
+        "image_shape": list(matrix),
+    }
+    attrs = _resized(attrs, header, matrix)
+    return build_trajectory_scan(path, kspace[order], positions[order], attrs, noise=noise)
+
+
+def _sorted(path: Path, heads: NDArray[Any], header: Header) -> tuple[Plan, NDArray[np.intp]]:
+    """The imaging readouts, and the number of each within its slice, in the order of the file."""
+    imaging = ~np.any([has(heads["flags"], f) for f in NOT_IMAGING], axis=0)
+    imaging &= heads["encoding_space_ref"] == 0
+    imaging &= ~(
+        has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+        & ~has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+    )
+    lines = np.flatnonzero(imaging)
+    if not len(lines):
+        raise InputError(f"{path}: no imaging data among {len(heads)} acquisitions: export again")
+    chosen = heads[lines]
+    if (chosen["trajectory_dimensions"] < 2).any():
+        raise InputError(
+            f"{path}: a {header.trajectory} trajectory, but readouts without positions: write the "
+            "trajectory with the data"
+        )
+    if header.encoded.matrix[2] > 1 or chosen["idx"]["kspace_encode_step_2"].any():
+        raise InputError(
+            f"{path}: a 3D scan along a trajectory, only 2D ones can be read: transform it along z "
+            "and write each partition as a slice"
+        )
+    for axis in (*SINGLE, "average", "repetition"):
+        values = np.unique(chosen["idx"][axis])
+        if len(values) > 1:
+            raise InputError(
+                f"{path}: {len(values)} values of '{axis}' in one file: write one file for each"
+            )
+    coils = np.unique(chosen["active_channels"])
+    lengths = np.unique(
+        chosen["number_of_samples"].astype(np.int64)
+        - chosen["discard_pre"]
+        - chosen["discard_post"]
+    )
+    if len(coils) > 1 or len(lengths) > 1 or lengths[0] < 1:
+        raise InputError(f"{path}: readouts of several lengths or coils in one scan: export again")
+    numbers, slices, counts = np.unique(
+        chosen["idx"]["slice"], return_inverse=True, return_counts=True
+    )
+    if len(set(counts.tolist())) > 1:
+        raise InputError(
+            f"{path}: slices of {counts.min()} to {counts.max()} readouts: write one file for each"
+        )
+    shape = (len(numbers), int(coils[0]), int(counts[0]), int(lengths[0]))
+    check_size(path, "k-space", shape)
+    slices = slices.reshape(-1)
+    shots = np.zeros(len(lines), np.intp)
+    for s in range(len(numbers)):
+        shots[slices == s] = np.arange(counts[0])
+    return Plan(lines, slices, shots, shape), shots
+
+
+def _scaled(
+    path: Path, positions: NDArray[np.float32], header: Header
+) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """Positions in cycles per field of view of the image, and its matrix (y, x)."""
+    nx, ny, _ = header.encoded.matrix
+    if not (nx and ny):
+        raise InputError(f"{path}: its header states no encoded matrix: export it again")
+    if not np.isfinite(positions).all():
+        raise InputError(f"{path}: positions that are not finite: write the trajectory again")
+    largest = float(np.abs(positions).max())
+    encoded = np.array([ny, nx], np.float64)
+    if largest <= 0.5 * _TOLERANCE:
+        scale = encoded
+    elif largest <= math.pi * _TOLERANCE and max(nx, ny) > 2 * math.pi * _TOLERANCE:
+        scale = encoded / (2 * math.pi)
+    elif largest <= max(nx, ny) / 2 * _TOLERANCE:
+        scale = np.ones(2)
+    else:
+        raise InputError(
+            f"{path}: positions up to {largest:.4g}, neither cycles nor radians per pixel nor "
+            f"cycles per field of view of {nx} x {ny}: write them in cycles per pixel"
+        )
+    matrix = []
+    for axis in (1, 0):
+        size = header.recon.matrix[axis] or header.encoded.matrix[axis]
+        ratio = header.recon.fov_mm[axis] / header.encoded.fov_mm[axis]
+        scale[1 - axis] *= ratio if math.isfinite(ratio) else 1.0
+        reached = 2 * float(np.abs(positions[..., 1 - axis]).max()) * scale[1 - axis]
+        matrix.append(size if reached <= size * 1.001 else 2 * math.ceil(reached / 2))
+    return (positions * scale).astype(np.float32), (matrix[0], matrix[1])
+
+
+def _resized(attrs: dict[str, Any], header: Header, matrix: tuple[int, int]) -> dict[str, Any]:
+    """Voxel size of the image: its field of view over its matrix; without an affine where the
+    field of view is that of the image rather than the encoded one."""
+    size = list(attrs["voxel_size_mm"])
+    for place, axis in ((1, 1), (2, 0)):
+        fov = header.recon.fov_mm[axis]
+        fov = fov if math.isfinite(fov) else header.encoded.fov_mm[axis]
+        size[place] = fov / matrix[place - 1]
+    if not np.allclose(size[1:], attrs["voxel_size_mm"][1:], equal_nan=True):
+        attrs = {k: v for k, v in attrs.items() if k != "affine"}
+    return {**attrs, "voxel_size_mm": size}
