@@ -19,25 +19,26 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["conformal_factor", "coverage", "scores_of"]
 
 
-def scores_of(error: ArrayLike, half_width: ArrayLike) -> np.ndarray:
+def scores_of(error: ArrayLike, half_width: ArrayLike) -> NDArray[np.float64]:
     """|error| / half width, flat; infinite where a width of 0 misses, 0 where it hits.
 
     Args:
         error: truth minus estimate, real or complex.
         half_width: >= 0, of the same shape.
     """
-    error, half_width = np.abs(np.asarray(error)).ravel(), np.asarray(half_width).ravel()
-    if error.shape != half_width.shape:
-        raise ValueError(f"{error.size} errors but {half_width.size} half widths")
-    if not np.isfinite(error).all() or not (half_width >= 0).all():
+    missed_by = np.abs(np.asarray(error)).ravel()
+    half = np.asarray(half_width).ravel()
+    if missed_by.shape != half.shape:
+        raise ValueError(f"{missed_by.size} errors but {half.size} half widths")
+    if not np.isfinite(missed_by).all() or not (half >= 0).all():
         raise ValueError("errors must be finite and half widths at least 0")
-    missed = np.where(error > 0, np.inf, 0.0)
-    return np.divide(error, half_width, out=missed, where=half_width > 0)
+    scores = np.where(missed_by > 0, np.inf, 0.0)
+    return np.divide(missed_by, half, out=scores, where=half > 0)
 
 
 def conformal_factor(scores: ArrayLike, level: float) -> float:
@@ -47,15 +48,15 @@ def conformal_factor(scores: ArrayLike, level: float) -> float:
         scores: r_1, ..., r_n, of the calibration cases.
         level: share of truths that the intervals are to hold, in (0, 1).
     """
-    scores = np.asarray(scores, dtype=np.float64).ravel()
+    values = np.asarray(scores, dtype=np.float64).ravel()
     if not 0 < level < 1:
         raise ValueError(f"a level lies between 0 and 1, not {level}")
-    if not scores.size or np.isnan(scores).any():
+    if not values.size or np.isnan(values).any():
         raise ValueError("calibration needs scores, none of them NaN")
-    k = math.ceil((scores.size + 1) * level - 1e-9)  # 0.9 * 10 is 9, in decimals
-    if k > scores.size:
+    k = math.ceil((values.size + 1) * level - 1e-9)  # 0.9 * 10 is 9, in decimals
+    if k > values.size:
         return math.inf
-    return float(np.partition(scores, k - 1)[k - 1])
+    return float(np.partition(values, k - 1)[k - 1])
 
 
 def coverage(scores: ArrayLike, factor: float = 1.0) -> float:
