@@ -25,7 +25,7 @@ class WindowedDenoiser(Denoiser):
         window: (z, y, x); with z = 1 the denoiser's network is two-dimensional, and sees slices.
         overlap: of neighbouring windows, a share of their sides.
         batch: windows in one evaluation.
-        after: called after each evaluation, for progress.
+        after: called after each evaluation with the number of its windows, for progress.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class WindowedDenoiser(Denoiser):
         window: Sequence[int],
         overlap: float = 0.25,
         batch: int = 1,
-        after: Callable[[], None] | None = None,
+        after: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
         if denoiser.process.has_endpoint:
@@ -67,7 +67,7 @@ def in_windows(
     window: Sequence[int],
     overlap: float = 0.25,
     batch: int = 1,
-    after: Callable[[], None] | None = None,
+    after: Callable[[int], None] | None = None,
 ) -> Tensor:
     """``function`` of windows of x (B, C, z, y, x), blended with Gaussian weights.
 
@@ -80,7 +80,7 @@ def in_windows(
     def evaluate(part: Tensor) -> Tensor:
         out = function(part[:, :, 0])[:, :, None] if flat else function(part)
         if after is not None:
-            after()
+            after(len(part))
         return out
 
     blended = sliding_window_inference(

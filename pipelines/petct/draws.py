@@ -18,7 +18,8 @@ from sciddm.windowed import WindowedDenoiser, in_windows
 
 __all__ = ["DiffusionDraws", "OneEvaluation", "Source", "windows_of"]
 
-Tick = Callable[[], None]
+Tick = Callable[[int], None]  # called with the number of windows that were evaluated
+_IMAGES = 16  # of a network for images in one evaluation
 
 
 class Source(Protocol):
@@ -62,7 +63,8 @@ class DiffusionDraws:
     def __call__(self, cond: Tensor, seed: int, tick: Tick) -> Iterator[Tensor]:
         """One map of P(tumour) per sample, for images (modality, z, y, x)."""
         s, process = self.settings, self.model.process
-        windowed = WindowedDenoiser(self.model, self.seen.window, s.overlap, after=tick)
+        window = self.seen.window
+        windowed = WindowedDenoiser(self.model, window, s.overlap, _batch(window), tick)
         if s.steps > 1:
             grid = karras(process, s.steps - 1, self.seen.sigma_start, self.seen.sigma_end)
         else:
@@ -99,8 +101,13 @@ class OneEvaluation:
     @torch.no_grad()
     def __call__(self, cond: Tensor, seed: int, tick: Tick) -> Iterator[Tensor]:
         """One map of P(tumour)."""
-        x0 = in_windows(self.model, cond[None], self.seen.window, self.overlap, after=tick)
+        window = self.seen.window
+        x0 = in_windows(self.model, cond[None], window, self.overlap, _batch(window), tick)
         yield ((x0[0, 0] + 1) / 2).clamp(0, 1)
+
+
+def _batch(window: tuple[int, ...]) -> int:
+    return _IMAGES if window[0] == 1 else 1
 
 
 def windows_of(shape: tuple[int, ...], window: tuple[int, ...], overlap: float) -> int:

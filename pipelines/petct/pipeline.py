@@ -121,9 +121,9 @@ class TumourSegmentation(Pipeline):
         windows = windows_of(tuple(cond.shape[1:]), seen.window, settings.overlap)
         total, done = windows * source.evaluations, 0
 
-        def tick() -> None:
+        def tick(windows: int) -> None:
             nonlocal done
-            done += 1
+            done += windows
             if progress is not None:
                 progress(done, total, f"window {done} of {total}")
 

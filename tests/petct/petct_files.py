@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -19,6 +20,9 @@ from pydicom.uid import (
 )
 from torch import Tensor, nn
 
+from sciddm.data_adapters.petct.grid import DIMS, Grid
+
+CENTRE = (6.0, -4.0, 3.0)  # of the ball of `study`, RAS, mm
 AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 _C, _S = math.cos(math.radians(20)), math.sin(math.radians(20))
 OBLIQUE = [_C, _S, 0.0, -0.6 * _S, 0.6 * _C, 0.8]
@@ -154,3 +158,23 @@ def distances(grid: Any, centre: tuple[float, float, float]) -> NDArray[np.float
     z, y, x = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
     mm = np.stack([x, y, z, np.ones_like(x)], -1) @ grid.affine[:3].T
     return np.linalg.norm(mm - np.asarray(centre), axis=-1)
+
+
+def volume(shape, spacing, values, units, shift=(0.0, 0.0, 0.0)) -> xr.DataArray:
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-spacing[2], -spacing[1], spacing[0]])
+    affine[:3, 3] = shift - affine[:3, :3] @ ((np.array(shape[::-1]) - 1) / 2)
+    data = values(Grid(affine, shape)).astype(np.float32)
+    attrs = {"affine": affine.tolist(), "units": units, "voxel_size_mm": list(spacing)}
+    return xr.DataArray(data, dims=DIMS, attrs=attrs)
+
+
+def study() -> tuple[xr.DataArray, xr.DataArray]:
+    """A ball of SUV 6 in 0.5, of 18 mm; PET and CT of different grids."""
+    pet = volume(
+        (18, 20, 21), (4.0, 4.0, 4.0),
+        lambda g: 0.5 + 5.5 * np.clip((18 - distances(g, CENTRE)) / 4 + 0.5, 0, 1),
+        "SUV", (2.0, 1.0, 0.0),
+    )  # fmt: skip
+    ct = volume((22, 40, 36), (3.3, 2.0, 2.2), lambda g: np.full(g.shape, 40.0), "HU")
+    return pet, ct

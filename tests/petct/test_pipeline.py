@@ -8,37 +8,15 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from petct_files import distances, uptake_pipeline
+from petct_files import CENTRE, distances, study, uptake_pipeline
 
-from sciddm.data_adapters.petct.grid import DIMS, Grid, grid_of
+from sciddm.data_adapters.petct.grid import grid_of
 from sciddm.errors import InputError, ModelError
 from sciddm.pipelines.petct.metrics import dice
 from sciddm.pipelines.petct.phantom import thigh_phantom
 from sciddm.pipelines.petct.pipeline import TumourSegmentation, entropy, lesions_of, tempered
 from sciddm.pipelines.petct.representation import Representation
 from sciddm.streams import Streams
-
-CENTRE = (6.0, -4.0, 3.0)
-
-
-def volume(shape, spacing, values, units, shift=(0.0, 0.0, 0.0)) -> xr.DataArray:
-    affine = np.eye(4)
-    affine[:3, :3] = np.diag([-spacing[2], -spacing[1], spacing[0]])
-    affine[:3, 3] = shift - affine[:3, :3] @ ((np.array(shape[::-1]) - 1) / 2)
-    data = values(Grid(affine, shape)).astype(np.float32)
-    attrs = {"affine": affine.tolist(), "units": units, "voxel_size_mm": list(spacing)}
-    return xr.DataArray(data, dims=DIMS, attrs=attrs)
-
-
-def study() -> tuple[xr.DataArray, xr.DataArray]:
-    """A ball of SUV 6 in 0.5, of 18 mm; PET and CT of different grids."""
-    pet = volume(
-        (18, 20, 21), (4.0, 4.0, 4.0),
-        lambda g: 0.5 + 5.5 * np.clip((18 - distances(g, CENTRE)) / 4 + 0.5, 0, 1),
-        "SUV", (2.0, 1.0, 0.0),
-    )  # fmt: skip
-    ct = volume((22, 40, 36), (3.3, 2.0, 2.2), lambda g: np.full(g.shape, 40.0), "HU")
-    return pet, ct
 
 
 @pytest.fixture(scope="module")
