@@ -13,17 +13,23 @@ from sciddm.posterior import Consistency
 __all__ = ["consistency_attributes"]
 
 
-def consistency_attributes(found: Sequence[Consistency]) -> dict[str, Any]:
+def consistency_attributes(
+    found: Sequence[Consistency], remarks: Sequence[str] = ()
+) -> dict[str, Any]:
     """Attributes over all slices of a result, in units of the noise, and plain warnings.
 
     consistency (root mean square), consistency_worst, consistency_without_prior (mean),
     contradicts (0 or 1), warnings (a list as JSON); the last alone if nothing was found.
+
+    Args:
+        found: of each slice.
+        remarks: other warnings.
     """
+    warnings = [*remarks]
     if not found:
-        return {"warnings": json.dumps([])}
+        return {"warnings": json.dumps(warnings)}
     ratios = np.array([c.ratio for c in found])
     worst = max(found, key=lambda c: (c.contradicts, c.ratio))
-    warnings = []
     if worst.contradicts or worst.model_fails:
         where = "" if len(found) == 1 else f" (slice {found.index(worst) + 1})"
         warnings.append(f"{worst.verdict}{where}")

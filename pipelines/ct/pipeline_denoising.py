@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -102,7 +102,9 @@ class CTDenoising(SlicePipeline):
         data = open_ct(volume) if isinstance(volume, str | Path) else volume
         prepare = self._preparation(method, quality, samples, noise)
         options = {"method": method, "quality": quality, "seed": seed, "strength": strength}
-        return Denoising(SliceStack(data), prepare, {**self._own(method), **options}, progress)
+        stack = SliceStack(data)
+        remarks = self._remarks(method, stack.spacing[2] if stack.spacing else None)
+        return Denoising(stack, prepare, {**self._own(method), **options}, progress, remarks)
 
     def _preparation(
         self, method: str, quality: str, samples: int | None, noise: NoiseLaw
@@ -144,8 +146,9 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
         prepare: Callable[[SliceStack, int], SliceMethod],
         options: dict[str, Any],
         progress: Progress | None,
+        remarks: Sequence[str] = (),
     ) -> None:
-        super().__init__(options, progress)
+        super().__init__(options, progress, remarks)
         self.stack = stack
         self._make = prepare
 
@@ -172,4 +175,4 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
         return Denoised(index, denoised.numpy(), std, noisy.numpy(), maps)
 
     def _facts(self) -> dict[str, Any]:
-        return {**self.stack.volume.attrs, **consistency_attributes([])}
+        return {**self.stack.volume.attrs, **consistency_attributes([], self._remarks)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -106,9 +106,10 @@ class CTReconstruction(SlicePipeline):
         data = read_sinogram(sinogram) if isinstance(sinogram, str | Path) else sinogram
         prepare = self._preparation(method, quality, samples, window)
         options = {"method": method, "quality": quality, "seed": seed, "window": window}
-        provenance = {} if method in self.untrained else self.provenance
         scan = scan_of(data, size, pixel_mm)
-        return ReconstructionRun(data, scan, prepare, {**provenance, **options}, progress)
+        options |= self._own(method)
+        remarks = self._remarks(method, scan.pixel_mm)
+        return ReconstructionRun(data, scan, prepare, options, progress, remarks)
 
     def _preparation(
         self, method: str, quality: str, samples: int | None, window: Window
@@ -147,10 +148,11 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         prepare: Callable[[Scan], SinogramMethod],
         options: dict[str, Any],
         progress: Progress | None,
+        remarks: Sequence[str] = (),
     ) -> None:
         if "sinogram" not in data or set(data["sinogram"].dims) != {"z", "view", "cell"}:
             raise InputError("the data set has no sinogram (z, view, cell): add it")
-        super().__init__(options, progress)
+        super().__init__(options, progress, remarks)
         self.scan = scan
         self._data = data
         self._sinogram = data["sinogram"].transpose("z", "view", "cell")
@@ -201,5 +203,5 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
             "orientation_known": False,
             "mu_water": self.scan.mu_water,
             "views": self.scan.beam.views,
-            **consistency_attributes(list(self._consistency.values())),
+            **consistency_attributes(list(self._consistency.values()), self._remarks),
         }

@@ -23,6 +23,7 @@ from sciddm.pipelines.ct.slices import DIMS
 __all__ = ["Floats", "SlicePipeline", "SliceResult", "SliceRun"]
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
+_PIXEL_SLACK = 1.3
 
 
 class SliceResult(Protocol):
@@ -92,6 +93,18 @@ class SlicePipeline(Pipeline):
         """Name and hash of the model, for methods that use it."""
         return {} if method in self.untrained else self.provenance
 
+    def _remarks(self, method: str, pixel_mm: float | None) -> list[str]:
+        """Warnings where the images are unlike those that the model was trained on."""
+        known = self.representation.get("pixel_mm")
+        if method in self.untrained or not known or not pixel_mm or pixel_mm <= 0:
+            return []
+        if known[0] / _PIXEL_SLACK <= pixel_mm <= known[1] * _PIXEL_SLACK:
+            return []
+        return [
+            f"Pixels of {pixel_mm:.2g} mm are unlike those that the model was trained on "
+            f"({known[0]:.2g} to {known[1]:.2g} mm): expect blur or false detail."
+        ]
+
 
 class SliceRun(ABC, Generic[M, R]):
     """One run over one volume or scan: iterate over it once, then read `attrs`.
@@ -99,13 +112,17 @@ class SliceRun(ABC, Generic[M, R]):
     Args:
         options: of the user, for the attributes; among them the seed.
         progress: called after every step.
+        remarks: what the result is to warn of.
     """
 
     #: Names of the images (y, x) in what is yielded; one that is None has none.
     images: ClassVar[tuple[str, ...]]
 
-    def __init__(self, options: dict[str, Any], progress: Progress | None) -> None:
+    def __init__(
+        self, options: dict[str, Any], progress: Progress | None, remarks: Sequence[str] = ()
+    ) -> None:
         self._options = options
+        self._remarks = remarks
         self._progress = progress
         self._method: M | None = None
         self._done = self._nfe = self._nvjp = 0

@@ -34,6 +34,7 @@ _LAST_TRAINING_PATIENT = 36
 _AIR = -1000.0
 _BODY_HU = -300.0
 _FINE_MM, _COARSE_MM = 0.976562, 2.0
+_PIXELS_MM = [_FINE_MM, _COARSE_MM]
 _FINE_SIDE, _COARSE_SIDE = 224, 112  # larger slices lose their border in the simulation of noise
 _EVERY = 8  # of the 2 mm volumes' slices, one in so many is the middle of a triple
 _MARGIN = 8  # pixels around a patch that the noise's periodic window may spoil
@@ -150,7 +151,7 @@ class CTSlices(_Patches):
         seed: int = 0,
     ) -> None:
         super().__init__(root, split, patch, length, seed)
-        self.representation = {"kind": "ct-prior", "units": "HU"}
+        self.representation = {"kind": "ct-prior", "units": "HU", "pixel_mm": _PIXELS_MM}
 
     def __getitem__(self, index: int) -> Tensor:
         rng = self._rng(index)
@@ -190,6 +191,7 @@ class LowDosePairs(_Patches):
         self.representation = {
             "kind": "ct-denoise",
             "units": "HU",
+            "pixel_mm": _PIXELS_MM,
             "neighbours": 1,
             "condition_scale": self.scale,
         }

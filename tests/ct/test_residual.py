@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,14 @@ def test_distant_or_missing_neighbours_are_the_slice_itself():
     data = volume(spacing=10.0)
     out = CTDenoising(GaussianGivenNoisy(), SEEN)(data)
     assert np.allclose(out["denoised"][1], mean_of(data.values, 1, near=False), atol=0.2)
+
+
+def test_pixels_unlike_the_training_data_are_warned_of():
+    pipeline = CTDenoising(GaussianGivenNoisy(), {**SEEN, "pixel_mm": [0.9, 2.0]})
+    for pixel, warned in ((1.0, False), (2.5, False), (3.0, True), (0.4, True)):
+        data = volume(1).assign_attrs(voxel_size_mm=[3.0, pixel, pixel])
+        warnings = json.loads(pipeline(data).attrs["warnings"])
+        assert [f"Pixels of {pixel:.2g} mm" in w for w in warnings] == [True] * warned
 
 
 def test_strength_goes_from_the_input_to_the_estimate():
