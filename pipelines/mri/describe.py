@@ -59,6 +59,11 @@ def facts(scan: xr.Dataset, result: xr.Dataset) -> dict[str, Fact]:
     ratio = consistency(attrs)
     if ratio is not None:
         found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
+    shift = number(attrs, "shift")
+    if shift is not None:
+        limit = number(attrs, "shift_limit")
+        text = f"{shift:.1f}" if limit is None else f"{shift:.1f} (limit {limit:.1f})"
+        found.append(Fact("shift", "distribution shift", shift, text))
     for key, label in (("nfe", "NFE per sample"), ("nvjp", "VJPs per sample")):
         count = number(attrs, key)
         if count:
@@ -80,7 +85,16 @@ def contradicts(attrs: Mapping[Any, Any]) -> bool:
 
 
 def sampling_mask(scan: xr.Dataset) -> NDArray[np.bool_]:
-    """Sampled entries, (slice, ky, kx): as the scan states them, else those that are not 0."""
+    """Sampled entries, (slice, ky, kx): as the scan states them, else those that are not 0.
+
+    Of a trajectory the cells of the image's grid that it visits.
+    """
+    if "trajectory" in scan:
+        from sciddm.pipelines.mri.sampling import OnTrajectory
+        from sciddm.pipelines.mri.trajectory import visited_cells
+
+        source = OnTrajectory(scan)
+        return np.stack([visited_cells(t, source.size).numpy() for t in source.trajectory])
     kspace = scan["kspace"].transpose("slice", "coil", "ky", "kx")
     shape = (kspace.sizes["slice"], kspace.sizes["ky"], kspace.sizes["kx"])
     if "mask" in scan:

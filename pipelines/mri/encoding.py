@@ -15,11 +15,11 @@ from sciddm.pipelines.mri.masks import calibration_region
 from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
 from sciddm.pipelines.mri.sensitivities import espirit
 
-__all__ = ["EncodedSlice", "Frame", "encode"]
+__all__ = ["CENTRE", "EncodedSlice", "Frame", "encode", "estimate_maps"]
 
 # The low-resolution image that gives phase and level is taken from this many central samples at
 # most: more would follow the anatomy's own phase noise, and the prior has seen 10 to 32.
-_CENTRE = 32
+CENTRE = 32
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,14 @@ class Frame:
     level: float
     whiten: Callable[[Tensor], Tensor]
 
+    @property
+    def white_maps(self) -> Tensor:
+        """Maps of the whitened channels, times the phase, in the scan's units of noise."""
+        return self.level * self.whiten(self.maps * self.phase)
+
     def measurement(self, kspace: Tensor, mask: Tensor, *, iterations: int = 8) -> Measurement:
         """``y = A x + n`` for k-space (coil, ky, kx) of the scan, sampled where ``mask`` is."""
-        operator = CartesianMRI(mask, self.level * self.whiten(self.maps * self.phase))
+        operator = CartesianMRI(mask, self.white_maps)
         data = self.level * self.whiten(kspace) / self.gain * mask
         return Measurement(data, operator, self.level / self.gain, iterations=iterations)
 
@@ -94,8 +99,8 @@ def encode(
     else:
         region = calibration_region(mask.numpy())
         centre = (region[0].stop - region[0].start, region[1].stop - region[1].start)
-        maps = _estimate_maps(whiten(kspace), region, noise)
-    centre = (min(centre[0], _CENTRE), min(centre[1], _CENTRE))
+        maps = estimate_maps(whiten(kspace), region, noise)
+    centre = (min(centre[0], CENTRE), min(centre[1], CENTRE))
     low = (maps.conj() * low_resolution(kspace, centre)).sum(0)
     gain, phase = bright_level(low), unit_phase(low)
     if not gain > 0:
@@ -105,7 +110,9 @@ def encode(
     return EncodedSlice(frame.measurement(kspace, mask, iterations=iterations), frame, zero_filled)
 
 
-def _estimate_maps(white: Tensor, region: tuple[slice, slice], noise: ChannelNoise) -> Tensor:
+def estimate_maps(
+    white: Tensor, region: tuple[slice, slice], noise: ChannelNoise, *, noise_std: float = 1.0
+) -> Tensor:
     """ESPIRiT on whitened data, as unit-norm maps of the scan's own channels.
 
     Whitened coils have equal noise, which is what separates signal from noise in the calibration
@@ -113,7 +120,7 @@ def _estimate_maps(white: Tensor, region: tuple[slice, slice], noise: ChannelNoi
     """
     if white.shape[0] == 1:
         return torch.ones_like(white)
-    maps = noise.draw(espirit(white, region, noise_std=1.0))
+    maps = noise.draw(espirit(white, region, noise_std=noise_std))
     return maps / torch.linalg.vector_norm(maps, dim=0).where(maps.abs().sum(0) > 0, 1.0)
 
 

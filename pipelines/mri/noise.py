@@ -130,7 +130,7 @@ def covariance_candidates(kspace: ArrayLike, mask: ArrayLike) -> dict[str, Compl
     for name, samples in found.items():
         pooled = np.concatenate(samples, axis=1)
         if pooled.shape[1] >= max(16, 2 * len(active)):
-            result[name] = embed(_robust_covariance(pooled))
+            result[name] = embed(robust_covariance(pooled))
     if "border" in result:
         start = result["border"][np.ix_(active, active)]
         calibration = _calibration(parts[:: -(-len(parts) // _CALIBRATION_SLICES)], start)
@@ -350,7 +350,7 @@ def _solve_residuals(residuals: list[tuple[ComplexArray, ComplexArray, float]]) 
     return np.asarray(correlation * root)
 
 
-def _robust_covariance(samples: ComplexArray) -> ComplexArray:
+def robust_covariance(samples: ComplexArray) -> ComplexArray:
     """Covariance of circular Gaussian vectors, a part of which may be too large.
 
     Shape from Tyler's estimator, the fixed point of

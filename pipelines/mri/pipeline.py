@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,9 +23,9 @@ from sciddm.ledger import tally
 from sciddm.physics import Measurement
 from sciddm.pipelines.base import Pipeline, Progress, provenance_of
 from sciddm.pipelines.consistency import consistency_attributes
-from sciddm.pipelines.mri.encoding import EncodedSlice, encode
-from sciddm.pipelines.mri.masks import infer_mask
-from sciddm.pipelines.mri.noise import estimate_covariance
+from sciddm.pipelines.mri.encoding import EncodedSlice
+from sciddm.pipelines.mri.sampling import Sampling, sampling_of
+from sciddm.pipelines.mri.shift import ShiftScore
 from sciddm.posterior import Consistency, Posterior, residual_ratio
 from sciddm.sampling import Ancestral, karras, sample
 from sciddm.streams import AntitheticStreams
@@ -87,7 +88,7 @@ QUALITIES: dict[str, Settings] = {
 
 
 class MRIReconstruction(Pipeline):
-    """Undersampled Cartesian k-space to an image and its uncertainty.
+    """Undersampled k-space, on the grid or along a trajectory, to an image and its uncertainty.
 
     For every slice: the noise covariance and the coil maps are estimated, the slice is brought to
     the prior's phase and scale (``encoding``), and K samples are drawn from p(image | data) with
@@ -101,6 +102,7 @@ class MRIReconstruction(Pipeline):
         denoiser: NetworkDenoiser,
         provenance: dict[str, Any] | None = None,
         calibration: Mapping[str, Any] | None = None,
+        shift: Mapping[str, Any] | None = None,
     ) -> None:
         """A pipeline with a prior of complex images.
 
@@ -109,6 +111,7 @@ class MRIReconstruction(Pipeline):
             provenance: attributes that name the model; see ``provenance_of``.
             calibration: the card's entry: for a quality {"spread": factor}, which takes the place
                 of the settings' own.
+            shift: the card's entry, from which results get a score of distribution shift.
 
         Raises:
             ModelError: the prior is of real images, or a factor is not a number above 0.
@@ -118,6 +121,8 @@ class MRIReconstruction(Pipeline):
         self.denoiser = denoiser
         self.provenance = provenance or provenance_of()
         self.calibration = dict(calibration or {})
+        self._shift_entry = dict(shift or {})
+        self.shift = ShiftScore.from_card(self._shift_entry)
         for quality in QUALITIES:
             factor = self.calibration.get(quality, {}).get("spread", 1.0)
             if not (isinstance(factor, int | float) and 0 < factor < float("inf")):
@@ -126,10 +131,14 @@ class MRIReconstruction(Pipeline):
     @classmethod
     def from_pretrained(cls, source: str | Path = "mri-brain") -> Self:
         model = zoo.from_pretrained(source)
-        return cls(model.denoiser, provenance_of(model), model.card.calibration)
+        return cls(model.denoiser, provenance_of(model), model.card.calibration, model.card.shift)
 
     def save(self, path: str | Path) -> None:
-        card = {"name": self.provenance["model"], "calibration": self.calibration}
+        card = {
+            "name": self.provenance["model"],
+            "calibration": self.calibration,
+            "shift": self._shift_entry,
+        }
         zoo.save_model(self.denoiser, path, card=card)
 
     def settings(self, quality: str, samples: int | None = None) -> Settings:
@@ -155,7 +164,7 @@ class MRIReconstruction(Pipeline):
 
         Args:
             data: k-space in the form of ``data_adapters.mri`` or a file that holds it; unsampled
-                entries are 0.
+                entries are 0. With a trajectory (``data_adapters.mri.scan``) it is taken as it is.
             quality: "fast", "balanced" or "best"; see ``QUALITIES``.
             samples: number of posterior samples, at least 2, in place of the quality's.
             seed: of all noise. Slice i of a volume gets the same noise whatever else is there.
@@ -175,15 +184,13 @@ class MRIReconstruction(Pipeline):
         """
         scan = open_kspace(data) if isinstance(data, str | Path) else data
         settings = self.settings(quality, samples)
-        kspace = torch.from_numpy(np.ascontiguousarray(scan["kspace"].values)).to(torch.complex64)
-        if not torch.isfinite(torch.view_as_real(kspace)).all():
-            raise InputError("k-space holds NaN or infinite values: repair or remove them")
-        mask = _mask(scan, kspace)
-        given = _maps(scan if maps is None else maps, kspace.shape)
-        alive = (kspace != 0).any(-1).any(-1).any(0)  # a dead coil has no noise either
-        kspace, given = kspace[:, alive], None if given is None else given[:, alive]
-        covariance = _covariance(scan, kspace, mask, alive, noise_std)
-        slices = kspace.shape[0]
+        source = sampling_of(scan)
+        given = _maps(scan if maps is None else maps, source.shape_of_maps)
+        given = None if given is None else given[:, source.alive]
+        covariance = _given_noise(source, noise_std)
+        if covariance is None:
+            covariance = source.covariance()
+        slices = source.kspace.shape[0]
         done = 0
         steps = settings.steps + 1
 
@@ -199,18 +206,13 @@ class MRIReconstruction(Pipeline):
         drawn = []
         with tally() as cost:
             for i in range(slices):
-                encoded = encode(
-                    kspace[i],
-                    mask[i],
-                    covariance,
-                    None if given is None else given[i],
-                    iterations=settings.iterations,
-                )
+                own = None if given is None else given[i]
+                encoded = source.encode(i, covariance, own, settings.iterations)
                 callback = tick(f"slice {i + 1} of {slices}")
                 posterior = reconstruct_slice(self.denoiser, encoded, settings, seed, i, callback)
                 callback()
                 drawn.append((encoded, posterior))
-        result = _images(drawn, mask, settings.spread, keep_samples)
+        result = _images(drawn, source, settings.spread, keep_samples)
         if "reference" in scan:
             result = result.assign(reference=scan["reference"])
         carried = {k: v for k, v in scan.attrs.items() if not str(k).startswith("mask_")}
@@ -226,12 +228,22 @@ class MRIReconstruction(Pipeline):
             nvjp=cost.nvjp // (slices * settings.samples),
             noperator=cost.noperator // slices,
             noise_std=float(covariance.diagonal().real.mean().sqrt()),
-            acceleration=round(float(mask.numel() / mask.sum()), 3),
+            acceleration=round(source.acceleration, 3),
             sciddm_version=sciddm.__version__,
-            **consistency_attributes(
-                [_consistency(*d, m) for d, m in zip(drawn, mask, strict=True)]
-            ),
+            **self._judged(drawn, source),
         )
+
+    def _judged(
+        self, drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling
+    ) -> dict[str, Any]:
+        """Attributes on whether to trust the images: consistency, shift, warnings."""
+        found = [_consistency(*d, source.measured(i)) for i, d in enumerate(drawn)]
+        attrs = consistency_attributes(found)
+        if self.shift is None:
+            return attrs
+        scores = [self.shift(self.denoiser, posterior.mean) for _, posterior in drawn]
+        more, warnings = self.shift.attributes(scores)
+        return {**attrs, **more, "warnings": json.dumps(json.loads(attrs["warnings"]) + warnings)}
 
 
 def reconstruct_slice(
@@ -271,21 +283,7 @@ def _settings(quality: str, samples: int | None) -> Settings:
     return replace(settings, samples=samples)
 
 
-def _mask(scan: xr.Dataset, kspace: Tensor) -> Tensor:
-    """(slice, ky, kx) bool: the scan's own mask where it has one, else where data are not 0."""
-    shape = (kspace.shape[0], *kspace.shape[-2:])
-    if "mask" not in scan:
-        return torch.from_numpy(infer_mask(kspace.numpy())).expand(shape)
-    mask = torch.from_numpy(scan["mask"].values.astype(bool))
-    if mask.shape[-2:] != shape[-2:]:
-        raise InputError(
-            f"the mask is {tuple(mask.shape[-2:])} but k-space {tuple(shape[-2:])}: "
-            "give a mask of the data's matrix"
-        )
-    return mask.expand(shape)
-
-
-def _maps(source: xr.Dataset | xr.DataArray | np.ndarray, shape: torch.Size) -> Tensor | None:
+def _maps(source: xr.Dataset | xr.DataArray | np.ndarray, shape: tuple[int, ...]) -> Tensor | None:
     """Given maps as (slice, coil, y, x), or None."""
     if isinstance(source, xr.Dataset):
         if "maps" not in source:
@@ -302,40 +300,35 @@ def _maps(source: xr.Dataset | xr.DataArray | np.ndarray, shape: torch.Size) -> 
     return maps.expand(shape)
 
 
-def _covariance(
-    scan: xr.Dataset, kspace: Tensor, mask: Tensor, alive: Tensor, noise_std: float | None
-) -> Tensor:
-    """(coil, coil) complex64, one for all slices: coils and receiver are the same."""
-    coils = kspace.shape[1]
-    if noise_std is not None:
-        if not noise_std > 0:
-            raise InputError(f"the noise level must be positive, not {noise_std}")
-        return torch.eye(coils, dtype=torch.complex64) * noise_std**2
-    noise = scan["noise"].values[alive.numpy()] if "noise" in scan else None
-    covariance = estimate_covariance(kspace.numpy(), mask.numpy(), noise)
-    return torch.from_numpy(covariance).to(torch.complex64)
+def _given_noise(source: Sampling, noise_std: float | None) -> Tensor | None:
+    """The covariance (coil, coil) of a given noise level, the same for all coils."""
+    if noise_std is None:
+        return None
+    if not noise_std > 0:
+        raise InputError(f"the noise level must be positive, not {noise_std}")
+    return torch.eye(int(source.alive.sum()), dtype=torch.complex64) * noise_std**2
 
 
 def _images(
-    drawn: list[tuple[EncodedSlice, Posterior]], masks: Tensor, widen: float, keep_samples: bool
+    drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling, widen: float, keep_samples: bool
 ) -> xr.Dataset:
     """All slices' images (slice, y, x) in the scan's units."""
     image, spread, zero_filled, residual, samples = [], [], [], [], []
-    for (encoded, posterior), mask in zip(drawn, masks, strict=True):
+    for i, (encoded, posterior) in enumerate(drawn):
         draws = posterior.map(encoded.frame.to_scan)
         image.append(draws.mean[0].abs())
         spread.append(widen * draws.map(torch.abs).std[0])
         zero_filled.append(encoded.zero_filled.abs())
         m = encoded.measurement
         left = m.residual(posterior.mean[0]).abs().square().mean(0).sqrt() / m.sigma
-        residual.append(torch.where(mask, left, torch.nan))
+        residual.append(torch.where(source.measured(i), left, torch.nan))
         samples.append(draws.samples[:, 0])
     dims = ("slice", "y", "x")
     variables = {
         "reconstruction": (dims, torch.stack(image).numpy()),
         "std": (dims, torch.stack(spread).numpy()),
         "zero_filled": (dims, torch.stack(zero_filled).numpy()),
-        "residual": (("slice", "ky", "kx"), torch.stack(residual).numpy()),
+        "residual": (("slice", *source.dims), torch.stack(residual).numpy()),
     }
     if keep_samples:
         variables["samples"] = (("sample", *dims), torch.stack(samples, dim=1).numpy())

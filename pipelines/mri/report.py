@@ -162,7 +162,8 @@ def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:
         title, window = "Reconstruction − reference", (-top, top)
         panels.append(Panel(title, difference, window, unit, "signed", pixel_mm=size, note=note))
     if "residual" in result:
-        residual = np.abs(result["residual"].transpose("slice", "ky", "kx").values[s])
+        first, second = (str(d) for d in result["residual"].dims if d != "slice")
+        residual = np.abs(result["residual"].transpose("slice", first, second).values[s])
         panels.append(
             Panel(
                 "k-space residual",
@@ -170,7 +171,7 @@ def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:
                 (0, 3),
                 "|data − model of the image| / noise",
                 "heat",
-                axes=("ky", "kx"),
+                axes=(first, second),
                 note="About 1 everywhere if only noise is left; structure here is a contradiction.",
             )
         )

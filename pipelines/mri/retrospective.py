@@ -40,8 +40,10 @@ def undersampled(scan: xr.Dataset, request: Undersampling) -> xr.Dataset:
         where it has one of this matrix, else `full_image`.
 
     Raises:
-        InputError: the mask cannot be made for this matrix.
+        InputError: the mask cannot be made for this matrix, or the scan is not on the grid.
     """
+    if "trajectory" in scan:
+        raise InputError("a trajectory has no lines to leave out: give a Cartesian scan")
     ny, nx = scan.sizes["ky"], scan.sizes["kx"]
     mask = make_mask(
         request.kind,

@@ -87,7 +87,7 @@ def reconstruct_file(
     scan = data_adapters.open_kspace(job.source)
     if "undersample" in options:
         scan = undersampled(scan, _undersampling(options))
-    shape = (scan.sizes["slice"], scan.sizes["ky"], scan.sizes["kx"])
+    shape = (scan.sizes["slice"], *_matrix(scan))
     if "reference" in scan and scan["reference"].shape != shape:
         # An image of another matrix (cropped by its maker) is no reference for this one.
         scan = scan.drop_vars("reference")
@@ -163,6 +163,8 @@ def acquire_file(
 
     progress(0, 1, "reading")
     scan = data_adapters.open_kspace(job.source)
+    if "trajectory" in scan:
+        raise InputError(f"{job.source}: a trajectory has no lines: give a Cartesian scan")
     request = Acquisition(**{k: v for k, v in options.items() if k != "model"})
     pipeline = load_pipeline(options["model"])
     start = time.perf_counter()
@@ -178,7 +180,7 @@ def acquire_file(
 def _sampled(scan: xr.Dataset) -> dict[str, Fact]:
     """What is told of undersampled k-space."""
     mask = sampling_mask(scan)
-    matrix = [scan.sizes["slice"], scan.sizes["ky"], scan.sizes["kx"]]
+    matrix = [scan.sizes["slice"], *_matrix(scan)]
     acceleration = mask.size / int(mask.sum())
     told = [
         Fact("matrix", "matrix", matrix, " x ".join(str(n) for n in matrix)),
@@ -186,6 +188,14 @@ def _sampled(scan: xr.Dataset) -> dict[str, Fact]:
         Fact("acceleration", "acceleration", acceleration, f"{acceleration:.2f}"),
     ]
     return {f.key: f for f in told}
+
+
+def _matrix(scan: xr.Dataset) -> tuple[int, int]:
+    """(y, x) of the image."""
+    if "trajectory" in scan:
+        ny, nx = scan.attrs["image_shape"]
+        return int(ny), int(nx)
+    return scan.sizes["ky"], scan.sizes["kx"]
 
 
 def _undersampling(options: Mapping[str, Any]) -> Undersampling:
@@ -203,7 +213,7 @@ def _fitting_maps(scan: xr.Dataset, path: Path) -> xr.DataArray:
             f"{path}: maps of {given} coils, but {scan.attrs.get('source', 'the scan')} has "
             f"{coils}: give maps of the same coils in the same order"
         )
-    matrix, needed = (maps.sizes["y"], maps.sizes["x"]), (scan.sizes["ky"], scan.sizes["kx"])
+    matrix, needed = (maps.sizes["y"], maps.sizes["x"]), _matrix(scan)
     if matrix != needed:
         raise InputError(
             f"{path}: maps of {matrix[0]} x {matrix[1]}, but the k-space is {needed[0]} x "

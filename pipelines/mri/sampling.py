@@ -1,0 +1,167 @@
+"""How a scan samples k-space: on the grid, where a mask says, or along a trajectory.
+
+Both give the same to a reconstruction: data (slice, coil, ...), the noise between coils, one slice
+as a measurement, and which entries were measured.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from sciddm.errors import InputError
+from sciddm.pipelines.mri.encoding import EncodedSlice, encode
+from sciddm.pipelines.mri.masks import infer_mask
+from sciddm.pipelines.mri.noise import estimate_covariance
+
+__all__ = ["OnGrid", "OnTrajectory", "Sampling", "sampling_of"]
+
+
+class Sampling(ABC):
+    """The data of a scan, and how they are read.
+
+    Attributes:
+        kspace: (slice, coil, first, second) complex64.
+        dims: names of the last two axes.
+        size: (y, x) of the image.
+    """
+
+    dims: tuple[str, str]
+    size: tuple[int, int]
+
+    def __init__(self, scan: xr.Dataset) -> None:
+        self.kspace = torch.from_numpy(np.ascontiguousarray(scan["kspace"].values)).to(
+            torch.complex64
+        )
+        if not torch.isfinite(torch.view_as_real(self.kspace)).all():
+            raise InputError("k-space holds NaN or infinite values: repair or remove them")
+        # A dead coil has no noise either.
+        self.alive = (self.kspace != 0).any(-1).any(-1).any(0)
+        self._noise = scan["noise"].values[self.alive.numpy()] if "noise" in scan else None
+
+    @property
+    def shape_of_maps(self) -> tuple[int, int, int, int]:
+        """(slice, coil, y, x), dead coils included."""
+        return (*self.kspace.shape[:2], *self.size)
+
+    @abstractmethod
+    def covariance(self) -> Tensor:
+        """E[n n^H] (coil, coil), one for all slices: coils and receiver are the same."""
+
+    @abstractmethod
+    def encode(
+        self, item: int, covariance: Tensor, maps: Tensor | None, iterations: int
+    ) -> EncodedSlice:
+        """Slice ``item`` of the living coils as a measurement; ``maps`` are theirs."""
+
+    @abstractmethod
+    def measured(self, item: int) -> Tensor:
+        """(first, second) bool."""
+
+    @property
+    @abstractmethod
+    def acceleration(self) -> float:
+        """Cells of k-space for every one that was measured."""
+
+
+class OnGrid(Sampling):
+    """A Cartesian scan; entries that were not measured are 0."""
+
+    dims = ("ky", "kx")
+
+    def __init__(self, scan: xr.Dataset) -> None:
+        super().__init__(scan)
+        self.size = (self.kspace.shape[-2], self.kspace.shape[-1])
+        self.mask = _mask(scan, self.kspace)
+
+    def covariance(self) -> Tensor:
+        found = estimate_covariance(
+            self.kspace[:, self.alive].numpy(), self.mask.numpy(), self._noise
+        )
+        return torch.from_numpy(found).to(torch.complex64)
+
+    def encode(
+        self, item: int, covariance: Tensor, maps: Tensor | None, iterations: int
+    ) -> EncodedSlice:
+        data = self.kspace[item, self.alive]
+        return encode(data, self.mask[item], covariance, maps, iterations=iterations)
+
+    def measured(self, item: int) -> Tensor:
+        return self.mask[item]
+
+    @property
+    def acceleration(self) -> float:
+        return float(self.mask.numel() / self.mask.sum())
+
+
+class OnTrajectory(Sampling):
+    """Samples anywhere in k-space: kspace (slice, coil, shot, sample) with their positions."""
+
+    dims = ("shot", "sample")
+
+    def __init__(self, scan: xr.Dataset) -> None:
+        super().__init__(scan)
+        n, m = (int(v) for v in scan.attrs["image_shape"])
+        self.size = (n, m)
+        trajectory = scan["trajectory"].transpose(..., "shot", "sample", "axis").values
+        self.trajectory = torch.from_numpy(np.array(trajectory, np.float32)).expand(
+            self.kspace.shape[0], *self.kspace.shape[2:], 2
+        )
+
+    def covariance(self) -> Tensor:
+        from sciddm.pipelines.mri.trajectory import outer_covariance
+
+        data = self.kspace[:, self.alive]
+        if self._noise is not None:
+            full = np.ones(data.shape[-2:], bool)
+            found = torch.from_numpy(estimate_covariance(data.numpy(), full, self._noise))
+        else:
+            found = outer_covariance(data, self.trajectory)
+        return found.to(torch.complex64)
+
+    def encode(
+        self, item: int, covariance: Tensor, maps: Tensor | None, iterations: int
+    ) -> EncodedSlice:
+        from sciddm.pipelines.mri.trajectory import encode_trajectory
+
+        data = self.kspace[item, self.alive]
+        return encode_trajectory(
+            data, self.trajectory[item], self.size, covariance, maps, iterations=iterations
+        )
+
+    def measured(self, item: int) -> Tensor:
+        return torch.ones(self.kspace.shape[-2:], dtype=torch.bool)
+
+    @property
+    def acceleration(self) -> float:
+        from sciddm.pipelines.mri.trajectory import visited_cells
+
+        cells = [visited_cells(t, self.size) for t in self.trajectory]
+        return float(np.mean([c.numel() / int(c.sum()) for c in cells]))
+
+
+def sampling_of(scan: xr.Dataset) -> Sampling:
+    """The scan's sampling: along a trajectory where it has one.
+
+    Raises:
+        InputError: NaN in the data, or a mask of another matrix.
+    """
+    return OnTrajectory(scan) if "trajectory" in scan else OnGrid(scan)
+
+
+def _mask(scan: xr.Dataset, kspace: Tensor) -> Tensor:
+    """(slice, ky, kx) bool: the scan's own mask where it has one, else where data are not 0."""
+    shape = (kspace.shape[0], *kspace.shape[-2:])
+    if "mask" not in scan:
+        return torch.from_numpy(infer_mask(kspace.numpy())).expand(shape)
+    mask = torch.from_numpy(scan["mask"].values.astype(bool))
+    if mask.shape[-2:] != shape[-2:]:
+        raise InputError(
+            f"the mask is {tuple(mask.shape[-2:])} but k-space {tuple(shape[-2:])}: "
+            "give a mask of the data's matrix"
+        )
+    return mask.expand(shape)
