@@ -181,7 +181,11 @@ def _rows(value: Any, prefix: str = "") -> list[tuple[str, str]]:
         if not any(isinstance(v, dict | list) for v in value):
             return [(prefix, ", ".join(str(v) for v in value))]
         return [row for v in value for row in _rows(v, prefix)]
-    return [] if value in (None, "", {}) else [(prefix, str(value))]
+    if value in (None, "", {}):
+        return []
+    text = str(value)
+    # Arrays are kept as text that nobody reads; --json has them in full.
+    return [(prefix, text if " " in text or len(text) <= 80 else f"{text[:20]}...")]
 
 
 @app.command()
