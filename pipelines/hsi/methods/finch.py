@@ -93,8 +93,8 @@ class Settings:
     spread: float = 1.0
 
 
-#: As in `subspace`: 90 % intervals of a simulated scene of FINCH hold 90 % of the true values in the
-#: mean of four cases, 72 % without it.
+#: As in `subspace`: 90 % intervals of a simulated scene of FINCH hold 90 % of the true values in
+#: the mean of four cases, 72 % without it.
 _CALIBRATED = 1.89
 SETTINGS = {
     "fast": Settings(orientations=1, samples=2, steps=3, sweeps=2, spread=_CALIBRATED),
