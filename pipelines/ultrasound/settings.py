@@ -46,7 +46,7 @@ class Settings:
     noise: float = 0.03
     krylov: int = 2
     inflation: float = 0.1
-    zeta: float = 1.0
+    zeta: float = 3.0
 
 
 QUALITIES: Mapping[str, Settings] = {
