@@ -43,7 +43,7 @@ class Settings:
     sigma_max: float = 1.0
     sigma_follow: float = 0.3
     sigma_min: float = 0.03
-    noise: float = 0.03
+    noise: float = 0.06
     krylov: int = 2
     inflation: float = 0.1
     zeta: float = 3.0
