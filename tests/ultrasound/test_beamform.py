@@ -75,7 +75,8 @@ def test_the_phase_of_the_image_is_that_of_its_carrier(tmp_path):
     near = np.abs(z - pz) < LAMBDA / 2
     expected = np.exp(2j * np.pi * FC * 2 * (z - pz) / C)
     assert np.abs(np.angle(echo[near] / expected[near])).max() < 0.1
-    assert np.abs(echo[near]).max() == pytest.approx(1.0, abs=0.05)
+    # The low-pass of demodulation takes the edges of the pulse's band, and with them some peak.
+    assert np.abs(echo[near]).max() == pytest.approx(0.95, abs=0.05)
 
 
 def test_demodulation_of_a_tone():
