@@ -278,7 +278,7 @@ def test_a_model_is_its_configuration_and_weights(kind, tmp_path):
 
 def test_networks_of_another_kind_do_not_hide():
     assert isinstance(build_model(CONFIGS["Predictor"]).network, SpectrogramUNet)
-    with pytest.raises(KeyError, match="network"):
+    with pytest.raises(KeyError, match="denoiser"):
         build_model({"predictor": PREDICTOR, "process": DENOISER["process"]})
     with pytest.raises(ValueError, match="unknown output"):
         build_model({"predictor": {**PREDICTOR, "output": "x"}})

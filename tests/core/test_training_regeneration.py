@@ -20,6 +20,8 @@ from sciddm.training.run import build
 from sciddm.zoo import from_pretrained, load_model
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+#: Trained on data that users have: not bundled, so of any size.
+USERS_OWN = {"petct-hecktor"}
 
 
 class Halves(Dataset):
@@ -161,11 +163,11 @@ def test_a_wrong_recipe_names_the_key(tmp_path, override, says):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_models_of_our_recipes_can_be_bundled(path):
-    """Complete, their model buildable, and in fp16 not above 16 MB."""
+    """Complete, their model buildable, and in fp16 not above 16 MB unless the data are a user's."""
     recipe = load_recipe(path)
     assert recipe.name == path.stem
     assert recipe.card["recipe"] == f"recipes/{path.name}"
     assert {"data", "licence", "split", "limits"} <= set(recipe.card)
     model = build_model(recipe.sections())
     size = sum(2 * value.numel() for value in network_of(model).state_dict().values())
-    assert size < 16e6
+    assert size < 16e6 or recipe.name in USERS_OWN
