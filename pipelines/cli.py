@@ -22,19 +22,12 @@ from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.allocator import keep_freed_memory
 from sciddm.pipelines.command import DEBUG
 from sciddm.pipelines.console import output, say
-from sciddm.pipelines.options import Threads, use_threads
+from sciddm.pipelines.options import Threads, check_quality, use_threads
 
 __all__ = ["DOMAINS", "app", "main"]
 
-#: Domain -> module with `app`, its verbs, and `demo(folder, quality)`.
-DOMAINS = {
-    "mri": "sciddm.pipelines.mri.cli",
-    "ct": "sciddm.pipelines.ct.cli",
-    "speech": "sciddm.pipelines.speech.cli",
-    "hsi": "sciddm.pipelines.hsi.cli",
-    "ultrasound": "sciddm.pipelines.ultrasound.cli",
-    "petct": "sciddm.pipelines.petct.cli",
-}
+#: Domains: each a package with its verbs in `cli.app` and `demo.run_demo(folder, quality)`.
+DOMAINS = ("mri", "ct", "speech", "hsi", "ultrasound", "petct")
 _INTERRUPTED = 130
 
 
@@ -233,12 +226,13 @@ def demo(
     """
     if domain not in DOMAINS:
         raise InputError(f"no demo for '{domain}': there is {', '.join(DOMAINS)}")
+    check_quality(quality)
     use_threads(threads)
-    importlib.import_module(DOMAINS[domain]).demo(target, quality)
+    importlib.import_module(f"sciddm.pipelines.{domain}.demo").run_demo(target, quality)
 
 
-for _name, _module in DOMAINS.items():
-    app.add_typer(importlib.import_module(_module).app, name=_name)
+for _name in DOMAINS:
+    app.add_typer(importlib.import_module(f"sciddm.pipelines.{_name}.cli").app, name=_name)
 
 
 def main() -> None:

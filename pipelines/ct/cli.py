@@ -18,7 +18,6 @@ from sciddm.pipelines.options import (
     QualityOption,
     Report,
     Threads,
-    check_quality,
     use_threads,
 )
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
     from sciddm.pipelines.batch import Job, Outcome
 
-__all__ = ["app", "demo"]
+__all__ = ["app"]
 
 app = typer.Typer(help="CT: low-dose images and projections.", no_args_is_help=True)
 
@@ -378,14 +377,6 @@ def evaluate(
 
     if not evaluate_volumes(reference, estimate, window, as_json=as_json):
         raise typer.Exit(1)
-
-
-def demo(folder: Path, quality: str) -> None:
-    """Simulates a low-dose scan of a body, denoises it, and says where the results are."""
-    check_quality(quality)
-    from sciddm.pipelines.ct.demo import run_demo
-
-    run_demo(folder, quality)
 
 
 def _check_samples(method: str, samples: int | None) -> None:

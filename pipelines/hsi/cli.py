@@ -19,7 +19,6 @@ from sciddm.pipelines.options import (
     QualityOption,
     Report,
     Threads,
-    check_quality,
     use_threads,
 )
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
     from sciddm.pipelines.batch import Job, Outcome
 
-__all__ = ["app", "demo"]
+__all__ = ["app"]
 
 app = typer.Typer(help="Hyperspectral: satellite cubes without noise.", no_args_is_help=True)
 
@@ -269,14 +268,6 @@ def evaluate(
 
     if not evaluate_cubes(clean, denoised, READ, scale=scale, as_json=as_json):
         raise typer.Exit(1)
-
-
-def demo(folder: Path, quality: str) -> None:
-    """Simulates a noisy FINCH scene, denoises it, and says where the results are."""
-    check_quality(quality)
-    from sciddm.pipelines.hsi.demo import run_demo
-
-    run_demo(folder, quality)
 
 
 def _pixel(text: str) -> tuple[int, int]:

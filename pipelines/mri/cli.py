@@ -18,7 +18,6 @@ from sciddm.pipelines.options import (
     QualityOption,
     Report,
     Threads,
-    check_quality,
     use_threads,
 )
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
     from sciddm.pipelines.batch import Job, Outcome
 
-__all__ = ["app", "demo"]
+__all__ = ["app"]
 
 app = typer.Typer(help="MRI: images from multi-coil raw data.", no_args_is_help=True)
 
@@ -326,14 +325,6 @@ def acquire(
         as_json=as_json,
         prepare=prepare,
     )
-
-
-def demo(folder: Path, quality: str) -> None:
-    """Simulates a scan of the head phantom, reconstructs it, and says where the results are."""
-    check_quality(quality)
-    from sciddm.pipelines.mri.demo import run_demo
-
-    run_demo(folder, quality)
 
 
 _MASK_OPTIONS = ("mask", "acs", "axis")

@@ -171,9 +171,11 @@ def acquire_file(
     scan = acquired(scan, pipeline, request, progress)
     seconds = time.perf_counter() - start
     data_adapters.save_kspace(scan, job.target, overwrite=overwrite)
-    each = seconds / max(1, scan["order"].size)
+    central = request.centre ** (2 if request.axis == "both" else 1)
+    chosen = scan["order"].size - scan.sizes["slice"] * central
+    each = seconds / max(1, chosen)
     told = _sampled(scan)
-    told["seconds_each"] = Fact("seconds_each", "seconds each", each, f"{each:.2f}")
+    told["seconds_each"] = Fact("seconds_each", "seconds a choice", each, f"{each:.2f}")
     return done(job, told, raw_outputs(job.target), scan.attrs)
 
 

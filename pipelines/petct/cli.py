@@ -17,7 +17,6 @@ from sciddm.pipelines.options import (
     QualityOption,
     Report,
     Threads,
-    check_quality,
     use_threads,
 )
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
     from sciddm.pipelines.batch import Job, Outcome
 
-__all__ = ["app", "demo"]
+__all__ = ["app"]
 
 app = typer.Typer(help="PET/CT: tumour segmentation, SUV.", no_args_is_help=True)
 
@@ -199,14 +198,6 @@ def evaluate(
 
     if not evaluate_masks(reference, estimate, tolerance_mm, as_json=as_json):
         raise typer.Exit(1)
-
-
-def demo(folder: Path, quality: str) -> None:
-    """Simulates a study with a tumour, segments it, and says where the results are."""
-    check_quality(quality)
-    from sciddm.pipelines.petct.demo import run_demo
-
-    run_demo(folder, quality)
 
 
 def _check_given(weight_kg: float | None, dose_mbq: float | None) -> None:

@@ -17,7 +17,6 @@ from sciddm.pipelines.options import (
     Quality,
     QualityOption,
     Threads,
-    check_quality,
     use_threads,
 )
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
     from sciddm.pipelines.batch import Job, Outcome
 
-__all__ = ["app", "demo"]
+__all__ = ["app"]
 
 app = typer.Typer(help="Speech: recordings without their noise and echo.", no_args_is_help=True)
 
@@ -173,14 +172,6 @@ def evaluate(
 
     if not evaluate_folders(clean, enhanced, AUDIO, as_json=as_json):
         raise typer.Exit(1)
-
-
-def demo(folder: Path, quality: str) -> None:
-    """Makes a noisy recording of synthetic speech, enhances it, and says where the results are."""
-    check_quality(quality)
-    from sciddm.pipelines.speech.demo import run_demo
-
-    run_demo(folder, quality)
 
 
 def _outputs(path: Path, samples: int | None, report: bool) -> list[Path]:

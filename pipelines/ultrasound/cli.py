@@ -19,7 +19,6 @@ from sciddm.pipelines.options import (
     QualityOption,
     Report,
     Threads,
-    check_quality,
     use_threads,
 )
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from sciddm.pipelines.base import Progress
     from sciddm.pipelines.batch import Job, Outcome
 
-__all__ = ["app", "demo"]
+__all__ = ["app"]
 
 app = typer.Typer(help="Ultrasound: scans without haze.", no_args_is_help=True)
 
@@ -306,14 +305,6 @@ def evaluate(
 
     if not evaluate_scans(dehazed, clean, READ, roi=roi or (), as_json=as_json):
         raise typer.Exit(1)
-
-
-def demo(folder: Path, quality: str) -> None:
-    """Simulates a hazy clip, dehazes it, and says where the results are."""
-    check_quality(quality)
-    from sciddm.pipelines.ultrasound.demo import run_demo
-
-    run_demo(folder, quality)
 
 
 def _depths(text: str) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -218,4 +217,6 @@ def test_models_of_masks_are_made_again_from_their_description():
 def test_ratio_of_the_loss_is_checked():
     with pytest.raises(ValueError, match="not all 0"):
         MaskLoss(0, 0, 0)
-    assert np.isfinite(float(MaskLoss()(torch.zeros(1, 1, 2), torch.ones(1, 1, 2))))
+    # P = 1/2, m = 1, two voxels: ln 2 + 1/4 + 1 - (2 * 1 + 1) / (1 + 2 + 1).
+    value = float(MaskLoss()(torch.zeros(1, 1, 2), torch.ones(1, 1, 2)))
+    assert value == pytest.approx(math.log(2) + 0.5)
