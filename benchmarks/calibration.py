@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,15 @@ from sciddm import zoo
 from sciddm.calibration import conformal_factor, coverage, scores_of
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.mri.pipeline import QUALITIES
+from sciddm.pipelines.mri.settings import settings_for
 from sciddm.posterior import half_width
 from sciddm.zoo.folder import CARD
 
 
-def scores(denoiser: NetworkDenoiser, p: Problem, quality: str) -> np.ndarray:
+def scores(denoiser: NetworkDenoiser, p: Problem, quality: str, cache: Path) -> np.ndarray:
     """|error| over the interval's half width without any factor, for each pixel of the head."""
-    settings = QUALITIES[quality]
-    d = drawn(denoiser, p, settings, CACHE / "validation" / quality)
+    settings = settings_for(denoiser, quality)
+    d = drawn(denoiser, p, settings, cache)
     half = half_width(settings.samples, LEVEL) * d.std
     return scores_of((d.reference - d.image)[d.head], half[d.head])
 
@@ -63,7 +65,8 @@ def main() -> None:
     fit, held_out = problems_of(FIT), problems_of(HELD_OUT)
     found: dict[str, Any] = {}
     for quality in args.qualities:
-        cases = [[scores(denoiser, p, quality) for p in part] for part in (fit, held_out)]
+        cache = CACHE / "validation" / f"{Path(args.model).name}-{quality}"
+        cases = [[scores(denoiser, p, quality, cache) for p in part] for part in (fit, held_out)]
         found[quality] = calibrate(*cases)
         print(quality, json.dumps(found[quality]), flush=True)
         for p, s in zip((*fit, *held_out), cases[0] + cases[1], strict=True):

@@ -33,12 +33,14 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache" / "mri"
 CLASSICAL = ("zero-filled", "CG-SENSE", "L1-wavelet", "TV")
 DEEPINV = ("deepinv DPS", "deepinv DiffPIR")
+OURS = ("ours", "conditional")
 Row = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mri-brain", help="name or folder of the prior")
+    parser.add_argument("--conditional", default="mri-brain-conditional", help="name or folder")
     parser.add_argument("--without-deepinv", action="store_true")
     parser.add_argument(
         "--qualities", nargs="+", default=["fast", "balanced", "best"], help="of our own method"
@@ -62,7 +64,8 @@ def main() -> None:
         from benchmarks import ours
 
         ours.main(problems, results, args.model, args.qualities)
-        own = tuple(f"ours {quality}" for quality in args.qualities)
+        ours.main(problems, results, args.conditional, args.qualities, "conditional")
+        own = tuple(f"{m} {quality}" for m in OURS for quality in args.qualities)
         methods = (*CLASSICAL, *own)
         if not args.without_deepinv:
             _say("deepinv")
@@ -185,26 +188,28 @@ def _mean(rows: list[Row], select: Callable[[Row], bool], method: str, field: st
 
 def _claims(rows: list[Row], methods: tuple[str, ...], groups: list[Group]) -> list[str]:
     """Balanced against the best of its rivals, and the coverage of its intervals."""
-    if "ours balanced" not in methods:
-        return []
-    rivals = {"best of L1-wavelet and TV": ("L1-wavelet", "TV"), "best of deepinv": DEEPINV}
-    rivals = {k: v for k, v in rivals.items() if set(v) <= set(methods)}
-    lines = [
-        f"| balanced minus | {' | '.join(rivals)} |",
-        f"|---|{'---|' * len(rivals)}",
+    classical, prior = ("L1-wavelet", "TV"), "ours balanced"
+    pairs = [(prior, classical), (prior, DEEPINV)]
+    pairs += [
+        (f"conditional {q}", names) for q in ("fast", "balanced") for names in (classical, (prior,))
     ]
+    pairs = [(m, names) for m, names in pairs if {m, *names} <= set(methods)]
+    if not pairs:
+        return []
+    titles = [f"{m} minus the best of {', '.join(names)}" for m, names in pairs]
+    lines = [f"| data | {' | '.join(titles)} |", f"|---|{'---|' * len(pairs)}"]
     for label, select, metrics in groups:
         cells = []
-        for names in rivals.values():
+        for mine, names in pairs:
             gains = [
-                _mean(rows, select, "ours balanced", metric)
+                _mean(rows, select, mine, metric)
                 - max(_mean(rows, select, m, metric) for m in names)
                 for metric in metrics
             ]
             cells.append(f"{gains[0]:+.2f} dB / {gains[1]:+.3f}")
         lines.append(f"| {label} | {' | '.join(cells)} |")
     lines.append("")
-    for m in (m for m in methods if m.startswith("ours")):
+    for m in (m for m in methods if m.startswith(OURS)):
         simulated = [r["coverage90"] for r in rows if r["method"] == m and r["group"] != "real"]
         lines.append(
             f"Coverage of the 90 % interval inside the head, {m}, simulated data: "

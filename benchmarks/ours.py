@@ -17,7 +17,7 @@ import xarray as xr
 
 from benchmarks.problems import Problem, load_problems
 from benchmarks.results import Result, cached
-from sciddm.pipelines.mri.pipeline import QUALITIES, MRIReconstruction
+from sciddm.pipelines.mri.pipeline import MRIReconstruction
 from sciddm.posterior import half_width
 
 LEVEL = 0.9
@@ -48,19 +48,24 @@ def reconstruct(pipeline: MRIReconstruction, p: Problem, quality: Any) -> Result
         seconds=seconds,
         nfe=int(a["nfe"] * a["samples"]),
         nvjp=int(a["nvjp"] * a["samples"]),
-        settings={k: a[k] for k in ("samples", "steps", "krylov", "weights_sha256")},
+        settings={
+            k: a[k] for k in ("samples", "steps", "krylov", "rounds", "weights_sha256") if k in a
+        },
         extra={"coverage": coverage, "consistency": float(a["consistency"])},
     )
 
 
-def main(problems: Path, results: Path, model: str, qualities: Iterable[str]) -> None:
+def main(
+    problems: Path, results: Path, model: str, qualities: Iterable[str], label: str = "ours"
+) -> None:
+    """Reconstructs the test problems; results are named ``label quality``."""
     pipeline = MRIReconstruction.from_pretrained(model)
     for quality in qualities:
-        key = [str(QUALITIES[quality]), pipeline.provenance["weights_sha256"]]
+        key = [str(pipeline.settings(quality)), pipeline.provenance["weights_sha256"]]
         for p in load_problems(problems, "test"):
             cached(
                 results,
-                f"ours {quality}",
+                f"{label} {quality}",
                 p,
                 key,
                 lambda p=p, quality=quality: reconstruct(pipeline, p, quality),

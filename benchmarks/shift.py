@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -87,9 +88,10 @@ def main() -> None:
     }
     score = ShiftScore.from_card(entry)
     assert score is not None
+    cache = CACHE / "validation" / f"{Path(args.model).name}-{args.quality}"
     for name, cases in (("09", FIT), ("19", HELD_OUT), ("limb", LIMBS)):
         for p in problems_of(cases, (4,)):
-            d = drawn(denoiser, p, QUALITIES[args.quality], CACHE / "validation" / args.quality)
+            d = drawn(denoiser, p, QUALITIES[args.quality], cache)
             found = score(denoiser, d.draws.mean(0, keepdim=True))
             print(f"{name} {p.info['name']}: {found:.2f}", flush=True)
     if args.write:

@@ -17,7 +17,8 @@ from benchmarks.problems import Problem, simulated
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.mri.encoding import encode
 from sciddm.pipelines.mri.noise import estimate_covariance
-from sciddm.pipelines.mri.pipeline import Settings, reconstruct_slice
+from sciddm.pipelines.mri.pipeline import reconstruct_slice
+from sciddm.pipelines.mri.settings import ConditionalSettings, Settings
 
 __all__ = ["FIT", "HELD_OUT", "LIMBS", "Drawn", "drawn", "problems_of"]
 
@@ -69,7 +70,10 @@ def problems_of(cases: tuple[Case, ...], accelerations: tuple[int, ...] = (4, 8)
 
 
 def drawn(
-    denoiser: NetworkDenoiser, problem: Problem, settings: Settings, cache: Path | None = None
+    denoiser: NetworkDenoiser,
+    problem: Problem,
+    settings: Settings | ConditionalSettings,
+    cache: Path | None = None,
 ) -> Drawn:
     """Posterior draws of a problem, as the pipeline makes them of its first slice with seed 0."""
     kspace, mask = torch.from_numpy(problem.raw), torch.from_numpy(problem.mask)

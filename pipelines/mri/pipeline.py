@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,75 +16,29 @@ from torch import Tensor
 import sciddm
 from sciddm import zoo
 from sciddm.data_adapters.mri import open_kspace
-from sciddm.denoiser import Denoiser, NetworkDenoiser
+from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
-from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.ledger import tally
-from sciddm.physics import Measurement
+from sciddm.physics import CartesianMRI, Measurement
 from sciddm.pipelines.base import Pipeline, Progress, provenance_of
 from sciddm.pipelines.consistency import consistency_attributes
 from sciddm.pipelines.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
+from sciddm.pipelines.mri.settings import (
+    QUALITIES,
+    ConditionalSettings,
+    Quality,
+    Settings,
+    settings_for,
+)
 from sciddm.pipelines.mri.shift import ShiftScore
 from sciddm.posterior import Consistency, Posterior, residual_ratio
 from sciddm.sampling import Ancestral, karras, sample
 from sciddm.streams import AntitheticStreams
 
-__all__ = ["QUALITIES", "MRIReconstruction", "Settings"]
+__all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
 
-Quality = Literal["fast", "balanced", "best"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a quality level means; every value is written into the result.
-
-    Attributes:
-        samples: posterior samples K; the estimate is their mean.
-        steps: noise levels of each, so NFE per sample is steps + 1.
-        sigma_max: level at which sampling starts, from the data's own regularised solution.
-        sigma_min: level at which it ends.
-        krylov: conjugate gradient steps of MMPS, one VJP each.
-        inflation: noise added for MMPS, in units of the noise level.
-        lam: weight of the prior in the proximal step that follows it.
-        iterations: conjugate gradient steps of that step.
-        spread: factor on the samples' standard deviation that makes the 90 % interval hold the
-            truth in 90 % of the pixels of the head; the model's card may say it for the model.
-    """
-
-    samples: int
-    steps: int
-    sigma_max: float = 0.5
-    sigma_min: float = 0.02
-    krylov: int = 3
-    inflation: float = 0.0
-    lam: float = 2.0
-    iterations: int = 8
-    spread: float = 1.0
-
-    @property
-    def evaluations(self) -> int:
-        """Network evaluations and VJPs of all samples together; a VJP costs about as much."""
-        return self.samples * (self.steps + 1) * (1 + self.krylov)
-
-    def guide(self, denoiser: Denoiser, measurement: Measurement) -> Guided:
-        """The prior's denoiser, told of the measurement.
-
-        MMPS knows how the prior ties what was not measured to what was, but its few conjugate
-        gradient steps do not reach the data; the proximal step does.
-        """
-        informed = MMPS(denoiser, measurement, self.krylov, self.inflation)
-        return DiffPIR(informed, measurement, self.lam)
-
-
-# Chosen on tuning slices of the validation patients, away from those of the benchmark.
-# There the proximal step after MMPS was worth 0.3 dB, eight steps more 0.2 dB, and two antithetic
-# pairs 0.15 dB more than one; a fifth Krylov step diverged unless the noise was inflated.
-QUALITIES: dict[str, Settings] = {
-    "fast": Settings(samples=4, steps=5, krylov=1, spread=1.6),
-    "balanced": Settings(samples=4, steps=10, spread=1.25),
-    "best": Settings(samples=8, steps=16, krylov=4, inflation=0.1, spread=1.3),
-}
+AnySettings = Settings | ConditionalSettings
 
 
 class MRIReconstruction(Pipeline):
@@ -141,9 +95,9 @@ class MRIReconstruction(Pipeline):
         }
         zoo.save_model(self.denoiser, path, card=card)
 
-    def settings(self, quality: str, samples: int | None = None) -> Settings:
+    def settings(self, quality: str, samples: int | None = None) -> AnySettings:
         """What a quality level means with this model: its card's factor, if it has one."""
-        chosen = _settings(quality, samples)
+        chosen = settings_for(self.denoiser, quality, samples)
         known = self.calibration.get(quality, {})
         return replace(chosen, spread=known["spread"]) if "spread" in known else chosen
 
@@ -249,7 +203,7 @@ class MRIReconstruction(Pipeline):
 def reconstruct_slice(
     denoiser: NetworkDenoiser,
     encoded: EncodedSlice,
-    settings: Settings,
+    settings: AnySettings,
     seed: int,
     item: int,
     callback: Callable[..., None] | None = None,
@@ -261,6 +215,11 @@ def reconstruct_slice(
     antithetic pairs, whose mean was 0.75 dB nearer the truth than that of independent ones.
     """
     m = encoded.measurement
+    turned = isinstance(settings, ConditionalSettings) and _encodes_columns(m)
+    if turned:
+        m = Measurement(
+            m.y.mT, CartesianMRI(m.A.mask.mT, m.A.maps.mT), m.sigma, iterations=m.iterations
+        )
     k = settings.samples
     first = m.A.solve(m.A.adjoint(m.y[None]), 10 * m.sigma**2, iterations=10)
     streams = AntitheticStreams(seed, [item * 10_000 + j for j in range(k)])
@@ -269,18 +228,16 @@ def reconstruct_slice(
     grid = karras(denoiser.process, settings.steps, settings.sigma_max, settings.sigma_min, rho=4)
     guided = settings.guide(denoiser, m)
     drawn = sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
-    return Posterior(drawn[:, None])
+    return Posterior((drawn.mT if turned else drawn)[:, None])
 
 
-def _settings(quality: str, samples: int | None) -> Settings:
-    if quality not in QUALITIES:
-        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(QUALITIES)}")
-    settings = QUALITIES[quality]
-    if samples is None:
-        return settings
-    if samples < 2:
-        raise InputError("at least 2 samples are needed: one has no standard deviation")
-    return replace(settings, samples=samples)
+def _encodes_columns(m: Measurement) -> bool:
+    """Whether samples are missing along the columns only: models that see the measurement have
+    been trained with the phase encoding along the rows."""
+    if not isinstance(m.A, CartesianMRI):
+        return False
+    mask = m.A.mask
+    return bool((mask == mask[..., :1, :]).all() and (mask != mask[..., :1]).any())
 
 
 def _maps(source: xr.Dataset | xr.DataArray | np.ndarray, shape: tuple[int, ...]) -> Tensor | None:

@@ -19,6 +19,7 @@ which an undersampled scan needs as much as it needs anatomy.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import h5py
@@ -33,7 +34,7 @@ from sciddm.physics.fourier import fft2c, ifft2c
 from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
 from sciddm.pipelines.real_data import data_root
 
-__all__ = ["BrainSlices", "load_slices"]
+__all__ = ["BrainSlices", "load_slices", "smooth_field"]
 
 TRAIN_PATIENTS = ("01", "03", "04", "12", "20")
 VALIDATION_PATIENTS = ("09", "19")
@@ -115,6 +116,10 @@ class BrainSlices(Dataset):
 
     def simulate(self, magnitude: Tensor, rng: np.random.Generator) -> Tensor:
         """One training image (1, patch, patch) from a magnitude slice (y, x) in 0..1."""
+        return self._crop(self.image(magnitude, rng), rng)[None]
+
+    def image(self, magnitude: Tensor, rng: np.random.Generator) -> Tensor:
+        """The whole image (y, x) of ``simulate``: steps 1 to 4."""
         image = self._intensity(self._geometry(magnitude, rng), rng)
         image = torch.polar(image, self._phase(image.shape, rng))
         k = self._resolution(fft2c(image), rng)
@@ -124,7 +129,7 @@ class BrainSlices(Dataset):
         image = image / (bright_level(low) * float(rng.lognormal(0, 0.12)))
         if rng.random() < self.demodulated:
             image = image * unit_phase(low).conj()
-        return self._crop(image, rng)[None]
+        return image
 
     def _geometry(self, image: Tensor, rng: np.random.Generator) -> Tensor:
         angle = float(rng.normal(0, 8)) if rng.random() < 0.6 else 0.0
@@ -164,16 +169,16 @@ class BrainSlices(Dataset):
             contrast = float(rng.uniform(0.1, 0.7))
             image = (image / 0.12).clamp(max=1) * (1 - contrast + contrast * image)
         if rng.random() < 0.5:
-            field = _smooth_field(image.shape, rng, cells=3)
+            field = smooth_field(image.shape, rng, cells=3)
             image = image * torch.exp(float(rng.uniform(0.05, 0.3)) * field)
         return image
 
     def _phase(self, shape: torch.Size, rng: np.random.Generator) -> Tensor:
         phase = torch.full(shape, float(rng.uniform(-math.pi, math.pi)))
         for cells, spread in ((2, 1.5), (4, 0.8), (8, 0.25)):
-            phase = phase + float(rng.uniform(0, spread)) * _smooth_field(shape, rng, cells)
+            phase = phase + float(rng.uniform(0, spread)) * smooth_field(shape, rng, cells)
         if rng.random() < 0.3:  # field changes near air are steeper
-            phase = phase + float(rng.uniform(0, 0.4)) * _smooth_field(shape, rng, 16)
+            phase = phase + float(rng.uniform(0, 0.4)) * smooth_field(shape, rng, 16)
         return phase
 
     def _resolution(self, k: Tensor, rng: np.random.Generator) -> Tensor:
@@ -193,7 +198,7 @@ class BrainSlices(Dataset):
         return image[y : y + p, x : x + p].to(torch.complex64)
 
 
-def _smooth_field(shape: torch.Size, rng: np.random.Generator, cells: int) -> Tensor:
+def smooth_field(shape: Sequence[int], rng: np.random.Generator, cells: int) -> Tensor:
     """A random field of unit variance at its knots, cubic between ``cells`` cells a side."""
     knots = torch.from_numpy(rng.standard_normal((1, 1, cells + 1, cells + 1))).float()
     return functional.interpolate(knots, size=tuple(shape), mode="bicubic", align_corners=True)[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import lightning
@@ -14,11 +15,19 @@ from torch.optim.swa_utils import AveragedModel
 from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
+from sciddm.guidance import informed_loss
 from sciddm.models import AnyModel
+from sciddm.physics import Measurement
 from sciddm.predictor import Predictor
 from sciddm.process import Process
 from sciddm.segmenter import Segmenter
 from sciddm.training.recipe import NoiseSpec, Optimisation
+
+Measure = Callable[[dict[str, Tensor]], Measurement]
+
+# How often a step trains the first, second and third round of an informed denoiser. The first is
+# what all others stand on; a further round costs an evaluation more.
+_ROUNDS = (0.5, 0.35, 0.15)
 
 __all__ = ["TrainingModule", "draw_times", "training_loss"]
 
@@ -32,17 +41,23 @@ def draw_times(process: Process, noise: NoiseSpec, n: int) -> Tensor:
     return process.times(levels).clamp(process.t_min, process.t_max)
 
 
-def training_loss(model: AnyModel, batch: dict[str, Tensor], noise: NoiseSpec) -> Tensor:
+def training_loss(
+    model: AnyModel, batch: dict[str, Tensor], noise: NoiseSpec, measure: Measure | None = None
+) -> Tensor:
     """The model's loss per item (B,), at random times where it has any.
 
     Args:
         model: what is trained.
         batch: "x0" and, as the model needs them, "y" and "cond".
         noise: the law of the times.
+        measure: the batch's measurement, for a denoiser that is to see it (``Informed``).
     """
     x0, y = batch["x0"], batch.get("y")
     if isinstance(model, NetworkDenoiser):
         t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)
+        if measure is not None:
+            rounds = int(torch.multinomial(torch.tensor(_ROUNDS), 1))
+            return informed_loss(model, measure(batch), x0, t, rounds)
         return model.loss(x0, t, y, batch.get("cond"))
     if isinstance(model, LatentDiffusion):
         t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)
@@ -75,9 +90,11 @@ class TrainingModule(lightning.LightningModule):
         noise: NoiseSpec,
         optimisation: Optimisation,
         max_seconds: float | None,
+        measure: Measure | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.measure = measure
         self.noise = noise
         self.optimisation = optimisation
         self.max_seconds = max_seconds
@@ -117,7 +134,8 @@ class TrainingModule(lightning.LightningModule):
         self.log("val_loss", loss.mean(), prog_bar=True, batch_size=len(loss))
 
     def _loss(self, model: AnyModel, batch: Any) -> Tensor:
-        return training_loss(model, batch if isinstance(batch, dict) else {"x0": batch}, self.noise)
+        batch = batch if isinstance(batch, dict) else {"x0": batch}
+        return training_loss(model, batch, self.noise, self.measure)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.ema.update_parameters(self.model)

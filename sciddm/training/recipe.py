@@ -45,6 +45,8 @@ class DataSpec(_Strict):
 
     The dataset yields clean data x0 (C, ...), or a dict with ``x0`` and optionally ``y``,
     ``cond``. If it has a ``representation`` (a dict), the model folder keeps it for the pipeline.
+    If the class has a ``measurement`` (batch -> Measurement of x0), the denoiser is trained to see
+    it (``guidance.Informed``).
     """
 
     dataset: str
@@ -87,6 +89,7 @@ class DenoiserSpec(_Strict):
     center: float = 0.0
     complex_data: bool = False
     criterion: MaskLossSpec | None = None
+    about_cond: bool = False
 
 
 class SpectralLossSpec(_Strict):

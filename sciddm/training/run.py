@@ -19,6 +19,7 @@ from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.errors import InputError
 from sciddm.models import AnyModel, build_model, network_of
 from sciddm.networks.spectrogram import SpectrogramUNet
+from sciddm.networks.unet import UNet
 from sciddm.predictor import Predictor
 from sciddm.regeneration import StochasticRegeneration
 from sciddm.training.module import TrainingModule
@@ -34,7 +35,8 @@ def build(recipe: Recipe) -> AnyModel:
 
     A recipe with predictor and denoiser can also start from a predictor alone; the denoiser's
     network then begins with the predictor's features, which saves it most of the way. One with
-    autoencoder and denoiser can start from an autoencoder alone.
+    autoencoder and denoiser can start from an autoencoder alone. A UNet with conditioning can
+    start from the features of one without.
 
     Raises:
         InputError: the weights of ``start_from`` do not fit the recipe's model.
@@ -55,7 +57,11 @@ def build(recipe: Recipe) -> AnyModel:
         try:
             if type(target) is not type(start):
                 raise RuntimeError(f"{type(start).__name__} in place of {type(target).__name__}")
-            network_of(target).load_state_dict(network_of(start).state_dict())
+            mine, theirs = network_of(target), network_of(start)
+            if isinstance(mine, UNet) and isinstance(theirs, UNet):
+                mine.adopt(theirs)
+            else:
+                mine.load_state_dict(theirs.state_dict())
         except RuntimeError as error:
             raise InputError(
                 f"start_from: the weights of {recipe.start_from!r} do not fit this recipe's model"
@@ -100,11 +106,12 @@ def train(
     o = recipe.optimisation
     seconds = _seconds(max_time or o.max_time)
     lightning.seed_everything(o.seed, workers=True, verbose=False)
-    module = TrainingModule(build(recipe), recipe.noise, o, seconds)
+    dataset = recipe.data.load()
+    measure = getattr(dataset, "measurement", None)
+    module = TrainingModule(build(recipe), recipe.noise, o, seconds, measure)
     if o.compile:
         for network in _networks(module.model):
             network.compile()  # in place: names and weights stay as they are
-    dataset = recipe.data.load()
     datasets = {
         split: dataset(**recipe.data.arguments, split=split, seed=o.seed)
         for split in ("train", "validate")

@@ -1,0 +1,172 @@
+"""A denoiser that sees the measurement: its rounds, its loss, and the posterior it samples."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support import F64, law, randn
+from torch import Tensor, nn
+
+from sciddm.denoiser import Denoiser, NetworkDenoiser
+from sciddm.guidance import Informed, informed_loss
+from sciddm.networks import UNet
+from sciddm.oracles import GaussianDenoiser
+from sciddm.physics import Identity, Matrix, Measurement
+from sciddm.process import EDM, OUVE
+from sciddm.sampling import Heun, karras, sample
+
+N, SIGMA = 4, 0.3
+H = randn(2, N, seed=1)
+Y = randn(2, seed=2)
+MEASUREMENT = Measurement(Y, Matrix(H), SIGMA, iterations=20)
+ROOT = randn(N, N, seed=3) / 2
+PRIOR = GaussianDenoiser(EDM(), randn(N, seed=4), ROOT @ ROOT.T + 0.2 * torch.eye(N, dtype=F64))
+
+
+class Seeing(Denoiser):
+    """The exact E[x0 | x_t, y] of a Gaussian prior, which reads y from its condition alone.
+
+    c = prox(0, 0.1) solves (H^T H / sigma^2 + 10 I) c = H^T y / sigma^2, so that it tells H^T y.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.process = PRIOR.process
+        self.seen: list[Tensor] = []
+
+    def forward(self, x_t, t, y=None, cond=None):
+        self.seen.append(cond)
+        gram = H.T @ H / SIGMA**2
+        told = cond @ (gram + 10 * torch.eye(N, dtype=F64)).T
+        precision = torch.linalg.inv(PRIOR.covariances[0])
+        weight = 1 / torch.as_tensor(self.process(t)[2], dtype=F64).expand(len(x_t))[:, None] ** 2
+        total = precision + gram + weight[:, None] * torch.eye(N, dtype=F64)
+        return torch.linalg.solve(total, told + weight * x_t + precision @ PRIOR.means[0])
+
+
+def test_samples_of_an_exact_denoiser_have_the_exact_posterior():
+    exact = PRIOR.posterior(Y, H, SIGMA**2 * torch.eye(2, dtype=F64))
+    grid = karras(PRIOR.process, 80, 80.0, 1e-3)
+    guided = Informed(Seeing(), MEASUREMENT, rounds=1, error=0.0)
+
+    def run(x, noise):
+        return sample(guided, x, grid, Heun(), generator=noise)
+
+    expected, spread = exact.moments()
+    root = torch.linalg.cholesky(spread + 80**2 * torch.eye(N, dtype=F64))
+    mean, cov = law(run, expected, root)
+    assert torch.allclose(mean, expected, atol=2e-3)
+    assert torch.allclose(cov, spread, atol=0.01 * float(spread.diagonal().max()))
+    prior, _ = PRIOR.moments()
+    assert (mean - prior).abs().max() > 0.1  # the data did say something
+
+
+@pytest.mark.parametrize("t", [0.05, 2.0, torch.tensor([0.05, 2.0], dtype=F64)])
+def test_a_later_round_is_shown_the_estimate_with_the_data_in_it(t):
+    """c_1 solves (H^T H / sigma_y^2 + I / r^2) c = H^T y / sigma_y^2 + m / r^2."""
+    seeing, error = Seeing(), 0.2
+    x = randn(2, N, seed=6)
+    Informed(seeing, MEASUREMENT, rounds=2, error=error)(x, t)
+    first, second = seeing.seen
+    mean = Seeing()(x, t, cond=first)
+    weight = (1 / torch.as_tensor(t, dtype=F64) ** 2 + 1 / error**2).expand(2)
+    for i in range(2):
+        left = H.T @ H / SIGMA**2 + weight[i] * torch.eye(N, dtype=F64)
+        right = H.T @ Y / SIGMA**2 + weight[i] * mean[i]
+        assert torch.allclose(second[i], torch.linalg.solve(left, right), atol=1e-8)
+
+
+class Peeking(nn.Module):
+    """Returns its condition, so that the loss tells what it was shown."""
+
+    noise_level = "log_sigma"
+
+    def forward(self, x, level, cond=None):
+        return cond
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+def test_the_loss_is_that_of_the_round(rounds):
+    """With D(x, c) = c and A = I, c_k is the mean of the data and blank by their weights."""
+    denoiser = NetworkDenoiser(Peeking(), EDM(), "x0")
+    x0, y, t = (
+        randn(3, 1, 4, 4, seed=1),
+        randn(3, 1, 4, 4, seed=2),
+        torch.full((3,), 0.5, dtype=F64),
+    )
+    loss = informed_loss(denoiser, Measurement(y, Identity(3), 0.1), x0, t, rounds)
+    shown = y * 100 / (100 + 1 / 0.1)
+    for _ in range(rounds):
+        weight = 1 / 0.5**2 + 1 / 0.1**2
+        shown = (100 * y + weight * shown) / (100 + weight)
+    assert torch.allclose(loss, (shown - x0).square().flatten(1).mean(1), atol=1e-6)
+
+
+def unet(cond_channels: int) -> UNet:
+    torch.manual_seed(cond_channels)
+    net = UNet(2, 2, channels=[4, 8], norm_num_groups=4, patch=2, cond_channels=cond_channels)
+    for p in net.parameters():
+        nn.init.normal_(p, std=0.2)
+    return net
+
+
+def test_a_network_with_conditioning_begins_with_features_of_one_without():
+    """Its last layer made equal, it makes of x and cond what the other makes of their sum."""
+    blind, seeing = unet(0), unet(2)
+    seeing.adopt(blind)
+    x, level = randn(1, 2, 8, 8, seed=1).float(), torch.zeros(1)
+    cond = randn(1, 2, 8, 8, seed=2).float()
+    assert (seeing(x, level, cond) == 0).all()
+    seeing.net.out[2].load_state_dict(blind.net.out[2].state_dict())
+    assert torch.allclose(seeing(x, level, cond), blind(x + cond, level), atol=1e-5)
+    other = unet(2)
+    other.adopt(seeing)  # of one with conditioning: all of it
+    assert torch.equal(other(x, level, cond), seeing(x, level, cond))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        blind.adopt(seeing)
+    with pytest.raises(RuntimeError, match="as many channels"):
+        unet(1).adopt(blind)
+
+
+class Linear(nn.Module):
+    """F = 0.3 x + 0.1 cond, and a note of what it saw."""
+
+    def forward(self, x, level, cond):
+        self.seen = x
+        return 0.3 * x + 0.1 * cond
+
+
+def test_a_denoiser_about_its_condition():
+    """EDM of x0 - c with sigma_d = 0.15: D = c + c_skip (x - c) + c_out F(c_in (x - c), c)."""
+    network = Linear()
+    denoiser = NetworkDenoiser(network, EDM(), "edm", data_std=0.15, about_cond=True)
+    x0, x, c = (randn(2, 1, 3, 3, seed=i) for i in (1, 2, 3))
+    s, d = 0.4, 0.15
+    norm = (s**2 + d**2) ** 0.5
+    f = 0.3 * (x - c) / norm + 0.1 * c
+    expected = c + d**2 / norm**2 * (x - c) + s * d / norm * f
+    assert torch.allclose(denoiser(x, s, cond=c), expected, atol=1e-10)
+    assert torch.allclose(network.seen, (x - c) / norm, atol=1e-10)
+    z, t = randn(2, 1, 3, 3, seed=4), torch.full((2,), s, dtype=F64)
+    mean = denoiser(x0 + s * z, s, cond=c)
+    weighted = (mean - x0).square().flatten(1).mean(1) * norm**2 / (s * d) ** 2
+    assert torch.allclose(denoiser.loss(x0, t, cond=c, z=z), weighted, atol=1e-8)
+    with pytest.raises(ValueError, match="estimate of x0"):
+        denoiser(x, s)
+    with pytest.raises(ValueError, match="no endpoint"):
+        NetworkDenoiser(network, OUVE(), "edm", about_cond=True)
+
+
+def test_about_a_condition_a_complex_state_is_centred_too():
+    """What the network sees does not change if x_t and cond move together."""
+    network = Linear()
+    denoiser = NetworkDenoiser(
+        network, EDM(), "edm", data_std=0.15, complex_data=True, about_cond=True
+    )
+    x, c, by = (randn(2, 1, 3, 3, seed=i, dtype=torch.complex128) for i in (1, 2, 3))
+    denoiser(x, 0.4, cond=c)
+    before = network.seen
+    denoiser(x + by, 0.4, cond=c + by)
+    assert torch.allclose(network.seen, before, atol=1e-10)
+    expected = (x - c) / (0.4**2 + 0.15**2) ** 0.5
+    assert torch.allclose(before[:, :1], expected.real * 2**0.5, atol=1e-10)
