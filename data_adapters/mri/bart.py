@@ -3,8 +3,9 @@
     dimension   0   1   2   3      4           13
     meaning     x   y   z   coil   map sets    slice
 
-Here kx is x, ky is y. Slices of 2D k-space are dimension 13, since z would be a second phase
-encoding; slices of images and maps are z. BART's FFT is centred as ours is; its scale drops out.
+Here kx is x, ky is y. Slices of 2D k-space are dimension 13; z is a second phase encoding, kz, and
+a 3D scan becomes slices across x (`volume`). Slices of images and maps are z. BART's FFT is
+centred as ours is; its scale drops out.
 
 Source: M. Uecker et al., BART Toolbox for Computational MRI, doi.org/10.5281/zenodo.592960.
 """
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.attributes import read_sidecar
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
 from sciddm.data_adapters.mri.scan import build_scan
+from sciddm.data_adapters.mri.volume import slices_across_readout
 from sciddm.errors import InputError
 
 __all__ = [
@@ -89,26 +91,41 @@ def write_cfl(path: str | Path, array: NDArray[Any]) -> None:
 
 
 def read_bart_kspace(path: str | Path) -> xr.Dataset:
-    """Reads 2D Cartesian k-space; see `scan` for what is returned.
+    """Reads 2D or 3D Cartesian k-space; see `scan` for what is returned.
 
     Geometry is taken from NAME.json where `write_bart_kspace`'s caller left one.
 
     Raises:
-        InputError: unusable; 3D, non-Cartesian, or with dimensions that have no place here.
+        InputError: unusable; non-Cartesian, or with dimensions that have no place here.
     """
     data, _ = cfl_pair(path)
     array = read_cfl(path)
-    if array.shape[_Z] > 1:
-        raise InputError(
-            f"{data}: a 3D scan, {array.shape[_Z]} encodings along z: transform it along z "
-            "(bart fft -iu 4 IN TMP), then make z the slices (bart transpose 2 13 TMP OUT)"
-        )
     if array.shape[_X] == 1:
         raise InputError(f"{data}: no samples along x, as non-Cartesian data has it: grid it first")
+    if array.shape[_Z] > 1:
+        return _volume(data, array)
     _only(data, array.shape, (_X, _Y, _COIL, _SLICE))
     kspace = array.reshape([array.shape[i] for i in (_X, _Y, _COIL, _SLICE)], order="F")
     attrs = {**read_sidecar(data.with_suffix(".json"), "kspace"), "format": "bart"}
     return build_scan(data, kspace.transpose(3, 2, 1, 0), attrs)
+
+
+def _volume(path: Path, array: NDArray[np.complex64]) -> xr.Dataset:
+    """A 3D scan; what is 0 in all coils was not measured."""
+    if array.shape[_SLICE] > 1:
+        raise InputError(f"{path}: several slabs of a 3D scan: take one (bart slice 13 0 IN OUT)")
+    axes = (_X, _Y, _Z, _COIL)
+    _only(path, array.shape, axes)
+    kspace = array.reshape([array.shape[i] for i in axes], order="F").transpose(3, 2, 1, 0)
+    found = (kspace != 0).any(axis=0)
+    # A sample within a readout may be 0 by chance; if many are, the readout is undersampled.
+    span = np.maximum.accumulate(found, -1) & np.maximum.accumulate(found[..., ::-1], -1)[..., ::-1]
+    mask = span if found.sum() > 0.9 * span.sum() else found
+    slices, mask, part = slices_across_readout(path, kspace, mask)
+    attrs: dict[str, Any] = {"format": "bart", "encoding": "3D, slices across x"}
+    if part < 1:
+        attrs["partial_echo"] = f"{part:.3f} of the readout measured, the rest taken as 0"
+    return build_scan(path, slices, attrs, mask=mask)
 
 
 def write_bart_kspace(kspace: NDArray[Any], path: str | Path) -> None:

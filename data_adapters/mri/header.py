@@ -52,7 +52,8 @@ class Header:
         encoded: the sampled space, with oversampling.
         recon: the scanner's image.
         trajectory: cartesian, radial, ...; empty if not stated.
-        ky_centre: encoding step through the centre of k-space; None if not stated.
+        ky_centre: first encoding step through the centre of k-space; None if not stated.
+        kz_centre: second encoding step through it, of 3D scans; None if not stated.
         calibration_mode: of parallel imaging: embedded, separate, ...; empty if not stated.
         noise_bandwidth: relative bandwidth of the receiver's noise; 1 if not stated.
         attrs: attributes of the scan: field strength, sequence times, scanner.
@@ -62,6 +63,7 @@ class Header:
     recon: Space = field(default_factory=Space)
     trajectory: str = ""
     ky_centre: int | None = None
+    kz_centre: int | None = None
     calibration_mode: str = ""
     noise_bandwidth: float = 1.0
     attrs: dict[str, Any] = field(default_factory=dict)
@@ -102,13 +104,15 @@ def parse_header(text: str | bytes, path: Path) -> Header:
         for node in root.findall(f"sequenceParameters/{tag}")[:1]:
             value: Any = (node.text or "").strip()
             attrs[name] = value if name == "sequence_type" else _float(value)
-    centre = _number(encoding, "encodingLimits/kspace_encoding_step_1/center")
+    centres = [_number(encoding, f"encodingLimits/kspace_encoding_step_{i}/center") for i in (1, 2)]
+    ky_centre, kz_centre = (None if math.isnan(c) else int(c) for c in centres)
     bandwidth = _number(root, "acquisitionSystemInformation/relativeReceiverNoiseBandwidth")
     return Header(
         encoded=_space(encoding.find("encodedSpace")),
         recon=_space(encoding.find("reconSpace")),
         trajectory=_text(encoding, "trajectory").lower(),
-        ky_centre=None if math.isnan(centre) else int(centre),
+        ky_centre=ky_centre,
+        kz_centre=kz_centre,
         calibration_mode=_text(encoding, "parallelImaging/calibrationMode").lower(),
         noise_bandwidth=bandwidth if bandwidth > 0 else 1.0,
         attrs=attrs,

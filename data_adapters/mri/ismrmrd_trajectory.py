@@ -17,7 +17,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import h5py
 import ismrmrd
 import numpy as np
 import xarray as xr
@@ -25,14 +24,14 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.mri.acquisitions import (
-    NOT_IMAGING,
     SINGLE,
     Plan,
+    RawData,
     geometry_of,
     has,
+    imaging_of,
     noise_of,
     placed,
-    readouts_of,
 )
 from sciddm.data_adapters.mri.header import Header
 from sciddm.data_adapters.mri.scan import build_trajectory_scan
@@ -43,26 +42,23 @@ __all__ = ["read_trajectory_scan"]
 _TOLERANCE = 1.01
 
 
-def read_trajectory_scan(
-    path: Path, table: h5py.Dataset, heads: NDArray[Any], header: Header
-) -> xr.Dataset:
+def read_trajectory_scan(raw: RawData) -> xr.Dataset:
     """The scan of a file with trajectories; see `scan`.
 
     Raises:
         InputError: 3D, several contrasts, readouts of several lengths, no positions, or positions
             in no known unit.
     """
-    plan, shots = _sorted(path, heads, header)
+    path, heads, header = raw.path, raw.heads, raw.header
+    plan, shots = _sorted(raw)
     slices, coils, count, samples = plan.shape
     kspace = np.zeros(plan.shape, np.complex64)
     positions = np.zeros((slices, count, samples, 2), np.float32)
-    column = table.fields("traj")
-    for k, line in enumerate(readouts_of(path, table, heads, plan.lines)):
+    for k, line in enumerate(raw.readouts(plan.lines)):
         head = heads[plan.lines[k]]
         before, after = int(head["discard_pre"]), int(head["discard_post"])
         kept = slice(before, line.shape[1] - after)
-        place = np.asarray(column[int(plan.lines[k])], np.float32)
-        place = place.reshape(-1, int(head["trajectory_dimensions"]))
+        place = raw.positions(int(plan.lines[k]))
         if place.shape[0] != line.shape[1]:
             raise InputError(
                 f"{path}: acquisition {plan.lines[k]} has {line.shape[1]} samples but "
@@ -70,8 +66,8 @@ def read_trajectory_scan(
             )
         kspace[plan.slices[k], :, shots[k]] = line[:, kept]
         positions[plan.slices[k], shots[k]] = place[kept, 1::-1]
-    noise = noise_of(path, table, heads, header, plan, 1)
-    geometry, order = geometry_of(path, header, heads, plan)
+    noise = noise_of(raw, plan, 1)
+    geometry, order = geometry_of(raw, plan)
     positions, matrix = _scaled(path, positions, header)
     attrs = {
         **header.attrs,
@@ -83,11 +79,10 @@ def read_trajectory_scan(
     return build_trajectory_scan(path, kspace[order], positions[order], attrs, noise=noise)
 
 
-def _sorted(path: Path, heads: NDArray[Any], header: Header) -> tuple[Plan, NDArray[np.intp]]:
+def _sorted(raw: RawData) -> tuple[Plan, NDArray[np.intp]]:
     """The imaging readouts, and the number of each within its slice, in the order of the file."""
-    imaging = ~np.any([has(heads["flags"], f) for f in NOT_IMAGING], axis=0)
-    imaging &= heads["encoding_space_ref"] == 0
-    imaging &= ~(
+    path, heads, header = raw.path, raw.heads, raw.header
+    imaging = imaging_of(raw) & ~(
         has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
         & ~has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
     )
@@ -132,7 +127,7 @@ def _sorted(path: Path, heads: NDArray[Any], header: Header) -> tuple[Plan, NDAr
     shots = np.zeros(len(lines), np.intp)
     for s in range(len(numbers)):
         shots[slices == s] = np.arange(counts[0])
-    return Plan(lines, slices, shots, shape), shots
+    return Plan(lines, slices, shape), shots
 
 
 def _scaled(

@@ -19,14 +19,14 @@ from sciddm.data_adapters.mri.scan import (
     checked_maps,
     ordered,
 )
+from sciddm.data_adapters.mri.twix import read_twix
 from sciddm.data_adapters.staging import is_zarr
 from sciddm.errors import InputError
 
 __all__ = ["open_kspace", "open_maps"]
 
-_READ = "fastMRI or ISMRMRD HDF5 (.h5, .mrd), BART (.cfl), or sciddm's own .nc and .zarr"
+_READ = "fastMRI or ISMRMRD HDF5 (.h5, .mrd), Siemens .dat, BART .cfl, or sciddm's own .nc, .zarr"
 _OTHERS = {
-    ".dat": "Siemens raw data: convert it with siemens_to_ismrmrd",
     ".7": "GE raw data: convert it with ge_to_ismrmrd",
     ".raw": "perhaps Philips raw data: convert it with philips_to_ismrmrd",
     ".lab": "Philips raw data: convert it with philips_to_ismrmrd",
@@ -42,8 +42,8 @@ def open_kspace(path: str | Path) -> xr.Dataset:
     """Reads raw data; see `scan` for what is returned.
 
     Args:
-        path: fastMRI HDF5, ISMRMRD HDF5, BART cfl/hdr (either file, or their common name), or the
-            .nc and .zarr that `save_kspace` writes.
+        path: fastMRI HDF5, ISMRMRD HDF5, Siemens .dat, BART cfl/hdr (either file, or their common
+            name), or the .nc and .zarr that `save_kspace` writes.
 
     Raises:
         InputError: unusable; one line that names the file and what helps.
@@ -54,6 +54,8 @@ def open_kspace(path: str | Path) -> xr.Dataset:
         return _own(path, form)
     if form == "bart":
         return read_bart_kspace(path)
+    if form == "twix":
+        return read_twix(path)
     with reading(path), open_hdf5(path) as file:
         is_ismrmrd = "kspace" not in file and find_group(file) is not None
         if "kspace" not in file and "sciddm_kind" in file.attrs:
@@ -80,6 +82,8 @@ def open_maps(path: str | Path) -> xr.DataArray:
     """
     path = Path(path)
     form = _format(path)
+    if form == "twix":
+        raise InputError(f"{path}: raw data, not coil sensitivities: give maps")
     if form == "bart":
         maps = read_bart_maps(path)
     elif form == "hdf5":
@@ -128,7 +132,7 @@ def _own_trajectory(path: Path, held: xr.Dataset, form: str) -> xr.Dataset:
 
 
 def _format(path: Path) -> str:
-    """hdf5, nc, zarr or bart."""
+    """hdf5, nc, zarr, bart or twix."""
     if is_zarr(path):
         return "zarr"
     suffix = path.suffix.lower()
@@ -138,6 +142,8 @@ def _format(path: Path) -> str:
     path = existing_file(path)
     if h5py.is_hdf5(path):
         return "nc" if _is_own_netcdf(path) else "hdf5"
+    if suffix == ".dat":
+        return "twix"
     for known, advice in _OTHERS.items():
         if path.name.lower().endswith(known):
             raise InputError(f"{path}: {advice}")

@@ -107,7 +107,7 @@ def test_damaged_chunk(tmp_path: Path) -> None:
         ("a.h5", b"this is text", "not HDF5"),
         ("a.h5", b"", "empty"),
         ("a", b"this is text", "not HDF5"),
-        ("meas.dat", b"\x00\x00\x01\x00", "siemens_to_ismrmrd"),
+        ("meas.dat", b"\x00\x00\x01\x00", "damaged|twixtools"),
         ("a.npy", b"\x93NUMPY", "array without"),
         ("a.nc", b"CDF\x01rest", "nccopy"),
         ("a.nii.gz", b"\x1f\x8b", "not k-space"),

@@ -108,11 +108,39 @@ def test_geometry_survives_through_the_file_beside(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again["kspace"].values, scan["kspace"].values)
 
 
+def test_volume_becomes_slices_across_the_readout(tmp_path: Path) -> None:
+    """A point in 3D, half of the phase encodings left out, one sample 0 by chance."""
+    nx, ny, nz, (x, y, z) = 6, 5, 4, (1, 4, 2)
+    ramps = [
+        np.exp(-2j * np.pi * (np.arange(n) - n // 2) * (i - n // 2) / n)
+        for n, i in ((nx, x), (ny, y), (nz, z))
+    ]
+    volume = np.einsum("x,y,z->xyz", *ramps)
+    kept = np.random.default_rng(0).random((ny, nz)) < 0.6
+    kept[ny // 2, nz // 2] = True
+    volume *= kept
+    array = np.stack([volume, 1j * volume], axis=-1)
+    write_cfl(tmp_path / "a", array)
+    scan = open_kspace(tmp_path / "a")
+    assert scan["kspace"].shape == (nx, 2, ny, nz)
+    np.testing.assert_array_equal(scan["mask"].values, kept)
+    k = scan["kspace"].values
+    expected = np.sqrt(nx) * np.einsum("y,z->yz", ramps[1], ramps[2]) * kept
+    np.testing.assert_allclose(k[x, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(np.delete(k, x, axis=0), 0, atol=1e-5)
+    array[2, ny // 2, nz // 2] = 0
+    write_cfl(tmp_path / "a", array)
+    np.testing.assert_array_equal(open_kspace(tmp_path / "a")["mask"].values, kept)
+    array[::2] = 0
+    write_cfl(tmp_path / "a", array)
+    with pytest.raises(InputError, match="readout"):
+        open_kspace(tmp_path / "a")
+
+
 @pytest.mark.parametrize(
     ("dims", "words"),
     [
-        ([2, 2, 3, 2], "3D scan"),
-        ([1, 6, 2, 2], "3D scan"),
+        ([1, 6, 2, 2], "no samples along x"),
         ([1, 12, 1, 2], "non-Cartesian"),
         ([2, 2, 1, 2, 1, 3], "echo"),
         ([10**6, 10**6, 1, 8], "memory"),

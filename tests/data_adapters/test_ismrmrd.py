@@ -328,7 +328,6 @@ def test_many_lines_and_another_group(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"trajectory": "radial"}, "radial trajectory"),
-        ({"nz": 4}, "3D scan"),
         ({"nx": 4, "rx": 4}, "does not fit the encoded matrix"),
         ({"ny": 4}, "do not fit"),
         ({"ny": 60000, "nx": 60000}, "claims"),
