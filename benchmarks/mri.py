@@ -40,7 +40,7 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mri-brain", help="name or folder of the prior")
-    parser.add_argument("--conditional", default="mri-brain-conditional", help="name or folder")
+    parser.add_argument("--conditional", help="a model that sees the measurement, for more rows")
     parser.add_argument("--without-deepinv", action="store_true")
     parser.add_argument(
         "--qualities", nargs="+", default=["fast", "balanced", "best"], help="of our own method"
@@ -64,8 +64,10 @@ def main() -> None:
         from benchmarks import ours
 
         ours.main(problems, results, args.model, args.qualities)
-        ours.main(problems, results, args.conditional, args.qualities, "conditional")
-        own = tuple(f"{m} {quality}" for m in OURS for quality in args.qualities)
+        if args.conditional:
+            ours.main(problems, results, args.conditional, args.qualities, "conditional")
+        labels = OURS if args.conditional else OURS[:1]
+        own = tuple(f"{m} {quality}" for m in labels for quality in args.qualities)
         methods = (*CLASSICAL, *own)
         if not args.without_deepinv:
             _say("deepinv")

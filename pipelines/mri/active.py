@@ -84,6 +84,8 @@ class ActiveAcquisition:
         maps: ArrayLike | None = None,
         noise_std: float | None = None,
     ) -> None:
+        if pipeline.denoiser.about_cond:
+            raise InputError("an acquisition is chosen with an unconditional model: take mri-brain")
         self.pipeline = pipeline
         self.axis = axis
         self.groups = Groups(shape, _AXES[axis])

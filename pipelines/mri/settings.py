@@ -113,8 +113,8 @@ def settings_for(
     Raises:
         InputError: no such quality, or a single sample.
     """
-    sees = bool(getattr(denoiser.network, "cond_channels", 0))
-    table: dict[str, Settings] | dict[str, ConditionalSettings] = CONDITIONAL if sees else QUALITIES
+    table: dict[str, Settings] | dict[str, ConditionalSettings]
+    table = CONDITIONAL if denoiser.about_cond else QUALITIES
     if quality not in table:
         raise InputError(f"unknown quality {quality!r}: take one of {', '.join(table)}")
     settings = table[quality]
