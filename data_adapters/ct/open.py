@@ -9,8 +9,9 @@ import xarray as xr
 from sciddm.data_adapters.ct.dicom import read_dicom
 from sciddm.data_adapters.ct.nifti import SUFFIXES, read_ct_nifti, save_ct_nifti
 from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
-from sciddm.data_adapters.ct.save_dicom import names_folder, save_dicom
+from sciddm.data_adapters.ct.save_dicom import save_dicom
 from sciddm.data_adapters.ct.sinogram import read_sinogram
+from sciddm.data_adapters.dicom_slices import names_folder
 from sciddm.errors import InputError, OutputError
 
 __all__ = ["open_ct", "open_sinogram", "save_ct"]

@@ -10,28 +10,31 @@ from __future__ import annotations
 
 import copy
 import datetime
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
-from pydicom.valuerep import format_number_as_ds
+from pydicom.uid import CTImageStorage, generate_uid
 
-import sciddm
 from sciddm.data_adapters.ct.dicom import Series, read_headers
 from sciddm.data_adapters.ct.volume import checked_volume
-from sciddm.data_adapters.geometry import dicom_slices
+from sciddm.data_adapters.dicom_slices import (
+    SERIES_OFFSET,
+    anonymous_headers,
+    code,
+    describe,
+    save_slice,
+    set_pixels,
+)
 from sciddm.data_adapters.staging import staged_folder
 from sciddm.errors import InputError
 
-__all__ = ["names_folder", "save_dicom", "write_slices"]
+__all__ = ["save_dicom", "write_slices"]
 
-_SERIES_OFFSET = 1000  # the new series' number lies that much above its source's
 _SAME_MM = 0.01
 _LOW, _HIGH = -(2**15), 2**15 - 1
 _FINEST = 4  # the finest step is 2^-4 HU
@@ -48,13 +51,6 @@ _STALE = (
     "DigitalSignaturesSequence",
     "MACParametersSequence",
 )
-
-
-def names_folder(path: Path) -> bool:
-    """Whether a name is that of a folder rather than of a file of another format."""
-    # A UID, too, has dots in it.
-    number = re.fullmatch(r"\.\d+(_std)?", path.suffix)
-    return not path.suffix or number is not None or path.is_dir()
 
 
 def save_dicom(
@@ -115,17 +111,9 @@ def write_slices(
         dataset = fresh[k] if origin is None else _derived(origin.headers[k])
         dataset.SeriesInstanceUID, dataset.SOPInstanceUID = series_uid, generate_uid()
         dataset.SOPClassUID = CTImageStorage
-        dataset.DerivationDescription = description[:1024]
-        before = str(dataset.get("SeriesDescription", "") or "")
-        dataset.SeriesDescription = f"{before} {description}".strip()[:64]
-        dataset.InstanceCreationDate = now.strftime("%Y%m%d")
-        dataset.InstanceCreationTime = now.strftime("%H%M%S")
-        dataset.ContributingEquipmentSequence = Sequence(
-            [*dataset.get("ContributingEquipmentSequence", []), _equipment(description)]
-        )
-        _set_pixels(dataset, _stored(values, slope, intercept), slope, intercept)
-        dataset.file_meta = _file_meta(dataset)
-        dataset.save_as(place / f"{k + 1:04d}.dcm", enforce_file_format=True)
+        describe(dataset, description, now)
+        set_pixels(dataset, _stored(values, slope, intercept), slope, intercept, "HU")
+        save_slice(dataset, place / f"{k + 1:04d}.dcm")
 
 
 def _check_geometry(folder: Path, volume: xr.DataArray, origin: Series) -> None:
@@ -190,12 +178,12 @@ def _derived(header: Dataset) -> Dataset:
         del dataset[element.tag]
     kind = [str(v) for v in header.get("ImageType", [])]
     dataset.ImageType = ["DERIVED", "SECONDARY", *(kind[2:] or ["AXIAL"])]
-    dataset.SeriesNumber = int(header.get("SeriesNumber") or 0) + _SERIES_OFFSET
+    dataset.SeriesNumber = int(header.get("SeriesNumber") or 0) + SERIES_OFFSET
     reference = Dataset()
     reference.ReferencedSOPClassUID = header.SOPClassUID
     reference.ReferencedSOPInstanceUID = header.SOPInstanceUID
     reference.PurposeOfReferenceCodeSequence = Sequence(
-        [_code("121322", "Source image for image processing operation")]
+        [code("121322", "Source image for image processing operation")]
     )
     dataset.SourceImageSequence = Sequence([reference])
     return dataset
@@ -203,65 +191,7 @@ def _derived(header: Dataset) -> Dataset:
 
 def _anonymous(volume: xr.DataArray) -> list[Dataset]:
     """Headers of a series without a source, one per slice."""
-    slices = volume.sizes["z"]
-    positions, orientation, spacing, distance = dicom_slices(volume.attrs["affine"], slices)
-    study, frame = generate_uid(), generate_uid()
-    headers = []
-    for k in range(slices):
-        header = Dataset()
-        header.StudyInstanceUID, header.FrameOfReferenceUID = study, frame
-        header.Modality, header.ImageType = "CT", ["DERIVED", "SECONDARY", "AXIAL"]
-        for empty in (
-            "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
-            "StudyID", "AccessionNumber", "ReferringPhysicianName", "Manufacturer",
-            "PositionReferenceIndicator", "KVP", "AcquisitionNumber", "PatientPosition",
-        ):  # fmt: skip
-            setattr(header, empty, None)
-        header.SeriesNumber, header.InstanceNumber = _SERIES_OFFSET + 1, k + 1
-        header.ImagePositionPatient = _decimals(positions[k])
-        header.ImageOrientationPatient = _decimals(orientation)
-        header.PixelSpacing = _decimals(spacing)
-        header.SliceThickness = header.SpacingBetweenSlices = _decimals([distance])[0]
-        headers.append(header)
+    headers = anonymous_headers(volume.attrs["affine"], volume.sizes["z"], "CT")
+    for header in headers:
+        header.KVP = None
     return headers
-
-
-def _set_pixels(
-    dataset: Dataset, pixels: NDArray[np.int16], slope: float, intercept: float
-) -> None:
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit, dataset.PixelRepresentation = 15, 1
-    dataset.RescaleSlope, dataset.RescaleIntercept = _decimals([slope, intercept])
-    dataset.RescaleType = "HU"
-    dataset.PixelData = pixels.astype("<i2").tobytes()
-    dataset["PixelData"].VR = "OW"
-
-
-def _equipment(description: str) -> Dataset:
-    item = Dataset()
-    item.Manufacturer, item.ManufacturerModelName = "sciddm", "sciddm"
-    item.SoftwareVersions = sciddm.__version__
-    item.ContributionDescription = description[:1024]
-    item.PurposeOfReferenceCodeSequence = Sequence([_code("109103", "Modifying Equipment")])
-    return item
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
-    return item
-
-
-def _file_meta(dataset: Dataset) -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return meta
-
-
-def _decimals(values: Any) -> list[str]:
-    """DICOM's decimal strings, at most 16 characters."""
-    return [format_number_as_ds(float(v)) for v in values]

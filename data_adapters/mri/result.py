@@ -1,0 +1,122 @@
+"""Results of MRI on disk: DICOM, or one of the formats of `save`.
+
+a folder       the image as a series of MR images; FOLDER_std: its standard deviation, likewise;
+               FOLDER.json: the attributes, all that repeats the run
+.dcm           the same of a single slice as files: NAME.dcm, NAME_std.dcm, NAME.json
+other names    as `save.save_result` has it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+import sciddm
+from sciddm.data_adapters.attributes import sidecar
+from sciddm.data_adapters.mri.save_dicom import Study, write_mr_slices
+from sciddm.data_adapters.save import RESULT_SUFFIXES, save_result
+from sciddm.data_adapters.series_result import (
+    check_series_outputs,
+    is_series_target,
+    save_series,
+    series_outputs,
+)
+from sciddm.data_adapters.staging import staged
+from sciddm.errors import InputError, OutputError
+
+__all__ = ["SUFFIXES", "check_mri_outputs", "check_slices", "mri_outputs", "save_mri_result"]
+
+_DCM = ".dcm"
+#: Suffixes of results that are no DICOM series.
+SUFFIXES = (*RESULT_SUFFIXES, _DCM)
+_IMAGE = "reconstruction"
+_DIMS = ("slice", "y", "x")
+
+
+def mri_outputs(path: str | Path) -> list[Path]:
+    """All that `save_mri_result` writes for a path, the main output first.
+
+    Raises:
+        OutputError: a suffix that is neither a known one nor a part of a UID.
+    """
+    path = Path(path)
+    if path.suffix.lower() == _DCM:
+        return [path, path.with_name(f"{path.stem}_std{path.suffix}"), path.with_suffix(".json")]
+    return series_outputs(path, SUFFIXES, spread=True)
+
+
+def check_mri_outputs(paths: Iterable[str | Path], overwrite: bool = False) -> None:
+    """Raises OutputError where an output cannot be written, or exists and may not be replaced."""
+    check_series_outputs(paths, (*SUFFIXES, ".hdr"), overwrite)
+
+
+def check_slices(path: str | Path, slices: int) -> None:
+    """Finds out before any computation whether an output has room for so many slices.
+
+    Raises:
+        OutputError: several slices for one .dcm file.
+    """
+    path = Path(path)
+    if path.suffix.lower() == _DCM and slices > 1:
+        raise OutputError(
+            f"{path}: {slices} slices do not go into one file: give a name without suffix for a "
+            "DICOM series"
+        )
+
+
+def save_mri_result(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
+    """Writes a result: all of its files, or none.
+
+    Args:
+        dataset: `reconstruction` (slice, y, x), `std` likewise, and attributes.
+        path: the suffix chooses the format, a name without suffix is a DICOM series.
+        overwrite: existing outputs may be replaced.
+
+    Raises:
+        InputError: no image, or values that are not finite.
+        OutputError: the suffix is unknown, an output exists, or cannot be written.
+    """
+    path = Path(path)
+    single = path.suffix.lower() == _DCM
+    if not single and not is_series_target(path, SUFFIXES):
+        save_result(dataset, path, overwrite=overwrite)
+        return
+    if _IMAGE not in dataset or set(dataset[_IMAGE].dims) != set(_DIMS):
+        raise InputError(f"{path}: the result has no variable {_IMAGE} {_DIMS}: add it")
+    check_slices(path, dataset.sizes["slice"])
+    study, description = Study(dataset.attrs), _description(dataset.attrs)
+
+    def write(values: xr.DataArray, place: Path, target: Path, text: str) -> None:
+        numbers = values.transpose(*_DIMS).values
+        files = [place / f"{k + 1:04d}.dcm" for k in range(len(numbers))]
+        write_mr_slices(numbers, files, study, 1 if values.name == _IMAGE else 2, text)
+
+    if not single:
+        save_series(
+            dataset, path, image=_IMAGE, description=description, write=write, overwrite=overwrite
+        )
+        return
+    targets = mri_outputs(path)
+    names = {path: _IMAGE}
+    if "std" in dataset:
+        names[targets[1]] = "std"
+    with staged([targets[-1], *list(names)[::-1]], overwrite) as at:
+        for number, (target, name) in enumerate(names.items(), start=1):
+            text = description if number == 1 else f"standard deviation of: {description}"
+            numbers = dataset[name].transpose(*_DIMS).values
+            write_mr_slices(numbers, [at[target]], study, number, text)
+        told = sidecar(dataset.attrs, "result", sciddm.__version__)
+        at[targets[-1]].write_text(told, encoding="utf-8")
+
+
+def _description(attrs: Mapping[Any, Any]) -> str:
+    """What was done, in a sentence."""
+    words = ["sciddm MRI reconstruction"]
+    if attrs.get("model"):
+        words.append(f"with {attrs['model']}")
+    if attrs.get("quality"):
+        words.append(f"({attrs['quality']})")
+    return " ".join(words)
