@@ -211,10 +211,11 @@ def test_a_partial_echo_is_what_the_whole_one_is_where_it_was_measured(
 
 
 def test_noise_of_a_partial_echo_keeps_its_level_but_at_the_edge() -> None:
-    """There a sample has neighbours to average with on one side only: at most N / M the power."""
+    """At its ends a sample has neighbours to average with on one side only."""
     rng = np.random.default_rng(2)
     noise = rng.standard_normal((4000, 48)) + 1j * rng.standard_normal((4000, 48))
     _, found = Crop(64, 32)(16, noise.astype(np.complex64))
     power = (np.abs(found) ** 2).mean(0) / 2
     assert power[0] == pytest.approx(2, rel=0.1)  # standard error 1.6 %
-    np.testing.assert_allclose(power[4:], 1, rtol=0.15)
+    assert power.max() < 2.2
+    np.testing.assert_allclose(power[4:-4], 1, rtol=0.15)

@@ -67,8 +67,8 @@ def axes_of_scan() -> NDArray[np.float64]:
     return np.stack([read, phase, -normal])
 
 
-def block(data: NDArray[Any], flags: tuple[str, ...] = (), **head: Any) -> Any:
-    found = Mdb_local(np.ascontiguousarray(data, np.complex64))
+def block(data: NDArray[Any], flags: tuple[str, ...] = (), vb: bool = False, **head: Any) -> Any:
+    found = Mdb_local(np.ascontiguousarray(data, np.complex64), version_is_ve=not vb)
     for name in flags:
         found.add_flag(name)
     axes = axes_of_scan()
@@ -89,6 +89,20 @@ def write(path: Path, measurements: list[tuple[bytes, list[Any]]]) -> Path:
         {"hdr_str": np.frombuffer(head, dtype="S1"), "mdb": blocks} for head, blocks in measurements
     ]
     twixtools.write_twix(scans, str(path))
+    return path
+
+
+def write_vb(path: Path, head: bytes, blocks: list[Any]) -> Path:
+    """A file of software VB, which twixtools reads but does not write: every channel of a readout
+    has the whole header, and the file begins with the protocol."""
+    end = Mdb_local(version_is_ve=False)
+    end.add_flag("ACQEND")
+    with path.open("wb") as file:
+        file.write(struct.pack("<I", 10240) + head[4:].ljust(10236, b"\x00"))
+        for one in blocks:
+            for channel in one.data:
+                file.write(bytearray(one.mdh) + channel.tobytes())
+        file.write(bytearray(end.mdh) + bytes(256))
     return path
 
 
@@ -158,6 +172,26 @@ def test_a_volume(tmp_path: Path) -> None:
     )
     affine = np.array(scan.attrs["affine"])
     np.testing.assert_allclose(affine @ [z, y, x, 1], [*(place * [-1, -1, 1]), 1], atol=1e-3)
+
+
+def test_software_vb(tmp_path: Path) -> None:
+    n, (x, y) = 2 * BASE, (9, 3)
+    signal = np.einsum("y,x->yx", ramp(LINES, y), ramp(BASE, x, n))
+    adjustment = noise(n, 1)
+    head = {"CenterCol": BASE, "CenterLin": LINES // 2}
+    blocks = [block(adjustment, ("NOISEADJSCAN",), vb=True)]
+    blocks += [
+        block(COILS[:, None] * line, vb=True, Lin=ky, **head) for ky, line in enumerate(signal)
+    ]
+    scan = open_kspace(write_vb(tmp_path / "meas.dat", protocol(), blocks))
+    image = image_of(scan["kspace"].values[:, 0])
+    assert np.unravel_index(image.argmax(), image.shape) == (0, y, x)
+    axes = axes_of_scan()
+    place = CENTRE + [(x - BASE // 2) * VOXEL[0], (y - LINES // 2) * VOXEL[1], 0] @ axes
+    affine = np.array(scan.attrs["affine"])
+    np.testing.assert_allclose(affine @ [x, y, 0, 1], [*(place * [-1, -1, 1]), 1], atol=1e-3)
+    scale = np.sqrt(1e6 / 130 / n / 5 / 0.793)
+    np.testing.assert_allclose(scan["noise"].values, adjustment * scale, rtol=1e-5)
 
 
 def test_noise_of_an_adjustment_and_of_the_scan(tmp_path: Path) -> None:
