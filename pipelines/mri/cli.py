@@ -30,8 +30,8 @@ __all__ = ["app"]
 app = typer.Typer(help="MRI: images from multi-coil raw data.", no_args_is_help=True)
 
 #: Suffixes of raw data, and of what can be written.
-READ = (".h5", ".hdf5", ".mrd", ".ismrmrd", ".cfl", ".nc", ".zarr")
-IMAGES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
+READ = (".h5", ".hdf5", ".mrd", ".ismrmrd", ".dat", ".cfl", ".nc", ".zarr")
+IMAGES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl", ".dcm")
 KSPACES = (".h5", ".cfl", ".nc", ".zarr")
 
 
@@ -76,6 +76,7 @@ class ImageForm(StrEnum):
     nc = "nc"
     zarr = "zarr"
     cfl = "cfl"
+    dicom = "dicom"
 
 
 class RawForm(StrEnum):
@@ -97,6 +98,16 @@ Target = Annotated[
         help="File, its suffix choosing the format; a folder for several scans.",
     ),
 ]
+ImageTarget = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="File, its suffix choosing the format; a new name without one for a DICOM series; a "
+        "folder for several scans.",
+    ),
+]
 MaskOption = Annotated[Mask, typer.Option("--mask", help="Kind of mask for --undersample.")]
 Acs = Annotated[
     int, typer.Option(min=0, help="Calibration lines in the centre (poisson: side of the square).")
@@ -109,7 +120,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Determines mask and samples.")]
 def reconstruct(
     context: typer.Context,
     inputs: Inputs,
-    target: Target,
+    target: ImageTarget,
     undersample: Annotated[
         float | None,
         typer.Option(
@@ -126,6 +137,14 @@ def reconstruct(
     noise_std: Annotated[
         float | None,
         typer.Option(help="Noise level sqrt(E|n|^2) of a sample, in the data's units; estimated."),
+    ] = None,
+    coils: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Compress to so many virtual coils; 0: none. If not given, scans of more than 12 "
+            "to as few as keep 99.995 % of the signal.",
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="Name, folder or hub id.")] = "mri-brain",
     quality: QualityOption = Quality.balanced,
@@ -151,7 +170,7 @@ def reconstruct(
     _check_mask_options(context, undersample)
     if noise_std is not None and not 0 < noise_std < float("inf"):
         raise InputError(f"--noise-std {noise_std:g}: a noise level is above 0")
-    suffix = f".{form.value}"
+    suffix = "" if form is ImageForm.dicom else f".{form.value}"
     _check_samples_fit(target, suffix, keep_samples)
     wanted: dict[str, Any] = {
         "model": model,
@@ -160,6 +179,7 @@ def reconstruct(
         "seed": seed,
         "maps": str(maps) if maps is not None else None,
         "noise_std": noise_std,
+        "coils": coils,
         "keep_samples": keep_samples,
     }
     if undersample is not None:
@@ -195,6 +215,8 @@ def reconstruct(
         overwrite=overwrite,
         as_json=as_json,
         prepare=prepare,
+        whole=_is_series,
+        whole_kind="DICOM series",
     )
 
 
@@ -351,6 +373,13 @@ def _check_samples_fit(target: Path, suffix: str, keep: bool) -> None:
         raise InputError(
             f"--keep-samples: {target} has no place for samples, use .h5, .nc or .zarr"
         )
+
+
+def _is_series(folder: Path) -> bool:
+    """Whether a folder is a series, which an output may take the place of."""
+    from sciddm.data_adapters.ct import is_dicom_folder
+
+    return is_dicom_folder(folder)
 
 
 def _image_outputs(path: Path, report: bool) -> list[Path]:

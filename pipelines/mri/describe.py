@@ -32,7 +32,7 @@ def facts(scan: xr.Dataset, result: xr.Dataset) -> dict[str, Fact]:
     coils = scan.sizes["coil"]
     found = [
         Fact("matrix", "matrix", [slices, ny, nx], _matrix(slices, ny, nx)),
-        Fact("coils", "coils", coils, str(coils)),
+        Fact("coils", "coils", coils, _coils(coils, attrs)),
     ]
     acceleration = number(attrs, "acceleration")
     if acceleration is None:
@@ -123,6 +123,14 @@ def number(attrs: Mapping[Any, Any], key: str) -> float | None:
     except (TypeError, ValueError):
         return None
     return value if math.isfinite(value) else None
+
+
+def _coils(coils: int, attrs: Mapping[Any, Any]) -> str:
+    """Their number, and of how many they were made."""
+    measured, kept = number(attrs, "coils_measured"), number(attrs, "coil_energy_kept")
+    if measured is None or kept is None:
+        return str(coils)
+    return f"{coils} of {measured:.0f} ({100 * kept:.3f} % of the signal)"
 
 
 def _matrix(slices: int, ny: int, nx: int) -> str:

@@ -10,8 +10,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from sciddm import data_adapters
+from sciddm.data_adapters.mri.result import (
+    check_mri_outputs,
+    check_slices,
+    mri_outputs,
+    save_mri_result,
+)
 from sciddm.errors import InputError
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.batch import Job, Outcome, with_page
@@ -50,7 +57,7 @@ def load_maps(path: Path) -> xr.DataArray:
 
 def image_outputs(path: Path, report: bool) -> list[Path]:
     """All that a reconstruction writes for a main output."""
-    return with_page(data_adapters.result_outputs(path), report)
+    return with_page(mri_outputs(path), report)
 
 
 def raw_outputs(path: Path) -> list[Path]:
@@ -60,7 +67,7 @@ def raw_outputs(path: Path) -> list[Path]:
 
 def check_outputs(paths: Sequence[Path], overwrite: bool) -> None:
     """Raises OutputError where an output cannot be written, or exists and may not be replaced."""
-    data_adapters.check_outputs(paths, overwrite=overwrite)
+    check_mri_outputs(paths, overwrite)
 
 
 def reconstruct_file(
@@ -76,7 +83,7 @@ def reconstruct_file(
 
     Args:
         job: the scan and the main output.
-        options: model, quality, samples, seed, maps, noise_std, keep_samples, and for
+        options: model, quality, samples, seed, maps, noise_std, coils, keep_samples, and for
             undersampling undersample, mask, acs, axis.
         command: what makes the same again; kept with the result.
         report: write the HTML page.
@@ -113,27 +120,41 @@ def reconstruct_scan(
     progress: Progress,
 ) -> Outcome:
     """Reconstructs a scan and writes the outputs; arguments as in `reconstruct_file`."""
-    maps = _fitting_maps(scan, Path(options["maps"])) if options.get("maps") else None
+    check_slices(job.target, scan.sizes["slice"])
+    if options["keep_samples"] and not job.target.name.lower().endswith((".h5", ".nc", ".zarr")):
+        raise InputError(f"{job.target}: has no place for samples, use .h5, .nc or .zarr")
+    if options.get("maps"):
+        given = _fitting_maps(scan, Path(options["maps"]))
+        scan = scan.drop_vars("maps", errors="ignore").assign(maps=given)
+    if options.get("coils") != 0 and scan.sizes["coil"] > 1:
+        from sciddm.pipelines.mri.compression import compressed
+
+        progress(0, 1, "compressing the coils")
+        scan = compressed(scan, options.get("coils"), options["noise_std"])
     progress(0, 1, "loading the model")
     pipeline = load_pipeline(options["model"])
     start = time.perf_counter()
+    empty = _empty_slices(scan, options["noise_std"])
     result = pipeline(
-        scan,
+        scan.isel(slice=~empty) if empty.any() else scan,
         quality=options["quality"],
         samples=options["samples"],
         seed=options["seed"],
-        maps=maps,
         noise_std=options["noise_std"],
         keep_samples=options["keep_samples"],
         progress=progress,
     )
+    if empty.any():
+        from sciddm.pipelines.mri.empty_slices import put_back
+
+        result = put_back(result, scan, empty)
     seconds = time.perf_counter() - start
     made = {k: v for k, v in scan.attrs.items() if str(k).startswith("mask_")}
     result = result.assign_attrs(
         **made, command=command, request=jsonable(options), seconds=round(seconds, 3)
     )
     progress(1, 1, "writing")
-    data_adapters.save_result(result, job.target, overwrite=overwrite)
+    save_mri_result(result, job.target, overwrite=overwrite)
     outputs = image_outputs(job.target, report)
     if report:
         page = mri_report(scan, result, source=job.source.name, command=command, seconds=seconds)
@@ -177,6 +198,14 @@ def acquire_file(
     told = _sampled(scan)
     told["seconds_each"] = Fact("seconds_each", "seconds a choice", each, f"{each:.2f}")
     return done(job, told, raw_outputs(job.target), scan.attrs)
+
+
+def _empty_slices(scan: xr.Dataset, noise_std: float | None) -> NDArray[np.bool_]:
+    if scan.sizes["slice"] == 1:  # without torch, so that a bad file is told of quickly
+        return np.zeros(1, bool)
+    from sciddm.pipelines.mri.empty_slices import find_empty
+
+    return find_empty(scan, noise_std)
 
 
 def _sampled(scan: xr.Dataset) -> dict[str, Fact]:

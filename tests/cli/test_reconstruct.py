@@ -205,7 +205,7 @@ def test_maps_of_one_slice_serve_all_and_reach_the_pipeline(
     words = ["--maps", tmp_path / "maps.h5"]
     answer = sciddm("mri", "reconstruct", scan, "-o", tmp_path / "a.nii.gz", *words)
     assert answer.code == 0, answer.err
-    np.testing.assert_array_equal(fake.calls[0]["maps"], np.stack([maps, maps]))
+    np.testing.assert_array_equal(fake.calls[0]["scan"]["maps"], np.stack([maps, maps]))
 
 
 def test_undersample_keeps_the_samples_of_the_mask_and_no_others(
