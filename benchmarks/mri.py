@@ -47,6 +47,7 @@ def main() -> None:
     )
     parser.add_argument("--classical-only", action="store_true", help="no network at all")
     parser.add_argument("--tuning-slices", type=int, default=2, help="for deepinv's samplers")
+    parser.add_argument("--note", default="", help="a sentence for the foot of the table")
     parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
     args = parser.parse_args()
 
@@ -76,6 +77,7 @@ def main() -> None:
 
     rows = score(load_problems(problems, "test"), results, methods)
     text = report(rows, methods, sys.argv[1:])
+    text += f"\n{args.note}\n" if args.note else ""
     publish("mri", text, rows)
 
 

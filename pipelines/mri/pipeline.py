@@ -32,6 +32,7 @@ from sciddm.pipelines.mri.settings import (
     settings_for,
 )
 from sciddm.pipelines.mri.shift import ShiftScore
+from sciddm.pipelines.mri.start import starting_image
 from sciddm.posterior import Consistency, Posterior, residual_ratio
 from sciddm.sampling import Ancestral, karras, sample
 from sciddm.streams import AntitheticStreams
@@ -210,8 +211,8 @@ def reconstruct_slice(
 ) -> Posterior:
     """Posterior of one slice: samples (K, 1, 1, y, x), in the prior's units.
 
-    Sampling starts at the regularised least-squares solution plus noise of ``sigma_max``: the
-    calibration lines fix whatever is coarser than that noise leaves visible. Samples come in
+    Sampling starts at an image of total variation plus noise of ``sigma_max``: the calibration
+    lines fix whatever is coarser than that noise leaves visible. Samples come in
     antithetic pairs, whose mean was 0.75 dB nearer the truth than that of independent ones.
     """
     m = encoded.measurement
@@ -221,7 +222,7 @@ def reconstruct_slice(
             m.y.mT, CartesianMRI(m.A.mask.mT, m.A.maps.mT), m.sigma, iterations=m.iterations
         )
     k = settings.samples
-    first = m.A.solve(m.A.adjoint(m.y[None]), 10 * m.sigma**2, iterations=10)
+    first = starting_image(m, settings.start)
     streams = AntitheticStreams(seed, [item * 10_000 + j for j in range(k)])
     start = first.expand(k, *first.shape[1:])
     x = start + settings.sigma_max * streams.randn(start, step=2**31)

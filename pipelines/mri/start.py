@@ -1,0 +1,72 @@
+"""The image that sampling starts from: least squares with total variation.
+
+    argmin_x |A x - y|^2 / 2 + w sum |grad x|
+
+by the primal-dual method of Chambolle and Pock (J Math Imaging Vis 40:120, 2011, algorithm 1), with
+both terms in the dual: what was not measured is then moved by long steps, tau = 1 / (s (L + 8)).
+
+The noise that is added to it hides its errors from the denoiser, but what the data do not say is
+changed little by each step of a short chain: from here ten steps end 1 to 3 dB nearer the truth at
+R = 8 than from a regularised least-squares image with its aliasing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sciddm.physics import CartesianMRI, Measurement
+
+__all__ = ["starting_image", "total_variation"]
+
+_WEIGHT = 3e-4  # images have bright tissue near 1; PSNR is flat from 3e-5 to 1e-3
+_DUAL = 5.0  # the dual variables lie within the weight: steps in proportion to it
+
+
+def starting_image(m: Measurement, iterations: int) -> Tensor:
+    """(1, 1, y, x): of total variation on the grid, else, or for no iterations, least squares.
+
+    Along a trajectory an iteration costs two non-uniform transforms, too much for a start.
+    """
+    if iterations and isinstance(m.A, CartesianMRI):
+        return total_variation(m, m.A, iterations)
+    return m.A.solve(m.A.adjoint(m.y[None]), 10 * m.sigma**2, iterations=10)
+
+
+def total_variation(
+    m: Measurement, operator: CartesianMRI, iterations: int, weight: float = _WEIGHT
+) -> Tensor:
+    """The minimiser, nearly; see the module.
+
+    Args:
+        m: the data (coil, ky, kx).
+        operator: that of ``m``; with the bound L = max sum_c |s_c|^2 of its norm squared.
+        iterations: of the method.
+        weight: w, isotropic in (re, im), anisotropic in (y, x).
+
+    Returns:
+        (1, 1, y, x) complex.
+    """
+    y = m.y[None]
+    maps = operator.maps
+    bound = 1.0 if maps is None else float(maps.abs().square().sum(-3).max())
+    step = _DUAL * weight
+    tau = 1 / (step * (bound + 8))
+    x = operator.solve(operator.adjoint(y), 10 * m.sigma**2, iterations=5)
+    ahead, p, q = x, torch.zeros_like(y), torch.zeros_like(_gradient(x))
+    for _ in range(iterations):
+        p = (p + step * (operator(ahead) - y)) / (1 + step)
+        q = q + step * _gradient(ahead)
+        q = q / (q.abs() / weight).clamp(min=1)
+        new = x - tau * (operator.adjoint(p) + _adjoint_gradient(q))
+        ahead, x = 2 * new - x, new
+    return x
+
+
+def _gradient(x: Tensor) -> Tensor:
+    """(2, ..., y, x): periodic differences along y and x, of norm squared at most 8."""
+    return torch.stack([x - x.roll(1, axis) for axis in (-2, -1)])
+
+
+def _adjoint_gradient(g: Tensor) -> Tensor:
+    return sum((part - part.roll(-1, axis) for part, axis in zip(g, (-2, -1), strict=True)))  # type: ignore[return-value]

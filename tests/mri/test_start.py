@@ -1,0 +1,77 @@
+"""The image that sampling starts from, against its optimality conditions and a known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sciddm.physics import CartesianMRI, Matrix, Measurement
+from sciddm.pipelines.mri.masks import make_mask
+from sciddm.pipelines.mri.simulation import coil_maps
+from sciddm.pipelines.mri.start import (
+    _adjoint_gradient,
+    _gradient,
+    starting_image,
+    total_variation,
+)
+
+WEIGHT, SIGMA = 3e-3, 1e-3
+
+
+def problem(size: int = 24) -> tuple[Measurement, CartesianMRI, torch.Tensor]:
+    """Blocks of constant level, three coils, one line in three."""
+    truth = torch.zeros(1, 1, size, size, dtype=torch.complex128)
+    truth[..., 5:17, 4:20] = 1.0
+    truth[..., 8:12, 8:14] = 0.4 + 0.2j
+    maps = torch.from_numpy(coil_maps(3, (size, size), seed=1)).to(torch.complex128)
+    mask = torch.from_numpy(make_mask("random", (size, size), 3, 4, seed=2))
+    operator = CartesianMRI(mask, maps)
+    return Measurement(operator(truth)[0], operator, SIGMA), operator, truth
+
+
+def test_differences_and_their_adjoint():
+    x = torch.randn(1, 1, 6, 8, dtype=torch.complex128)
+    g = torch.randn(2, 1, 1, 6, 8, dtype=torch.complex128)
+    left = (g.conj() * _gradient(x)).sum()
+    right = (_adjoint_gradient(g).conj() * x).sum()
+    assert torch.allclose(left, right, atol=1e-10)
+
+
+def test_it_is_the_minimiser():
+    """No small change in any direction makes the objective smaller, and it has converged."""
+    m, operator, _ = problem()
+
+    def objective(x: torch.Tensor) -> float:
+        misfit = (operator(x) - m.y).abs().square().sum() / 2
+        return float(misfit + WEIGHT * _gradient(x).abs().sum())
+
+    found = total_variation(m, operator, 4000, WEIGHT)
+    least = objective(found)
+    assert objective(total_variation(m, operator, 8000, WEIGHT)) == pytest.approx(least, rel=1e-4)
+    generator = torch.Generator().manual_seed(3)
+    for size in (1e-3, 1e-2):
+        for _ in range(5):
+            step = torch.randn(found.shape, dtype=found.dtype, generator=generator)
+            assert objective(found + size * step) > least
+    assert objective(torch.zeros_like(found)) > 2 * least
+
+
+def test_blocks_come_back_from_a_third_of_the_lines():
+    m, _, truth = problem()
+    error = [
+        float((image - truth).abs().square().mean().sqrt())
+        for image in (starting_image(m, 0), starting_image(m, 2000))
+    ]
+    assert error[0] > 0.05
+    assert error[1] < error[0] / 5
+    few = starting_image(m, 30)
+    assert error[1] < float((few - truth).abs().square().mean().sqrt()) < error[0]
+
+
+def test_operators_that_are_no_grid_start_from_least_squares():
+    a = torch.randn(5, 4, dtype=torch.complex128, generator=torch.Generator().manual_seed(1))
+    y = torch.ones(5, dtype=torch.complex128)
+    found = starting_image(Measurement(y, Matrix(a), 0.1), 100)[0]
+    expected = torch.linalg.solve(a.mH @ a + 0.1 * torch.eye(4), a.mH @ y)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-6)
