@@ -25,11 +25,13 @@ class Informed(Guided):
 
     and the mean is c_n after n rounds. An exact D would need neither a second round nor the last
     prox; the error of a trained one has been near to white, which is what prox takes it for, and
-    data consistency in every step is what keeps the samples to the scan. A denoiser of the prior
-    alone has to be corrected towards the data by an approximation of p(y | x_t) (``DPS``, ``MMPS``, ``DiffPIR``); this one was
-    trained (``informed_loss``) on the answer. Feeding the estimate back is the self-conditioning
-    of Chen et al., Analog Bits, 2023, section 3, with the data put into it; unrolled networks
-    (Hammernik et al., Variational Network, 2018) alternate in the same way.
+    data consistency in every step is what keeps the samples to the scan.
+
+    A denoiser of the prior alone has to be corrected towards the data by an approximation of
+    p(y | x_t) (``DPS``, ``MMPS``, ``DiffPIR``); this one was trained (``informed_loss``) on the
+    answer. Feeding the estimate back is the self-conditioning of Chen et al., Analog Bits, 2023,
+    section 3, with the data put into it; unrolled networks (Hammernik et al., Variational Network,
+    2018) alternate in the same way.
 
     Args:
         denoiser: D, which takes ``cond`` in the units of x0.
