@@ -144,8 +144,9 @@ def read_headers(
         raise InputError(f"{path}: {what} in it: name the folder with the slices")
     first_file, first = next(iter(headers.items()))
     for file, header in headers.items():
-        _check_image(file, header, modality)
-        _check_alike(file, header, first_file, first)
+        with reading(file):  # values are decoded when they are asked for
+            _check_image(file, header, modality)
+            _check_alike(file, header, first_file, first)
     orientation = np.asarray(first.ImageOrientationPatient, np.float64)
     x, y = orientation.reshape(2, 3)
     if np.abs([x @ x - 1, y @ y - 1, x @ y]).max() > 1e-3:

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -282,6 +282,7 @@ def test_double_and_uneven_slices(tmp_path):
 
 
 @given(part=st.floats(0, 0.999))
+@example(part=0.8407098864629137)  # within the two bytes of a number that is read late
 @settings(max_examples=40, deadline=None)
 def test_truncated_files_are_named(part, scanned):
     """Cut anywhere, the last slice gives one line with its name, never wrong HU or a lost slice."""
