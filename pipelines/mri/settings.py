@@ -35,7 +35,7 @@ class Settings:
 
     samples: int
     steps: int
-    start: int = 800
+    start: int = 250
     sigma_max: float = 0.5
     sigma_min: float = 0.02
     krylov: int = 3
