@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import os
 import platform
 import resource
@@ -46,7 +45,6 @@ def main() -> None:
         start = perf_counter()
         subprocess.run(words, check=True)
         seconds = perf_counter() - start
-        told = json.loads((folder / "mask.json").read_text())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 2**30
     text = "\n".join(
         [
@@ -57,7 +55,7 @@ def main() -> None:
             "",
             f"Made by `python -m benchmarks.petct_speed` on {datetime.date.today().isoformat()}, "
             f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}; "
-            f"model {told['attributes']['model'] if 'attributes' in told else args.model}.",
+            f"model {args.model}.",
             "",
         ]
     )

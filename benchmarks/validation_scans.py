@@ -18,7 +18,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.mri.encoding import encode
 from sciddm.pipelines.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.pipeline import reconstruct_slice
-from sciddm.pipelines.mri.settings import ConditionalSettings, Settings
+from sciddm.pipelines.mri.settings import Settings
 
 __all__ = ["FIT", "HELD_OUT", "LIMBS", "Drawn", "drawn", "problems_of"]
 
@@ -72,7 +72,7 @@ def problems_of(cases: tuple[Case, ...], accelerations: tuple[int, ...] = (4, 8)
 def drawn(
     denoiser: NetworkDenoiser,
     problem: Problem,
-    settings: Settings | ConditionalSettings,
+    settings: Settings,
     cache: Path | None = None,
 ) -> Drawn:
     """Posterior draws of a problem, as the pipeline makes them of its first slice with seed 0."""

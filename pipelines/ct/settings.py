@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from sciddm.errors import InputError
+from sciddm.pipelines.qualities import Quality, of_quality
 
 __all__ = [
     "FILTER",
@@ -24,7 +25,6 @@ __all__ = [
     "chosen",
 ]
 
-Quality = Literal["fast", "balanced", "best"]
 NoiseLaw = Literal["gaussian", "poisson", "gamma"]
 
 
@@ -147,9 +147,7 @@ def chosen(levels: Mapping[Quality, S], quality: str, samples: int | None = None
     Raises:
         InputError: an unknown quality, samples of a method that draws none, or fewer than one.
     """
-    if quality not in get_args(Quality):
-        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(get_args(Quality))}")
-    settings: Any = levels[quality]  # type: ignore[index]
+    settings: Any = of_quality(levels, quality)
     if samples is None:
         return settings
     if not hasattr(settings, "samples"):

@@ -57,10 +57,7 @@ def compressed(
         return scan
     source = sampling_of(scan)
     alive = source.alive.numpy()
-    if noise_std is None:
-        psi = source.covariance().numpy().astype(np.complex128)
-    else:
-        psi = np.eye(int(alive.sum())) * complex(noise_std) ** 2
+    psi = source.covariance(noise_std).numpy().astype(np.complex128)
     try:
         lower = np.linalg.cholesky(psi)
     except np.linalg.LinAlgError as error:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -52,10 +51,7 @@ def find_empty(scan: xr.Dataset, noise_std: float | None = None) -> NDArray[np.b
     if not len(weak):
         return empty
     source = sampling_of(scan)
-    if noise_std is None:
-        covariance = source.covariance()
-    else:
-        covariance = torch.eye(int(source.alive.sum()), dtype=torch.complex64) * noise_std**2
+    covariance = source.covariance(noise_std)
     inverse = np.linalg.inv(covariance.numpy().astype(np.complex128))
     for i in weak:
         samples = middle[i][source.alive.numpy()][:, measured[i]]

@@ -24,22 +24,15 @@ from sciddm.pipelines.base import Pipeline, Progress, provenance_of
 from sciddm.pipelines.consistency import consistency_attributes
 from sciddm.pipelines.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
-from sciddm.pipelines.mri.settings import (
-    QUALITIES,
-    ConditionalSettings,
-    Quality,
-    Settings,
-    settings_for,
-)
+from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.shift import ShiftScore
 from sciddm.pipelines.mri.start import starting_image
+from sciddm.pipelines.qualities import Quality
 from sciddm.posterior import Consistency, Posterior, residual_ratio
 from sciddm.sampling import Ancestral, karras, sample
 from sciddm.streams import AntitheticStreams
 
 __all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
-
-AnySettings = Settings | ConditionalSettings
 
 
 class MRIReconstruction(Pipeline):
@@ -96,7 +89,7 @@ class MRIReconstruction(Pipeline):
         }
         zoo.save_model(self.denoiser, path, card=card)
 
-    def settings(self, quality: str, samples: int | None = None) -> AnySettings:
+    def settings(self, quality: str, samples: int | None = None) -> Settings:
         """What a quality level means with this model: its card's factor, if it has one."""
         chosen = settings_for(self.denoiser, quality, samples)
         known = self.calibration.get(quality, {})
@@ -142,9 +135,7 @@ class MRIReconstruction(Pipeline):
         source = sampling_of(scan)
         given = _maps(scan if maps is None else maps, source.shape_of_maps)
         given = None if given is None else given[:, source.alive]
-        covariance = _given_noise(source, noise_std)
-        if covariance is None:
-            covariance = source.covariance()
+        covariance = source.covariance(noise_std)
         slices = source.kspace.shape[0]
         done = 0
         steps = settings.steps + 1
@@ -204,7 +195,7 @@ class MRIReconstruction(Pipeline):
 def reconstruct_slice(
     denoiser: NetworkDenoiser,
     encoded: EncodedSlice,
-    settings: AnySettings,
+    settings: Settings,
     seed: int,
     item: int,
     callback: Callable[..., None] | None = None,
@@ -216,7 +207,7 @@ def reconstruct_slice(
     antithetic pairs, whose mean was 0.75 dB nearer the truth than that of independent ones.
     """
     m = encoded.measurement
-    turned = isinstance(settings, ConditionalSettings) and _encodes_columns(m)
+    turned = denoiser.about_cond and _encodes_columns(m)
     if turned:
         m = Measurement(
             m.y.mT, CartesianMRI(m.A.mask.mT, m.A.maps.mT), m.sigma, iterations=m.iterations
@@ -256,15 +247,6 @@ def _maps(source: xr.Dataset | xr.DataArray | np.ndarray, shape: tuple[int, ...]
             "give maps of the same coils and matrix"
         )
     return maps.expand(shape)
-
-
-def _given_noise(source: Sampling, noise_std: float | None) -> Tensor | None:
-    """The covariance (coil, coil) of a given noise level, the same for all coils."""
-    if noise_std is None:
-        return None
-    if not noise_std > 0:
-        raise InputError(f"the noise level must be positive, not {noise_std}")
-    return torch.eye(int(source.alive.sum()), dtype=torch.complex64) * noise_std**2
 
 
 def _images(

@@ -48,9 +48,25 @@ class Sampling(ABC):
         """(slice, coil, y, x), dead coils included."""
         return (*self.kspace.shape[:2], *self.size)
 
+    def covariance(self, noise_std: float | None = None) -> Tensor:
+        """E[n n^H] (coil, coil) of the living coils, one for all slices: coils and receiver are
+        the same.
+
+        Args:
+            noise_std: sqrt(E|n|^2) of every channel, in place of an estimate.
+
+        Raises:
+            InputError: a level that is not positive, or nothing to estimate it from.
+        """
+        if noise_std is None:
+            return self._estimated_covariance()
+        if not noise_std > 0:
+            raise InputError(f"the noise level must be positive, not {noise_std}")
+        return torch.eye(int(self.alive.sum()), dtype=torch.complex64) * noise_std**2
+
     @abstractmethod
-    def covariance(self) -> Tensor:
-        """E[n n^H] (coil, coil), one for all slices: coils and receiver are the same."""
+    def _estimated_covariance(self) -> Tensor:
+        """``covariance`` from the scan's noise samples or its own k-space."""
 
     @abstractmethod
     def encode(
@@ -78,7 +94,7 @@ class OnGrid(Sampling):
         self.size = (self.kspace.shape[-2], self.kspace.shape[-1])
         self.mask = _mask(scan, self.kspace)
 
-    def covariance(self) -> Tensor:
+    def _estimated_covariance(self) -> Tensor:
         found = estimate_covariance(
             self.kspace[:, self.alive].numpy(), self.mask.numpy(), self._noise
         )
@@ -112,7 +128,7 @@ class OnTrajectory(Sampling):
             self.kspace.shape[0], *self.kspace.shape[2:], 2
         )
 
-    def covariance(self) -> Tensor:
+    def _estimated_covariance(self) -> Tensor:
         from sciddm.pipelines.mri.trajectory import outer_covariance
 
         data = self.kspace[:, self.alive]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sciddm.errors import InputError
+from sciddm.pipelines.qualities import of_quality
 
 __all__ = ["SETTINGS", "Settings", "chosen"]
 
@@ -37,9 +38,7 @@ def chosen(quality: str, samples: int | None) -> Settings:
     Raises:
         InputError: no such quality, or no sample.
     """
-    if quality not in SETTINGS:
-        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(SETTINGS)}")
-    settings = SETTINGS[quality]
+    settings = of_quality(SETTINGS, quality)
     if samples is None:
         return settings
     if samples < 1:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sciddm.errors import InputError
+from sciddm.pipelines.qualities import Quality, of_quality
 
 __all__ = ["QUALITIES", "Kind", "Quality", "Sampler", "Settings", "settings_for"]
 
-Quality = Literal["fast", "balanced", "best"]
 Kind = Literal["predictor", "diffusion", "regeneration"]
 Sampler = Literal["predictor", "ode", "sde", "dpm++", "pc"]
 
@@ -62,10 +62,7 @@ def settings_for(kind: Kind, quality: str, samples: int | None) -> Settings:
     Raises:
         InputError: an unknown quality, or no sample.
     """
-    levels = QUALITIES[kind]
-    if quality not in levels:
-        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(levels)}")
-    settings = levels[quality]  # type: ignore[index]
+    settings = of_quality(QUALITIES[kind], quality)
     if samples is None:
         return settings
     if samples < 1:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from sciddm.errors import InputError
+from sciddm.pipelines.qualities import of_quality
 
 __all__ = ["GUIDANCE", "QUALITIES", "GuidanceName", "Settings", "chosen"]
 
@@ -76,9 +77,7 @@ def chosen(
     Raises:
         InputError: unknown quality or guidance, or an odd number of samples.
     """
-    if quality not in QUALITIES:
-        raise InputError(f"unknown quality {quality!r}: take one of {', '.join(QUALITIES)}")
-    settings = QUALITIES[quality]
+    settings = of_quality(QUALITIES, quality)
     if envelopes:
         settings = replace(settings, noise=ENVELOPE_NOISE)
     if guidance is not None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from sciddm.physics import CartesianMRI
-from sciddm.pipelines.mri import training_scans
 from sciddm.pipelines.mri.training_scans import UndersampledScans
 
 
@@ -96,10 +95,3 @@ def test_a_crop_of_columns_is_a_smaller_readout(data_root):
     whole = CartesianMRI(mask, maps).gram(x)
     part = CartesianMRI(mask[:, :10], maps[..., :10]).gram(x[..., :10])
     assert torch.allclose(whole[..., :10], part, atol=1e-4)
-
-
-def test_grids_of_sensitivities_are_made_once(data_root):
-    data = scans(data_root)
-    assert len(data.arrays) == training_scans._ARRAYS
-    power = data.arrays.abs().square().sum(1)
-    assert torch.allclose(power, torch.ones_like(power), atol=1e-4)
