@@ -10,6 +10,7 @@ from sciddm.physics.mri import CartesianMRI
 from sciddm.physics.noise import ChannelNoise, IndependentNoise, Whitening
 from sciddm.physics.operator import Adjoint, Composition, Linear, Operator, Tangent, inner
 from sciddm.physics.projector import Projector
+from sciddm.physics.sampled_lines import SampledLines, as_lines
 from sciddm.physics.superposition import Superposition
 from sciddm.physics.weighted_projection import WeightedProjection
 
@@ -33,11 +34,13 @@ __all__ = [
     "ParallelBeam",
     "PlaneWaveDAS",
     "Projector",
+    "SampledLines",
     "Scaling",
     "Superposition",
     "Tangent",
     "WeightedProjection",
     "Whitening",
+    "as_lines",
     "draw_ellipses",
     "even_angles",
     "filtered_back_projection",

@@ -29,8 +29,10 @@ from sciddm.physics import (
     ParallelBeam,
     PlaneWaveDAS,
     Projector,
+    SampledLines,
     Scaling,
     Superposition,
+    as_lines,
     even_angles,
 )
 from sciddm.physics.cg import conjugate_gradient, conjugate_gradient_image
@@ -95,6 +97,16 @@ def mri_of_half(ny: int, nx: int) -> Linear:
     return CartesianMRI(line_mask(ny, nx), maps)
 
 
+def lines_of_mri(axis: int) -> Callable[[int, int], Linear]:
+    def make(ny: int, nx: int) -> Linear:
+        mask = line_mask(ny, nx) if axis == -2 else line_mask(nx, ny).T
+        lines, _ = as_lines(CartesianMRI(mask, normalised_maps(2, ny, nx)), randn(2, ny, nx))
+        assert isinstance(lines, SampledLines)
+        return lines
+
+    return make
+
+
 def projector(views: int, arc: float, detector: str | None = None) -> Callable[[int, int], Linear]:
     def make(ny: int, nx: int) -> Linear:
         angles = even_angles(views, arc, 0.1)
@@ -157,6 +169,8 @@ OPERATORS = {
     "MRI, one map": Case(mri(1), image, C128),
     "MRI, four coils": Case(mri(4), image, C128, (2, 3)),
     "MRI, a mask per item": Case(mri_batch_of_masks, image, C128),
+    "SampledLines": Case(lines_of_mri(-2), image, C128, (2, 3)),
+    "SampledLines, along y": Case(lines_of_mri(-1), image, C128),
     "MRI, blind half": Case(mri_of_half, image, C128),
     "Whitening": Case(whitening(F64), three, F64),
     "Whitening, complex": Case(whitening(C128), three, C128),
@@ -469,6 +483,27 @@ def test_cartesian_mri_is_coils_then_centred_fourier_then_mask(ny, nx):
     mask = torch.rand(ny, nx) < 0.6
     maps, x = randn(3, ny, nx, seed=1, dtype=C128), randn(2, 1, ny, nx, seed=2, dtype=C128)
     assert torch.allclose(CartesianMRI(mask, maps)(x), mask * fft2c(maps * x))
+
+
+@pytest.mark.parametrize("axis", [-2, -1])
+@pytest.mark.parametrize(("ny", "nx"), [(6, 7), (7, 6), (5, 9), (8, 4)])
+def test_lines_pose_the_same_least_squares(axis, ny, nx):
+    mask = line_mask(ny, nx) if axis == -2 else line_mask(nx, ny).T
+    A = CartesianMRI(mask, normalised_maps(3, ny, nx))
+    x, y = randn(2, 1, ny, nx, seed=1, dtype=C128), mask * randn(3, ny, nx, seed=2, dtype=C128)
+    B, z = as_lines(A, y)
+    assert z.numel() == 3 * int(mask.sum())
+    assert torch.allclose(B.adjoint(B(x) - z), A.adjoint(A(x) - y))
+    misfits = [(a(x) - b).abs().square().sum((-3, -2, -1)) for a, b in ((A, y), (B, z))]
+    assert torch.allclose(*misfits)
+
+
+def test_only_whole_lines_of_coils_are_lines():
+    maps, y = normalised_maps(2, 4, 6), randn(2, 4, 6, dtype=C128)
+    points = line_mask(4, 6).clone()
+    points[2, 3] = ~points[2, 3]
+    for A in (CartesianMRI(points, maps), CartesianMRI(line_mask(4, 6))):
+        assert as_lines(A, y) == (A, y)
 
 
 @pytest.mark.parametrize("lines", ["ky", "kx", "both", "all"])
