@@ -5,7 +5,8 @@ contrasts. Each item is therefore a fresh simulation of how an image reaches the
 reconstruction time:
 
 1. magnitude: flips, rotation and zoom; a random monotone contrast curve; a smooth bias field;
-2. phase: a smooth random field, as from B0 and receive phase;
+2. phase: a smooth random field, as from B0 and receive phase; in some, fat that has turned
+   against water, or the field of a cavity (``off_resonance``);
 3. resolution: a centred crop of k-space (so that edges ring as they do in a scan);
 4. the reconstruction's own normalisation: the phase of the low-resolution centre of k-space is
    removed and the image is divided by the low-resolution image's bright level, exactly as
@@ -31,6 +32,7 @@ from torch.utils.data import Dataset
 
 from sciddm.errors import InputError
 from sciddm.physics.fourier import fft2c, ifft2c
+from sciddm.pipelines.mri.off_resonance import fat_against_water, field_near_air
 from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
 from sciddm.pipelines.real_data import data_root
 
@@ -81,6 +83,8 @@ class BrainSlices(Dataset):
         split: "train" (endless variation) or "validate" (a fixed set).
         patch: side of the random crop in pixels.
         length: items per epoch (train) or in all (validate).
+        off_resonance: share of items with fat turned against water; half as many have the field
+            of a cavity. Stripped brains have no fat.
         demodulated: share of items whose phase is removed by step 4; the others keep it, so that
             a failed phase estimate is not outside the prior's experience.
         seed: with the item's index and the epoch's draw it fixes every random choice.
@@ -93,14 +97,16 @@ class BrainSlices(Dataset):
         patch: int = 96,
         length: int = 20_000,
         demodulated: float = 0.9,
+        off_resonance: float = 0.4,
         seed: int = 0,
     ) -> None:
         groups = load_slices(root, split)
         self.slices = [im for group in groups.values() for im in group]
+        self.fat = [group != "skullstripped" for group, images in groups.items() for _ in images]
         share = np.concatenate([np.full(len(v), _SHARES[k] / len(v)) for k, v in groups.items()])
         self.share = share / share.sum()
         self.split, self.patch, self.seed = split, patch, seed
-        self.demodulated = demodulated
+        self.demodulated, self.off_resonance = demodulated, off_resonance
         self.length = length if split == "train" else 128
 
     def __len__(self) -> int:
@@ -111,17 +117,18 @@ class BrainSlices(Dataset):
         # seeds and restores); validation items are the same every time.
         fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
         rng = np.random.default_rng([self.seed, index, fresh])
-        magnitude = self.slices[int(rng.choice(len(self.slices), p=self.share))]
-        return self.simulate(torch.from_numpy(magnitude).float() / 255, rng)
+        drawn = int(rng.choice(len(self.slices), p=self.share))
+        magnitude = torch.from_numpy(self.slices[drawn]).float() / 255
+        return self.simulate(magnitude, rng, fat=self.fat[drawn])
 
-    def simulate(self, magnitude: Tensor, rng: np.random.Generator) -> Tensor:
+    def simulate(self, magnitude: Tensor, rng: np.random.Generator, *, fat: bool = True) -> Tensor:
         """One training image (1, patch, patch) from a magnitude slice (y, x) in 0..1."""
-        return self._crop(self.image(magnitude, rng), rng)[None]
+        return self._crop(self.image(magnitude, rng, fat=fat), rng)[None]
 
-    def image(self, magnitude: Tensor, rng: np.random.Generator) -> Tensor:
-        """The whole image (y, x) of ``simulate``: steps 1 to 4."""
+    def image(self, magnitude: Tensor, rng: np.random.Generator, *, fat: bool = True) -> Tensor:
+        """The whole image (y, x) of ``simulate``: steps 1 to 4; ``fat``: it shows some."""
         image = self._intensity(self._geometry(magnitude, rng), rng)
-        image = torch.polar(image, self._phase(image.shape, rng))
+        image = self._turned(image, rng, fat=fat)
         k = self._resolution(fft2c(image), rng)
         image = ifft2c(k)
         width = int(rng.integers(10, 33))
@@ -172,6 +179,15 @@ class BrainSlices(Dataset):
             field = smooth_field(image.shape, rng, cells=3)
             image = image * torch.exp(float(rng.uniform(0.05, 0.3)) * field)
         return image
+
+    def _turned(self, image: Tensor, rng: np.random.Generator, *, fat: bool) -> Tensor:
+        phase = self._phase(image.shape, rng)
+        if rng.random() < 0.5 * self.off_resonance:
+            phase = phase + field_near_air(image.shape, rng)
+        turned = torch.polar(torch.ones_like(phase), phase)
+        return turned * (
+            fat_against_water(image, rng) if fat and rng.random() < self.off_resonance else image
+        )
 
     def _phase(self, shape: torch.Size, rng: np.random.Generator) -> Tensor:
         phase = torch.full(shape, float(rng.uniform(-math.pi, math.pi)))
