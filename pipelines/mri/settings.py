@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from sciddm.denoiser import Denoiser, NetworkDenoiser
 from sciddm.errors import InputError
@@ -33,6 +34,9 @@ class Settings(ABC):
             regularised least squares.
         sigma_max: level at which it starts.
         sigma_min: level at which it ends.
+        approach: what an antithetic pair of samples does before, as (levels after the first, level
+            at which they start): each starts from the mean of the one before, and the samples
+            from that of the last.
         iterations: conjugate gradient steps that put the data into an estimate.
         spread: factor on the samples' standard deviation that makes the 90 % interval hold the
             truth in 90 % of the pixels of the head; the model's card may say it for the model.
@@ -43,13 +47,25 @@ class Settings(ABC):
     start: int
     sigma_max: float
     sigma_min: float = 0.02
+    approach: tuple[tuple[int, float], ...] = ()
     iterations: int = 8
     spread: float = 1.0
 
     @property
     def evaluations(self) -> int:
         """Network evaluations and VJPs of all samples together; a VJP costs about as much."""
-        return self.samples * (self.steps + 1) * self.each
+        before = 2 * sum(steps + 1 for steps, _ in self.approach)
+        return (before + self.samples * (self.steps + 1)) * self.each
+
+    @property
+    def levels(self) -> int:
+        """Noise levels one after the other, those of the approach among them."""
+        return self.steps + 1 + sum(steps + 1 for steps, _ in self.approach)
+
+    def attributes(self) -> dict[str, Any]:
+        """As a result holds them: numbers and text."""
+        told = ", ".join(f"{steps} from {sigma:g}" for steps, sigma in self.approach)
+        return {**asdict(self), "approach": told or "none"}
 
     @property
     @abstractmethod
