@@ -72,7 +72,8 @@ def main(folder: Path, method: str) -> None:
                 start = perf_counter()
                 made[name] = _low(apply(images[name], best[1]), best[2]).astype(np.float32)
                 seconds = perf_counter() - start
-                settings[name] = {"strength": best[1], "lowered": best[2], "seconds": seconds}
+                told = {"strength": best[1], "lowered": best[2], "seconds": seconds}
+                settings[name] = told | {"data": about[name]["data"]}
     np.savez(folder / f"{method}.npz", **made, about=json.dumps(settings))
 
 

@@ -18,8 +18,11 @@ from torch import Tensor
 
 from sciddm.companding import MU, compand, compand_slope, expand_companded
 from sciddm.physics import Linear, Operator, Superposition
+from sciddm.pipelines.ultrasound.spectra import LocalSpectra
 
 __all__ = ["CompandedEchoes", "CompandedEnvelopes", "CompandedSum"]
+
+_MOST = 1.5  # companded: 16 times full scale
 
 
 class CompandedSum(Operator):
@@ -34,19 +37,32 @@ class CompandedSum(Operator):
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(X, gamma H), in units of full scale."""
-        tissue, haze = expand_companded(x, self.mu).chunk(2, dim=-3)
+        tissue, haze = self._expanded(x).chunk(2, dim=-3)
         return tissue, self.gamma * haze
 
-    def share(self, y: Tensor) -> Tensor:
-        """A state (B, 2, z, x) whose two parts are equally strong and together give y."""
-        raise NotImplementedError
+    def _expanded(self, x: Tensor) -> Tensor:
+        """C^-1(x), of values that a guess far from the scan cannot drive to infinity."""
+        return expand_companded(x.clamp(-_MOST, _MOST), self.mu)
+
+    def begin(self, y: Tensor, noise: Tensor) -> Tensor:
+        """States (K, 2, z, x) to begin with: first guesses of parts that together give y (z, x).
+
+        gamma takes from the haze of the guess, or, above 1, from the state that stands for it.
+
+        Args:
+            y: the scan, companded.
+            noise: (K, 2, z, x), white and of variance 1, by which guesses differ.
+        """
+        whole = expand_companded(y, self.mu)
+        tissue, haze = self._guess(whole, noise)
+        return compand(torch.stack([tissue, haze], dim=-3), self.mu)
 
     def linearised(self, x: Tensor) -> Linear:
         """The Jacobian: one weight per pixel and part, dA/dx = C'(R) (dR/dX) / C'(X)."""
         tissue, haze = self.parts(x)
         slopes = compand_slope(self._together(tissue, haze), self.mu)
         # The inner slope of haze is C'(H), without gamma.
-        raw = haze / self.gamma if self.gamma else expand_companded(x, self.mu).chunk(2, dim=-3)[1]
+        raw = haze / self.gamma if self.gamma else self._expanded(x).chunk(2, dim=-3)[1]
         by_tissue, by_haze = self._rates(tissue, haze)
         return Superposition(
             [
@@ -54,6 +70,10 @@ class CompandedSum(Operator):
                 slopes * by_haze * self.gamma / compand_slope(raw, self.mu),
             ]
         )
+
+    def _guess(self, whole: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """(X, H), each (K, z, x), with R(X, gamma H) = ``whole``, in units of full scale."""
+        raise NotImplementedError
 
     def _together(self, tissue: Tensor, haze: Tensor) -> Tensor:
         """R(X, G), G = gamma H."""
@@ -67,9 +87,10 @@ class CompandedSum(Operator):
 class CompandedEchoes(CompandedSum):
     """R = X + gamma H."""
 
-    def share(self, y: Tensor) -> Tensor:
-        half = compand(expand_companded(y, self.mu) / (1 + self.gamma), self.mu)
-        return torch.cat([half, half], dim=-3)
+    def _guess(self, whole: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """By their local spectra."""
+        haze = (whole - LocalSpectra(whole).tissue(noise)) / max(self.gamma, 1.0)
+        return whole - self.gamma * haze, haze
 
     def _together(self, tissue: Tensor, haze: Tensor) -> Tensor:
         return tissue + haze
@@ -84,10 +105,10 @@ class CompandedEnvelopes(CompandedSum):
 
     _SMALL = 1e-6  # of full scale: keeps the root smooth where both parts are nothing
 
-    def share(self, y: Tensor) -> Tensor:
-        part = expand_companded(y, self.mu) / (1 + self.gamma**2) ** 0.5
-        part = compand(part, self.mu)
-        return torch.cat([part, part], dim=-3)
+    def _guess(self, whole: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Equally strong."""
+        part = (whole / (1 + self.gamma**2) ** 0.5).expand(len(noise), -1, -1)
+        return part, part
 
     def _together(self, tissue: Tensor, haze: Tensor) -> Tensor:
         return (tissue.square() + haze.square() + self._SMALL**2).sqrt()

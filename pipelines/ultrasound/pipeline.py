@@ -22,11 +22,11 @@ from sciddm.joint import JointDenoiser
 from sciddm.ledger import Cost
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.consistency import consistency_attributes
+from sciddm.pipelines.ultrasound.estimate import estimate
 from sciddm.pipelines.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes, CompandedSum
 from sciddm.pipelines.ultrasound.representation import Representation, represent
-from sciddm.pipelines.ultrasound.separate import Separated, patches, separate
+from sciddm.pipelines.ultrasound.separate import patches, separate
 from sciddm.pipelines.ultrasound.settings import Settings, chosen
-from sciddm.pipelines.ultrasound.waves import analytic
 from sciddm.posterior import Consistency
 
 __all__ = ["DEFAULTS", "Store", "UltrasoundDehazing"]
@@ -60,7 +60,8 @@ class UltrasoundDehazing(Pipeline):
     """Hazy frames to tissue and haze.
 
     y = A(tissue, gamma haze) + n is sampled with two diffusion priors at once (`separate`); the
-    mean of the samples' tissue is the estimate. Frames of a clip start from the one before.
+    estimate has the mean phase and the mean power of the samples' tissue. Sampling starts from what
+    the scan's local spectra say, frames of a clip from the one before.
 
     Args:
         tissue, haze: names, folders or hub ids of the models; None for the bundled ones that fit
@@ -301,7 +302,8 @@ class _Run:
             before=before,
             tick=tick,
         )
-        tissue, std = self._moments(made)
+        samples = self.mixture.parts(made.state)[0][:, 0].numpy()
+        tissue, std = estimate(samples, echoes=isinstance(self.mixture, CompandedEchoes))
         clean = self.form.result(frame, amplitude, tissue)
         spread = self.form.spread(std, clean)
         cost: Cost = made.cost
@@ -314,18 +316,3 @@ class _Run:
             "nvjp": np.asarray(cost.nvjp),
             "done": np.asarray(1),
         }
-
-    def _moments(self, made: Separated) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean tissue (z, x), and the standard deviation of its amplitude, full scale 1.
-
-        The samples are antithetic pairs: where the estimate is linear in their noise a pair's mean
-        is that of the posterior, so squares about it are divided by K, not K - 1. Echoes have the
-        spread of their analytic signal, which does not oscillate with the carrier.
-        """
-        samples = self.mixture.parts(made.state)[0][:, 0].numpy()
-        if isinstance(self.mixture, CompandedEchoes):
-            waves = np.stack([analytic(s) for s in samples])
-            spread = np.sqrt((np.abs(waves - waves.mean(axis=0)) ** 2).mean(axis=0))
-        else:
-            spread = samples.std(axis=0)
-        return samples.mean(axis=0), spread.astype(np.float32)

@@ -19,10 +19,10 @@ from sciddm.pipelines.ultrasound.settings import Settings
 from sciddm.plane_streams import PlaneStreams
 from sciddm.sampling import Ancestral, karras, sample
 
-__all__ = ["Separated", "separate", "spans"]
+__all__ = ["Separated", "separate", "spans", "uncertainty"]
 
-#: The step under which the noise that sampling starts with is drawn.
-_START = 2**31
+#: The steps under which the noise that sampling starts with, and its first guess, are drawn.
+_START, _GUESS = 2**31, 2**31 + 1
 #: Rows and columns of a patch, and how far neighbours overlap: some 10 %, as in the published work.
 PATCH, OVERLAP = (768, 384), (72, 40)
 _ALIGN = 8  # patches begin at multiples of the networks' stride
@@ -36,8 +36,8 @@ class Separated:
 
     Attributes:
         state: (K, 2, z, x) samples of tissue and haze, companded: where the next frame starts.
-        residual: root mean square over samples of y - A(x, h), in units of the noise; counts only
-            where `seen`.
+        residual: root mean square over samples of y - A(x, h), in units of `uncertainty`; counts
+            only where `seen`.
         cost: of all samples.
     """
 
@@ -75,12 +75,13 @@ def separate(
     """
     grid = grid_of(prior, settings, follows=before is not None)
     shape = y.shape
+    first_guess = _first_guess(y, mixture, settings, seed) if before is None else before
     total = torch.zeros(settings.samples, 2, *shape)
     weights = torch.zeros(shape)
     with tally() as cost:
         for rows, columns, window in patches((shape[0], shape[1])):
             part = y[rows, columns][None, None].expand(settings.samples, -1, -1, -1)
-            start = mixture.share(part) if before is None else before[..., rows, columns]
+            start = first_guess[..., rows, columns]
             measurement = NonlinearMeasurement(part, mixture, settings.noise)
             guided = guide(prior, measurement, settings)
             streams = PlaneStreams(
@@ -100,8 +101,21 @@ def separate(
             weights[rows, columns] += window
     state = compand(total / weights, mixture.mu)
     error = (y - mixture(state)[:, 0])[:, seen]
-    residual = float(error.square().mean().sqrt()) / settings.noise if error.numel() else 0.0
+    residual = float(error.square().mean().sqrt()) / uncertainty(settings) if error.numel() else 0.0
     return Separated(state, residual, cost)
+
+
+def uncertainty(settings: Settings) -> float:
+    """How well y - A(x, h) is known to be 0, companded: to the noise, and to the level at which
+    sampling leaves each of the parts."""
+    return (settings.noise**2 + 2 * settings.sigma_min**2) ** 0.5
+
+
+def _first_guess(y: Tensor, mixture: CompandedSum, settings: Settings, seed: int) -> Tensor:
+    """States (K, 2, z, x) of the whole frame, one per sample."""
+    streams = PlaneStreams(seed, settings.samples, (0, 0), antithetic=True)
+    like = torch.zeros(settings.samples, 2, *y.shape)
+    return mixture.begin(y, streams.randn(like, step=_GUESS))
 
 
 def grid_of(prior: Denoiser, settings: Settings, *, follows: bool) -> list[float]:

@@ -26,8 +26,9 @@ class Settings:
         steps: noise levels of each, so NFE per sample is 2 (steps + 1), one per prior.
         guidance: the likelihood step. PiGDM solves it exactly at every pixel for priors of white
             spread; MMPS knows how the priors tie pixels together, but takes a few steps only.
-        sigma_max: level at which sampling starts, from the scan itself (a warm start, as in
-            CCDF of Chung et al. 2022).
+        sigma_max: level at which sampling starts, from a first guess (`CompandedSum.begin`; a warm
+            start, as in CCDF of Chung et al. 2022). The two parts share their frequencies: from
+            higher levels haze takes tissue along.
         sigma_follow: the same for a frame that goes on from the one before.
         follow_steps: levels of such a frame.
         sigma_min: level at which sampling ends.
@@ -41,22 +42,23 @@ class Settings:
     steps: int
     follow_steps: int
     guidance: GuidanceName = "pigdm"
-    sigma_max: float = 1.0
+    sigma_max: float = 0.8
     sigma_follow: float = 0.3
     sigma_min: float = 0.03
-    noise: float = 0.06
+    noise: float = 0.01
     krylov: int = 2
     inflation: float = 0.1
     zeta: float = 3.0
 
 
 QUALITIES: Mapping[str, Settings] = {
-    "fast": Settings(samples=2, steps=8, follow_steps=5),
-    "balanced": Settings(samples=4, steps=14, follow_steps=8),
-    "best": Settings(samples=8, steps=24, follow_steps=14),
+    "fast": Settings(samples=2, steps=6, follow_steps=4),
+    "balanced": Settings(samples=4, steps=8, follow_steps=6),
+    "best": Settings(samples=8, steps=16, follow_steps=10),
 }
-#: Envelopes add in power only on average: their sum is known less well.
-ENVELOPE_NOISE = 0.06
+#: Envelopes add in power only on average: their sum is known less well. Their first guess is no
+#: more than equal shares, and sampling starts further up.
+ENVELOPE_NOISE, ENVELOPE_START, ENVELOPE_STEPS = 0.06, 1.0, 1.5
 
 
 def chosen(
@@ -79,7 +81,8 @@ def chosen(
     """
     settings = of_quality(QUALITIES, quality)
     if envelopes:
-        settings = replace(settings, noise=ENVELOPE_NOISE)
+        steps = round(ENVELOPE_STEPS * settings.steps)
+        settings = replace(settings, noise=ENVELOPE_NOISE, sigma_max=ENVELOPE_START, steps=steps)
     if guidance is not None:
         if guidance not in GUIDANCE:
             raise InputError(f"unknown guidance {guidance!r}: take one of {', '.join(GUIDANCE)}")

@@ -47,9 +47,11 @@ def test_the_jacobian_in_closed_form_is_the_true_one(kind, gamma):
 
 
 @kinds
-def test_a_fair_share_gives_the_scan(kind):
-    A, y = kind(0.6), 0.4 * randn(1, 1, 5, 4).abs() + 0.05
-    assert torch.allclose(A(A.share(y)), y, atol=1e-7)
+@pytest.mark.parametrize("gamma", [0.0, 0.6, 2.0])
+def test_the_first_guess_gives_the_scan(kind, gamma):
+    A, y = kind(gamma), 0.25 * randn(40, 24, dtype=torch.float32).abs() + 0.05
+    noise = randn(2, 2, 40, 24, seed=1, dtype=torch.float32)
+    assert torch.allclose(A(A.begin(y, noise))[:, 0], y.expand(2, -1, -1), atol=1e-4)
 
 
 # Sampling ---------------------------------------------------------------------------------------
@@ -96,7 +98,7 @@ def test_spans_cover_everything_and_overlap(length):
 
 @pytest.mark.parametrize("guidance", ["mmps", "pigdm"])
 def test_the_parts_give_the_scan(guidance):
-    """Every likelihood step ends near the noise level; without one the residual is the prior's."""
+    """Every likelihood step ends near what remains uncertain; without one the priors decide."""
     y = 0.4 * randn(32, 24, dtype=torch.float32)
     settings = Settings(samples=2, steps=12, follow_steps=2, guidance=guidance)
     assert run(y, settings=settings).residual < {"pigdm": 1.2, "mmps": 3}[guidance]
