@@ -132,9 +132,9 @@ class ConditionalSettings(Settings):
 
 # Chosen on tuning slices of the validation patients, away from those of the benchmark, at R = 8 and
 # with the phase of a gradient echo at R = 6. There starting from total variation was worth 0 to
-# 3 dB, the approach 0.5 to 1.3 dB for a fifth more evaluations (fast: 0 to 0.3 dB for none), the proximal step after MMPS
-# 0.3 dB, and two antithetic pairs 0.15 dB more than one; a fifth Krylov step diverged unless the
-# noise was inflated.
+# 3 dB, the approach 0.5 to 1.3 dB for a fifth more evaluations (fast: 0 to 0.3 dB for none), the
+# proximal step after MMPS 0.3 dB, and two antithetic pairs 0.15 dB more than one; a fifth Krylov
+# step diverged unless the noise was inflated.
 QUALITIES: dict[str, PriorSettings] = {
     "fast": PriorSettings(
         samples=4, steps=2, sigma_max=0.25, approach=((3, 0.5),), start=100, krylov=1, spread=1.6
