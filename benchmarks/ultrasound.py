@@ -19,6 +19,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--qualities", nargs="+", default=["fast", "balanced", "best"])
     parser.add_argument("--guidance", nargs="*", default=["mmps", "dps"], help="rows at balanced")
     parser.add_argument("--with-bm3d", action="store_true", help="non-commercial licence")
+    parser.add_argument("--note", default="", help="a sentence about the machine, for the page")
     parser.add_argument("--tiny", action="store_true", help="small scans, nothing published")
     args = parser.parse_args()
     cache = CACHE / ("ultrasound-tiny" if args.tiny else "ultrasound")
@@ -101,7 +103,7 @@ def main() -> None:
                 cache, pipeline, p, quality, guidance
             ),
         )
-    text = report(rows, sys.argv[1:])
+    text = report(rows, sys.argv[1:], args.note)
     if args.tiny:
         print(text)
     else:
@@ -231,7 +233,7 @@ def score(method: str, p: UltrasoundProblem, made: Made) -> Row:
     }
 
 
-def report(rows: list[Row], arguments: list[str]) -> str:
+def report(rows: list[Row], arguments: list[str], note: str = "") -> str:
     """The tables in Markdown, with what is needed to make them again."""
     methods = list(dict.fromkeys(r["method"] for r in rows))
     lines = [
@@ -246,27 +248,13 @@ def report(rows: list[Row], arguments: list[str]) -> str:
         "before is taken again, with its seconds.",
         "",
     ]
+    lines += _table("All scans", rows, methods)
     for haze in sorted({r["haze_db"] for r in rows}):
         group = [r for r in rows if r["haze_db"] == haze]
-        clean = np.mean([r["gcnr_clean"] for r in group])
-        lines += [f"## Haze {haze:g} dB, tissue -18 dB (clean gCNR {clean:.3f})", ""]
-        lines += ["| method | " + " | ".join(words for _, words, _, _ in MEASURES) + " |"]
-        lines += ["|---" * (len(MEASURES) + 1) + "|"]
-        table = {
-            m: {k: _mean([r[k] for r in group if r["method"] == m]) for k, *_ in MEASURES}
-            for m in methods
-        }
-        for m in methods:
-            cells = []
-            for key, _, form, better in MEASURES:
-                value = table[m][key]
-                known = [table[o][key] for o in methods if np.isfinite(table[o][key])]
-                first = better is not None and known and value == better(known)
-                text = format(value, form) if np.isfinite(value) else ""
-                cells.append(f"**{text}**" if first else text)
-            lines.append(f"| {m} | {' | '.join(cells)} |")
-        lines.append("")
-    command = " ".join(["python -m benchmarks.ultrasound", *arguments])
+        lines += _table(f"Haze {haze:g} dB, tissue -18 dB", group, methods)
+    if note:
+        lines += [note, ""]
+    command = f"python -m benchmarks.ultrasound {shlex.join(arguments)}".strip()
     lines += [
         f"Made by `{command}` on {datetime.date.today().isoformat()}, {platform.machine()}, "
         f"{os.cpu_count()} cores; sciddm {sciddm.__version__}, torch "
@@ -276,6 +264,28 @@ def report(rows: list[Row], arguments: list[str]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _table(title: str, rows: list[Row], methods: list[str]) -> list[str]:
+    """Means of all methods, the best of each column in bold."""
+    clean = np.mean([r["gcnr_clean"] for r in rows])
+    lines = [f"## {title} (clean gCNR {clean:.3f})", ""]
+    lines += ["| method | " + " | ".join(words for _, words, _, _ in MEASURES) + " |"]
+    lines += ["|---" * (len(MEASURES) + 1) + "|"]
+    table = {
+        m: {k: _mean([r[k] for r in rows if r["method"] == m]) for k, *_ in MEASURES}
+        for m in methods
+    }
+    for m in methods:
+        cells = []
+        for key, _, form, better in MEASURES:
+            value = table[m][key]
+            known = [table[o][key] for o in methods if np.isfinite(table[o][key])]
+            first = better is not None and known and value == better(known)
+            text = format(value, form) if np.isfinite(value) else ""
+            cells.append(f"**{text}**" if first else text)
+        lines.append(f"| {m} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _mean(values: list[float]) -> float:

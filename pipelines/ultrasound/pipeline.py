@@ -207,7 +207,7 @@ class UltrasoundDehazing(Pipeline):
         share = sum(taken) / sum(power) if sum(power) else 0.0
         found = [Consistency(float(f["residual"]), int(np.size(f["std"]))) for f in done]
         told = consistency_attributes(found)
-        warnings = json.loads(told["warnings"])
+        warnings = [*json.loads(told["warnings"]), *form.remarks]
         if empty:
             shown = ", ".join(map(str, empty[:6])) + (" ..." if len(empty) > 6 else "")
             warnings.append(f"Frames without any signal were left as they are: {shown}.")

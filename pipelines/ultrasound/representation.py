@@ -5,6 +5,10 @@ its RF: with phase p(t) = 2 pi fc t,
 
     RF = Re(IQ e^{jp}),     IQ of what is taken away = (its analytic signal) e^{-jp}
 
+A scan whose spectrum lies elsewhere than its carrier says (demodulated at another frequency, or a
+band that tissue has worn down) is taken at the middle of its own spectrum, and that is told: to the
+models low frequencies are haze.
+
 What comes back is not the models' tissue but the frame less what the models took away, resampled
 to the frame's own rate: parts of the signal that the models never see pass through unchanged.
 Envelopes add in power, so there the models' tissue itself comes back.
@@ -28,6 +32,7 @@ __all__ = ["Representation", "amplitude", "log_compressed", "represent"]
 Real = NDArray[np.float32]
 
 _PAD = 32  # samples beyond both ends, mirrored, since Fourier resampling takes frames as periodic
+_ABOUT = (0.8, 1.1)  # times the carrier: where spectra of tissue and haze usually lie
 _TOP = 99.9  # percentile of the amplitude that counts as full scale
 
 
@@ -36,9 +41,11 @@ class Representation(ABC):
 
     Attributes:
         scale: amplitude of the file that counts as 1.
+        remarks: what a user should know about how the frames were taken.
     """
 
     scale: float = 1.0
+    remarks: tuple[str, ...] = ()
 
     @abstractmethod
     def to_model(self, frame: NDArray[Any]) -> Real:
@@ -69,12 +76,22 @@ class Representation(ABC):
 
 
 class RadioFrequency(Representation):
-    """Echoes: real ones, or IQ about a carrier."""
+    """Echoes: real ones, or IQ about a carrier.
 
-    def __init__(self, samples: int, fs: float, fc: float, baseband: bool) -> None:
+    Args:
+        samples: along depth.
+        fs: their frequency.
+        fc: carrier.
+        baseband: IQ.
+        centre: of the spectrum, what the models take for the carrier; fc if None.
+    """
+
+    def __init__(
+        self, samples: int, fs: float, fc: float, baseband: bool, centre: float | None = None
+    ) -> None:
         self.samples, self.baseband = samples, baseband
         self.padded = samples + 2 * _PAD
-        self.fine = max(16, round(self.padded * SAMPLES_PER_PERIOD * fc / fs))
+        self.fine = max(16, round(self.padded * SAMPLES_PER_PERIOD * (centre or fc) / fs))
         rate = fs * self.fine / self.padded
         self.phase = np.exp(2j * np.pi * fc / rate * np.arange(self.fine)).astype(np.complex64)
 
@@ -167,7 +184,13 @@ def represent(data: xr.Dataset, range_db: float | None = None) -> Representation
                 f"{name}: RF sampled at {fs:g} Hz cannot hold a band about {fc:g} Hz: give IQ, or "
                 "correct --fs and --fc"
             )
-        made = RadioFrequency(data.sizes["depth"], fs, fc, baseband=kind == "iq")
+        centre = _centre(data, fs, fc)
+        made = RadioFrequency(data.sizes["depth"], fs, fc, kind == "iq", centre)
+        if centre is not None:
+            made.remarks = (
+                f"The spectrum lies about {centre / 1e6:.3g} MHz, not about the carrier of "
+                f"{fc / 1e6:.3g} MHz: it was taken where it is. Is --fc right?",
+            )
     elif kind == "envelope":
         made = Envelopes()
         if float(data["frames"].min()) < 0:
@@ -196,6 +219,26 @@ def amplitude(data: xr.Dataset, frame: NDArray[Any], range_db: float | None = No
 def log_compressed(amplitude: Real, top: float, range_db: float = 60.0) -> Real:
     """0 to 1: 20 log10(A / top) over the dynamic range."""
     return _logged(amplitude / top if top > 0 else amplitude, range_db)
+
+
+def _centre(data: xr.Dataset, fs: float, fc: float) -> float | None:
+    """Where the spectrum lies, if not about the carrier; None where it does, or nothing is clear.
+
+    The mean frequency of all that is stronger than a quarter of the strongest.
+    """
+    n = data.sizes["depth"]
+    frame = np.asarray(data["frames"][data.sizes["frame"] // 2].values)
+    power = (np.abs(np.fft.fft(frame, axis=0)) ** 2).mean(axis=1)
+    power = ndimage.gaussian_filter1d(power, max(1.0, n / 100), mode="wrap")
+    f = np.fft.fftfreq(n, 1 / fs)
+    f = f + fc if data.attrs["kind"] == "iq" else f
+    strong = (power > power.max() / 4) & (f > 0)
+    if not strong.any() or power.max() == 0:
+        return None
+    middle = float((f * power)[strong].sum() / power[strong].sum())
+    lowest, highest = _ABOUT
+    plausible = 0.3 * fc < middle < 2 * fc
+    return middle if plausible and not lowest < middle / fc < highest else None
 
 
 def _full_scale(data: xr.Dataset, made: Representation) -> float:

@@ -50,6 +50,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "lower": (0.84, 1.0),
     "centre": (0.95, 1.03),
 }
+_ENOUGH = 1200  # windows that the seven numbers are fitted to
 _STEPS, _UPDATES = 100, 30
 _SMALL = 1e-12  # of full scale squared
 
@@ -66,7 +67,8 @@ class LocalSpectra:
         self.spectrum = self.frame.analyse(rf)
         power = self.spectrum.abs().square()
         depth = self.frame.depth
-        shapes = _fitted(power[::2, ::2], depth[::2])
+        thin = max(2, math.ceil(math.sqrt(power.shape[0] * power.shape[1] / _ENOUGH)))
+        shapes = _fitted(power[::thin, ::thin], depth[::thin])
         self.shapes = torch.stack(_shapes(shapes, depth))  # (3, depth, f, k)
         self.gains = _gains(power, self.shapes)  # (3, depth, lateral)
         self.numbers = {k: float(v) for k, v in zip(_RANGES, _bounded(shapes), strict=True)}

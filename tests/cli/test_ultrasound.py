@@ -48,7 +48,7 @@ class _Named:
 class _White:
     tissue: _Named = _Named("white")
     haze: _Named = _Named("white too")
-    prior: JointDenoiser = field(default_factory=lambda: JointDenoiser([White(0.4), White(0.05)]))
+    prior: JointDenoiser = field(default_factory=lambda: JointDenoiser([White(0.4), White(0.15)]))
 
 
 @pytest.fixture
