@@ -55,9 +55,10 @@ def features(denoiser: NetworkDenoiser, groups: tuple[list, list], items: int, s
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(items):
-        group = groups[int(rng.random() < STRIPPED)]
+        stripped = bool(rng.random() < STRIPPED)
+        group = groups[int(stripped)]
         image = torch.from_numpy(group[int(rng.integers(len(group)))]).float() / 255
-        found.append(unfitted.features(denoiser, simulate(image, rng)[None])[0])
+        found.append(unfitted.features(denoiser, simulate(image, rng, fat=not stripped)[None])[0])
     return np.stack(found)
 
 

@@ -72,8 +72,9 @@ class UndersampledScans(Dataset):
         fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
         rng = np.random.default_rng([self.seed, index, fresh])
         slices = self.images
-        magnitude = slices.slices[int(rng.choice(len(slices.slices), p=slices.share))]
-        return self.simulate(torch.from_numpy(magnitude).float() / 255, rng)
+        drawn = int(rng.choice(len(slices.slices), p=slices.share))
+        magnitude = torch.from_numpy(slices.slices[drawn]).float() / 255
+        return self.simulate(magnitude, rng, fat=slices.fat[drawn])
 
     @staticmethod
     def measurement(batch: dict[str, Tensor]) -> Measurement:
@@ -81,9 +82,11 @@ class UndersampledScans(Dataset):
         operator = CartesianMRI(batch["mask"], batch["maps"])
         return Measurement(batch["kspace"], operator, 1.0, iterations=6)
 
-    def simulate(self, magnitude: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-        """One item from a magnitude slice (y, x) in 0..1."""
-        image = self.images.image(magnitude, rng)
+    def simulate(
+        self, magnitude: Tensor, rng: np.random.Generator, *, fat: bool = True
+    ) -> dict[str, Tensor]:
+        """One item from a magnitude slice (y, x) in 0..1; ``fat``: it shows some."""
+        image = self.images.image(magnitude, rng, fat=fat)
         if rng.random() < 0.3:
             image = image.T
         image, true = self._field_of_view(image, rng)
