@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sciddm.companding import compand
+from sciddm.companding import compand, expand_companded
 from sciddm.denoiser import Denoiser
 from sciddm.guidance import DPS, MMPS, Guided, PiGDM
 from sciddm.joint import JointDenoiser
@@ -75,13 +75,15 @@ def separate(
     """
     grid = grid_of(prior, settings, follows=before is not None)
     shape = y.shape
-    first_guess = _first_guess(y, mixture, settings, seed) if before is None else before
+    guess = _first_guess(y, mixture, settings, seed)
+    if before is not None:
+        guess = _midway(guess, before, mixture.mu)
     total = torch.zeros(settings.samples, 2, *shape)
     weights = torch.zeros(shape)
     with tally() as cost:
         for rows, columns, window in patches((shape[0], shape[1])):
             part = y[rows, columns][None, None].expand(settings.samples, -1, -1, -1)
-            start = first_guess[..., rows, columns]
+            start = guess[..., rows, columns]
             measurement = NonlinearMeasurement(part, mixture, settings.noise)
             guided = guide(prior, measurement, settings)
             streams = PlaneStreams(
@@ -116,6 +118,15 @@ def _first_guess(y: Tensor, mixture: CompandedSum, settings: Settings, seed: int
     streams = PlaneStreams(seed, settings.samples, (0, 0), antithetic=True)
     like = torch.zeros(settings.samples, 2, *y.shape)
     return mixture.begin(y, streams.randn(like, step=_GUESS))
+
+
+def _midway(guess: Tensor, before: Tensor, mu: float) -> Tensor:
+    """Half the frame before, half this frame's own guess, in units of amplitude.
+
+    Parts that cancel each other leave no trace in the scan. If a frame began with all of the one
+    before, they would grow along the clip; this way they are halved with every frame.
+    """
+    return compand((expand_companded(guess, mu) + expand_companded(before, mu)) / 2, mu)
 
 
 def grid_of(prior: Denoiser, settings: Settings, *, follows: bool) -> list[float]:

@@ -29,7 +29,8 @@ class Settings:
         sigma_max: level at which sampling starts, from a first guess (`CompandedSum.begin`; a warm
             start, as in CCDF of Chung et al. 2022). The two parts share their frequencies: from
             higher levels haze takes tissue along.
-        sigma_follow: the same for a frame that goes on from the one before.
+        sigma_follow: the same for a frame that goes on from the one before, from midway between
+            that and its own first guess.
         follow_steps: levels of such a frame.
         sigma_min: level at which sampling ends.
         noise: to which the sum of the parts is known.
@@ -43,7 +44,7 @@ class Settings:
     follow_steps: int
     guidance: GuidanceName = "pigdm"
     sigma_max: float = 0.8
-    sigma_follow: float = 0.3
+    sigma_follow: float = 0.5
     sigma_min: float = 0.03
     noise: float = 0.01
     krylov: int = 2
