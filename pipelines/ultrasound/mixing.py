@@ -19,6 +19,7 @@ from torch import Tensor
 from sciddm.companding import MU, compand, compand_slope, expand_companded
 from sciddm.physics import Linear, Operator, Superposition
 from sciddm.pipelines.ultrasound.spectra import LocalSpectra
+from sciddm.pipelines.ultrasound.veil import veil
 
 __all__ = ["CompandedEchoes", "CompandedEnvelopes", "CompandedSum"]
 
@@ -106,9 +107,10 @@ class CompandedEnvelopes(CompandedSum):
     _SMALL = 1e-6  # of full scale: keeps the root smooth where both parts are nothing
 
     def _guess(self, whole: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Equally strong."""
-        part = (whole / (1 + self.gamma**2) ** 0.5).expand(len(noise), -1, -1)
-        return part, part
+        """Haze as a smooth veil; all guesses alike."""
+        whole = whole.expand(len(noise), -1, -1)
+        haze = whole * veil(whole[0]).sqrt() / max(self.gamma, 1.0)
+        return (whole.square() - (self.gamma * haze).square()).clamp_min(0).sqrt(), haze
 
     def _together(self, tissue: Tensor, haze: Tensor) -> Tensor:
         return (tissue.square() + haze.square() + self._SMALL**2).sqrt()

@@ -57,9 +57,9 @@ QUALITIES: Mapping[str, Settings] = {
     "balanced": Settings(samples=4, steps=8, follow_steps=6),
     "best": Settings(samples=8, steps=16, follow_steps=10),
 }
-#: Envelopes add in power only on average: their sum is known less well. Their first guess is no
-#: more than equal shares, and sampling starts further up.
-ENVELOPE_NOISE, ENVELOPE_START, ENVELOPE_STEPS = 0.06, 1.0, 1.5
+#: Envelopes add in power only on average: their sum is known less well. Their first guess has the
+#: right power and no detail that could be wrong: sampling starts further down.
+ENVELOPE_NOISE, ENVELOPE_START = 0.06, 0.3
 
 
 def chosen(
@@ -82,8 +82,12 @@ def chosen(
     """
     settings = of_quality(QUALITIES, quality)
     if envelopes:
-        steps = round(ENVELOPE_STEPS * settings.steps)
-        settings = replace(settings, noise=ENVELOPE_NOISE, sigma_max=ENVELOPE_START, steps=steps)
+        settings = replace(
+            settings,
+            noise=ENVELOPE_NOISE,
+            sigma_max=ENVELOPE_START,
+            sigma_follow=ENVELOPE_START,
+        )
     if guidance is not None:
         if guidance not in GUIDANCE:
             raise InputError(f"unknown guidance {guidance!r}: take one of {', '.join(GUIDANCE)}")

@@ -1,0 +1,36 @@
+"""Where sampling of envelopes starts: haze as a smooth veil over what is dark.
+
+Envelopes hold no phase, so nothing tells tissue from haze by its spectrum. What is known is that
+haze is smooth: with P the local power of the scan, its power is at most about what the darker parts
+of the surroundings have,
+
+    g = min(0.95, Q / P),    H^2 = g Y^2,    X^2 = (1 - g) Y^2
+
+with Q the 20th percentile of P over a quarter of the depth and a third of the lines, smoothed. Even
+speckle that fills the surroundings cannot be told from haze this way; that is for the priors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+__all__ = ["veil"]
+
+_LOCAL = (3.0, 2.0)  # samples, lines
+_MOST = 0.95
+_SMALL = 1e-10  # of full scale squared
+
+
+def veil(envelope: Tensor) -> Tensor:
+    """The share g of haze in the power of an envelope (z, x), 0 to 0.95."""
+    power = ndimage.gaussian_filter(envelope.square().numpy(), _LOCAL, mode="nearest")
+    rows, columns = power.shape
+    around = [max(3, rows // 4), max(3, columns // 3)]
+    log = np.log(power + _SMALL)
+    dark = np.exp(ndimage.percentile_filter(log, 20, size=around, mode="nearest"))
+    smooth = ndimage.gaussian_filter(dark, (rows / 16, columns / 12), mode="nearest")
+    share = np.clip(smooth / (power + _SMALL), 0, _MOST)
+    return torch.from_numpy(share.astype(np.float32))

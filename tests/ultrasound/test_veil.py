@@ -1,0 +1,27 @@
+"""Haze as a smooth veil over an envelope."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sciddm.pipelines.ultrasound.veil import veil
+
+
+def test_a_veil_over_dark_and_bright_parts_has_its_own_power():
+    """Rayleigh speckle: haze of power 1 everywhere, tissue of power 100 in a band."""
+    rng = np.random.default_rng(0)
+    fields = rng.standard_normal((4, 192, 96)).astype(np.float32) / 2**0.5
+    tissue = np.zeros((192, 96), np.float32)
+    tissue[88:104] = 10
+    envelope = np.hypot(fields[0] + tissue * fields[2], fields[1] + tissue * fields[3])
+    share = veil(torch.from_numpy(envelope)).numpy()
+    haze = share * envelope**2
+    assert 0.005 < share[92:100].mean() < 0.03
+    assert 0.5 < haze[:50].mean() < 1.2
+    assert 0.5 < haze[92:100].mean() < 2
+
+
+def test_silence_has_none():
+    assert float(veil(torch.zeros(20, 12)).max()) < 0.96
+    assert torch.isfinite(veil(torch.zeros(20, 12))).all()
