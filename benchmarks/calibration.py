@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.mri import CACHE
 from benchmarks.ours import LEVEL
 from benchmarks.problems import Problem
-from benchmarks.validation_scans import FIT, HELD_OUT, drawn, problems_of
+from benchmarks.validation_scans import FIT, HELD_OUT, cache_of, drawn, problems_of
 from sciddm import zoo
 from sciddm.calibration import conformal_factor, coverage, scores_of
 from sciddm.denoiser import NetworkDenoiser
@@ -61,11 +60,12 @@ def main() -> None:
     parser.add_argument("--qualities", nargs="+", default=list(QUALITIES))
     parser.add_argument("--write", action="store_true", help="into the model's card")
     args = parser.parse_args()
-    denoiser = zoo.from_pretrained(args.model).denoiser
+    model = zoo.from_pretrained(args.model)
+    denoiser = model.denoiser
     fit, held_out = problems_of(FIT), problems_of(HELD_OUT)
     found: dict[str, Any] = {}
     for quality in args.qualities:
-        cache = CACHE / "validation" / f"{Path(args.model).name}-{quality}"
+        cache = cache_of(model, settings_for(denoiser, quality))
         cases = [[scores(denoiser, p, quality, cache) for p in part] for part in (fit, held_out)]
         found[quality] = calibrate(*cases)
         print(quality, json.dumps(found[quality]), flush=True)

@@ -1,6 +1,6 @@
 """The shift score of the MRI prior: its law, its limit, and what it says of other anatomy.
 
-    python -m benchmarks.shift [--model mri-brain] [--quality fast] [--items 240] [--write]
+    python -m benchmarks.shift [--model mri-brain] [--quality fast] [--items 900] [--write]
 
 The law of the features is fitted on simulated images of training patients (heads, with the skull
 or stripped; no limbs), the limit on those of training patients left out of the fit: the score that
@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
 
-from benchmarks.mri import CACHE
 from benchmarks.problems import data_root
-from benchmarks.validation_scans import FIT, HELD_OUT, LIMBS, drawn, problems_of
+from benchmarks.validation_scans import FIT, HELD_OUT, LIMBS, cache_of, drawn, problems_of
 from sciddm import zoo
 from sciddm.calibration import conformal_factor
 from sciddm.denoiser import NetworkDenoiser
@@ -71,7 +69,8 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=900)
     parser.add_argument("--write", action="store_true", help="into the model's card")
     args = parser.parse_args()
-    denoiser = zoo.from_pretrained(args.model).denoiser
+    model = zoo.from_pretrained(args.model)
+    denoiser = model.denoiser
     fit = features(denoiser, slices(("01", "03", "04", "12"), ("07",)), args.items, seed=0)
     left = features(denoiser, slices(("20",), ("26",)), args.items // 3, seed=1)
     law = FeatureLaw.fit(fit, RANK)
@@ -91,7 +90,7 @@ def main() -> None:
     }
     score = ShiftScore.from_card(entry)
     assert score is not None
-    cache = CACHE / "validation" / f"{Path(args.model).name}-{args.quality}"
+    cache = cache_of(model, QUALITIES[args.quality])
     for name, cases in (("09", FIT), ("19", HELD_OUT), ("limb", LIMBS)):
         for p in problems_of(cases, (4,)):
             d = drawn(denoiser, p, QUALITIES[args.quality], cache)

@@ -7,20 +7,23 @@ that no prior was trained on.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.mri import CACHE
 from benchmarks.problems import Problem, simulated
+from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.mri.encoding import encode
 from sciddm.pipelines.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.pipeline import reconstruct_slice
 from sciddm.pipelines.mri.settings import Settings
 
-__all__ = ["FIT", "HELD_OUT", "LIMBS", "Drawn", "drawn", "problems_of"]
+__all__ = ["FIT", "HELD_OUT", "LIMBS", "Drawn", "cache_of", "drawn", "problems_of"]
 
 Case = tuple[str, str, str, str, int]
 
@@ -67,6 +70,12 @@ def problems_of(cases: tuple[Case, ...], accelerations: tuple[int, ...] = (4, 8)
         for number, case in enumerate(cases)
         for r in accelerations
     ]
+
+
+def cache_of(model: zoo.Model, settings: Settings) -> Path:
+    """Folder of the draws of one set of weights with one set of settings."""
+    told = hashlib.sha256(f"{model.weights_sha256} {settings}".encode()).hexdigest()
+    return CACHE / "validation" / told[:16]
 
 
 def drawn(
