@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 
+from benchmarks.whole_command import measured
 from sciddm.data_adapters.hsi import build_cube, save_cube
 from sciddm.data_adapters.hsi.raw import RawCube
 from sciddm.pipelines.hsi.simulation import bundled_library, finch_sensor, respond
@@ -71,17 +68,13 @@ def main() -> None:
     if not scene.exists():
         write_scene(scene, args.megabytes, args.bands)
     clean = args.folder / "clean.hdr"
-    start = perf_counter()
-    words = [sys.executable, "-m", "sciddm.pipelines.cli", "hsi", "denoise", str(scene)]
-    words += ["-o", str(clean), "--method", args.method, "--quality", args.quality]
-    subprocess.run([*words, "--overwrite", "--json"], check=True)
-    seconds = perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
+    words = ["hsi", "denoise", str(scene), "-o", str(clean), "--method", args.method]
+    used = measured([*words, "--quality", args.quality, "--overwrite", "--json"])
     told = {
         "megabytes": round(scene.with_suffix(".img").stat().st_size / 2**20),
         "method": args.method,
-        "peak_megabytes": round(peak),
-        "seconds": round(seconds, 1),
+        "peak_megabytes": round(1024 * used.gib),
+        "seconds": round(used.seconds, 1),
         "header_is_the_same": clean.read_text() == scene.read_text(),
     }
     print(json.dumps(told, indent=2))

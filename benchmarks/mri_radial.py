@@ -120,12 +120,12 @@ def main() -> None:
     tuning = [RadialCase(case, 50 + i) for i, case in enumerate(TUNE)]
     rows: list[Row] = []
 
-    def row(name: str, make: Callable[[RadialCase], NDArray]) -> None:
+    def row(name: str, make: Callable[[RadialCase], NDArray], settings: str = "") -> None:
         for case in tests:
             _ = case.encoded  # every method begins with maps and noise
             start = perf_counter()
             image = make(case)
-            rows.append(_row(name, case, image, perf_counter() - start))
+            rows.append(_row(name, case, image, perf_counter() - start, settings))
             print(rows[-1], file=sys.stderr, flush=True)
 
     row("gridding", lambda c: c.encoded.zero_filled.abs().numpy())
@@ -134,8 +134,11 @@ def main() -> None:
         ("CG-SENSE + TV", _total_variation, 1e-3),
     ):
         weight, _ = search(lambda w, solve=solve: _mean_psnr(solve, tuning, w), first)
-        row(f"{name}", lambda c, solve=solve, weight=weight: c.magnitude(solve(c, weight)))
-        rows[-1]["settings"] = f"weight={weight:.2g}"
+        row(
+            name,
+            lambda c, solve=solve, weight=weight: c.magnitude(solve(c, weight)),
+            f"weight={weight:.2g}",
+        )
     pipeline = MRIReconstruction.from_pretrained(args.model)
     for quality in args.qualities:
 
@@ -161,7 +164,7 @@ def _mean_psnr(
     return float(np.mean([psnr(c.magnitude(solve(c, weight)), c.reference) for c in cases]))
 
 
-def _row(method: str, case: RadialCase, image: NDArray, seconds: float) -> Row:
+def _row(method: str, case: RadialCase, image: NDArray, seconds: float, settings: str) -> Row:
     return {
         "case": case.name,
         "method": method,
@@ -169,7 +172,7 @@ def _row(method: str, case: RadialCase, image: NDArray, seconds: float) -> Row:
         "psnr": psnr(image, case.reference),
         "ssim": ssim(image, case.reference),
         "seconds": seconds,
-        "settings": "",
+        "settings": settings,
     }
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -35,6 +34,7 @@ from numpy.typing import NDArray
 import sciddm
 from benchmarks import ultrasound_classical
 from benchmarks.publish import publish
+from benchmarks.results import Result, cached
 from benchmarks.ultrasound_problems import UltrasoundProblem, build, load_problems
 from sciddm import zoo
 from sciddm.companding import compand, expand_companded
@@ -99,7 +99,7 @@ def main() -> None:
     for name, quality, guidance in asked:
         row(
             name,
-            lambda p, quality=quality, guidance=guidance: _kept(
+            lambda p, quality=quality, guidance=guidance: dehaze(
                 cache, pipeline, p, quality, guidance
             ),
         )
@@ -111,38 +111,28 @@ def main() -> None:
 
 
 def dehaze(
-    pipeline: UltrasoundDehazing, p: UltrasoundProblem, quality: str, guidance: str | None = None
-) -> Made:
-    start = perf_counter()
-    out = pipeline(p.dataset(), quality=quality, guidance=guidance, seed=0)
-    seconds = perf_counter() - start
-    rf = out["frames"].values[0]
-    attrs = out.attrs
-    told = {k: attrs[k] for k in ("consistency", "weights_sha256", "guidance")}
-    told["nfe"] = attrs["nfe"] * attrs["samples"]
-    return p.image(rf), rf, seconds, told
-
-
-def _kept(
     cache: Path,
     pipeline: UltrasoundDehazing,
     p: UltrasoundProblem,
     quality: str,
-    guidance: str | None,
+    guidance: str | None = None,
 ) -> Made:
-    """`dehaze`, or what it made of the same scan, with the same weights and settings, before."""
+    """What the pipeline makes of a scan; kept for the same weights and settings."""
+
+    def make() -> Result:
+        start = perf_counter()
+        out = pipeline(p.dataset(), quality=quality, guidance=guidance, seed=0)
+        seconds = perf_counter() - start
+        a = out.attrs
+        told = {k: a[k] for k in ("consistency", "weights_sha256", "guidance")}
+        return Result(out["frames"].values[0], seconds, round(a["nfe"] * a["samples"]), 0, told)
+
     models = pipeline.load("rf")
     weights = [models.tissue.weights_sha256, models.haze.weights_sha256]
-    settings = asdict(chosen(quality, guidance=guidance))
-    key = json.dumps([p.digest(), weights, settings, sciddm.__version__], sort_keys=True)
-    path = cache / "made" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _, rf, seconds, told = dehaze(pipeline, p, quality, guidance)
-        np.savez(path, rf=rf, about=json.dumps({"seconds": seconds, "told": told}))
-    with np.load(path) as file:
-        rf, about = file["rf"], json.loads(str(file["about"]))
-    return p.image(rf), rf, about["seconds"], about["told"]
+    key = [weights, asdict(chosen(quality, guidance=guidance)), sciddm.__version__]
+    found = cached(cache / "results", f"ours {quality} {guidance}", p, key, make)
+    told = {**found.settings, "nfe": found.nfe}
+    return p.image(found.image), found.image, found.seconds, told
 
 
 def spectra(p: UltrasoundProblem) -> Made:
@@ -193,13 +183,13 @@ def _filtered(
 def _filter(cache: Path, method: str) -> None:
     """Tunes and applies a filter; BM3D in an environment of its own."""
     if method != "BM3D":
-        return ultrasound_classical.main(cache, method)
+        ultrasound_classical.main(cache, method)
+        return
     subprocess.run([ROOT / "benchmarks" / "peers_ct.sh"], check=True)
     python = str(ROOT / ".venv-peers-ct" / "bin" / "python")
     command = [python, "-m", "benchmarks.ultrasound_classical", str(cache), method]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
-    return None
 
 
 def _digests(path: Path) -> dict[str, str]:

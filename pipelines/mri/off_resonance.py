@@ -60,7 +60,7 @@ def fat_against_water(magnitude: Tensor, rng: np.random.Generator) -> Tensor:
 def field_near_air(shape: torch.Size, rng: np.random.Generator) -> Tensor:
     """Phase (y, x) in rad of one bump of either sign: a cavity near the slice.
 
-    up to 8 rad high, with a radius of 3 to 12 percent of the field of view.
+    It is up to 8 rad high, with a radius of 3 to 12 percent of the field of view.
     """
     centre = rng.uniform(0.15, 0.85, 2)
     radius = float(rng.uniform(0.03, 0.12))
