@@ -218,7 +218,6 @@ def reconstruct_slice(
         m = Measurement(
             m.y.mT, CartesianMRI(m.A.mask.mT, m.A.maps.mT), m.sigma, iterations=m.iterations
         )
-    guided = settings.guide(denoiser, m)
     first = starting_image(m, settings.start)
     own = range(item * _ITEMS, item * _ITEMS + settings.samples)
 
@@ -227,6 +226,7 @@ def reconstruct_slice(
         start = first.expand(len(items), *first.shape[1:])
         x = start + sigma * streams.randn(start, step=2**31)
         grid = karras(denoiser.process, steps, sigma, settings.sigma_min, rho=4)
+        guided = settings.guide(settings.prior(denoiser, grid), m)
         return sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
 
     for number, (steps, sigma) in enumerate(settings.approach):

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from torch import Tensor
+
 from sciddm.denoiser import Denoiser, NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.guidance import MMPS, DiffPIR, Guided, Informed
 from sciddm.physics import Measurement
 from sciddm.pipelines.qualities import of_quality
+from sciddm.symmetric import Symmetric, conjugate, mirror
 
 __all__ = [
     "CONDITIONAL",
@@ -67,6 +70,10 @@ class Settings(ABC):
         told = ", ".join(f"{steps} from {sigma:g}" for steps, sigma in self.approach)
         return {**asdict(self), "approach": told or "none"}
 
+    def prior(self, denoiser: Denoiser, levels: Tensor) -> Denoiser:
+        """The denoiser as sampling through ``levels`` uses it."""
+        return denoiser
+
     @property
     @abstractmethod
     def each(self) -> int:
@@ -97,6 +104,10 @@ class PriorSettings(Settings):
     def each(self) -> int:
         """See ``Settings``."""
         return 1 + self.krylov
+
+    def prior(self, denoiser: Denoiser, levels: Tensor) -> Denoiser:
+        """Through the mirror and with the phase turned round: heads are as likely that way."""
+        return Symmetric(denoiser, (mirror, conjugate), levels)
 
     def guide(self, denoiser: Denoiser, measurement: Measurement) -> Guided:
         """See ``Settings``.

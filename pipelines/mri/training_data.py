@@ -87,6 +87,8 @@ class BrainSlices(Dataset):
             of a cavity. Stripped brains have no fat.
         demodulated: share of items whose phase is removed by step 4; the others keep it, so that
             a failed phase estimate is not outside the prior's experience.
+        crops: training patches cut from each simulated image, in consecutive calls: a simulation
+            costs as much as half a training step of one patch.
         seed: with the item's index and the epoch's draw it fixes every random choice.
     """
 
@@ -98,6 +100,7 @@ class BrainSlices(Dataset):
         length: int = 20_000,
         demodulated: float = 0.9,
         off_resonance: float = 0.4,
+        crops: int = 1,
         seed: int = 0,
     ) -> None:
         groups = load_slices(root, split)
@@ -108,6 +111,8 @@ class BrainSlices(Dataset):
         self.split, self.patch, self.seed = split, patch, seed
         self.demodulated, self.off_resonance = demodulated, off_resonance
         self.length = length if split == "train" else 128
+        self.crops = crops if split == "train" else 1
+        self._left: list[Tensor] = []  # patches already cut
 
     def __len__(self) -> int:
         return self.length
@@ -115,11 +120,15 @@ class BrainSlices(Dataset):
     def __getitem__(self, index: int) -> Tensor:
         # Training draws a new seed each time (from torch's global generator, which Lightning
         # seeds and restores); validation items are the same every time.
+        if self._left:
+            return self._left.pop()
         fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
         rng = np.random.default_rng([self.seed, index, fresh])
         drawn = int(rng.choice(len(self.slices), p=self.share))
         magnitude = torch.from_numpy(self.slices[drawn]).float() / 255
-        return self.simulate(magnitude, rng, fat=self.fat[drawn])
+        image = self.image(magnitude, rng, fat=self.fat[drawn])
+        self._left = [self._crop(image, rng)[None] for _ in range(self.crops)]
+        return self._left.pop()
 
     def simulate(self, magnitude: Tensor, rng: np.random.Generator, *, fat: bool = True) -> Tensor:
         """One training image (1, patch, patch) from a magnitude slice (y, x) in 0..1."""
