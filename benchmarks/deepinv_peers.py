@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.metrics import psnr
-from benchmarks.problems import Problem, load_problems
+from benchmarks.problems import Problem, first_slices, load_problems
 from benchmarks.results import Result, cached
 from benchmarks.tuning import search
 from sciddm.denoiser import Denoiser
@@ -258,13 +258,15 @@ def main() -> None:
     parser.add_argument("--nfe", type=int, required=True, help="evaluations in all, as ours")
     parser.add_argument("--samples", type=int, default=8, help="chains that ours averages")
     parser.add_argument("--tuning-slices", type=int, default=2)
+    parser.add_argument("--slices", type=int, default=3, help="of each simulated scan")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     args = parser.parse_args()
 
     key = weights_hash(args.model)
     bench = Bench(load_model(args.model), key, args.nfe, args.samples, args.tuning_slices)
     tuning = load_problems(args.problems, "tune")
-    tests = load_problems(args.problems, "test")
-    for name in METHODS:
+    tests = first_slices(load_problems(args.problems, "test"), args.slices)
+    for name in args.methods:
         settings = {}
         for r in sorted({p.info["acceleration"] for p in tuning}):
             cases = [p for p in tuning if p.info["acceleration"] == r]

@@ -119,6 +119,18 @@ def load_problems(folder: Path, role: str | None = None) -> list[Problem]:
     return [p for p in problems if role is None or p.info["role"] == role]
 
 
+def first_slices(problems: list[Problem], count: int) -> list[Problem]:
+    """The first ``count`` slices of each simulated scan and acceleration; all of the real scan."""
+    seen: dict[tuple[Any, ...], int] = {}
+    kept = []
+    for p in problems:
+        scan = tuple(p.info[k] for k in ("kind", "patient", "contrast", "acceleration"))
+        seen[scan] = seen.get(scan, 0) + 1
+        if p.info["kind"] == "real" or seen[scan] <= count:
+            kept.append(p)
+    return kept
+
+
 def data_root() -> Path:
     """$SCIDDM_DATA, else ../shared/data."""
     return Path(os.environ.get("SCIDDM_DATA", "../shared/data"))
