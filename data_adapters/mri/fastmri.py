@@ -34,7 +34,7 @@ from sciddm.data_adapters.hdf5 import (
     write_hdf5,
 )
 from sciddm.data_adapters.mri.header import build_header, parse_header
-from sciddm.data_adapters.mri.scan import build_scan, ordered
+from sciddm.data_adapters.mri.scan import ROOT_SUM_OF_SQUARES, build_scan, ordered
 from sciddm.errors import InputError
 
 __all__ = ["MAPS", "read_fastmri", "read_fastmri_maps", "write_fastmri"]
@@ -64,9 +64,12 @@ def read_fastmri(source: str | Path) -> xr.Dataset:
         if mask is not None:
             mask = _expanded(path, mask, kspace)
         maps = next((read_array(file[k], path) for k in MAPS if k in file), None)
-        reference = next((read_array(file[k], path) for k in _REFERENCES if k in file), None)
+        key = next((k for k in _REFERENCES if k in file), None)
+        reference = None if key is None else read_array(file[key], path)
         noise = read_array(file["noise"], path) if "noise" in file else None
         attrs = _attrs(path, file, kspace.shape[-2:])
+        if key == "reconstruction_rss":
+            attrs["reference_combination"] = ROOT_SUM_OF_SQUARES
         return build_scan(
             path,
             kspace,

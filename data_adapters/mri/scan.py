@@ -16,8 +16,9 @@ and maps and reference of the matrix `image_shape`, and no mask.
 
 Attributes: voxel_size_mm [z, y, x] of the image that the inverse FFT of kspace gives (NaN where
 unknown), affine (4 x 4, RAS, mm, of the indices (x, y, slice) of that image) and orientation_known,
-field_strength_T (NaN where unknown), image_shape [y, x] (matrix of the scanner's own image, to
-which that image is cropped about N//2), source, format, and what else the file tells.
+field_strength_T (NaN where unknown), reference_combination where it is known, image_shape [y, x]
+(matrix of the scanner's own image, to which that image is cropped about N//2), source, format, and
+what else the file tells.
 """
 
 from __future__ import annotations
@@ -34,7 +35,17 @@ from sciddm.data_adapters.checks import check_finite
 from sciddm.data_adapters.geometry import centred_affine
 from sciddm.errors import InputError
 
-__all__ = ["build_scan", "build_trajectory_scan", "checked_maps", "ordered"]
+__all__ = [
+    "ROOT_SUM_OF_SQUARES",
+    "build_scan",
+    "build_trajectory_scan",
+    "checked_maps",
+    "ordered",
+]
+
+#: What the attribute ``reference_combination`` says of a reference sqrt(sum_c |x_c|^2), whose air
+#: is not 0 but sqrt(coils) times the noise.
+ROOT_SUM_OF_SQUARES = "root sum of squares"
 
 _DIMS = ("slice", "coil", "ky", "kx")
 _ORDER = (*_DIMS, "shot", "sample", "axis", "y", "x")

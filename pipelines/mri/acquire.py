@@ -14,7 +14,7 @@ from sciddm.pipelines.base import Progress
 from sciddm.pipelines.mri.active import ActiveAcquisition, Axis
 from sciddm.pipelines.mri.describe import sampling_mask
 from sciddm.pipelines.mri.pipeline import MRIReconstruction
-from sciddm.pipelines.mri.retrospective import full_image
+from sciddm.pipelines.mri.retrospective import with_reference
 from sciddm.pipelines.mri.simulation import undersample
 
 __all__ = ["Acquisition", "acquired", "measure"]
@@ -60,9 +60,7 @@ def acquired(
             "tried on fully sampled scans only"
         )
     kspace = scan["kspace"].transpose("slice", "coil", "ky", "kx").values
-    if "reference" not in scan or scan["reference"].shape != kspace[:, 0].shape:
-        scan = scan.drop_vars("reference", errors="ignore")
-        scan = scan.assign(reference=(("slice", "y", "x"), full_image(scan)))
+    scan = with_reference(scan)
     masks, orders = [], []
     for i, full in enumerate(kspace):
         active = ActiveAcquisition(
