@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 from sciddm.ledger import record
-from sciddm.physics.nufft import nufft, nufft_adjoint
+from sciddm.physics.nufft import density_compensation, nufft, nufft_adjoint
 from sciddm.physics.operator import Linear
 
 __all__ = ["NonCartesianMRI"]
@@ -48,6 +50,11 @@ class NonCartesianMRI(Linear):
         psf = nufft_adjoint(ones, 2 * self._flat.double(), (2 * n, 2 * m)) * 2 / (n * m) ** 0.5
         psf[0], psf[:, 0] = 0, 0  # p = -n is no distance between two pixels
         self._kernel = torch.fft.fft2(torch.fft.ifftshift(psf)).real.to(real)
+
+    @cached_property
+    def density(self) -> Tensor:
+        """(shot, sample), W with E^H W E ~ I where k-space is full: ``density_compensation``."""
+        return density_compensation(self._flat, self.size).view(self.trajectory.shape[:2])
 
     def forward(self, x: Tensor) -> Tensor:
         c = x if self.maps is None else self.maps * x

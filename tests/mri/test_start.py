@@ -57,6 +57,27 @@ def test_it_is_the_minimiser():
     assert objective(torch.zeros_like(found)) > 2 * least
 
 
+def test_along_spokes_it_is_the_minimiser_too():
+    pytest.importorskip("pytorch_finufft", reason="needs the extra noncartesian")
+    from sciddm.physics.noncartesian import NonCartesianMRI
+    from sciddm.physics.trajectories import radial
+
+    _, cartesian, truth = problem()
+    spokes = torch.from_numpy(radial(9, 48, 24)).double()
+    operator = NonCartesianMRI(spokes, cartesian.maps)
+    m = Measurement(operator(truth)[0], operator, SIGMA)
+
+    def objective(x: torch.Tensor) -> float:
+        misfit = (operator(x) - m.y).abs().square().sum() / 2
+        return float(misfit + WEIGHT * _gradient(x).abs().sum())
+
+    few, many, more = (objective(total_variation(m, n, WEIGHT)) for n in (60, 600, 1200))
+    assert more == pytest.approx(many, rel=1e-3)
+    assert few < 1.1 * more
+    assert few < objective(starting_image(m, 0)) / 2
+    assert more < objective(truth)
+
+
 def test_blocks_come_back_from_a_third_of_the_lines():
     m, _, truth = problem()
     error = [
