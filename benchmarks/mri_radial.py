@@ -7,7 +7,7 @@ Validation slices (those of benchmarks.problems), padded to a square, 8 coils, c
 
     gridding      sum_c conj(s_c) E^H w y_c, w the density compensation
     CG-SENSE      argmin |A x - y|^2 / 2 + w |x|^2 / 2, conjugate gradients
-    CG-SENSE + TV argmin |A x - y|^2 / 2 + w |grad x|_1, primal-dual, 300 iterations
+    CG-SENSE + TV argmin |A x - y|^2 / 2 + w |grad x|_1, primal-dual, 200 iterations
     ours          the public pipeline on the raw samples
 
 All get the same maps and noise level, as our own pipeline estimates them from the samples. The
@@ -113,11 +113,12 @@ class RadialCase:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, default=4, help="of benchmarks.problems.TEST")
+    parser.add_argument("--tuning-slices", type=int, default=4, help="for the weights")
     parser.add_argument("--qualities", nargs="*", default=["fast", "balanced"])
     parser.add_argument("--model", default="mri-brain")
     args = parser.parse_args()
     tests = [RadialCase(case, i) for i, case in enumerate(TEST[: args.slices])]
-    tuning = [RadialCase(case, 50 + i) for i, case in enumerate(TUNE)]
+    tuning = [RadialCase(case, 50 + i) for i, case in enumerate(TUNE)][: args.tuning_slices]
     rows: list[Row] = []
 
     def row(name: str, make: Callable[[RadialCase], NDArray], settings: str = "") -> None:
@@ -155,7 +156,7 @@ def _least_squares(case: RadialCase, weight: float) -> torch.Tensor:
 
 
 def _total_variation(case: RadialCase, weight: float) -> torch.Tensor:
-    return total_variation(case.encoded.measurement, 300, weight)
+    return total_variation(case.encoded.measurement, 200, weight)
 
 
 def _mean_psnr(
