@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.metrics import psnr
 from benchmarks.problems import Problem, load_problems
-from benchmarks.results import Result, cached
+from benchmarks.results import TUNED, Result, cached
 from benchmarks.tuning import search
 
 Solver = Callable[[Problem, float], NDArray]
@@ -62,9 +62,6 @@ def total_variation(p: Problem, weight: float) -> NDArray:
         show_pbar=False,
     ).run()
 
-
-#: Of the real scan, without the help of its truth.
-TUNED = "{} (tuned on simulations)"
 
 #: Name, solver and where the search for the weight starts (images have bright tissue near 1).
 METHODS: dict[str, tuple[Solver, float]] = {

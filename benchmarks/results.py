@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from benchmarks.problems import Problem
 
+#: Name of a method on the real scan without the help of its truth.
+TUNED = "{} (tuned on simulations)"
+
 
 @dataclass
 class Result:

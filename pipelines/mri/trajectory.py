@@ -17,7 +17,7 @@ from sciddm.physics import Measurement
 from sciddm.physics.fourier import fft2c
 from sciddm.physics.noise import ChannelNoise
 from sciddm.physics.noncartesian import NonCartesianMRI
-from sciddm.physics.nufft import density_compensation, nufft_adjoint
+from sciddm.physics.nufft import nufft_adjoint
 from sciddm.pipelines.mri.encoding import CENTRE, EncodedSlice, Frame, estimate_maps
 from sciddm.pipelines.mri.noise import robust_covariance
 from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
@@ -61,7 +61,7 @@ def encode_trajectory(
         raise InputError(str(error)) from error
     level = float(covariance.diagonal().real.mean().sqrt())
     whiten = noise.whitening()
-    area = density_compensation(trajectory.reshape(-1, 2), size)
+    area = single.density.flatten()
     # A little regularisation, of 2 % of a full Cartesian scan, leaves the gaps at the edge empty.
     coils = single.ridge(kspace[:, None], 0.02, iterations=_GRIDDING_STEPS)
     grid = fft2c(coils[:, 0])
@@ -77,7 +77,7 @@ def encode_trajectory(
     frame = Frame(maps, phase, gain, level, whiten)
     weighted = (kspace.flatten(-2) * area).contiguous()
     gridded = nufft_adjoint(weighted, trajectory.reshape(-1, 2), size)
-    operator = NonCartesianMRI(trajectory, frame.white_maps)
+    operator = single.with_maps(frame.white_maps)
     measurement = Measurement(
         level * whiten(kspace) / gain, operator, level / gain, iterations=iterations
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 
 import torch
@@ -55,6 +56,14 @@ class NonCartesianMRI(Linear):
     def density(self) -> Tensor:
         """(shot, sample), W with E^H W E ~ I where k-space is full: ``density_compensation``."""
         return density_compensation(self._flat, self.size).view(self.trajectory.shape[:2])
+
+    def with_maps(self, maps: Tensor) -> NonCartesianMRI:
+        """The same trajectory seen by these coils (coil, y, x); what is known of it is kept."""
+        if tuple(maps.shape[-2:]) != tuple(self.size):
+            raise ValueError(f"the maps are {tuple(maps.shape[-2:])}, the image {self.size}")
+        other = copy.copy(self)
+        other.maps = maps
+        return other
 
     def forward(self, x: Tensor) -> Tensor:
         c = x if self.maps is None else self.maps * x

@@ -110,6 +110,18 @@ def test_what_the_image_cannot_hold_is_refused():
         NonCartesianMRI(torch.from_numpy(radial(4, 16, 8)))
 
 
+def test_other_coils_of_the_same_trajectory():
+    t, size = torch.from_numpy(radial(6, 16, 8)), (8, 9)
+    single = NonCartesianMRI(t, size=size)
+    maps, x = randn(3, *size), randn(2, 1, *size, seed=1)
+    fresh, shared = NonCartesianMRI(t, maps), single.with_maps(maps)
+    torch.testing.assert_close(shared(x), fresh(x))
+    torch.testing.assert_close(shared.gram(x), fresh.gram(x))
+    assert single.maps is None
+    with pytest.raises(ValueError, match="maps"):
+        single.with_maps(maps[:, 1:])
+
+
 # Trajectories ------------------------------------------------------------------------------------
 
 
