@@ -21,6 +21,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.mri.encoding import encode
 from sciddm.pipelines.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.pipeline import reconstruct_slice
+from sciddm.pipelines.mri.sampling import grid_of
 from sciddm.pipelines.mri.settings import Settings
 
 __all__ = ["FIT", "HELD_OUT", "LIMBS", "Drawn", "cache_of", "drawn", "problems_of"]
@@ -87,7 +88,13 @@ def drawn(
     """Posterior draws of a problem, as the pipeline makes them of its first slice with seed 0."""
     kspace, mask = torch.from_numpy(problem.raw), torch.from_numpy(problem.mask)
     covariance = torch.from_numpy(estimate_covariance(problem.raw, problem.mask))
-    encoded = encode(kspace, mask, covariance.to(torch.complex64), iterations=settings.iterations)
+    encoded = encode(
+        kspace,
+        mask,
+        covariance.to(torch.complex64),
+        iterations=settings.iterations,
+        grid=grid_of(problem.mask.shape, settings.finer),
+    )
     path = None if cache is None else cache / f"{problem.info['name']}-{problem.digest()}.npy"
     if path is not None and path.exists():
         draws = torch.from_numpy(np.load(path))

@@ -38,6 +38,7 @@ class Symmetric(Denoiser):
             and take white noise to white noise.
         levels: the grid that sampling goes through; at its k-th level item i is seen through the
             (i + k)-th member of the group that the symmetries generate.
+        first: number of a batch's first item, where items come in several batches.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Symmetric(Denoiser):
         denoiser: Denoiser,
         symmetries: Sequence[Callable[[Tensor], Tensor]],
         levels: Tensor | Sequence[float],
+        first: int = 0,
     ) -> None:
         super().__init__()
         if denoiser.process.has_endpoint:
@@ -52,6 +54,7 @@ class Symmetric(Denoiser):
         self.denoiser = denoiser
         self.symmetries = tuple(symmetries)
         self.levels = torch.as_tensor(levels, dtype=torch.float64)
+        self.first = first
         self.process = denoiser.process
         self.data_std = denoiser.data_std
 
@@ -62,7 +65,8 @@ class Symmetric(Denoiser):
         if y is not None or cond is not None or (isinstance(t, Tensor) and t.ndim > 0):
             raise ValueError("symmetries are of x_t alone, at one time for all items")
         level = int((self.levels - float(t)).abs().argmin())
-        members = [(item + level) % 2 ** len(self.symmetries) for item in range(x_t.shape[0])]
+        begin, order = self.first + level, 2 ** len(self.symmetries)
+        members = [(begin + item) % order for item in range(x_t.shape[0])]
         return self._through(members, self.denoiser(self._through(members, x_t), t))
 
     def _through(self, members: Sequence[int], x: Tensor) -> Tensor:

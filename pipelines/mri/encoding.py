@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sciddm.errors import InputError
 from sciddm.physics import CartesianMRI, ChannelNoise, Measurement
-from sciddm.physics.fourier import ifft2c
+from sciddm.physics.fourier import fft2c, ifft2c, resized
 from sciddm.pipelines.mri.masks import calibration_region
 from sciddm.pipelines.mri.scaling import bright_level, low_resolution, unit_phase
 from sciddm.pipelines.mri.sensitivities import espirit
@@ -30,11 +30,12 @@ class Frame:
     them; ``level`` keeps them in the scan's units, so the noise is ``level / gain``.
     """
 
-    maps: Tensor  # (coil, y, x), of the scan's channels
+    maps: Tensor  # (coil, y, x), of the scan's channels, on the grid of the prior's images
     phase: Tensor  # (y, x) complex, modulus 1
     gain: float
     level: float
     whiten: Callable[[Tensor], Tensor]
+    matrix: tuple[int, int]  # (y, x) of the scan's images
 
     @property
     def white_maps(self) -> Tensor:
@@ -43,13 +44,16 @@ class Frame:
 
     def measurement(self, kspace: Tensor, mask: Tensor, *, iterations: int = 8) -> Measurement:
         """``y = A x + n`` for k-space (coil, ky, kx) of the scan, sampled where ``mask`` is."""
+        grid = (self.maps.shape[-2], self.maps.shape[-1])
+        mask = resized(mask, grid)
         operator = CartesianMRI(mask, self.white_maps)
-        data = self.level * self.whiten(kspace) / self.gain * mask
+        data = self.level * self.whiten(resized(kspace, grid)) / self.gain * mask
         return Measurement(data, operator, self.level / self.gain, iterations=iterations)
 
     def to_scan(self, x: Tensor) -> Tensor:
         """Images (..., 1, y, x) of the prior as (..., y, x) in the scan's units, with phase."""
-        return x[..., 0, :, :] * self.gain * self.phase
+        image = x[..., 0, :, :] * self.gain * self.phase
+        return _with_pixels(image, self.matrix)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def encode(
     maps: Tensor | None = None,
     *,
     iterations: int = 8,
+    grid: tuple[int, int] | None = None,
 ) -> EncodedSlice:
     """Estimates what is missing (maps, phase, scale) and builds the measurement.
 
@@ -77,11 +82,16 @@ def encode(
         covariance: E[n n^H] of the channels' noise (coil, coil).
         maps: coil sensitivity maps (coil, y, x); estimated by ESPIRiT if not given.
         iterations: conjugate gradient steps of each data-consistency solve.
+        grid: (y, x) of the image that is looked for, if finer than the scan's: what it has beyond
+            the scan's k-space was not measured. Given maps must be of this grid.
 
     Raises:
         InputError: no calibration region and no maps, coil counts that differ, or a covariance
             that is not positive definite.
     """
+    matrix = (kspace.shape[-2], kspace.shape[-1])
+    if grid is not None:
+        kspace, mask = resized(kspace, grid), resized(mask, grid)
     if maps is not None and maps.shape != kspace.shape:
         raise InputError(
             f"the maps are {tuple(maps.shape)} (coil, y, x) but the data {tuple(kspace.shape)}: "
@@ -105,8 +115,8 @@ def encode(
     gain, phase = bright_level(low), unit_phase(low)
     if not gain > 0:
         raise InputError("the centre of k-space holds no signal")
-    frame = Frame(maps, phase, gain, level, whiten)
-    zero_filled = (maps.conj() * ifft2c(kspace)).sum(0)
+    frame = Frame(maps, phase, gain, level, whiten, matrix)
+    zero_filled = _with_pixels((maps.conj() * ifft2c(kspace)).sum(0), matrix)
     return EncodedSlice(frame.measurement(kspace, mask, iterations=iterations), frame, zero_filled)
 
 
@@ -122,6 +132,12 @@ def estimate_maps(
         return torch.ones_like(white)
     maps = noise.draw(espirit(white, region, noise_std=noise_std))
     return maps / torch.linalg.vector_norm(maps, dim=0).where(maps.abs().sum(0) > 0, 1.0)
+
+
+def _with_pixels(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """The image of the same field of view as a scan of ``size`` sees it."""
+    same = image.shape[-2:] == size
+    return image if same else ifft2c(resized(fft2c(image), size))
 
 
 def _central(mask: Tensor) -> tuple[int, int]:

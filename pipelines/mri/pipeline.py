@@ -20,6 +20,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
 from sciddm.physics import CartesianMRI, Measurement
+from sciddm.physics.fourier import resized
 from sciddm.pipelines.base import Pipeline, Progress, provenance_of
 from sciddm.pipelines.consistency import consistency_attributes
 from sciddm.pipelines.mri.encoding import EncodedSlice
@@ -156,10 +157,9 @@ class MRIReconstruction(Pipeline):
         with tally() as cost:
             for i in range(slices):
                 own = None if given is None else given[i]
-                encoded = source.encode(i, covariance, own, settings.iterations)
+                encoded = source.encode(i, covariance, own, settings.iterations, settings.finer)
                 callback = tick(f"slice {i + 1} of {slices}")
                 posterior = reconstruct_slice(self.denoiser, encoded, settings, seed, i, callback)
-                callback()
                 drawn.append((encoded, posterior))
         result = _images(drawn, source, settings.spread, keep_samples)
         if "reference" in scan:
@@ -221,20 +221,28 @@ def reconstruct_slice(
     first = starting_image(m, settings.start)
     own = range(item * _ITEMS, item * _ITEMS + settings.samples)
 
-    def draw(items: Sequence[int], steps: int, sigma: float) -> Tensor:
+    def draw(items: Sequence[int], steps: int, sigma: float, before: int = 0) -> Tensor:
         streams = AntitheticStreams(seed, items)
         start = first.expand(len(items), *first.shape[1:])
         x = start + sigma * streams.randn(start, step=2**31)
         grid = karras(denoiser.process, steps, sigma, settings.sigma_min, rho=4)
-        guided = settings.guide(settings.prior(denoiser, grid), m)
-        return sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
+        guided = settings.guide(settings.prior(denoiser, grid, before), m)
+        x = sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
+        if callback is not None:
+            callback()  # the last level is no step
+        return x
 
     for number, (steps, sigma) in enumerate(settings.approach):
         pair = [own.start + _ITEMS - 2 - 2 * number + j for j in range(2)]
         first = draw(pair, steps, sigma).mean(0, keepdim=True)
-        if callback is not None:
-            callback()
-    drawn = draw(own, settings.steps, settings.sigma_max)
+    # Pair by pair: a CPU is as fast with two items as with more, and every size of batch costs its
+    # own preparation of the network, half a second each.
+    drawn = torch.cat(
+        [
+            draw(own[i : i + 2], settings.steps, settings.sigma_max, before=i)
+            for i in range(0, settings.samples, 2)
+        ]
+    )
     return Posterior((drawn.mT if turned else drawn)[:, None])
 
 
@@ -276,7 +284,9 @@ def _images(
         zero_filled.append(encoded.zero_filled.abs())
         m = encoded.measurement
         left = m.residual(posterior.mean[0]).abs().square().mean(0).sqrt() / m.sigma
-        residual.append(torch.where(source.measured(i), left, torch.nan))
+        seen = source.measured(i)
+        left = resized(left, (seen.shape[-2], seen.shape[-1]))
+        residual.append(torch.where(seen, left, torch.nan))
         samples.append(draws.samples[:, 0])
     dims = ("slice", "y", "x")
     variables = {
@@ -293,5 +303,6 @@ def _images(
 def _consistency(encoded: EncodedSlice, posterior: Posterior, mask: Tensor) -> Consistency:
     """Residual of the samples, beside that of the image that fits best without the prior."""
     m = encoded.measurement
+    mask = resized(mask, (m.y.shape[-2], m.y.shape[-1]))
     best = m.A.pinv(m.y, iterations=15)
     return posterior.consistency(m, mask, floor=residual_ratio(m, best, mask))

@@ -6,6 +6,7 @@ as a measurement, and which entries were measured.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -18,7 +19,10 @@ from sciddm.pipelines.mri.encoding import EncodedSlice, encode
 from sciddm.pipelines.mri.masks import infer_mask
 from sciddm.pipelines.mri.noise import estimate_covariance
 
-__all__ = ["OnGrid", "OnTrajectory", "Sampling", "sampling_of"]
+__all__ = ["OnGrid", "OnTrajectory", "Sampling", "grid_of", "sampling_of"]
+
+#: Pixels up to which a scan is small: more take too long, and have less of what this is for.
+_SMALL = 192 * 192
 
 
 class Sampling(ABC):
@@ -70,9 +74,17 @@ class Sampling(ABC):
 
     @abstractmethod
     def encode(
-        self, item: int, covariance: Tensor, maps: Tensor | None, iterations: int
+        self,
+        item: int,
+        covariance: Tensor,
+        maps: Tensor | None,
+        iterations: int,
+        finer: float = 1.0,
     ) -> EncodedSlice:
-        """Slice ``item`` of the living coils as a measurement; ``maps`` are theirs."""
+        """Slice ``item`` of the living coils as a measurement; ``maps`` are theirs.
+
+        Scans on the grid whose maps are not given can be seen on a ``finer`` one; see ``grid_of``.
+        """
 
     @abstractmethod
     def measured(self, item: int) -> Tensor:
@@ -101,10 +113,16 @@ class OnGrid(Sampling):
         return torch.from_numpy(found).to(torch.complex64)
 
     def encode(
-        self, item: int, covariance: Tensor, maps: Tensor | None, iterations: int
+        self,
+        item: int,
+        covariance: Tensor,
+        maps: Tensor | None,
+        iterations: int,
+        finer: float = 1.0,
     ) -> EncodedSlice:
         data = self.kspace[item, self.alive]
-        return encode(data, self.mask[item], covariance, maps, iterations=iterations)
+        grid = None if maps is not None else grid_of(self.size, finer)
+        return encode(data, self.mask[item], covariance, maps, iterations=iterations, grid=grid)
 
     def measured(self, item: int) -> Tensor:
         return self.mask[item]
@@ -140,7 +158,12 @@ class OnTrajectory(Sampling):
         return found.to(torch.complex64)
 
     def encode(
-        self, item: int, covariance: Tensor, maps: Tensor | None, iterations: int
+        self,
+        item: int,
+        covariance: Tensor,
+        maps: Tensor | None,
+        iterations: int,
+        finer: float = 1.0,
     ) -> EncodedSlice:
         from sciddm.pipelines.mri.trajectory import encode_trajectory
 
@@ -167,6 +190,28 @@ def sampling_of(scan: xr.Dataset) -> Sampling:
         InputError: NaN in the data, or a mask of another matrix.
     """
     return OnTrajectory(scan) if "trajectory" in scan else OnGrid(scan)
+
+
+def grid_of(size: tuple[int, int], finer: float) -> tuple[int, int]:
+    """(y, x) of the image to look for: finer than the scan's own if its matrix is small.
+
+    No object ends at the last sample of k-space. On the scan's own grid its edges ring and lie
+    between pixels, which priors of images take for texture; on a finer one they need not. What was
+    found beyond the scan's k-space is cut off again. In gradient echoes of 128 x 110, simulated
+    from finer images, that was worth 0.1 to 0.35 dB; images that were simulated on the scan's own
+    grid, as no scanner has them, lose by it.
+
+    Args:
+        size: of the scan's image.
+        finer: pixels for each of the scan's, at least, along an axis; 1 for its own grid.
+
+    Returns:
+        Multiples of 8, to which the networks pad images; the scan's own size if it is not small.
+    """
+    if finer == 1:
+        return size
+    fine = (8 * math.ceil(finer * size[0] / 8), 8 * math.ceil(finer * size[1] / 8))
+    return fine if math.prod(fine) <= _SMALL else size
 
 
 def _mask(scan: xr.Dataset, kspace: Tensor) -> Tensor:

@@ -41,6 +41,8 @@ class Settings(ABC):
             at which they start): each starts from the mean of the one before, and the samples
             from that of the last.
         iterations: conjugate gradient steps that put the data into an estimate.
+        finer: pixels of the image that is sampled for each of the scan's, along an axis, in scans
+            of small matrices; see ``sampling.grid_of``.
         spread: factor on the samples' standard deviation that makes the 90 % interval hold the
             truth in 90 % of the pixels of the head; the model's card may say it for the model.
     """
@@ -52,6 +54,7 @@ class Settings(ABC):
     sigma_min: float = 0.02
     approach: tuple[tuple[int, float], ...] = ()
     iterations: int = 8
+    finer: float = 1.0
     spread: float = 1.0
 
     @property
@@ -63,15 +66,16 @@ class Settings(ABC):
     @property
     def levels(self) -> int:
         """Noise levels one after the other, those of the approach among them."""
-        return self.steps + 1 + sum(steps + 1 for steps, _ in self.approach)
+        pairs = -(-self.samples // 2)
+        return pairs * (self.steps + 1) + sum(steps + 1 for steps, _ in self.approach)
 
     def attributes(self) -> dict[str, Any]:
         """As a result holds them: numbers and text."""
         told = ", ".join(f"{steps} from {sigma:g}" for steps, sigma in self.approach)
         return {**asdict(self), "approach": told or "none"}
 
-    def prior(self, denoiser: Denoiser, levels: Tensor) -> Denoiser:
-        """The denoiser as sampling through ``levels`` uses it."""
+    def prior(self, denoiser: Denoiser, levels: Tensor, first: int = 0) -> Denoiser:
+        """The denoiser as sampling uses it: through ``levels``, from the ``first`` item on."""
         return denoiser
 
     @property
@@ -96,6 +100,7 @@ class PriorSettings(Settings):
 
     start: int = 250
     sigma_max: float = 0.2
+    finer: float = 1.25
     krylov: int = 3
     inflation: float = 0.0
     lam: float = 2.0
@@ -105,9 +110,9 @@ class PriorSettings(Settings):
         """See ``Settings``."""
         return 1 + self.krylov
 
-    def prior(self, denoiser: Denoiser, levels: Tensor) -> Denoiser:
+    def prior(self, denoiser: Denoiser, levels: Tensor, first: int = 0) -> Denoiser:
         """Through the mirror and with the phase turned round: heads are as likely that way."""
-        return Symmetric(denoiser, (mirror, conjugate), levels)
+        return Symmetric(denoiser, (mirror, conjugate), levels, first)
 
     def guide(self, denoiser: Denoiser, measurement: Measurement) -> Guided:
         """See ``Settings``.
@@ -149,7 +154,7 @@ class ConditionalSettings(Settings):
 # it gains 0.1 to 0.5 dB where the prior fits badly and loses 0.3 dB in the cleanest scans at R = 8.
 QUALITIES: dict[str, PriorSettings] = {
     "fast": PriorSettings(
-        samples=4, steps=2, sigma_max=0.25, approach=((3, 0.5),), start=100, krylov=1, spread=1.6
+        samples=4, steps=2, sigma_max=0.15, approach=((2, 0.35),), start=100, krylov=1, spread=1.6
     ),
     "balanced": PriorSettings(
         samples=4,

@@ -74,7 +74,7 @@ def encode_trajectory(
     gain, phase = bright_level(low), unit_phase(low)
     if not gain > 0:
         raise InputError("the centre of k-space holds no signal")
-    frame = Frame(maps, phase, gain, level, whiten)
+    frame = Frame(maps, phase, gain, level, whiten, size)
     weighted = (kspace.flatten(-2) * area).contiguous()
     gridded = nufft_adjoint(weighted, trajectory.reshape(-1, 2), size)
     operator = single.with_maps(frame.white_maps)

@@ -39,6 +39,8 @@ def test_every_member_of_the_group_is_used_once_in_four_levels():
         torch.testing.assert_close(a, b)
     items = prior(x.expand(4, -1, -1, -1), 1.0) - x / 2
     torch.testing.assert_close(items, torch.stack(group))
+    later = Symmetric(prior.denoiser, prior.symmetries, LEVELS, first=2)
+    torch.testing.assert_close(later(x, 1.0)[0] - x[0] / 2, group[2])
 
 
 def test_its_vjp_is_that_of_the_symmetric_map():
