@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from benchmarks.problems import Problem, load_problems
+from benchmarks.problems import Problem, first_slices, load_problems
 from benchmarks.results import Result, cached
 from sciddm.pipelines.mri.pipeline import MRIReconstruction
 from sciddm.posterior import half_width
@@ -56,13 +56,22 @@ def reconstruct(pipeline: MRIReconstruction, p: Problem, quality: Any) -> Result
 
 
 def main(
-    problems: Path, results: Path, model: str, qualities: Iterable[str], label: str = "ours"
+    problems: Path,
+    results: Path,
+    model: str,
+    qualities: Iterable[str],
+    label: str = "ours",
+    slices: int = 3,
 ) -> None:
-    """Reconstructs the test problems; results are named ``label quality``."""
+    """Reconstructs the test problems, of each simulated scan the first ``slices``.
+
+    Results are named ``label quality``.
+    """
     pipeline = MRIReconstruction.from_pretrained(model)
+    todo = first_slices(load_problems(problems, "test"), slices)
     for quality in qualities:
         key = [str(pipeline.settings(quality)), pipeline.provenance["weights_sha256"]]
-        for p in load_problems(problems, "test"):
+        for p in todo:
             cached(
                 results,
                 f"{label} {quality}",
