@@ -156,11 +156,12 @@ def report(rows: list[Row], methods: tuple[str, ...], arguments: list[str]) -> s
         "window, no scale fitted. Simulated: 8 coils, 30 dB, 1D random mask with 16 calibration "
         "lines, mean over three slices of each scan, each with its own mask; with "
         "--deepinv-slices and --best-slices, the columns of deepinv and best are means over the "
-        "first slices only, and so is what is compared with them. Real: 16-channel scan, mean over "
-        "four masks; weights of CG-SENSE, L1-wavelet and TV chosen by the truth for each mask, a "
-        "help that ours does not get (on the simulated data: on other slices; 'tuned on "
-        "simulations': with those weights, absolute values in mri.csv). Seconds: mean over all cases of the whole reconstruction, noise and "
-        "maps included. NFE: network evaluations in all, for all samples.",
+        "first slices only, and so is what is compared with them. Real: 16-channel scan, mean "
+        "over four masks; weights of CG-SENSE, L1-wavelet and TV chosen by the truth for each "
+        "mask, a help that ours does not get (on the simulated data: on other slices; 'tuned on "
+        "simulations': with those weights, absolute values in mri.csv). Seconds: mean over all "
+        "cases of the whole reconstruction, noise and maps included. NFE: network evaluations in "
+        "all, for all samples.",
         "",
         f"| data | {' | '.join(methods)} |",
         f"|---|{'---|' * len(methods)}",
