@@ -2,11 +2,11 @@
 
     python -m benchmarks.calibration [--model mri-brain] [--qualities fast balanced best] [--write]
 
-Reconstructs simulated scans of patient 09 (R = 4 and 8) and finds for each quality the factor on
-the samples' standard deviation at which the 90 % interval holds 90 % of the pixels of the head, by
-split conformal prediction (``sciddm.calibration``); the pixels of all scans count alike. Then the
-coverage before and after on scans of patient 19, which no factor has seen. ``--write`` puts both
-into the model's card, from which reconstructions take the factor.
+Reconstructs simulated scans of patient 09 (R = 4 and 8) and finds for each quality and acceleration
+the factor on the samples' standard deviation at which the 90 % interval holds 90 % of the pixels of
+the head, by split conformal prediction (``sciddm.calibration``); the pixels of all scans of an
+acceleration count alike. Then the coverage before and after on scans of patient 19, which no factor
+has seen. ``--write`` puts both into the model's card, from which reconstructions take the factors.
 """
 
 from __future__ import annotations
@@ -39,17 +39,20 @@ def scores(denoiser: NetworkDenoiser, p: Problem, quality: str, cache: Path) -> 
     return scores_of((d.reference - d.image)[d.head], half[d.head])
 
 
-def calibrate(
-    fit: Sequence[np.ndarray], held_out: Sequence[np.ndarray]
-) -> dict[str, float | list[float]]:
-    """The factor, and coverages of held-out scans before and after, pooled and by scan."""
-    factor = conformal_factor(np.concatenate(fit), LEVEL)
-    pooled = np.concatenate(held_out)
-    each = [coverage(s, factor) for s in held_out]
+Scored = Sequence[tuple[int, np.ndarray]]  # acceleration, scores of the pixels
+
+
+def calibrate(fit: Scored, held_out: Scored) -> dict[str, Any]:
+    """The factors, and coverages of held-out scans before and after, pooled and by scan."""
+    factors = {}
+    for r in sorted({r for r, _ in fit}):
+        pooled = np.concatenate([s for acceleration, s in fit if acceleration == r])
+        factors[r] = round(conformal_factor(pooled, LEVEL), 3)
+    each = [coverage(s, factors[r]) for r, s in held_out]
     return {
-        "spread": round(factor, 3),
-        "coverage_before": round(coverage(pooled), 3),
-        "coverage_after": round(coverage(pooled, factor), 3),
+        "spread": {str(r): factor for r, factor in factors.items()},
+        "coverage_before": round(coverage(np.concatenate([s for _, s in held_out])), 3),
+        "coverage_after": round(coverage(np.concatenate([s / factors[r] for r, s in held_out])), 3),
         "coverage_by_scan": [round(min(each), 3), round(max(each), 3)],
     }
 
@@ -66,11 +69,14 @@ def main() -> None:
     found: dict[str, Any] = {}
     for quality in args.qualities:
         cache = cache_of(model, settings_for(denoiser, quality))
-        cases = [[scores(denoiser, p, quality, cache) for p in part] for part in (fit, held_out)]
+        cases = [
+            [(p.info["acceleration"], scores(denoiser, p, quality, cache)) for p in part]
+            for part in (fit, held_out)
+        ]
         found[quality] = calibrate(*cases)
         print(quality, json.dumps(found[quality]), flush=True)
-        for p, s in zip((*fit, *held_out), cases[0] + cases[1], strict=True):
-            after = coverage(s, float(found[quality]["spread"]))
+        for p, (r, s) in zip((*fit, *held_out), cases[0] + cases[1], strict=True):
+            after = coverage(s, found[quality]["spread"][str(r)])
             print(f"  {p.info['name']}: {coverage(s):.3f} -> {after:.3f}", flush=True)
     if args.write:
         path = zoo.find(args.model) / CARD
@@ -79,7 +85,7 @@ def main() -> None:
         card["calibration"] = {
             **kept,
             "what": "factor on the samples' standard deviation for 90 % intervals in the head: "
-            "fitted on patient 09 (FLAIR, R = 4 and 8), coverage on patient 19 (FLAIR, T1, T2)",
+            "fitted on patient 09 (FLAIR) for R = 4 and 8, coverage on patient 19 (FLAIR, T1, T2)",
             "level": LEVEL,
             **found,
         }

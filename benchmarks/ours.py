@@ -70,8 +70,9 @@ def main(
     pipeline = MRIReconstruction.from_pretrained(model)
     todo = first_slices(load_problems(problems, "test"), slices)
     for quality in qualities:
-        key = [str(pipeline.settings(quality)), pipeline.provenance["weights_sha256"]]
         for p in todo:
+            settings = pipeline.settings(quality, acceleration=p.info["acceleration"])
+            key = [str(settings), pipeline.provenance["weights_sha256"]]
             cached(
                 results,
                 f"{label} {quality}",

@@ -27,6 +27,7 @@ from sciddm.pipelines.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.shift import ShiftScore
+from sciddm.pipelines.mri.spread import spread_at
 from sciddm.pipelines.mri.start import starting_image
 from sciddm.pipelines.qualities import Quality
 from sciddm.posterior import Consistency, Posterior, residual_ratio
@@ -61,8 +62,8 @@ class MRIReconstruction(Pipeline):
         Args:
             denoiser: the prior.
             provenance: attributes that name the model; see ``provenance_of``.
-            calibration: the card's entry: for a quality {"spread": factor}, which takes the place
-                of the settings' own.
+            calibration: the card's entry: for a quality {"spread": factor}, or factors by
+                acceleration, which take the place of the settings' own; see ``spread``.
             shift: the card's entry, from which results get a score of distribution shift.
 
         Raises:
@@ -76,9 +77,7 @@ class MRIReconstruction(Pipeline):
         self._shift_entry = dict(shift or {})
         self.shift = ShiftScore.from_card(self._shift_entry)
         for quality in QUALITIES:
-            factor = self.calibration.get(quality, {}).get("spread", 1.0)
-            if not (isinstance(factor, int | float) and 0 < factor < float("inf")):
-                raise ModelError(f"calibration of {quality}: the spread {factor!r} is no factor")
+            spread_at(self.calibration.get(quality, {}).get("spread", 1.0), 4.0)
 
     @classmethod
     def from_pretrained(cls, source: str | Path = "mri-brain") -> Self:
@@ -93,11 +92,15 @@ class MRIReconstruction(Pipeline):
         }
         zoo.save_model(self.denoiser, path, card=card)
 
-    def settings(self, quality: str, samples: int | None = None) -> Settings:
+    def settings(
+        self, quality: str, samples: int | None = None, acceleration: float = 4.0
+    ) -> Settings:
         """What a quality level means with this model: its card's factor, if it has one."""
         chosen = settings_for(self.denoiser, quality, samples)
         known = self.calibration.get(quality, {})
-        return replace(chosen, spread=known["spread"]) if "spread" in known else chosen
+        if "spread" not in known:
+            return chosen
+        return replace(chosen, spread=spread_at(known["spread"], acceleration))
 
     def __call__(  # type: ignore[override]
         self,
@@ -135,8 +138,8 @@ class MRIReconstruction(Pipeline):
             InputError: unusable data or options.
         """
         scan = open_kspace(data) if isinstance(data, str | Path) else data
-        settings = self.settings(quality, samples)
         source = sampling_of(scan)
+        settings = self.settings(quality, samples, source.acceleration)
         given = _maps(scan if maps is None else maps, source.shape_of_maps)
         given = None if given is None else given[:, source.alive]
         covariance = source.covariance(noise_std)

@@ -13,9 +13,10 @@ from sciddm.errors import ModelError
 from sciddm.networks import build_network
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.describe import facts
+from sciddm.pipelines.mri.masks import make_mask
 from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.pipeline import QUALITIES
-from sciddm.pipelines.mri.simulation import simulate_scan
+from sciddm.pipelines.mri.simulation import simulate_scan, undersample
 from sciddm.process import process_from_config
 from sciddm.shift import FeatureLaw
 
@@ -71,9 +72,28 @@ def test_the_calibrated_factor_takes_the_place_of_the_settings(scan, tmp_path):
     assert again.shift is not None
 
 
+def test_factors_by_acceleration():
+    card = {"fast": {"spread": {"8": 3.0, "4": 2.0}}}
+    pipeline = MRIReconstruction(denoiser(), calibration=card)
+    for acceleration, factor in ((2, 2.0), (4, 2.0), (5, 2.25), (7, 2.75), (13, 3.0)):
+        assert pipeline.settings("fast", acceleration=acceleration).spread == pytest.approx(factor)
+
+
+def test_a_scan_gets_the_factor_of_its_own_acceleration(scan):
+    scan = undersample(scan, make_mask("random", (32, 32), 2, 8, seed=0))
+    one = {"fast": {"spread": 1.0}}
+    plain = MRIReconstruction(denoiser(), calibration=one)(scan, quality="fast")
+    r = plain.attrs["acceleration"]
+    assert r == 2
+    card = {"fast": {"spread": {"1": 1.0, "11": 11.0}}}
+    wide = MRIReconstruction(denoiser(), calibration=card)(scan, quality="fast")
+    np.testing.assert_allclose(wide["std"], r * plain["std"], rtol=1e-3)
+    assert wide.attrs["spread"] == pytest.approx(r, rel=1e-3)
+
+
 def test_damaged_entries():
     with pytest.raises(ModelError, match="shift is damaged"):
         MRIReconstruction(denoiser(), shift={"layer": LAYER})
-    for factor in (0, -1.0, float("inf"), "wide"):
+    for factor in (0, -1.0, float("inf"), "wide", {}, {"4": 0}, {"fast": 1.0}, [1.0]):
         with pytest.raises(ModelError, match="no factor"):
             MRIReconstruction(denoiser(), calibration={"fast": {"spread": factor}})
