@@ -212,8 +212,8 @@ def reconstruct_slice(
     lines fix whatever is coarser than that noise leaves visible. With an ``approach`` a pair of
     samples goes first, and the others start from its mean with less noise: a short chain changes
     little of what the data do not say, and several change more than one as long as all of them.
-    Samples come in antithetic pairs, whose mean was 0.75 dB nearer the truth than that of
-    independent ones.
+    Samples come in antithetic pairs, one after the other, whose mean was 0.75 dB nearer the truth
+    than that of independent ones.
     """
     m = encoded.measurement
     turned = denoiser.about_cond and _encodes_columns(m)
