@@ -118,7 +118,7 @@ def draw(panel: Panel) -> bytes:
             below_it, above_it
         ]
         bar = figure.colorbar(shown, cax=bar_axes, orientation="horizontal", extend=extend)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar_axes.tick_params(colors=INK, labelsize=8, length=2, pad=2)
         bar_axes.set_xlabel(panel.unit, color=INK, fontsize=8, labelpad=1)
         bar_axes.xaxis.get_offset_text().set(color=INK, fontsize=7)

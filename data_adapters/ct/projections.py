@@ -95,7 +95,7 @@ class _Detector:
     @property
     def along_mm(self) -> Floats:
         """Place of the columns from the central one."""
-        return (np.arange(1, self.columns + 1) - self.central[0]) * self.column_mm
+        return (np.arange(1, self.columns + 1, dtype=np.float64) - self.central[0]) * self.column_mm
 
     @property
     def gamma(self) -> Floats:
@@ -303,7 +303,7 @@ def _beam(detector: _Detector, angles: tuple[float, ...]) -> Any:
 def _grid(low: float, high: float, distance: float) -> Floats:
     """Places a distance apart, in the middle of what is covered."""
     count = max(1, math.floor(max(high - low, 0.0) / distance + 1e-6) + 1)
-    return (low + high) / 2 + (np.arange(count) - (count - 1) / 2) * distance
+    return (low + high) / 2 + (np.arange(count, dtype=np.float64) - (count - 1) / 2) * distance
 
 
 Pair = tuple[tuple[_View, Floats], tuple[_View, Floats]]

@@ -42,7 +42,10 @@ __all__ = ["ENVI_SUFFIXES", "envi_outputs", "read_envi", "write_envi"]
 ENVI_SUFFIXES = (".hdr", ".img", ".dat", ".bil", ".bip", ".bsq", ".raw")
 _TYPES = {int(code): np.dtype(kind) for code, kind in envi.dtype_map}
 _CODES = {kind: code for code, kind in _TYPES.items()}
-_WIDER = {np.dtype(np.float16): np.dtype(np.float32), np.dtype(np.int8): np.dtype(np.int16)}
+_WIDER: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.float16): np.dtype(np.float32),
+    np.dtype(np.int8): np.dtype(np.int16),
+}
 _LISTS = {"band names": "name", "data gain values": "gain", "data offset values": "offset"}
 _CRS = "coordinate system string"
 

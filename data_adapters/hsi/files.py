@@ -42,13 +42,13 @@ def open_cube(path: str | Path) -> xr.Dataset:
         return read_geotiff(path)
     if suffix in (".mat", ".npz"):
         return read_arrays(path)
-    path = existing_file(path)
-    if suffix in (".nc", ".nc4") or h5py.is_hdf5(path):
-        return read_netcdf(path)
-    if suffix in ENVI_SUFFIXES or path.with_name(path.name + ".hdr").exists():
-        return read_envi(path)
+    file: Path = existing_file(path)
+    if suffix in (".nc", ".nc4") or h5py.is_hdf5(file):
+        return read_netcdf(file)
+    if suffix in ENVI_SUFFIXES or file.with_name(file.name + ".hdr").exists():
+        return read_envi(file)
     raise InputError(
-        f"{path}: no cube that can be read: give ENVI (.hdr), GeoTIFF (.tif), netCDF (.nc), .zarr, "
+        f"{file}: no cube that can be read: give ENVI (.hdr), GeoTIFF (.tif), netCDF (.nc), .zarr, "
         ".mat or .npz"
     )
 

@@ -83,8 +83,8 @@ def write_emit(dataset: xr.Dataset, path: Path) -> None:
         own: Mapping[str, Any] = dataset.attrs.get("emit_attributes") or {}
         file.setncatts(dict(own))
         sizes = {_FILE_DIMS.get(str(k), str(k)): n for k, n in dataset.sizes.items()}
-        for name, size in sizes.items():
-            file.createDimension(name, size)
+        for dim, size in sizes.items():
+            file.createDimension(dim, size)
         line, sample = corner(dataset)
         for name, variable in dataset.variables.items():
             if "emit_name" not in variable.attrs:
@@ -105,7 +105,9 @@ def write_emit(dataset: xr.Dataset, path: Path) -> None:
             node.set_auto_maskandscale(False)
             node.setncatts(attrs)
             if name == "cube":
-                da.store(da.asarray(variable.data), node, lock=NETCDF4_PYTHON_LOCK)
+                # dask's annotation knows threading.Lock only; any lock will do.
+                lock = NETCDF4_PYTHON_LOCK
+                da.store(da.asarray(variable.data), node, lock=lock)  # type: ignore[arg-type]
                 continue
             values = np.asarray(variable.values)
             if name in ("wavelength", "fwhm"):

@@ -18,7 +18,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 from skimage.measure import find_contours
 
@@ -30,7 +30,7 @@ from sciddm.errors import InputError
 
 __all__ = ["read_rtstruct", "save_rtstruct"]
 
-_RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+_RTSTRUCT = UID("1.2.840.10008.5.1.4.1.1.481.3")
 _STUDY = "1.2.840.10008.3.1.2.3.1"
 _HOLES, _PLAIN = "CLOSEDPLANAR_XOR", "CLOSED_PLANAR"
 _FEWEST_POINTS = 4

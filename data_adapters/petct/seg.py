@@ -107,10 +107,10 @@ def read_seg(path: str | Path, source: str | Path | None = None) -> xr.DataArray
     """
     import highdicom as hd
 
-    path = existing_file(path)
-    with reading(path), warnings.catch_warnings():
+    file: Path = existing_file(path)
+    with reading(file), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        stored = hd.seg.segread(path)
+        stored = hd.seg.segread(file)
         numbers = list(stored.segment_numbers)
         if source is None:
             volume = stored.get_volume(segment_numbers=numbers, combine_segments=False)
@@ -128,7 +128,7 @@ def read_seg(path: str | Path, source: str | Path | None = None) -> xr.DataArray
     attrs = {
         "affine": np.asarray(affine, np.float64).tolist(),
         "voxel_size_mm": voxel_sizes(affine),
-        "source": path.name,
+        "source": file.name,
     }
     return xr.DataArray(np.asarray(values > 0, np.uint8), dims=DIMS, attrs=attrs)
 

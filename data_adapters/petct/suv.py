@@ -106,7 +106,8 @@ def suv_scaling(
     tracer = _tracer(first, name)
     dose = _dose(tracer, name, dose_mbq)
     told: dict[str, Any] = {"suv_rule": rule, "weight_kg": weight, "dose_mbq": dose / 1e6}
-    decayed, warnings = dose, []
+    decayed = dose
+    warnings: list[str] = []
     correction = str(first.get("DecayCorrection") or "").strip().upper()
     if correction == "START":
         half_life = _number(tracer.get("RadionuclideHalfLife"))

@@ -128,7 +128,7 @@ def _build(
     check_finite(path, "rf", values)
     count = values.shape[2]
     elements = (np.arange(count) - (count - 1) / 2) * numbers["pitch"]
-    attrs = {k: numbers[k] for k in ("fs", "fc", "pitch")}
+    attrs: dict[str, object] = {k: numbers[k] for k in ("fs", "fc", "pitch")}
     bandwidth = numbers.get("bandwidth", 0.7)
     attrs |= {
         "c": numbers.get("c", SOUND_SPEED),

@@ -53,7 +53,7 @@ def read_us_dicom(source: str | Path) -> xr.Dataset:
     frames = grey_frames(path, pages).astype(np.float32) / 255
     box = next((r for r, t in zip(regions, types, strict=True) if t == _TISSUE), None)
     mask = np.zeros(frames.shape[1:], bool)
-    inside = (slice(None), slice(None))
+    inside: tuple[slice, ...] = (slice(None), slice(None))
     steps: dict[str, Any] = {}
     if box is not None:
         first = (int(box.RegionLocationMinY0), int(box.RegionLocationMinX0))

@@ -123,9 +123,10 @@ def _read(path: Path) -> NDArray[Any]:
             ) from error
     # TIFF stacks its pages by itself; other clips are asked for all, pictures for the only one.
     index = None if path.suffix.lower() in _STACKS else ... if _many(path) else 0
-    with reading(path):
-        check_size(path, "the image", iio.improps(path, index=index).shape, 1)
-        pages = np.asarray(iio.imread(path, index=index))
+    with reading(path):  # imageio's stubs leave out `...`, which it documents
+        held = iio.improps(path, index=index)  # type: ignore[arg-type]
+        check_size(path, "the image", held.shape, 1)
+        pages = np.asarray(iio.imread(path, index=index))  # type: ignore[arg-type]
     colours = pages.ndim > 2 and pages.shape[-1] in (3, 4)
     return pages[None] if pages.ndim == (3 if colours else 2) else pages
 

@@ -95,7 +95,7 @@ def edge_mtf(
     if abs(spread.sum()) < 1e-12 * max(1.0, float(np.abs(profile).max())):
         raise InputError("no edge: the image has the same value on both sides")
     size = 8 * len(spread)
-    f = np.fft.rfftfreq(size, step)
+    f = np.asarray(np.fft.rfftfreq(size, step), np.float64)
     correction = np.sinc(f * step) ** 2
     keep = f <= 1 / pixel_mm
     mtf = np.abs(np.fft.rfft(spread, size))[keep] / correction[keep]

@@ -64,7 +64,7 @@ class CTDenoising(SlicePipeline):
     standard = "ct-denoise"
     untrained: ClassVar[tuple[DenoisingMethod, ...]] = ("filter2noise", "noise2score")
 
-    def open(  # type: ignore[override]
+    def open(
         self,
         volume: xr.DataArray | xr.Dataset | str | Path,
         /,

@@ -69,7 +69,7 @@ class CTReconstruction(SlicePipeline):
     standard = "ct-prior"
     untrained: ClassVar[tuple[ReconstructionMethod, ...]] = ("fbp", "tv")
 
-    def open(  # type: ignore[override]
+    def open(
         self,
         sinogram: xr.Dataset | str | Path,
         /,

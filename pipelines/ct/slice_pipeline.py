@@ -77,7 +77,7 @@ class SlicePipeline(Pipeline):
         zoo.save_model(self.model, path, card=card, representation=self.representation)
 
     @abstractmethod
-    def open(self, data: Any, /, **options: Any) -> SliceRun[Any, Any]:
+    def open(self, data: Any, /, *args: Any, **options: Any) -> SliceRun[Any, Any]:
         """A run that yields the slices one by one."""
 
     def __call__(self, data: Any, /, **options: Any) -> xr.Dataset:

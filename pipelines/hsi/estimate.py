@@ -413,8 +413,11 @@ def _damping(precision: NDArray[np.float64]) -> float:
 
 
 def _moved(
-    old: NDArray[np.float32], guess: NDArray[np.float32], was: NDArray[np.bool_], damping: float
-) -> NDArray[np.float32]:
+    old: NDArray[np.floating[Any]],
+    guess: NDArray[np.floating[Any]],
+    was: NDArray[np.bool_],
+    damping: float,
+) -> NDArray[np.floating[Any]]:
     """One step of entries that are replaced; those that were data until now take the prediction."""
     return np.where(was, old + np.float32(damping) * (guess - old), guess)
 

@@ -29,8 +29,10 @@ _POOL, _REUSE = 64, 40
 _GRID = np.arange(400.0, 2451.0, 5.0)
 _FIRST_SEED = 1  # seed 0 is that of the bundled library
 #: (centre nm, width nm, largest depth) of absorption bands of oxygen and water vapour.
-_AIR = ((762.0, 6.0, 1.0), (820.0, 12.0, 0.4), (940.0, 22.0, 1.2), (1130.0, 25.0, 1.5))
-_AIR += ((1385.0, 35.0, 5.0), (1870.0, 45.0, 5.0), (2010.0, 20.0, 0.6))
+_AIR = (
+    *((762.0, 6.0, 1.0), (820.0, 12.0, 0.4), (940.0, 22.0, 1.2), (1130.0, 25.0, 1.5)),
+    *((1385.0, 35.0, 5.0), (1870.0, 45.0, 5.0), (2010.0, 20.0, 0.6)),
+)
 Kind = Literal["general", "finch"]
 Cube = NDArray[np.float32]
 

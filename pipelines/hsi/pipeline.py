@@ -74,7 +74,7 @@ class HyperspectralDenoising(Pipeline):
             found.model, path, card={"name": found.name}, representation=found.representation
         )
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         data: xr.Dataset | str | Path,
         /,

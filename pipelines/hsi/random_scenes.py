@@ -237,8 +237,8 @@ def _photos(split: Split) -> list[NDArray[np.float32]]:
 
     images = []
     for name in PHOTOS[split]:
-        path = f"{skimage.data.__path__[0]}/{name}"  # type: ignore[attr-defined]
+        path = f"{skimage.data.__path__[0]}/{name}"
         image = np.asarray(skimage.io.imread(path), np.float32) / 255
         image = image[..., None] if image.ndim == 2 else image[..., :3]
-        images.append(np.ascontiguousarray(np.moveaxis(image**2.2, -1, 0)))
+        images.append(np.ascontiguousarray(np.moveaxis(image**2.2, -1, 0), np.float32))
     return images

@@ -71,7 +71,7 @@ class Sensor:
 def finch_sensor(bands: int = 80, start_nm: float = 900.0, stop_nm: float = 1700.0) -> Sensor:
     """Evenly spaced bands that overlap at half maximum, by default every 10 nm."""
     width = (stop_nm - start_nm) / bands
-    centre = start_nm + width * (np.arange(bands) + 0.5)
+    centre = start_nm + width * (np.arange(bands, dtype=np.float64) + 0.5)
     return Sensor(centre, np.full(bands, width))
 
 

@@ -39,7 +39,8 @@ def frequent_values(
         many = np.flatnonzero(counts >= max(_LEAST, _SHARE * there.sum()))
         chosen = []
         for i in many:
-            nearby = np.delete(counts[max(0, i - _NEARBY) : i + _NEARBY + 1], min(i, _NEARBY))
+            around = counts[max(0, i - _NEARBY) : i + _NEARBY + 1]
+            nearby = np.delete(around, min(int(i), _NEARBY))
             if len(nearby) >= _NEARBY and counts[i] > _EXCESS * np.median(nearby):
                 chosen.append(i)
         chosen.sort(key=lambda i: -counts[i])

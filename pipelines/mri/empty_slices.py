@@ -92,7 +92,7 @@ def put_back(result: xr.Dataset, scan: xr.Dataset, empty: NDArray[np.bool_]) -> 
         shape = list(variable.shape)
         shape[axis] = len(empty)
         values = np.zeros(shape, variable.dtype)
-        before = (slice(None),) * axis
+        before: tuple[slice | NDArray[np.bool_], ...] = (slice(None),) * axis
         values[(*before, ~empty)] = variable.values
         if str(name) in filling:
             values[(*before, empty)] = filling[str(name)]

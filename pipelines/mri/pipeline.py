@@ -102,7 +102,7 @@ class MRIReconstruction(Pipeline):
             return chosen
         return replace(chosen, spread=spread_at(known["spread"], acceleration))
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         data: xr.Dataset | str | Path,
         /,

@@ -89,4 +89,4 @@ def _gradient(x: Tensor) -> Tensor:
 
 
 def _adjoint_gradient(g: Tensor) -> Tensor:
-    return sum((part - part.roll(-1, axis) for part, axis in zip(g, (-2, -1), strict=True)))  # type: ignore[return-value]
+    return sum((part - part.roll(-1, axis) for part, axis in zip(g, (-2, -1), strict=True)))

@@ -72,7 +72,7 @@ class TumourSegmentation(Pipeline):
         card = {"name": self.provenance["model"]}
         zoo.save_model(self.model, path, card=card, representation=self.representation.config)
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         pet: xr.DataArray | str | Path,
         ct: xr.DataArray | str | Path,

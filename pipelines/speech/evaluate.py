@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def compare(clean: Path, enhanced: Path, score: Score) -> None:
     converted = [resample(torch.from_numpy(w.values), rate, at).numpy() for w in (e, x)]
     for name, metric in (("pesq", pesq), ("estoi", estoi)):
         if importlib.util.find_spec({"estoi": "pystoi"}.get(name, name)) is not None:
-            _measure(score, name, lambda e, x, m=metric: m(e, x, at), *converted)
+            _measure(score, name, partial(metric, rate=at), *converted)
 
 
 def _measure(

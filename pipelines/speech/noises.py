@@ -25,10 +25,11 @@ def coloured(samples: int, rate: int, rng: np.random.Generator) -> Wave:
     t = np.arange(samples) / rate
     if rng.random() < 0.2:
         base = rng.uniform(45, 240)
-        hum = sum(
+        waves = (
             rng.uniform(0, 1) / k * np.sin(2 * np.pi * (k * base * t + rng.random()))
             for k in range(1, 16)
         )
+        hum = sum(waves, np.zeros(samples))
         noise = noise + at_ratio(hum, noise, -rng.uniform(-6, 12))
     if rng.random() < 0.5:
         knots = rng.uniform(-20, 0, int(rng.integers(4, 24)))

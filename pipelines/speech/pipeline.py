@@ -97,7 +97,7 @@ class SpeechEnhancement(Pipeline):
             representation={**self.front.stft.config, "rate": self.front.rate},
         )
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         data: xr.DataArray | xr.Dataset | str | Path,
         /,

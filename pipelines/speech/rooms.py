@@ -56,7 +56,8 @@ def image_sources(
         counts.append(np.abs(m - q) + np.abs(m))
     x, y, z = np.meshgrid(*offsets, indexing="ij")
     distance = np.sqrt(x**2 + y**2 + z**2).ravel()
-    reflections = sum(np.meshgrid(*counts, indexing="ij")).ravel()
+    x, y, z = np.meshgrid(*counts, indexing="ij")
+    reflections = (x + y + z).ravel()
     near = distance < reach
     distance, reflections = distance[near], reflections[near]
     return distance / SPEED_OF_SOUND, beta**reflections / (4 * math.pi * distance)

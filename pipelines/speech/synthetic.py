@@ -69,8 +69,8 @@ def _syllable(rate: int, pitch: float, rng: np.random.Generator) -> Wave:
     source = signal.lfilter([1.0], [1.0, -0.96], pulses)
     source = source + 0.01 * rng.standard_normal(length)
     voiced = source
-    for f, bandwidth in zip(_VOWELS[rng.integers(len(_VOWELS))], _BANDWIDTHS, strict=True):
-        f, r = f * rng.uniform(0.95, 1.05), np.exp(-np.pi * bandwidth / rate)
+    for formant, bandwidth in zip(_VOWELS[rng.integers(len(_VOWELS))], _BANDWIDTHS, strict=True):
+        f, r = formant * rng.uniform(0.95, 1.05), np.exp(-np.pi * bandwidth / rate)
         voiced = signal.lfilter([1 - r], [1, -2 * r * np.cos(2 * np.pi * f / rate), r**2], voiced)
     voiced = np.diff(voiced, prepend=0.0) * signal.windows.tukey(length, 0.4)
     voiced /= np.abs(voiced).max() + 1e-12

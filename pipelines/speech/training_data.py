@@ -143,9 +143,9 @@ class SpeechMixtures(Dataset):
         parts: list[Wave] = []
         missing = self.samples
         while missing > 0:
-            wave = self.utterances[int(rng.choice(len(self.utterances), p=self.share))]
-            start = int(rng.integers(0, max(1, len(wave) - missing // 2)))
-            wave = _respeed(_floats(wave[start : start + 2 * missing]), rng)
+            whole = self.utterances[int(rng.choice(len(self.utterances), p=self.share))]
+            start = int(rng.integers(0, max(1, len(whole) - missing // 2)))
+            wave = _respeed(_floats(whole[start : start + 2 * missing]), rng)
             parts.append(wave * np.float32(10 ** (rng.uniform(-3, 3) / 20)))
             missing -= len(wave)
             pause = int(rng.uniform(0, 0.5) * RATE) if rng.random() < 0.5 else 0
@@ -240,7 +240,7 @@ def _respeed(wave: Wave, rng: np.random.Generator) -> Wave:
 
 
 def _floats(wave: NDArray[np.int16]) -> Wave:
-    return wave.astype(np.float32) / 32768
+    return wave.astype(np.float32) / np.float32(32768)
 
 
 @cache

@@ -207,9 +207,9 @@ def _phantom(
     echo = np.full_like(z, float(rng.uniform(-8, 2)))
     blood = np.zeros(z.shape, bool)
     for _ in range(int(rng.integers(1, 6))):
-        at = (float(rng.uniform(0.1, 0.95)), float(rng.uniform(-0.9, 0.9)))
+        middle = (float(rng.uniform(0.1, 0.95)), float(rng.uniform(-0.9, 0.9)))
         half = (float(rng.uniform(0.03, 0.15)), float(rng.uniform(0.03, 0.15)))
-        shape = _ellipse(z, x, at, half, float(rng.uniform(-1, 1)))
+        shape = _ellipse(z, x, middle, half, float(rng.uniform(-1, 1)))
         level = float(rng.choice([rng.uniform(*BLOOD_DB), rng.uniform(-15, 10)]))
         echo = echo + _inside(shape) * (level - echo)
         blood = (blood & (shape > 0)) | ((shape < -0.008) & (level < -28))

@@ -125,7 +125,7 @@ class UltrasoundDehazing(Pipeline):
             self._priors[data] = _Priors(models[0], models[1], prior)
         return self._priors[data]
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         data: xr.Dataset | str | Path,
         /,

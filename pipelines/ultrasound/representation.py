@@ -172,13 +172,7 @@ def represent(data: xr.Dataset, range_db: float | None = None) -> Representation
     name, kind = data.attrs.get("source", "the data"), data.attrs["kind"]
     made: Representation
     if kind in ("rf", "iq"):
-        fs, fc = data.attrs.get("fs"), data.attrs.get("fc")
-        for key, value, what in (("fs", fs, "sampling"), ("fc", fc, "carrier")):
-            if value is None:
-                raise InputError(
-                    f"{name}: does not say {key}, the {what} frequency of its {kind.upper()}: "
-                    f"give it with --{key}"
-                )
+        fs, fc = _stated(data, "fs", "sampling"), _stated(data, "fc", "carrier")
         if kind == "rf" and fs < 2.2 * fc:
             raise InputError(
                 f"{name}: RF sampled at {fs:g} Hz cannot hold a band about {fc:g} Hz: give IQ, or "
@@ -219,6 +213,18 @@ def amplitude(data: xr.Dataset, frame: NDArray[Any], range_db: float | None = No
 def log_compressed(amplitude: Real, top: float, range_db: float = 60.0) -> Real:
     """0 to 1: 20 log10(A / top) over the dynamic range."""
     return _logged(amplitude / top if top > 0 else amplitude, range_db)
+
+
+def _stated(data: xr.Dataset, key: str, what: str) -> float:
+    """A frequency of RF or IQ."""
+    value = data.attrs.get(key)
+    if value is None:
+        name, kind = data.attrs.get("source", "the data"), data.attrs["kind"]
+        raise InputError(
+            f"{name}: does not say {key}, the {what} frequency of its {kind.upper()}: "
+            f"give it with --{key}"
+        )
+    return value
 
 
 def _centre(data: xr.Dataset, fs: float, fc: float) -> float | None:

@@ -113,7 +113,8 @@ class _Frame:
         weight = _window()
         whole = torch.fft.irfft2(spectrum, s=(_WINDOW[1], _WINDOW[0]), dim=(3, 2))
         parts = whole * weight * weight.square().sum().sqrt()
-        size = [h * (n - 1) + w for n, h, w in zip(parts.shape, _HOP, _WINDOW, strict=False)]
+        sides = zip(parts.shape, _HOP, _WINDOW, strict=False)
+        size = tuple(h * (n - 1) + w for n, h, w in sides)
 
         def added(windows: Tensor) -> Tensor:
             flat = windows.flatten(2).flatten(0, 1).T[None]
@@ -183,7 +184,7 @@ def _fitted(power: Tensor, depth: Tensor) -> Tensor:
             model = torch.einsum("cdx,cdfk->dxfk", gains.exp(), shapes) + _SMALL
             loss = (model.log() + power / model).mean()
             adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             adam.step()
     return free.detach()
 

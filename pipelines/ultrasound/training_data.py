@@ -80,7 +80,8 @@ class _Patches(Dataset):
         fine = (1.0, 1.0)
         if self.kind == "envelope":
             fine = (float(rng.uniform(2, 8)), float(rng.uniform(0.3, 1)))
-            shape = tuple(int(np.ceil(n * f)) + 4 for n, f in zip(shape, fine, strict=True))
+            samples, lines = (int(np.ceil(n * f)) + 4 for n, f in zip(shape, fine, strict=True))
+            shape = (samples, lines)
         rf = self.echoes(shape, rng, draw_beam(rng))
         values = rf if self.kind == "rf" else _resampled(envelope(rf), fine, self.patch)
         if rng.random() < 0.5:

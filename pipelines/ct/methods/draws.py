@@ -46,7 +46,7 @@ def draws(
         streams = AntitheticStreams(seed, items[first : first + batch])
         n = len(streams.items)
 
-        def callback(*_: object, n: int = n) -> None:
+        def callback(*_told: object, n: int = n) -> None:
             for _ in range(n):
                 tick("")
 
