@@ -167,12 +167,14 @@ def report(rows: list[Row], methods: tuple[str, ...], arguments: list[str]) -> s
         f"|---|{'---|' * len(methods)}",
     ]
     for label, select, metrics in groups:
-        best = max(_mean(rows, select, m, metrics[0]) for m in methods)
+        counts = {m: sum(row["method"] == m and select(row) for row in rows) for m in methods}
+        every = [m for m in methods if counts[m] == max(counts.values())]
+        best = max(_mean(rows, select, m, metrics[0]) for m in every)
         cells = []
         for m in methods:
             value = _mean(rows, select, m, metrics[0])
             text = f"{value:.2f} / {_mean(rows, select, m, metrics[1]):.3f}"
-            cells.append(f"**{text}**" if value == best else text)
+            cells.append(f"**{text}**" if m in every and value == best else text)
         lines.append(f"| {label} | {' | '.join(cells)} |")
     for label, field, form in (
         ("seconds", "seconds", "{:.1f}"),
