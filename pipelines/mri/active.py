@@ -25,7 +25,7 @@ from sciddm.acquisition import Belief, Criterion, Groups, choose, resolvable_var
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError
 from sciddm.guidance import MMPS, DiffPIR, Guided
-from sciddm.physics import CartesianMRI, Measurement
+from sciddm.physics import CartesianMRI, Measurement, as_lines
 from sciddm.pipelines.mri.encoding import Frame, encode
 from sciddm.pipelines.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.pipeline import MRIReconstruction, Quality
@@ -200,7 +200,7 @@ class ActiveAcquisition:
         if self._belief is None or self._frame is None:
             self._frame, self._belief = self._begin(mask)
         measurement = self._frame.measurement(self._kspace, mask)
-        estimates, blur = self._belief.advance(measurement)
+        estimates, blur = self._belief.advance(as_lines(measurement))
         full = CartesianMRI(torch.ones_like(mask), measurement.A.maps)
         predictions = self.groups.split(full(estimates))
         # A particle's blur, white in the image, is shared among the coils.

@@ -19,7 +19,7 @@ from sciddm.data_adapters.mri import open_kspace
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
-from sciddm.physics import CartesianMRI, Measurement
+from sciddm.physics import CartesianMRI, Measurement, as_lines
 from sciddm.physics.fourier import resized
 from sciddm.pipelines.base import Pipeline, Progress, provenance_of
 from sciddm.pipelines.consistency import consistency_attributes
@@ -222,6 +222,7 @@ def reconstruct_slice(
             m.y.mT, CartesianMRI(m.A.mask.mT, m.A.maps.mT), m.sigma, iterations=m.iterations
         )
     first = starting_image(m, settings.start)
+    m = as_lines(m)
     own = range(item * _ITEMS, item * _ITEMS + settings.samples)
 
     def draw(items: Sequence[int], steps: int, sigma: float, before: int = 0) -> Tensor:

@@ -54,9 +54,8 @@ def total_variation(m: Measurement, iterations: int, weight: float = _WEIGHT) ->
     tau = 1 / (step * (_norm_squared(m, density) + 8))
     data_step = step * density
     x = m.A.solve(m.A.adjoint(m.y[None]), 10 * m.sigma**2, iterations=5)
-    forward, y = m.A, m.y[None]
-    if isinstance(m.A, CartesianMRI):
-        forward, y = as_lines(m.A, y)
+    small = as_lines(m)
+    forward, y = small.A, small.y[None]
     ahead, p, q = x, torch.zeros_like(y), torch.zeros_like(_gradient(x))
     for _ in range(iterations):
         p = (p + data_step * (forward(ahead) - y)) / (1 + data_step)

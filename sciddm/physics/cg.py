@@ -77,27 +77,22 @@ def preconditioned_conjugate_gradient(
         iterations: steps. Once an item's residual is zero to rounding its x no longer changes.
         start: initial guess, zero if not given.
     """
-    dims = tuple(range(-ndim, 0))
-
-    def dot(u: Tensor, v: Tensor) -> Tensor:
-        return (u.conj() * v).real.sum(dim=dims, keepdim=True)
-
     x = torch.zeros_like(rhs) if start is None else start
     r = rhs if start is None else rhs - apply(start)
     z = precondition(r)
-    p, rz = z, dot(r, z)
+    p, rz = z, _dot(r, z, ndim)
     eps, tiny = torch.finfo(rz.dtype).eps, torch.finfo(rz.dtype).tiny
-    size = dot(rhs, precondition(rhs))
+    size = _dot(rhs, precondition(rhs), ndim)
     for _ in range(iterations):
         mp = apply(p)
-        curvature = dot(p, mp)
+        curvature = _dot(p, mp, ndim)
         unsolved = (rz > (2 * eps) ** 2 * size + tiny) & (curvature > 0)
         step = torch.where(unsolved, rz / curvature.where(unsolved, 1.0), 0.0)
-        x = x + step * p
-        r = r - step * mp
+        x = _add(x, step, p)
+        r = _add(r, -step, mp)
         z = precondition(r)
-        new = dot(r, z)
-        p = z + torch.where(unsolved, new / rz.where(unsolved, 1.0), 0.0) * p
+        new = _dot(r, z, ndim)
+        p = _add(z, torch.where(unsolved, new / rz.where(unsolved, 1.0), 0.0), p)
         rz = new
     return x
 
@@ -114,31 +109,51 @@ def _iterate(
     floor: float,
 ) -> Tensor:
     """The common loop: returns ``image``, which gathers B p as x gathers p."""
-    dims = tuple(range(-ndim, 0))
-
-    def dot(u: Tensor, v: Tensor) -> Tensor:
-        return (u.conj() * v).real.sum(dim=dims, keepdim=True)
-
     p = r
-    rr = dot(r, r)
+    rr = _dot(r, r, ndim)
     eps, tiny = torch.finfo(rr.dtype).eps, torch.finfo(rr.dtype).tiny
     floor *= 1 - 100 * eps  # where M = floor I, rounding may fall on either side
     largest = torch.zeros_like(rr)
-    size = dot(rhs, rhs)
+    size = _dot(rhs, rhs, ndim)
     unsolved = torch.ones_like(rr, dtype=torch.bool)
     for _ in range(iterations):
         mp, bp = apply(p)
-        curvature, length = dot(p, mp), dot(p, p)
+        curvature, length = _dot(p, mp, ndim), _dot(p, p, ndim)
         # A residual below the rounding of M x is noise, and going on would walk along the null
         # space of M, where a step is noise divided by nothing: an item that gets there is done.
         largest = torch.maximum(largest, curvature / (length + tiny))
-        unsolved = unsolved & (rr > (2 * eps) ** 2 * (size + largest**2 * dot(x, x)) + tiny)
+        rounding = (2 * eps) ** 2 * (size + largest**2 * _dot(x, x, ndim)) + tiny
+        unsolved = unsolved & (rr > rounding)
         unsolved = unsolved & (curvature > 0) & (curvature >= floor * length)
         step = torch.where(unsolved, rr / curvature.where(unsolved, 1.0), 0.0)
-        x = x + step * p
-        image = image + step * bp
-        r = r - step * mp
-        new = dot(r, r)
-        p = r + torch.where(unsolved, new / rr.where(unsolved, 1.0), 0.0) * p
+        same = image is x  # as where B is the identity
+        x = _add(x, step, p)
+        image = x if same else _add(image, step, bp)
+        r = _add(r, -step, mp)
+        new = _dot(r, r, ndim)
+        p = _add(r, torch.where(unsolved, new / rr.where(unsolved, 1.0), 0.0), p)
         rr = new
     return image
+
+
+# Complex arithmetic on a CPU is slower than that of the (re, im) pairs, by which these two can do.
+
+
+def _dot(u: Tensor, v: Tensor, ndim: int) -> Tensor:
+    """Re <u, v> over the last ``ndim`` axes, which stay with size 1."""
+    dims = tuple(range(-ndim, 0))
+    if not u.is_complex():
+        return (u * v).sum(dim=dims, keepdim=True)
+    pairs = _pairs(u) * _pairs(v)
+    return pairs.sum(dim=(*(d - 1 for d in dims), -1)).reshape(u.shape[:-ndim] + (1,) * ndim)
+
+
+def _add(x: Tensor, factor: Tensor, y: Tensor) -> Tensor:
+    """x + factor y, factor real."""
+    if not x.is_complex():
+        return torch.addcmul(x, factor, y)
+    return torch.view_as_complex(torch.addcmul(_pairs(x), factor[..., None], _pairs(y)))
+
+
+def _pairs(x: Tensor) -> Tensor:
+    return torch.view_as_real(x.resolve_conj())

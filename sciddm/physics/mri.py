@@ -34,9 +34,7 @@ class CartesianMRI(Linear):
         self.mask = mask.to(torch.float32 if maps is None else maps.real.dtype)
         self.maps = maps
         # With one coil of modulus 1 the normal operator is diagonal in k-space.
-        self._unitary = maps is None or (
-            maps.shape[-3] == 1 and bool(torch.allclose(maps.abs(), maps.real.new_ones(())))
-        )
+        self._unitary = maps is None or is_one_coil_of_modulus_one(maps)
 
         # ``gram`` transforms only along the axes along which the mask changes.
         changes = [
@@ -56,22 +54,22 @@ class CartesianMRI(Linear):
             signs[1::2] *= -1
             signs[:, 1::2] *= -1
             turn = (-1) ** (sum(size) // 2)
-            self._signed = (self.mask * signs * turn, maps * signs)
+            signed = maps * signs
+            self._signed = (self.mask * signs * turn, signed, signed.conj().resolve_conj())
+        self._conjugate = None if maps is None else maps.conj().resolve_conj()
 
     def forward(self, x: Tensor) -> Tensor:
         if self._signed is not None:
-            mask, maps = self._signed
+            mask, maps, _ = self._signed
             return mask * torch.fft.fft2(maps * x, norm="ortho")
         return self.mask * fft2c(x if self.maps is None else self.maps * x)
 
     def backward(self, y: Tensor) -> Tensor:
         if self._signed is not None:
-            mask, maps = self._signed
-            return (maps.conj() * torch.fft.ifft2(mask * y, norm="ortho")).sum(-3, keepdim=True)
+            mask, _, conjugate = self._signed
+            return (conjugate * torch.fft.ifft2(mask * y, norm="ortho")).sum(-3, keepdim=True)
         x = ifft2c(self.mask * y)
-        if self.maps is None:
-            return x
-        return (self.maps.conj() * x).sum(-3, keepdim=True)
+        return x if self._conjugate is None else (self._conjugate * x).sum(-3, keepdim=True)
 
     def gram(self, x: Tensor) -> Tensor:
         """A^H A x = sum_c S_c^H F^H M^2 F S_c x.
@@ -82,7 +80,7 @@ class CartesianMRI(Linear):
         record(noperator=2)
         c = x if self.maps is None else self.maps * x
         c = torch.fft.ifftn(self._power * torch.fft.fftn(c, dim=self._axes), dim=self._axes)
-        return c if self.maps is None else (self.maps.conj() * c).sum(-3, keepdim=True)
+        return c if self._conjugate is None else (self._conjugate * c).sum(-3, keepdim=True)
 
     def solve(
         self, rhs: Tensor, rho: float | Tensor, *, iterations: int = 10, start: Tensor | None = None
@@ -101,3 +99,8 @@ class CartesianMRI(Linear):
             return super().ridge(y, rho, iterations=iterations)
         weight = self.mask**2 + rho
         return self.adjoint(torch.where(weight > 0, y / weight.where(weight > 0, 1.0), 0.0))
+
+
+def is_one_coil_of_modulus_one(maps: Tensor) -> bool:
+    """Whether maps (..., coil, y, x) change the phase of an image alone."""
+    return maps.shape[-3] == 1 and bool(torch.allclose(maps.abs(), maps.real.new_ones(())))

@@ -100,7 +100,8 @@ def mri_of_half(ny: int, nx: int) -> Linear:
 def lines_of_mri(axis: int) -> Callable[[int, int], Linear]:
     def make(ny: int, nx: int) -> Linear:
         mask = line_mask(ny, nx) if axis == -2 else line_mask(nx, ny).T
-        lines, _ = as_lines(CartesianMRI(mask, normalised_maps(2, ny, nx)), randn(2, ny, nx))
+        A = CartesianMRI(mask, normalised_maps(2, ny, nx))
+        lines = as_lines(Measurement(randn(2, ny, nx, dtype=C128), A, 1.0)).A
         assert isinstance(lines, SampledLines)
         return lines
 
@@ -491,7 +492,9 @@ def test_lines_pose_the_same_least_squares(axis, ny, nx):
     mask = line_mask(ny, nx) if axis == -2 else line_mask(nx, ny).T
     A = CartesianMRI(mask, normalised_maps(3, ny, nx))
     x, y = randn(2, 1, ny, nx, seed=1, dtype=C128), mask * randn(3, ny, nx, seed=2, dtype=C128)
-    B, z = as_lines(A, y)
+    m = as_lines(Measurement(y, A, 0.3, iterations=7))
+    B, z = m.A, m.y
+    assert (m.sigma, m.iterations) == (0.3, 7)
     assert z.numel() == 3 * int(mask.sum())
     assert torch.allclose(B.adjoint(B(x) - z), A.adjoint(A(x) - y))
     misfits = [(a(x) - b).abs().square().sum((-3, -2, -1)) for a, b in ((A, y), (B, z))]
@@ -503,7 +506,8 @@ def test_only_whole_lines_of_coils_are_lines():
     points = line_mask(4, 6).clone()
     points[2, 3] = ~points[2, 3]
     for A in (CartesianMRI(points, maps), CartesianMRI(line_mask(4, 6))):
-        assert as_lines(A, y) == (A, y)
+        m = Measurement(y, A, 1.0)
+        assert as_lines(m) is m
 
 
 @pytest.mark.parametrize("lines", ["ky", "kx", "both", "all"])
