@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from sciddm import __version__
 from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.allocator import keep_freed_memory
+from sciddm.pipelines.collector import collect_seldom
 from sciddm.pipelines.command import DEBUG
 from sciddm.pipelines.console import output, say
 from sciddm.pipelines.options import Threads, check_quality, use_threads
@@ -51,6 +52,7 @@ class CommandLine(TyperGroup):
             arguments.insert(0, "--debug")
         if standalone_mode:  # the process is ours
             keep_freed_memory()
+            collect_seldom()
         try:
             code = super().main(
                 args=arguments,

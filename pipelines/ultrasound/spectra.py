@@ -23,7 +23,7 @@ Nothing here knows what a heart looks like: that is for the two priors, which go
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,19 +174,41 @@ def _smeared(power: Tensor) -> Tensor:
 def _fitted(power: Tensor, depth: Tensor) -> Tensor:
     """The free numbers that explain the windows' power (depth, lateral, f, k) best."""
     level = power.mean((2, 3)).clamp_min(_SMALL).log()
-    with torch.enable_grad():
-        free = torch.zeros(len(_RANGES), requires_grad=True)
-        gains = torch.stack([level - 0.7, level - 0.7, level - 6]).requires_grad_(True)
-        groups = [{"params": [free], "lr": 0.08}, {"params": [gains], "lr": 0.15}]
-        adam = torch.optim.Adam(groups)
-        for _ in range(_STEPS):
-            shapes = torch.stack(_shapes(free, depth))
-            model = torch.einsum("cdx,cdfk->dxfk", gains.exp(), shapes) + _SMALL
-            loss = (model.log() + power / model).mean()
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-    return free.detach()
+
+    def divergence(free: Tensor, gains: Tensor) -> Tensor:
+        shapes = torch.stack(_shapes(free, depth))
+        model = torch.einsum("cdx,cdfk->dxfk", gains.exp(), shapes) + _SMALL
+        return (model.log() + power / model).mean()
+
+    free = torch.zeros(len(_RANGES))
+    gains = torch.stack([level - 0.7, level - 0.7, level - 6])
+    return _minimised(divergence, [free, gains], rates=(0.08, 0.15))[0]
+
+
+def _minimised(
+    function: Callable[..., Tensor],
+    start: Sequence[Tensor],
+    rates: Sequence[float],
+    decay: tuple[float, float] = (0.9, 0.999),
+) -> list[Tensor]:
+    """The arguments of a function after `_STEPS` steps of Adam (Kingma and Ba, 2015).
+
+    Of torch.optim the first step alone would load its compiler, for more than a second: longer than
+    all of these.
+    """
+    x = [v.clone() for v in start]
+    first, second = ([torch.zeros_like(v) for v in x] for _ in range(2))
+    for step in range(1, _STEPS + 1):
+        with torch.enable_grad():
+            free = [v.requires_grad_(True) for v in x]
+            slopes = torch.autograd.grad(function(*free), free)
+        for v, m, s, g, rate in zip(x, first, second, slopes, rates, strict=True):
+            v.requires_grad_(False)
+            m.lerp_(g, 1 - decay[0])
+            s.mul_(decay[1]).addcmul_(g, g, value=1 - decay[1])
+            root = (s / (1 - decay[1] ** step)).sqrt()
+            v.addcdiv_(m, root + 1e-8, value=-rate / (1 - decay[0] ** step))
+    return x
 
 
 def _gains(power: Tensor, shapes: Tensor) -> Tensor:
