@@ -501,6 +501,21 @@ def test_lines_pose_the_same_least_squares(axis, ny, nx):
     assert torch.allclose(*misfits)
 
 
+@pytest.mark.parametrize("axis", [-2, -1])
+def test_lines_of_one_coil_are_solved_in_closed_form(axis):
+    """By one step of conjugate gradients they would not be."""
+    mask = line_mask(6, 7) if axis == -2 else line_mask(7, 6).T
+    phase = torch.polar(torch.ones(1, 6, 7, dtype=F64), randn(1, 6, 7))
+    y, x = mask * randn(1, 6, 7, seed=2, dtype=C128), randn(2, 1, 6, 7, seed=1, dtype=C128)
+    m = Measurement(y, CartesianMRI(mask, phase), 0.3, iterations=1)
+    lines = as_lines(m)
+    assert isinstance(lines.A, SampledLines)
+    z = lines.prox(x, 0.2)
+    gradient = m.grad(z) + (z - x) / 0.2  # of what prox minimises
+    assert torch.allclose(gradient, torch.zeros_like(gradient), atol=1e-12)
+    assert torch.allclose(z, m.prox(x, 0.2))
+
+
 def test_only_whole_lines_of_coils_are_lines():
     maps, y = normalised_maps(2, 4, 6), randn(2, 4, 6, dtype=C128)
     points = line_mask(4, 6).clone()
