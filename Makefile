@@ -60,8 +60,12 @@ bench-petct: setup
 bench-ultrasound: setup
 	$(BIN)/python -m benchmarks.ultrasound --with-bm3d
 
+# Seconds and memory: on an idle machine.
 bench-speed: setup
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.ct_speed
+	$(BIN)/python -m benchmarks.petct_speed
+	$(BIN)/python -m benchmarks.ultrasound_speed
 
 clean:
 	rm -rf $(VENV) .venv-peers .venv-peers-ct .venv-peers-speech .venv-peers-hsi build *.egg-info runs sciddm-demo

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,16 +37,27 @@ class Used:
 
 
 def measured(words: Sequence[str]) -> Used:
-    """Runs ``sciddm WORDS``, the only child of this process that may have been large."""
+    """Runs ``sciddm WORDS``; a `CalledProcessError` if it fails."""
+    command = [sys.executable, "-m", "sciddm.pipelines.cli", *words]
     start = perf_counter()
-    subprocess.run([sys.executable, "-m", "sciddm.pipelines.cli", *words], check=True)
+    process = subprocess.Popen(command)
+    _, status, used = os.wait4(process.pid, 0)
     seconds = perf_counter() - start
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
     return Used(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20)
 
 
-def publish_speed(name: str, title: str, told: str) -> None:
-    """Writes benchmarks/results/NAME.md for ``python -m benchmarks.NAME``, and prints it."""
+def publish_speed(name: str, title: str, told: str, variant: str = "") -> None:
+    """Writes benchmarks/results/NAME.md for ``python -m benchmarks.NAME``, and prints it.
+
+    Args:
+        name: of the benchmark.
+        title: of the page.
+        told: what it says.
+        variant: of a benchmark with several pages: NAME-VARIANT.md.
+    """
     text = (
         f"# {title}\n\n{told}\n\n"
         f"Made by `python -m benchmarks.{name}` on {datetime.date.today().isoformat()}, "
@@ -55,5 +65,5 @@ def publish_speed(name: str, title: str, told: str) -> None:
     )
     out = Path(__file__).parent / "results"
     out.mkdir(exist_ok=True)
-    (out / f"{name}.md").write_text(text)
+    (out / f"{name}{variant and '-'}{variant}.md").write_text(text)
     print(text)
