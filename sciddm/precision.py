@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-__all__ = ["Precision", "network_arithmetic"]
+__all__ = ["Precision", "native_precision", "network_arithmetic"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -18,13 +18,13 @@ def network_arithmetic(precision: Precision, device: torch.device) -> AbstractCo
     "auto" is bfloat16 where the processor computes it natively, else float32. "float32" leaves
     the context alone: a training loop may have opened its own autocast.
     """
-    chosen = _native(device.type) if precision == "auto" else precision
+    chosen = native_precision(device.type) if precision == "auto" else precision
     if chosen == "bfloat16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
 
-def _native(device: str) -> str:
+def native_precision(device: str) -> Literal["float32", "bfloat16"]:
     """bfloat16 where it is faster than float32: accelerators, and CPUs with AMX or AVX512-BF16."""
     if device != "cpu":
         return "bfloat16"

@@ -1,7 +1,8 @@
 """The way of a recording through the model: rate, level, spectrogram, and all of it back.
 
-    recording -> minus mean, over peak -> model's rate -> chunks -> spectrogram -> estimate
-              -> waveform -> cross-fade -> recording's rate -> times peak, plus mean
+    recording -> minus mean, over peak -> model's rate -> (linear prediction) -> chunks
+              -> spectrogram -> estimate -> waveform -> cross-fade -> recording's rate
+              -> times peak, plus mean
 
 Each channel goes this way alone. Memory is that of a chunk, however long the recording is: it is
 read twice from its start, once for its levels, once to be enhanced.
@@ -21,6 +22,7 @@ from torch import Tensor
 from sciddm.data_adapters.audio import Recording, resample_blocks
 from sciddm.pipelines.base import Progress
 from sciddm.pipelines.speech.chunks import Chunk, Chunking, join, windows
+from sciddm.pipelines.speech.linear_prediction import LinearPrediction
 from sciddm.pipelines.speech.stft import STFT
 from sciddm.streams import Streams
 from sciddm.tiled_streams import TiledStreams
@@ -64,11 +66,13 @@ class Front:
         stft: the model's representation.
         rate: the model's rate in Hz.
         chunking: how long recordings are cut.
+        prediction: takes late reverberation away first, for a model that was trained behind it.
     """
 
     stft: STFT
     rate: int
     chunking: Chunking = field(default_factory=Chunking)
+    prediction: LinearPrediction | None = None
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,10 @@ def enhanced_blocks(
     mean = torch.from_numpy(levels.mean)[:, None].float()
     scale = torch.from_numpy(np.where(levels.silent, 1.0, levels.peak))[:, None].float()
     normalised = ((torch.from_numpy(b) - mean) / scale for b in recording.blocks(_BLOCK))
-    waves = windows(resample_blocks(normalised, recording.rate, front.rate), chunks)
-    estimates = _estimates(waves, front, draw, samples, seed, len(chunks), progress)
+    seen = resample_blocks(normalised, recording.rate, front.rate)
+    if front.prediction is not None:
+        seen = front.prediction.stream(seen, length)
+    estimates = _estimates(windows(seen, chunks), front, draw, samples, seed, len(chunks), progress)
     back = resample_blocks(join(estimates), front.rate, recording.rate)
     kept = 0.0 if attenuation_limit is None else 10 ** (-attenuation_limit / 20)
     silent = torch.from_numpy(levels.silent)[:, None]

@@ -25,6 +25,7 @@ from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.speech.chunks import Chunking
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
+from sciddm.pipelines.speech.linear_prediction import LinearPrediction
 from sciddm.pipelines.speech.metrics import LevelMeter
 from sciddm.pipelines.speech.settings import Quality, Settings, settings_for
 from sciddm.pipelines.speech.stft import STFT
@@ -52,6 +53,7 @@ class SpeechEnhancement(Pipeline):
             the noisy signal.
         stft: the representation it was trained on.
         rate: of its training data, in Hz.
+        prediction: what took late reverberation away from its training data first, if anything.
         chunking: how long recordings are cut; by what the model's networks can see if not given.
         provenance: name and hash of the model.
     """
@@ -62,12 +64,13 @@ class SpeechEnhancement(Pipeline):
         stft: STFT | None = None,
         rate: int = _DEFAULT_RATE,
         *,
+        prediction: LinearPrediction | None = None,
         chunking: Chunking | None = None,
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.kind = kind_of(model)
         self.model = model
-        self.front = Front(stft or STFT(), rate, chunking or _chunking(model))
+        self.front = Front(stft or STFT(), rate, chunking or _chunking(model), prediction)
         self.provenance = provenance or {"model": "unnamed", "weights_sha256": ""}
 
     @classmethod
@@ -80,21 +83,23 @@ class SpeechEnhancement(Pipeline):
                 f"{source}: the model states no spectrogram: it is not made for speech"
             )
         rate = int(settings.pop("rate", _DEFAULT_RATE))
+        before = settings.pop("linear_prediction", None)
         try:
             stft = STFT(**settings)
+            prediction = LinearPrediction(**{**before, "rate": rate}) if before else None
         except (TypeError, InputError) as error:
             raise ModelError(
                 f"{source}: the model's spectrogram is not usable ({error})"
             ) from error
         provenance = {"model": loaded.name, "weights_sha256": loaded.weights_sha256}
-        return cls(loaded.model, stft, rate, provenance=provenance)
+        return cls(loaded.model, stft, rate, prediction=prediction, provenance=provenance)
 
     def save(self, path: str | Path) -> None:
         zoo.save_model(
             self.model,
             path,
             card={"name": self.provenance["model"]},
-            representation={**self.front.stft.config, "rate": self.front.rate},
+            representation=representation_of(self.front),
         )
 
     def __call__(
@@ -299,6 +304,16 @@ class Enhancement:
                 "full scale); what was cut off is not restored."
             )
         return found
+
+
+def representation_of(front: Front) -> dict[str, Any]:
+    """What a model folder keeps of what stands between a recording and the model."""
+    before = front.prediction
+    return {
+        **front.stft.config,
+        "rate": front.rate,
+        **({} if before is None else {"linear_prediction": before.config}),
+    }
 
 
 def _chunking(model: Any) -> Chunking:

@@ -33,6 +33,7 @@ from torch.utils.data import Dataset
 
 from sciddm.data_adapters.audio import open_audio, resample
 from sciddm.errors import InputError
+from sciddm.pipelines.speech.linear_prediction import LinearPrediction
 from sciddm.pipelines.speech.noises import (
     at_ratio,
     coloured,
@@ -74,6 +75,8 @@ class SpeechMixtures(Dataset):
         length: items per epoch (train).
         snr: range of the signal-to-noise ratio in dB.
         stft: arguments of STFT.
+        linear_prediction: arguments of LinearPrediction, which takes late reverberation away
+            before the model sees anything: from half as much again, to have enough to go by.
         seed: with the item's index and the epoch's draw it fixes every random choice.
     """
 
@@ -86,13 +89,18 @@ class SpeechMixtures(Dataset):
         length: int = 20_000,
         snr: tuple[float, float] = (-5.0, 20.0),
         stft: dict[str, Any] | None = None,
+        linear_prediction: dict[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         if task not in ("denoise", "dereverb"):
             raise InputError(f"unknown task {task!r}; known: denoise, dereverb")
         self.task, self.split, self.seed = task, split, seed
         self.stft = STFT(**(stft or {}))
-        self.samples = (frames - 1) * self.stft.hop
+        self.prediction = (
+            None if linear_prediction is None else LinearPrediction(**linear_prediction)
+        )
+        self.crop = (frames - 1) * self.stft.hop
+        self.samples = self.crop if self.prediction is None else 3 * self.crop // 2
         self.length = length if split == "train" else 96
         self.snr = (float(snr[0]), float(snr[1]))
         folder = Path(root or os.environ.get("SCIDDM_DATA", "../shared/data")) / "speech"
@@ -107,7 +115,8 @@ class SpeechMixtures(Dataset):
     @property
     def representation(self) -> dict[str, Any]:
         """What the model folder keeps for the pipeline."""
-        return {**self.stft.config, "rate": RATE}
+        before = {} if self.prediction is None else {"linear_prediction": self.prediction.config}
+        return {**self.stft.config, "rate": RATE, **before}
 
     def __len__(self) -> int:
         return self.length
@@ -116,10 +125,15 @@ class SpeechMixtures(Dataset):
         # Training draws a new seed each time (from torch's global generator, which Lightning
         # seeds and restores); validation items are the same every time.
         fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
-        target, noisy = self.waves(np.random.default_rng([self.seed, index, fresh]))
+        rng = np.random.default_rng([self.seed, index, fresh])
+        target, noisy = map(torch.from_numpy, self.waves(rng))
+        if self.prediction is not None:
+            noisy = self.prediction(noisy)
+        start = int(rng.integers(self.samples - self.crop + 1))
+        crop = slice(start, start + self.crop)
         return {
-            "x0": self.stft.analyse(torch.from_numpy(target))[None],
-            "y": self.stft.analyse(torch.from_numpy(noisy))[None],
+            "x0": self.stft.analyse(target[crop])[None],
+            "y": self.stft.analyse(noisy[crop])[None],
         }
 
     def waves(self, rng: np.random.Generator) -> tuple[Wave, Wave]:

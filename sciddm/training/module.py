@@ -33,12 +33,16 @@ __all__ = ["TrainingModule", "draw_times", "training_loss"]
 
 
 def draw_times(process: Process, noise: NoiseSpec, n: int) -> Tensor:
-    """n training times (float64): ln sigma normal and mapped to t, or t uniform."""
+    """n training times (float64): ln sigma normal and mapped to t, or t uniform; a share at t_max."""
     if noise.law == "uniform":
         u = torch.rand(n, dtype=torch.float64)
-        return process.t_min + u * (process.t_max - process.t_min)
-    levels = (torch.randn(n, dtype=torch.float64) * noise.std + noise.mean).exp()
-    return process.times(levels).clamp(process.t_min, process.t_max)
+        times = process.t_min + u * (process.t_max - process.t_min)
+    else:
+        levels = (torch.randn(n, dtype=torch.float64) * noise.std + noise.mean).exp()
+        times = process.times(levels).clamp(process.t_min, process.t_max)
+    if noise.start:
+        times[torch.rand(n) < noise.start] = process.t_max
+    return times
 
 
 def training_loss(

@@ -99,6 +99,9 @@ class SpectralLossSpec(_Strict):
     magnitude: float = Field(default=1.0, ge=0)
     snr: float = Field(default=0.0, ge=0)
     power: float = Field(default=1.0, gt=0)
+    loudness: float = Field(default=0.0, ge=0)
+    rate: float = Field(default=16_000.0, gt=0)
+    frame_rate: float = Field(default=125.0, gt=0)
 
 
 class PredictorSpec(_Strict):
@@ -146,11 +149,16 @@ class SegmenterSpec(_Strict):
 
 
 class NoiseSpec(_Strict):
-    """The law of the training times: ln sigma normal, or t uniform on the process's range."""
+    """The law of the training times: ln sigma normal, or t uniform on the process's range.
+
+    ``start`` is the share of items at t_max, where every sampler begins: a sampler of n steps
+    spends 1 / n of its evaluations there, a uniform law none.
+    """
 
     law: Literal["lognormal", "uniform"] = "lognormal"
     mean: float = -1.2
     std: float = Field(default=1.2, gt=0)
+    start: float = Field(default=0.0, ge=0, le=1)
 
 
 class Optimisation(_Strict):
@@ -164,7 +172,9 @@ class Optimisation(_Strict):
     warmup_steps: int = Field(default=200, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
-    precision: Literal["32", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = Field(
+        default="auto", description="auto: bf16-mixed where the processor has it, else 32"
+    )
     workers: int = Field(default=0, ge=0)
     compile: bool = Field(default=False, description="torch.compile; needs a C++ compiler")
     checkpoint_minutes: float = Field(default=5.0, gt=0)

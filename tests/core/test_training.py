@@ -18,6 +18,7 @@ from sciddm.errors import InputError
 from sciddm.process import EDM, RectifiedFlow, VPLinear
 from sciddm.training import load_recipe, train
 from sciddm.training.module import TrainingModule, draw_times
+from sciddm.training.run import _precision
 from sciddm.training.recipe import NoiseSpec, Optimisation
 from sciddm.training.run import build
 from sciddm.zoo import load_model
@@ -287,6 +288,24 @@ def test_uniform_times():
     )
     assert process.t_min <= t.min()
     assert t.max() <= process.t_max
+
+
+def test_a_share_of_the_times_is_where_samplers_begin():
+    torch.manual_seed(0)
+    n, process = 4000, RectifiedFlow()
+    t = draw_times(process, NoiseSpec(law="uniform", start=0.3), n)
+    share = float((t == process.t_max).double().mean())
+    assert share == pytest.approx(0.3, abs=4 * math.sqrt(0.21 / n))
+    rest = t[t < process.t_max]
+    middle = (process.t_min + process.t_max) / 2
+    assert float(rest.mean()) == pytest.approx(middle, abs=4 / math.sqrt(12 * len(rest)))
+
+
+@pytest.mark.parametrize(("native", "wanted"), [("float32", "32"), ("bfloat16", "bf16-mixed")])
+def test_precision_is_what_the_processor_has(monkeypatch, native, wanted):
+    monkeypatch.setattr("sciddm.training.run.native_precision", lambda device: native)
+    assert _precision("auto") == wanted
+    assert _precision("16-mixed") == "16-mixed"
 
 
 def module(max_seconds: float | None = None, **options) -> TrainingModule:

@@ -149,7 +149,7 @@ def test_data_without_pairs(tmp_path):
     ("override", "says"),
     [
         ("predictor.network.chanels=[4]", "predictor.network: unknown key chanels"),
-        ("predictor.criterion.loudness=1", "unknown key predictor.criterion.loudness"),
+        ("predictor.criterion.sharpness=1", "unknown key predictor.criterion.sharpness"),
         ("predictor.output=both", "predictor.output"),
         ("regeneration.alpha=1", "regeneration.alpha"),
         ("process=null", "missing key process"),
