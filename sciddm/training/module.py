@@ -33,7 +33,7 @@ __all__ = ["TrainingModule", "draw_times", "training_loss"]
 
 
 def draw_times(process: Process, noise: NoiseSpec, n: int) -> Tensor:
-    """n training times (float64): ln sigma normal and mapped to t, or t uniform; a share at t_max."""
+    """n training times (float64): ln sigma normal and mapped to t, or t uniform; some at t_max."""
     if noise.law == "uniform":
         u = torch.rand(n, dtype=torch.float64)
         times = process.t_min + u * (process.t_max - process.t_min)

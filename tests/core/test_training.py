@@ -18,9 +18,8 @@ from sciddm.errors import InputError
 from sciddm.process import EDM, RectifiedFlow, VPLinear
 from sciddm.training import load_recipe, train
 from sciddm.training.module import TrainingModule, draw_times
-from sciddm.training.run import _precision
 from sciddm.training.recipe import NoiseSpec, Optimisation
-from sciddm.training.run import build
+from sciddm.training.run import _precision, build
 from sciddm.zoo import load_model
 
 

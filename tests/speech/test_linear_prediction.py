@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -84,7 +86,7 @@ def test_blocks_and_level_make_no_difference(cuts, level):
     method = LinearPrediction(seconds=1.0)
     whole = torch.cat(list(method.stream([wet], len(wet))))
     edges = [0, *sorted(set(cuts)), len(wet)]
-    blocks = [level * wet[i:j] for i, j in zip(edges, edges[1:], strict=False)]
+    blocks = [level * wet[i:j] for i, j in pairwise(edges)]
     out = torch.cat(list(method.stream(blocks, len(wet))))
     assert out.shape == wet.shape
     torch.testing.assert_close(out / level, whole, atol=1e-2, rtol=0)
