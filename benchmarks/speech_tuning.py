@@ -1,7 +1,7 @@
 """Samplers and steps compared on validation mixtures, from which the quality levels are chosen.
 
     python -m benchmarks.speech_tuning [--model speech-denoise] [--task denoise] [--items 12]
-        [--settings predictor sde:4 sde:8x4 ode:4]
+        [--settings predictor predictor/2 sde:4 sde:8x4 ode:4]
 
 Mixtures of the training data's validation split (other voices, noises and rooms than in training
 and in the benchmark), 4 s each, at signal-to-noise ratios that go through 0, 5, 10 and 15 dB for
@@ -38,12 +38,13 @@ def mixtures(task: str, items: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def parse(text: str) -> Settings:
-    """ "sde:8x4" is the sampler sde with 8 steps and 4 samples."""
-    match = re.fullmatch(r"([a-z+]+)(?::(\d+)(?:x(\d+))?)?", text)
+    """ "sde:8x4/2" is the sampler sde with 8 steps, 4 samples and 2 views."""
+    match = re.fullmatch(r"([a-z+]+)(?::(\d+)(?:x(\d+))?)?(?:/(\d+))?", text)
     if match is None:
-        raise SystemExit(f"{text}: SAMPLER[:STEPS[xSAMPLES]] is needed")
-    sampler, steps, samples = match.groups()
-    return Settings(sampler, int(steps or 0), int(samples or 1))  # type: ignore[arg-type]
+        raise SystemExit(f"{text}: SAMPLER[:STEPS[xSAMPLES]][/VIEWS] is needed")
+    sampler, *numbers = match.groups()
+    steps, samples, views = (int(n or d) for n, d in zip(numbers, (0, 1, 1), strict=True))
+    return Settings(sampler, steps, samples, views)  # type: ignore[arg-type]
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError
 from sciddm.pipelines.speech.settings import Kind, Settings
+from sciddm.pipelines.speech.views import ViewedDenoiser, mean_of_views, stride_of
 from sciddm.predictor import Predictor
 from sciddm.process import Process
 from sciddm.regeneration import StochasticRegeneration
@@ -101,17 +102,23 @@ class Estimator:
         """
         kind = kind_of(self.model)
         if kind == "predictor":
-            return [self.model(y)] * len(streams)
+            return [self._predict(self.model, y)] * len(streams)
         if kind == "diffusion":
             return [self._draw(self.model, y, None, s) for s in streams]
-        first = self.model.predictor(y)
+        first = self._predict(self.model.predictor, y)
         if self.settings.sampler == "predictor":
             return [first] * len(streams)
         return [self._draw(self.model.denoiser, first, y, s) for s in streams]
 
+    def _predict(self, predictor: Predictor, y: Tensor) -> Tensor:
+        stride = stride_of(predictor.network)
+        return mean_of_views(predictor, self.settings.views, stride, y)
+
     def _draw(
         self, denoiser: Denoiser, end: Tensor, cond: Tensor | None, streams: Streams
     ) -> Tensor:
+        if self.settings.views > 1:
+            denoiser = ViewedDenoiser(denoiser, self.settings.views)
         process = denoiser.process
         x = process.prior(streams.randn(end, _PRIOR), end)
         grid, step = plan(process, self.settings)

@@ -24,11 +24,13 @@ class Settings:
             SGMSE+: reverse diffusion with one Langevin correction, two evaluations a step).
         steps: network evaluations of the diffusion model for each sample; "pc" takes twice.
         samples: draws of the posterior K; the estimate is their mean.
+        views: forms of the recording that each estimate is the mean of; see `views`.
     """
 
     sampler: Sampler
     steps: int = 0
     samples: int = 1
+    views: int = 1
 
 
 QUALITIES: dict[Kind, dict[Quality, Settings]] = {
