@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sciddm.networks.convolution import Conv2d
 from sciddm.networks.level_embedding import EMBEDDING, LevelEmbedding
 
 __all__ = ["SpectrogramUNet"]
@@ -85,7 +86,7 @@ class SpectrogramUNet(nn.Module):
             self.down.append(_blocks(wide, rows[i], width, [1] * count))
             self.down.append(_conv(wide, deep, stride=2))
             self.up.append(_blocks(wide, rows[i], width, [1] * count))
-            self.up.append(nn.Conv2d(deep, 4 * wide, 1))
+            self.up.append(Conv2d(deep, 4 * wide, 1))
         self.middle = _blocks(channels[-1], rows[-1], width, dilations)
         self.mix = nn.ModuleList(
             _FrequencyMixer(channels[-1], rows[-1], squeeze) for _ in dilations[1::2]
@@ -175,7 +176,7 @@ class SpectrogramUNet(nn.Module):
 
 def _conv(inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """3 x 3; the dilation is in time (rows)."""
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=(dilation, 1), dilation=(dilation, 1))
+    return Conv2d(inputs, outputs, 3, stride, padding=(dilation, 1), dilation=(dilation, 1))
 
 
 def _zero(layer: _Layer) -> _Layer:
