@@ -34,11 +34,11 @@ class Settings:
 
 
 QUALITIES: dict[Kind, dict[Quality, Settings]] = {
-    # One evaluation is all a predictor has to offer.
+    # A predictor has one answer, of which more views of the recording make a better one.
     "predictor": {
         "fast": Settings("predictor"),
-        "balanced": Settings("predictor"),
-        "best": Settings("predictor"),
+        "balanced": Settings("predictor", views=2),
+        "best": Settings("predictor", views=4),
     },
     "diffusion": {
         "fast": Settings("dpm++", 5),
