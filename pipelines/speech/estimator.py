@@ -69,12 +69,17 @@ def kind_of(model: Any) -> Kind:
 
 
 def is_random(model: Any, settings: Settings) -> bool:
-    """Whether draws differ: a predictor has one answer, and so has the ODE of a bridge, which
-    starts at y without noise."""
+    """Whether draws differ: a predictor has one answer, and so has a bridge, which starts at y
+    without noise, by its ODE or in one step."""
     if settings.sampler == "predictor" or kind_of(model) == "predictor":
         return False
     process: Process = model.process
-    return settings.sampler in ("sde", "pc") or process(process.t_max)[2] != 0
+    noisy_start = process(process.t_max)[2] != 0
+    return (
+        noisy_start
+        or settings.sampler == "pc"
+        or (settings.sampler == "sde" and settings.steps > 1)
+    )
 
 
 @dataclass(frozen=True)

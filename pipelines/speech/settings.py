@@ -33,6 +33,9 @@ class Settings:
     views: int = 1
 
 
+# A bridge is random between its ends only: the estimate of its first step is the same every time.
+_STEPS_OF_A_DRAW = 4
+
 QUALITIES: dict[Kind, dict[Quality, Settings]] = {
     # A predictor has one answer, of which more views of the recording make a better one.
     "predictor": {
@@ -59,7 +62,8 @@ def settings_for(kind: Kind, quality: str, samples: int | None) -> Settings:
     Args:
         kind: of the model.
         quality: fast, balanced or best.
-        samples: in place of the quality's own number of draws.
+        samples: in place of the quality's own number of draws; several draws of a diffusion model
+            take several steps each.
 
     Raises:
         InputError: an unknown quality, or no sample.
@@ -69,4 +73,6 @@ def settings_for(kind: Kind, quality: str, samples: int | None) -> Settings:
         return settings
     if samples < 1:
         raise InputError(f"{samples} samples: at least 1 is needed")
+    if samples > 1 and settings.steps:
+        settings = replace(settings, steps=max(settings.steps, _STEPS_OF_A_DRAW))
     return replace(settings, samples=samples)

@@ -14,6 +14,7 @@ from speech_models import Smearing, regeneration, scaling
 from sciddm.errors import InputError, ModelError
 from sciddm.pipelines.speech.chunks import Chunking
 from sciddm.pipelines.speech.estimator import Estimator, kind_of, plan
+from sciddm.pipelines.speech.linear_prediction import LinearPrediction
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 from sciddm.pipelines.speech.settings import QUALITIES, Settings
 from sciddm.pipelines.speech.stft import STFT
@@ -262,8 +263,17 @@ def test_samples_of_what_is_not_random_are_refused():
     noisy = recording(0.1)
     with pytest.raises(InputError, match="same answer"):
         SpeechEnhancement(Smearing(SBVE())).open(noisy, settings=Settings("ode", 4), samples=2)
+    with pytest.raises(InputError, match="same answer"):
+        SpeechEnhancement(Smearing(SBVE())).open(noisy, settings=Settings("sde", 1), samples=2)
     SpeechEnhancement(Smearing(OUVE())).open(noisy, settings=Settings("ode", 4), samples=2)
     SpeechEnhancement(Smearing(SBVE())).open(noisy, settings=Settings("sde", 4), samples=2)
+
+
+@pytest.mark.parametrize("quality", ["balanced", "best"])
+def test_draws_that_are_asked_for_differ(quality):
+    result = SpeechEnhancement(regeneration())(recording(0.5), quality=quality, samples=3)
+    assert result.attrs["steps"] >= 4
+    assert float(result["std"].max()) > 1e-4
 
 
 def test_kinds():
@@ -316,10 +326,12 @@ def test_a_saved_pipeline_is_the_same_pipeline(tmp_path):
     for parameter in network.parameters():
         parameter.data = (parameter.data + 0.05 * torch.randn_like(parameter)).half().float()
     stft = STFT(n_fft=126, hop=32)
-    pipeline = SpeechEnhancement(Predictor(network), stft, 8000)
+    before = LinearPrediction(taps=5, delay=3, n_fft=256, hop=64, rate=8000)
+    pipeline = SpeechEnhancement(Predictor(network), stft, 8000, prediction=before)
     pipeline.save(tmp_path / "model")
     loaded = SpeechEnhancement.from_pretrained(tmp_path / "model")
     assert (loaded.front.stft, loaded.front.rate) == (stft, 8000)
+    assert loaded.front.prediction == before
     noisy = recording(0.5, 16000)
     a, b = (p(noisy, quality="fast")["enhanced"].values for p in (pipeline, loaded))
     # Weights are kept in half precision, and the loaded model may compute in bfloat16.
