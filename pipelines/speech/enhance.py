@@ -82,7 +82,7 @@ class Block:
     Attributes:
         noisy: what was recorded.
         enhanced: mean of the samples.
-        std: standard deviation of the samples; None for one sample.
+        std: standard deviation of the samples, calibrated; None for one sample.
     """
 
     noisy: NDArray[np.float32]
@@ -116,6 +116,7 @@ def enhanced_blocks(
     samples: int = 1,
     seed: int = 0,
     attenuation_limit: float | None = None,
+    spread: float = 1.0,
     progress: Progress | None = None,
 ) -> Iterator[Block]:
     """The enhanced recording, block by block, as many samples as the recording has.
@@ -129,6 +130,7 @@ def enhanced_blocks(
         seed: of all noise. Channel, sample and frame fix a number, chunks do not matter.
         attenuation_limit: at most so many dB are taken away anywhere:
             out = e + 10^(-limit / 20) (y - e); None for no limit.
+        spread: factor on the samples' standard deviation.
         progress: called after each channel of a chunk.
     """
     length = math.ceil(recording.frames * front.rate / recording.rate)
@@ -146,7 +148,7 @@ def enhanced_blocks(
     for wave, noisy in _beside(back, map(torch.from_numpy, recording.blocks(_BLOCK))):
         whole = wave * scale + mean
         out = torch.where(silent, noisy, whole.mean(0) + kept * (noisy - whole.mean(0)))
-        std = (1 - kept) * whole.std(0) if samples > 1 else None
+        std = spread * (1 - kept) * whole.std(0) if samples > 1 else None
         yield Block(noisy.numpy(), out.numpy(), None if std is None else std.numpy())
 
 

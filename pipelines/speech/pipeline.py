@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +55,8 @@ class SpeechEnhancement(Pipeline):
         rate: of its training data, in Hz.
         prediction: what took late reverberation away from its training data first, if anything.
         chunking: how long recordings are cut; by what the model's networks can see if not given.
+        calibration: the card's entry: for a quality {"spread": factor} on the standard deviation
+            of samples, by which 90 % intervals held 90 % of validation recordings.
         provenance: name and hash of the model.
     """
 
@@ -66,8 +68,10 @@ class SpeechEnhancement(Pipeline):
         *,
         prediction: LinearPrediction | None = None,
         chunking: Chunking | None = None,
+        calibration: Mapping[str, Any] | None = None,
         provenance: dict[str, Any] | None = None,
     ) -> None:
+        self.calibration = dict(calibration or {})
         self.kind = kind_of(model)
         self.model = model
         self.front = Front(stft or STFT(), rate, chunking or _chunking(model), prediction)
@@ -92,13 +96,23 @@ class SpeechEnhancement(Pipeline):
                 f"{source}: the model's spectrogram is not usable ({error})"
             ) from error
         provenance = {"model": loaded.name, "weights_sha256": loaded.weights_sha256}
-        return cls(loaded.model, stft, rate, prediction=prediction, provenance=provenance)
+        return cls(
+            loaded.model,
+            stft,
+            rate,
+            prediction=prediction,
+            calibration=loaded.card.calibration,
+            provenance=provenance,
+        )
 
     def save(self, path: str | Path) -> None:
         zoo.save_model(
             self.model,
             path,
-            card={"name": self.provenance["model"]},
+            card={
+                "name": self.provenance["model"],
+                **({"calibration": self.calibration} if self.calibration else {}),
+            },
             representation=representation_of(self.front),
         )
 
@@ -186,10 +200,14 @@ class SpeechEnhancement(Pipeline):
             _recording(data),
             chosen,
             quality="" if settings is not None else quality,
+            spread=1.0 if settings is not None else self._spread(quality),
             seed=seed,
             attenuation_limit=attenuation_limit,
             progress=progress,
         )
+
+    def _spread(self, quality: str) -> float:
+        return float(self.calibration.get(quality, {}).get("spread", 1.0))
 
 
 class Enhancement:
@@ -207,6 +225,7 @@ class Enhancement:
         settings: Settings,
         *,
         quality: str,
+        spread: float,
         seed: int,
         attenuation_limit: float | None,
         progress: Progress | None,
@@ -214,6 +233,7 @@ class Enhancement:
         self.pipeline = pipeline
         self.recording = recording
         self.settings = settings
+        self._spread = spread
         self._options = {
             "quality": quality,
             "seed": seed,
@@ -250,6 +270,7 @@ class Enhancement:
             samples=self.settings.samples,
             seed=self._options["seed"],
             attenuation_limit=self._options["attenuation_limit_db"],
+            spread=self._spread,
             progress=self._progress,
         ):
             self._meter.push(block.noisy - offset, block.enhanced - offset)
@@ -268,6 +289,7 @@ class Enhancement:
         return {
             **self.pipeline.provenance,
             **asdict(self.settings),
+            **({"spread": self._spread} if self.settings.samples > 1 else {}),
             **{k: v for k, v in self._options.items() if v is not None},
             "source": Path(recording.name).name,
             "rate": recording.rate,

@@ -50,8 +50,8 @@ QUALITIES: dict[Kind, dict[Quality, Settings]] = {
     },
     "regeneration": {
         "fast": Settings("predictor"),
-        "balanced": Settings("sde", 4),
-        "best": Settings("sde", 8, samples=4),
+        "balanced": Settings("sde", 2, views=2),
+        "best": Settings("sde", 4, samples=4, views=2),
     },
 }
 

@@ -181,8 +181,8 @@ def test_the_standard_deviation_is_that_of_the_samples(quiet):
     noisy = quiet * 1.0
     noisy.attrs = {"rate": 16000}
     pipeline = SpeechEnhancement(regeneration(1.0, variance=1.0))
-    three = pipeline(noisy, samples=3, seed=1)
-    one = pipeline(noisy, samples=1, seed=1)
+    three = pipeline(noisy, quality="best", samples=3, seed=1)
+    one = pipeline(noisy, quality="best", samples=1, seed=1)
     assert "std" not in one
     assert three.attrs["samples"] == 3
     assert float(three["std"].mean()) > 0
@@ -206,9 +206,11 @@ def test_seeds_and_costs():
     first, again, other = (pipeline(noisy, seed=s) for s in (0, 0, 1))
     np.testing.assert_array_equal(first["enhanced"], again["enhanced"])
     assert np.abs(first["enhanced"] - other["enhanced"]).max() > 1e-4
-    steps = QUALITIES["regeneration"]["balanced"].steps
-    assert first.attrs["nfe"] == 1 + steps  # the predictor, and one for each step
-    assert pipeline(noisy, samples=3).attrs["nfe"] == 1 + 3 * steps
+    steps, views = (getattr(QUALITIES["regeneration"]["balanced"], k) for k in ("steps", "views"))
+    # The predictor, and one for each step, in each view.
+    assert first.attrs["nfe"] == views * (1 + steps)
+    three = pipeline(noisy, samples=3)
+    assert three.attrs["nfe"] == views * (1 + 3 * three.attrs["steps"])
     assert pipeline(noisy, quality="fast").attrs["nfe"] == 1
     assert first.attrs["parts"] == len(SHORT.cut(48_000, 128))
 
@@ -274,6 +276,17 @@ def test_draws_that_are_asked_for_differ(quality):
     result = SpeechEnhancement(regeneration())(recording(0.5), quality=quality, samples=3)
     assert result.attrs["steps"] >= 4
     assert float(result["std"].max()) > 1e-4
+
+
+def test_the_spread_is_calibrated_by_the_card():
+    noisy = recording(0.5)
+    plain = SpeechEnhancement(regeneration())
+    wide = SpeechEnhancement(regeneration(), calibration={"best": {"spread": 3.0}})
+    a, b = (p(noisy, quality="best") for p in (plain, wide))
+    assert (a.attrs["spread"], b.attrs["spread"]) == (1.0, 3.0)
+    np.testing.assert_allclose(b["std"], 3 * a["std"], rtol=1e-6)
+    np.testing.assert_array_equal(b["enhanced"], a["enhanced"])
+    assert wide(noisy, quality="balanced", samples=2).attrs["spread"] == 1.0
 
 
 def test_kinds():
