@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,6 +74,16 @@ class Front:
     rate: int
     chunking: Chunking = field(default_factory=Chunking)
     prediction: LinearPrediction | None = None
+
+    @property
+    def representation(self) -> dict[str, Any]:
+        """What a model folder keeps of it for `SpeechEnhancement.from_pretrained`."""
+        before = self.prediction
+        return {
+            **self.stft.config,
+            "rate": self.rate,
+            **({} if before is None else {"linear_prediction": before.config}),
+        }
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class SpeechEnhancement(Pipeline):
                 "name": self.provenance["model"],
                 **({"calibration": self.calibration} if self.calibration else {}),
             },
-            representation=representation_of(self.front),
+            representation=self.front.representation,
         )
 
     def __call__(
@@ -326,16 +326,6 @@ class Enhancement:
                 "full scale); what was cut off is not restored."
             )
         return found
-
-
-def representation_of(front: Front) -> dict[str, Any]:
-    """What a model folder keeps of what stands between a recording and the model."""
-    before = front.prediction
-    return {
-        **front.stft.config,
-        "rate": front.rate,
-        **({} if before is None else {"linear_prediction": before.config}),
-    }
 
 
 def _chunking(model: Any) -> Chunking:

@@ -33,6 +33,7 @@ from torch.utils.data import Dataset
 
 from sciddm.data_adapters.audio import open_audio, resample
 from sciddm.errors import InputError
+from sciddm.pipelines.speech.enhance import Front
 from sciddm.pipelines.speech.linear_prediction import LinearPrediction
 from sciddm.pipelines.speech.noises import (
     at_ratio,
@@ -115,8 +116,7 @@ class SpeechMixtures(Dataset):
     @property
     def representation(self) -> dict[str, Any]:
         """What the model folder keeps for the pipeline."""
-        before = {} if self.prediction is None else {"linear_prediction": self.prediction.config}
-        return {**self.stft.config, "rate": RATE, **before}
+        return Front(self.stft, RATE, prediction=self.prediction).representation
 
     def __len__(self) -> int:
         return self.length

@@ -173,3 +173,21 @@ def test_missing_and_wrong_data_are_named(tmp_path, corpus):
     (folder / "a_index.csv").write_text("shard,start,stop\na_00.flac,0,800\n")
     with pytest.raises(InputError, match=r"a_00\.flac: .*mono recordings at 16000 Hz"):
         SpeechMixtures("denoise", str(tmp_path))
+
+
+def test_behind_linear_prediction_target_and_input_stay_aligned(corpus):
+    options = {"taps": 5, "delay": 2}
+    data = SpeechMixtures(
+        "dereverb", corpus, "validate", frames=64, snr=(40.0, 40.0), linear_prediction=options
+    )
+    assert data.representation["linear_prediction"]["taps"] == 5
+    plain = SpeechMixtures("dereverb", corpus, "validate", frames=64)
+    assert "linear_prediction" not in plain.representation
+    assert data[0]["y"].shape == plain[0]["y"].shape
+    lags = []
+    for item in (data[i] for i in range(6)):
+        x, y = (data.stft.synthesise(item[k][0], data.crop).numpy() for k in ("x0", "y"))
+        matched = np.fft.irfft(np.fft.rfft(y, 2 * len(y)) * np.fft.rfft(x, 2 * len(x)).conj())
+        lags.append(int(np.abs(matched).argmax()))
+    assert lags.count(0) >= 5  # where it is late, a reflection is louder than the direct sound
+    assert max(min(lag, 2 * data.crop - lag) for lag in lags) < 800
