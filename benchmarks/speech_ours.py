@@ -40,7 +40,8 @@ def main(problems: Path, results: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         pipeline = SpeechEnhancement.from_pretrained(row.model)
         settings = row.settings or settings_for(pipeline.kind, row.quality, None)
-        key = [asdict(settings), pipeline.provenance["weights_sha256"]]
+        about = pipeline.front.representation
+        key = [asdict(settings), pipeline.provenance["weights_sha256"], about]
         todo = load_problems(problems, row.kind)
         enhance(pipeline, todo[0], settings)  # first calls allocate and choose kernels
         for p in todo:

@@ -15,10 +15,10 @@ A frame counts the less, the louder it is; frames are joined in windows of a thi
 
 References:
     ITU-T P.862, 2001; A. Rix et al., "Perceptual evaluation of speech quality (PESQ)", 2001.
-    H. Traunmueller, "Analytical expressions for the tonotopic sensory scale", 1990, eq. 6 (Bark).
-    E. Terhardt, "Calculating virtual pitch", 1979, eq. 1 (threshold in quiet).
+    H. Traunmueller, "Analytical expressions for the tonotopic sensory scale", 1990 (Bark).
+    E. Terhardt, "Calculating virtual pitch", 1979 (threshold in quiet).
     J. Richter, D. de Oliveira and T. Gerkmann, "Investigating Training Objectives for Generative
-    Speech Enhancement", 2024, eq. 12: such a term in the training of a Schroedinger bridge.
+    Speech Enhancement", 2024: such a term in the training of a Schroedinger bridge.
 """
 
 from __future__ import annotations
