@@ -1,6 +1,6 @@
 """How different two sounds are to the ear: a differentiable distance of their loudness patterns.
 
-It follows PESQ (ITU-T P.862, section 10), without what has no useful slope (the alignment in time)
+It follows PESQ (ITU-T P.862), without what has no useful slope (the alignment in time)
 and with closed formulas in place of its tables. With P the power in bands half a Bark wide, both
 sounds at the same level in the telephone band::
 
