@@ -192,7 +192,7 @@ def _history(trainer: lightning.Trainer, module: TrainingModule) -> dict[str, An
 
 
 def _precision(name: str) -> Any:
-    """Lightning's name; emulated bfloat16 would take ten times as long as float32."""
+    """Lightning's name; emulated bfloat16 takes eight times as long as float32."""
     if name != "auto":
         return name
     device = "cuda" if torch.cuda.is_available() else "cpu"
