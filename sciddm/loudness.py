@@ -35,14 +35,15 @@ _BAND = (325.0, 3250.0)  # Hz, in which levels are compared
 #: Power of a frame in that band, on average, that speech is brought to: 65 dB above the 0 dB of
 #: theta, as P.862's level of 10^7 and its factor of 6.9e-6 make of it.
 _LEVEL = 3.4e6
-_SILENT = 1e7 / _LEVEL  # frames below 1e7 in P.862's units of 100 times the threshold
+#: Power above 100 times the threshold that a frame has, unless it is a pause.
+_ACTIVE = 3e6
 _QUIET = 1e-6  # power of a bin that counts as silence, in the units of the input
 
 
 def loudness_distance(
     estimate: Tensor, truth: Tensor, rate: float = 16_000.0, frame_rate: float = 125.0
 ) -> Tensor:
-    """0.1 d + 0.0309 d' of each item: 0 for equal sounds, about 3 where PESQ is at its lowest.
+    """0.1 d + 0.0309 d' of each item: 0 for equal sounds, about 2 where PESQ is near its lowest.
 
     Args:
         estimate: power spectrogram P (B, F, T), frequencies 0 to rate / 2.
@@ -59,7 +60,7 @@ def loudness_distance(
     deg, ref = (bands @ _levelled(p, telephone) for p in (estimate, truth))
 
     # A gain that differs from band to band, and one from frame to frame, count in part only.
-    heard = (_audible(ref, threshold, 100.0).sum(1, keepdim=True) > _SILENT * 1e6).to(ref)
+    heard = (_audible(ref, threshold, 100.0).sum(1, keepdim=True) > _ACTIVE).to(ref)
     mean_deg, mean_ref = ((_audible(p, threshold, 100.0) * heard).mean(2, True) for p in (deg, ref))
     ref = ref * ((mean_deg + 1e3) / (mean_ref + 1e3)).clamp(1e-2, 1e2)
     loud_deg, loud_ref = (_audible(p, threshold, 1.0).sum(1, keepdim=True) for p in (deg, ref))

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from speech_models import scaling
@@ -99,10 +100,8 @@ def test_a_short_recording_is_one_piece_and_a_shorter_one_is_left_alone():
     assert torch.equal(method(wet[:2000]), wet[:2000])
 
 
-def test_the_model_sees_what_is_left_and_says_so(tmp_path):
+def test_the_model_sees_what_is_left():
     """With a model that changes nothing the recording comes back without its late part."""
-    import xarray as xr
-
     _, wet = late_room(2.0)
     wet = wet / wet.abs().max()
     data = xr.DataArray(wet[None].numpy(), dims=("channel", "time"), attrs={"rate": 16_000})
@@ -112,8 +111,6 @@ def test_the_model_sees_what_is_left_and_says_so(tmp_path):
     wanted = level.abs().max() * method(level / level.abs().max()) + wet.mean()
     np.testing.assert_allclose(result["enhanced"][0], wanted, atol=2e-5)
     assert np.abs(result["enhanced"][0] - wet.numpy()).max() > 0.01
-    front = SpeechEnhancement(scaling(1.0), prediction=method).front
-    assert front.prediction == method
 
 
 def test_arguments_are_checked():
