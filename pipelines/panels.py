@@ -79,11 +79,12 @@ def draw(panel: Panel) -> bytes:
     width = 3.4
     if panel.scales is None:
         height = min(max(width * rows * ratio / columns, 0.6 * width), 1.5 * width)
-        left = right = under = 0.0
+        left = right = under = above = 0.0
     else:
-        height, left, right, under = 0.72 * width, 0.54, 0.12, 0.4
+        # A number at an edge reaches half its height beyond it.
+        height, left, right, under, above = 0.72 * width, 0.54, 0.12, 0.4, 0.08
     below = under + (0.5 if panel.unit else 0.0)
-    total = height + below
+    total = height + below + above
     figure = Figure(figsize=(width, total), dpi=180, facecolor=DARK)
     FigureCanvasAgg(figure)
     frame = (left / width, below / total, 1 - (left + right) / width, height / total)
