@@ -3,7 +3,8 @@
     python -m benchmarks.ct [--qualities fast balanced] [--methods residual] [--with-bm3d]
         [--fresh] [--tiny]
 
-Makes the problems and every method's images; prints RMSE (HU), PSNR (dB) and SSIM in the window
+Makes the problems and every method's images, of methods that are given the low-dose image and of
+methods that are given the projections; prints RMSE (HU), PSNR (dB) and SSIM in the window
 [-160, 240] HU, the HU bias in uniform tissue, how much the texture of the noise differs from that
 of a full dose, and seconds; writes benchmarks/results/ct.md and, case by case, ct.csv. Results that
 are still valid are kept from the last run; ``--fresh`` makes all of them again, which is needed for
@@ -29,6 +30,7 @@ import numpy as np
 
 import sciddm
 from benchmarks import ct_classical, ct_ours
+from benchmarks.ct_ours import FBP, LOW_DOSE
 from benchmarks.ct_problems import CTProblem, build, load_problems
 from benchmarks.publish import publish
 from benchmarks.results import load_result
@@ -53,7 +55,7 @@ def main() -> None:
     parser.add_argument("--prior", default="ct-prior", help="name or folder of the model")
     parser.add_argument("--regression", default="ct-regression", help="name or folder of the model")
     parser.add_argument("--qualities", nargs="+", default=["fast", "balanced", "best"])
-    parser.add_argument("--methods", nargs="+", help="make make and show only these")
+    parser.add_argument("--methods", nargs="+", help="make and show only these")
     parser.add_argument("--with-bm3d", action="store_true", help="non-commercial licence")
     parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
     parser.add_argument("--tiny", action="store_true", help="small phantoms, nothing published")
@@ -72,11 +74,11 @@ def main() -> None:
 
     filters = [m for m in FILTERS if wanted(m)]
     ct_classical.main(problems, results, filters)
-    methods = ["FBP", *filters]
     if args.with_bm3d:
         _say("BM3D")
         _bm3d(problems, results)
-        methods.append("BM3D")
+        filters.append("BM3D")
+    methods = [LOW_DOSE, *filters, FBP, *(f"{FBP} + {name}" for name in filters)]
     own = ct_ours.main(
         problems,
         results,
@@ -87,7 +89,7 @@ def main() -> None:
         wanted,
         _say,
     )
-    methods += [m for m in own if m != "FBP"]
+    methods += [m for m in own if m not in methods]
     rows = score(load_problems(problems, "test"), results, methods)
     text = report(rows, methods, sys.argv[1:])
     if args.tiny:
@@ -163,36 +165,21 @@ def report(rows: list[Row], methods: list[str], arguments: list[str]) -> str:
         "# Low-dose CT",
         "",
         "Means over all test slices. RMSE (HU) / PSNR (dB) / SSIM in the window [-160, 240] HU. "
-        "FBP is the image of low dose that the filters start from; Gaussian, TV, NLM and BM3D are "
-        "tuned on other slices of the same dose. Doses are fractions of one that leaves 20 HU of "
-        "noise in the middle of the body; electronic noise 10 quanta.",
+        "Doses are fractions of one that leaves 20 HU of noise in the middle of the body; "
+        "electronic noise 10 quanta. Methods that are given the low-dose image, which has the "
+        "resolution of the reference, and methods that are given the projections stand apart: "
+        "filtered back-projection of the latter loses resolution before there is any noise. "
+        "Filters are tuned on other slices of the same dose or number of views.",
         "",
     ]
     for name in settings:
-        there = [m for m in methods if any(_is(r, name, m) for r in rows)]
-        best = min(_mean(rows, name, m, "rmse_hu") for m in there)
-        lines += [
-            f"## {name}",
-            "",
-            "| method | RMSE | PSNR | SSIM | HU bias | texture | seconds | NFE |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        for m in there:
-            value = _mean(rows, name, m, "rmse_hu")
-            shown = f"**{value:.2f}**" if value == best else f"{value:.2f}"
-            others = [
-                _mean(rows, name, m, key).__format__(form)
-                for key, form in (
-                    ("psnr_db", ".2f"),
-                    ("ssim", ".4f"),
-                    ("hu_bias", "+.2f"),
-                    ("texture", ".3f"),
-                    ("seconds", ".1f"),
-                    ("nfe", ".0f"),
-                )
-            ]
-            lines.append(f"| {m} | {shown} | {' | '.join(others)} |")
-        lines.append("")
+        lines += [f"## {name}", ""]
+        for title, given in (("image", False), ("projections", True)):
+            there = [m for m in methods if any(_is(r, name, m) for r in rows)]
+            there = [m for m in there if from_projections(m) == given]
+            if there:
+                lines += [f"From the {title}:", "", *_table(rows, name, there), ""]
+    lines += [*_differences(rows, settings, methods)]
     lines += [
         "HU bias: mean difference in uniform tissue. Texture: half of the sum of |differences| of "
         "the normalised noise power spectra in uniform tissue, of the image and of that of full "
@@ -203,6 +190,64 @@ def report(rows: list[Row], methods: list[str], arguments: list[str]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def from_projections(method: str) -> bool:
+    """Whether a method is given the projections, not the low-dose image."""
+    return method.startswith((FBP, "TV-iterative", "posterior"))
+
+
+def _ours(method: str) -> bool:
+    return method.startswith(("residual", "posterior", "filter2noise", "noise2score"))
+
+
+def _table(rows: list[Row], name: str, methods: list[str]) -> list[str]:
+    lines = [
+        "| method | RMSE | PSNR | SSIM | HU bias | texture | seconds | NFE |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    best = min(_mean(rows, name, m, "rmse_hu") for m in methods)
+    for m in methods:
+        value = _mean(rows, name, m, "rmse_hu")
+        shown = f"**{value:.2f}**" if value == best else f"{value:.2f}"
+        others = [
+            _mean(rows, name, m, key).__format__(form)
+            for key, form in (
+                ("psnr_db", ".2f"),
+                ("ssim", ".4f"),
+                ("hu_bias", "+.2f"),
+                ("texture", ".3f"),
+                ("seconds", ".1f"),
+                ("nfe", ".0f"),
+            )
+        ]
+        lines.append(f"| {m} | {shown} | {' | '.join(others)} |")
+    return lines
+
+
+def _differences(rows: list[Row], settings: list[str], methods: list[str]) -> list[str]:
+    """Ours against the best classical method that is given the same."""
+    lines = [
+        "| method | setting | best classical, given the same | RMSE | PSNR / dB |",
+        "|---|---|---|---|---|",
+    ]
+    for m in filter(_ours, methods):
+        for name in settings:
+            rivals = [
+                r
+                for r in methods
+                if not _ours(r)
+                and r != "regression"
+                and from_projections(r) == from_projections(m)
+                and any(_is(row, name, r) for row in rows)
+            ]
+            if not rivals or not any(_is(row, name, m) for row in rows):
+                continue
+            best = min(rivals, key=lambda r: _mean(rows, name, r, "rmse_hu"))
+            ratio = _mean(rows, name, m, "rmse_hu") / _mean(rows, name, best, "rmse_hu") - 1
+            more = _mean(rows, name, m, "psnr_db") - _mean(rows, name, best, "psnr_db")
+            lines.append(f"| {m} | {name} | {best} | {ratio:+.1%} | {more:+.2f} |")
+    return [*lines, ""]
 
 
 def _is(row: Row, name: str, method: str) -> bool:

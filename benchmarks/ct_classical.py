@@ -1,12 +1,14 @@
-"""Filters of the low-dose image without a network: Gaussian, TV, non-local means, BM3D.
+"""Filters of an image without a network: Gaussian, TV, non-local means, BM3D.
 
     Gaussian   width in pixels
     TV         argmin |x - y|^2 / 2 + w |grad x|_1     Chambolle, scikit-image
     NLM        patches of 5 x 5 within 13 x 13, width of the weights; scikit-image
     BM3D       standard deviation of white noise; the package bm3d (non-commercial licence)
 
-The one parameter of each is the best on the tuning slices of the same dose, by the RMSE in
-[-160, 240] HU, then the same for all test slices.
+Each filters the low-dose image ("TV"), for comparison with methods that are given that image, and
+the filtered back-projection of the projections ("FBP + TV"), for comparison with methods that are
+given the projections. Its one parameter is the best on the tuning slices of the same dose or number
+of views, by the RMSE in [-160, 240] HU, then the same for all test slices.
 
     python -m benchmarks.ct_classical PROBLEMS RESULTS [METHOD ...]
 
@@ -73,30 +75,44 @@ def rmse(image: NDArray, p: CTProblem) -> float:
 
 
 def main(problems: Path, results: Path, methods: list[str]) -> None:
-    tests = [p for p in load_problems(problems, "test") if p.info["kind"] == "dose"]
-    tuning = [p for p in load_problems(problems, "tune") if p.info["kind"] == "dose"]
+    tests, tuning = load_problems(problems, "test"), load_problems(problems, "tune")
     for name in methods:
-        apply, start = METHODS[name]
+        _rows(results, name, name, lambda p: p.image, _doses(tests), _doses(tuning))
+        _rows(results, f"FBP + {name}", name, lambda p: p.fbp, tests, tuning)
 
-        @cache
-        def parameter(dose: float, apply: Filter = apply, start: float = start) -> float:
-            cases = [p for p in tuning if p.info["dose"] == dose]
 
-            def score(value: float) -> float:
-                return -float(np.mean([rmse(apply(p.image, value), p) for p in cases]))
+def _doses(problems: list[CTProblem]) -> list[CTProblem]:
+    return [p for p in problems if p.info["kind"] == "dose"]
 
-            best, _ = search(score, start)
-            return best
 
-        for p in tests:
+def _rows(
+    results: Path,
+    row: str,
+    method: str,
+    seen: Callable[[CTProblem], NDArray],
+    tests: list[CTProblem],
+    tuning: list[CTProblem],
+) -> None:
+    apply, first = METHODS[method]
 
-            def make(p: CTProblem = p, apply: Filter = apply) -> Result:
-                value = parameter(p.info["dose"])
-                start = perf_counter()
-                image = apply(p.image.astype(np.float64), value)
-                return Result(image, perf_counter() - start, settings={"parameter": value})
+    @cache
+    def parameter(setting: str) -> float:
+        cases = [p for p in tuning if p.setting == setting]
 
-            cached(results, name, p, [tune.digest() for tune in tuning], make)
+        def score(value: float) -> float:
+            return -float(np.mean([rmse(apply(seen(p), value), p) for p in cases]))
+
+        best, _ = search(score, first)
+        return best
+
+    def make(p: CTProblem) -> Result:
+        value = parameter(p.setting)
+        start = perf_counter()
+        image = apply(seen(p).astype(np.float64), value)
+        return Result(image, perf_counter() - start, settings={"parameter": value})
+
+    for p in tests:
+        cached(results, row, p, [tune.digest() for tune in tuning], lambda p=p: make(p))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from sciddm.pipelines.ct.texture import body_mask
 from sciddm.posterior import half_width
 
 LEVEL = 0.9
+LOW_DOSE, FBP = "low dose", "FBP"  # what the methods are given, as rows
 ELECTRONIC_SD = 10.0
 
 
@@ -152,9 +153,11 @@ def main(
             cached(results, name, p, [sciddm.__version__, key], lambda p=p: make(p))
         made.append(name)
 
-    for p in tests:  # what the input of every image method is: nothing is computed
-        cached(results, "FBP", p, 1, lambda p=p: Result(p.image, 0.0))
-    made.append("FBP")
+    for p in dose:  # what every image method is given: nothing is computed
+        cached(results, LOW_DOSE, p, 1, lambda p=p: Result(p.image, 0.0))
+    for p in tests:
+        cached(results, FBP, p, 1, lambda p=p: Result(p.fbp, 0.0))
+    made += [LOW_DOSE, FBP]
     plainly: Any = "balanced" if "balanced" in qualities else qualities[0]
     if wanted("TV-iterative"):
         tuning = load_problems(problems, "tune")

@@ -45,7 +45,9 @@ class CTProblem:
     Attributes:
         reference: (y, x) HU.
         images: (z, y, x) HU, the low-dose images of the slice and, where they are near, of its
-            neighbours, each reference plus reconstructed noise; of a sparse scan its FBP.
+            neighbours, each reference plus reconstructed noise, as an image of low dose has the
+            resolution of one of full dose; of a sparse scan its FBP.
+        fbp: (y, x) HU, filtered back-projection (Ram-Lak) of the sinogram, and of nothing else.
         sinogram: (view, cell), line integrals.
         angles: (view,), radians.
         beam: the other arguments of `FanBeam`.
@@ -55,6 +57,7 @@ class CTProblem:
 
     reference: NDArray[np.float32]
     images: NDArray[np.float32]
+    fbp: NDArray[np.float32]
     sinogram: NDArray[np.float32]
     angles: NDArray[np.float64]
     beam: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +91,7 @@ class CTProblem:
     def digest(self) -> str:
         """Identifies the data that a method saw and is scored by."""
         h = hashlib.sha256()
-        for array in (self.reference, self.images, self.sinogram):
+        for array in (self.reference, self.images, self.fbp, self.sinogram):
             h.update(np.ascontiguousarray(array).tobytes())
         return h.hexdigest()[:16]
 
@@ -157,10 +160,12 @@ def _problem(
         image = filtered_back_projection(sinogram[:, 0], beam, (side, side), pixel)
         return (image * (1000 / MU_WATER)).numpy()
 
-    images = fbp(low) - 1000 if kind == "sparse" else stack + fbp(low - p)
+    reconstructed = fbp(low) - 1000
+    images = reconstructed if kind == "sparse" else stack + fbp(low - p)
     return CTProblem(
         reference=stack[case.middle],
         images=images.astype(np.float32),
+        fbp=reconstructed[case.middle].astype(np.float32),
         sinogram=low[case.middle, 0].numpy(),
         angles=np.array(beam.angles),
         beam={

@@ -33,7 +33,7 @@ class ResidualSettings:
     """Residual diffusion.
 
     Attributes:
-        samples: draws of the posterior; the estimate is their mean.
+        samples: draws of the posterior; the estimate is the mean of their first evaluations.
         steps: network evaluations of each.
         spread: factor on the draws' standard deviation that makes the 90 % interval hold the truth
             in 90 % of the pixels, on slices kept for that.

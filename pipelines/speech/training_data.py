@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -78,6 +78,8 @@ class SpeechMixtures(Dataset):
         stft: arguments of STFT.
         linear_prediction: arguments of LinearPrediction, which takes late reverberation away
             before the model sees anything: from half as much again, to have enough to go by.
+        more: folders with further recordings to train on, laid out as root's `speech`: train/ and
+            noise_train/. Every folder that has a kind of sound gives an equal share of it.
         seed: with the item's index and the epoch's draw it fixes every random choice.
     """
 
@@ -91,6 +93,7 @@ class SpeechMixtures(Dataset):
         snr: tuple[float, float] = (-5.0, 20.0),
         stft: dict[str, Any] | None = None,
         linear_prediction: dict[str, Any] | None = None,
+        more: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
         if task not in ("denoise", "dereverb"):
@@ -106,11 +109,16 @@ class SpeechMixtures(Dataset):
         self.snr = (float(snr[0]), float(snr[1]))
         folder = Path(root or os.environ.get("SCIDDM_DATA", "../shared/data")) / "speech"
         held_out = split == "validate"
-        self.utterances = _load_utterances(folder / "train", held_out)
-        # Long utterances more often, so that every second of speech is equally likely.
-        share = np.array([len(u) for u in self.utterances], dtype=float)
-        self.share = share / share.sum()
-        self.noises = _load_noises(folder / "noise_train", held_out)
+        # What is validated on stays the same whatever is trained on.
+        folders = [folder, *map(Path, more)] if split == "train" else [folder]
+        # Long utterances more often, so that every second of speech of a folder is equally likely.
+        self.utterances, self.share = _pooled(
+            [_load_utterances(f / "train", held_out) for f in _having(folders, "train")], len
+        )
+        self.noises, self.noise_share = _pooled(
+            [_load_noises(f / "noise_train", held_out) for f in _having(folders, "noise_train")],
+            lambda recording: 1,
+        )
         self.rooms = _load_rooms(folder / "rirs_16k_f32.npz", held_out)
 
     @property
@@ -195,7 +203,7 @@ class SpeechMixtures(Dataset):
         return first
 
     def _recorded(self, rng: np.random.Generator) -> Wave:
-        wave = self.noises[int(rng.integers(len(self.noises)))]
+        wave = self.noises[int(rng.choice(len(self.noises), p=self.noise_share))]
         need = 2 * self.samples  # what the fastest speed leaves of it is enough
         wave = np.resize(wave, need) if len(wave) < need else wave
         start = int(rng.integers(0, len(wave) - need + 1))
@@ -281,6 +289,23 @@ def _load_utterances(folder: Path, held_out: bool) -> list[NDArray[np.int16]]:
 def _load_noises(folder: Path, held_out: bool) -> list[NDArray[np.int16]]:
     paths = [p for p in _files(folder, "") if (p.stem in VALIDATION_NOISES) == held_out]
     return [_read(path) for path in paths]
+
+
+def _having(folders: list[Path], kind: str) -> list[Path]:
+    """The first folder, and those of the others that have such recordings."""
+    for folder in folders[1:]:
+        if not (folder / "train").is_dir() and not (folder / "noise_train").is_dir():
+            raise InputError(f"{folder}: no folder train or noise_train there")
+    return [folders[0], *(f for f in folders[1:] if (f / kind).is_dir())]
+
+
+def _pooled(
+    groups: list[list[NDArray[np.int16]]], weight: Callable[[NDArray[np.int16]], int]
+) -> tuple[list[NDArray[np.int16]], NDArray[np.float64]]:
+    """All recordings, and how likely each is: every group as likely as another."""
+    shares = [np.array([weight(r) for r in group], dtype=float) for group in groups]
+    together = np.concatenate([s / s.sum() / len(groups) for s in shares])
+    return [recording for group in groups for recording in group], together
 
 
 def _load_rooms(path: Path, held_out: bool) -> list[NDArray[np.float64]]:

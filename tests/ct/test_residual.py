@@ -63,6 +63,23 @@ def test_mean_and_uncertainty_are_those_of_the_posterior(quality):
     assert out.attrs["nfe"] == RESIDUAL[quality].samples * RESIDUAL[quality].steps
 
 
+@pytest.mark.parametrize(("samples", "steps"), [(1, 1), (1, 3), (4, 4)])
+def test_the_estimate_does_not_collect_the_errors_of_a_run(samples, steps):
+    """A network that is right about y and wrong by 20 HU on the way: the draws err, not the mean
+    of x0 given y, which the way does not enter."""
+
+    class Drifting(GaussianGivenNoisy):
+        def forward(self, x_t, t, y=None, cond=None):
+            end = self.process.t_max
+            return super().forward(x_t, t, y, cond) + 20.0 * float(t < end)
+
+    data = volume(1, 12)
+    settings = ResidualSettings(samples, steps)
+    found = ResidualDiffusion(Drifting(), SEEN, settings)(SliceStack(data), 0, 0, lambda part: None)
+    assert np.allclose(found.values.numpy(), mean_of(data.values, 0), atol=0.2)
+    assert (found.std is None) == (samples == 1)
+
+
 def test_many_steps_draw_the_posterior():
     method = ResidualDiffusion(GaussianGivenNoisy(), SEEN, ResidualSettings(400, 200))
     found = method(SliceStack(volume(1, 12)), 0, 0, lambda part: None)

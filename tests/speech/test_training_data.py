@@ -191,3 +191,29 @@ def test_behind_linear_prediction_target_and_input_stay_aligned(corpus):
         lags.append(int(np.abs(matched).argmax()))
     assert lags.count(0) >= 5  # where it is late, a reflection is louder than the direct sound
     assert max(min(lag, 2 * data.crop - lag) for lag in lags) < 800
+
+
+def test_more_folders_share_equally_in_training_and_not_in_validation(corpus, tmp_path):
+    """Ten recordings of a further folder are heard as often as the one of the first."""
+    (tmp_path / "noise_train").mkdir()
+    for n in range(10):
+        tone = 0.05 * np.sin(2 * np.pi * 300 * (n + 1) * np.arange(RATE) / RATE)
+        soundfile.write(tmp_path / "noise_train" / f"tone{n}.flac", tone, RATE)
+    plain, more = mixtures(corpus), mixtures(corpus, more=[str(tmp_path)])
+    assert len(more.noises) == len(plain.noises) + 10
+    assert more.noise_share[: len(plain.noises)].sum() == pytest.approx(0.5)
+    assert more.noise_share[-10:] == pytest.approx(np.full(10, 0.05))
+    # It has no speech: all of that comes from the first folder, long utterances more often.
+    assert len(more.utterances) == len(plain.utterances)
+    lengths = np.array([len(u) for u in more.utterances])
+    assert more.share == pytest.approx(lengths / lengths.sum())
+    held, held_more = (
+        mixtures(corpus, split="validate", **extra) for extra in ({}, {"more": [str(tmp_path)]})
+    )
+    for one, other in zip(pairs(held, 5), pairs(held_more, 5), strict=True):
+        assert np.array_equal(one[1], other[1])
+
+
+def test_a_further_folder_without_recordings_is_named(corpus, tmp_path):
+    with pytest.raises(InputError, match=str(tmp_path)):
+        mixtures(corpus, more=[str(tmp_path)])

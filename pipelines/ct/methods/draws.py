@@ -28,7 +28,7 @@ def draws(
     tick: Tick,
     sampler: Callable[[Tensor, AntitheticStreams, Callable[..., None]], Tensor],
 ) -> Tensor:
-    """(samples, 1, y, x).
+    """(samples, C, y, x), all that the sampler returns.
 
     Args:
         like: (1, 1, y, x), what every draw starts from.
@@ -36,7 +36,7 @@ def draws(
         index: of the slice.
         seed: with the index and the draw's number it fixes the noise.
         tick: called for every step of every draw.
-        sampler: makes a batch (n, 1, y, x) from `like`, repeated n times, and the noise of those n
+        sampler: makes a batch (n, C, y, x) from `like`, repeated n times, and the noise of those n
             draws; calls the third argument after every step but the last.
     """
     items = [index * _MOST + j for j in range(samples)]

@@ -2,8 +2,12 @@
 
 The process ends at the low-dose image y, so that sampling starts there instead of at noise, and the
 network, which sees y and its neighbours at every step, predicts the residual y - x0 (ResShift, Yue
-et al., 2023; RDDM, Liu et al., 2024). Each run is a draw of p(x0 | y); their mean is the estimate,
-and their standard deviation its uncertainty.
+et al., 2023; RDDM, Liu et al., 2024). Each run is a draw of p(x0 | y), and their standard deviation
+is the uncertainty.
+
+The estimate is E[x0 | y], for which no draw is needed: the first evaluation of every run gives it,
+since the state there is y and noise. Errors of the network add up along a run; on slices of
+training patients the mean of 4, 8 or 16 draws in four steps had 3 to 5 % more error.
 
 The steps are those of the probability flow: with few of them, draws of a Gaussian p(x0 | y) are
 narrower than they should be, by .62 with four steps and by .5 with ResShift's own noisy ones.
@@ -68,20 +72,26 @@ class ResidualDiffusion:
         if self.neighbours:
             triple = stack.with_neighbours(index)
             cond = triple[None, [0, 2]] / self.condition_scale
-        drawn = self._draws(y, cond, index, seed, tick)
-        posterior = Posterior(drawn)
-        # One draw is the mean of the first, or only, evaluation's law: it has no spread.
-        std = posterior.std[0] * self.settings.spread if len(drawn) > 1 else None
-        return Estimate(posterior.mean[0], std)
+        runs = self._runs(y, cond, index, seed, tick)
+        first, drawn = runs[:, 0], runs[:, 1]
+        std = Posterior(drawn).std * self.settings.spread if len(drawn) > 1 else None
+        return Estimate(first.mean(0), std)
 
-    def _draws(self, y: Tensor, cond: Tensor | None, index: int, seed: int, tick: Tick) -> Tensor:
-        """(samples, 1, y, x)."""
+    def _runs(self, y: Tensor, cond: Tensor | None, index: int, seed: int, tick: Tick) -> Tensor:
+        """(samples, 2, y, x): of every run the first evaluation, and the draw it ends with."""
 
         def sampler(
             end: Tensor, streams: AntitheticStreams, callback: Callable[..., None]
         ) -> Tensor:
+            first: list[Tensor] = []
+
+            def told(step: int, steps: int, x: Tensor, estimate: Tensor) -> None:
+                if step == 1:
+                    first.append(estimate)
+                callback()
+
             x = self.model.process.prior(streams.randn(end, START), end, self.grid[0])
-            return sample(
+            drawn = sample(
                 mirrored(self.model, streams),
                 x,
                 self.grid,
@@ -89,8 +99,10 @@ class ResidualDiffusion:
                 generator=streams,
                 y=end,
                 cond=None if cond is None else cond.expand(len(end), -1, -1, -1),
-                callback=callback,
+                callback=told,
             )
+            # A single evaluation is first and last.
+            return torch.cat([first[0] if first else drawn, drawn], dim=1)
 
         return draws(y, self.settings.samples, index, seed, tick, sampler)
 
