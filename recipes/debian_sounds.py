@@ -11,8 +11,9 @@ from there), unpacks what is listed below, and writes mono recordings at 16 kHz 
 
 Needs a Debian system (apt-get, dpkg-deb) and ffmpeg, for G.722. Single effects are short: those of
 a folder are joined, in an order of their names' digests, to recordings long enough to cut from.
-All packages are free to use and change: CC0, CC BY, CC BY-SA (the files' own terms are in
-/usr/share/doc/PACKAGE/copyright).
+Most recordings are CC0, CC BY or CC BY-SA, but the packages' copyright files also name the GPL and
+LGPL, and which sound has which was not sorted out: read /usr/share/doc/PACKAGE/copyright before a
+model that was trained on them is given away. No bundled model is.
 """
 
 from __future__ import annotations

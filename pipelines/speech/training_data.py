@@ -303,6 +303,8 @@ def _pooled(
     groups: list[list[NDArray[np.int16]]], weight: Callable[[NDArray[np.int16]], int]
 ) -> tuple[list[NDArray[np.int16]], NDArray[np.float64]]:
     """All recordings, and how likely each is: every group as likely as another."""
+    # All of a folder's speech may be too noisy to learn from.
+    groups = [group for group in groups if group]
     shares = [np.array([weight(r) for r in group], dtype=float) for group in groups]
     together = np.concatenate([s / s.sum() / len(groups) for s in shares])
     return [recording for group in groups for recording in group], together

@@ -217,3 +217,15 @@ def test_more_folders_share_equally_in_training_and_not_in_validation(corpus, tm
 def test_a_further_folder_without_recordings_is_named(corpus, tmp_path):
     with pytest.raises(InputError, match=str(tmp_path)):
         mixtures(corpus, more=[str(tmp_path)])
+
+
+def test_a_further_folder_whose_speech_is_all_noisy_adds_none(corpus, tmp_path):
+    (tmp_path / "train").mkdir()
+    hiss = 0.1 * np.random.default_rng(3).standard_normal(2 * RATE).astype(np.float32)
+    soundfile.write(tmp_path / "train" / "hiss_00.flac", hiss, RATE)
+    (tmp_path / "train" / "hiss_index.csv").write_text(
+        f"shard,start,stop\nhiss_00.flac,0,{len(hiss)}\n"
+    )
+    plain, more = mixtures(corpus), mixtures(corpus, more=[str(tmp_path)])
+    assert len(more.utterances) == len(plain.utterances)
+    assert more.share == pytest.approx(plain.share)
