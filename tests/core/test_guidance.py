@@ -208,6 +208,12 @@ def test_diffpir_against_its_normal_equations(dtype, process):
     right = H.mH @ y / sigma**2 + denoiser(x, t) / r2
     out = DiffPIR(denoiser, Measurement(y, Matrix(H), sigma), lam)(x, t)
     assert torch.allclose(out, torch.linalg.solve(left, right.mT).mT)
+    # A finite error bounds the prior's variance.
+    sigma2, error = process.sigma(t) ** 2, 0.3
+    smaller = DiffPIR(denoiser, Measurement(y, Matrix(H), sigma), lam, error)(x, t)
+    same = DiffPIR(denoiser, Measurement(y, Matrix(H), sigma), lam * (1 + sigma2 / error**2))(x, t)
+    assert torch.allclose(smaller, same)
+    assert not torch.allclose(smaller, out, rtol=1e-3)
 
 
 @typed
@@ -243,6 +249,7 @@ def test_every_guidance_agrees_for_a_white_prior_and_unit_singular_values():
     # r2 + sigma^2 on the sampled entries: one eigenvalue, one Krylov step.
     assert torch.allclose(MMPS(prior, m, krylov=1)(x, t), expected)
     assert torch.allclose(DiffPIR(prior, m, lam=1 + t**2)(x, t), expected)
+    assert torch.allclose(DiffPIR(prior, m, error=1.0)(x, t), expected)
 
 
 GUIDANCE = {
