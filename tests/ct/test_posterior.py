@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -57,8 +59,10 @@ def data(prior: GaussianImages, seed: int = 0) -> tuple[torch.Tensor, torch.Tens
     return hu[0, 0], low_dose_sinogram(p, FLUX, 5.0, Streams(seed, 1))[0, 0]
 
 
-def exact_posterior(prior: GaussianImages, p: torch.Tensor) -> GaussianDenoiser:
-    m = scan().measurement(p)
+def exact_posterior(
+    prior: GaussianImages, p: torch.Tensor, of: Scan | None = None
+) -> GaussianDenoiser:
+    m = (scan() if of is None else of).measurement(p)
     eye = torch.eye(SIDE**2).reshape(-1, 1, SIDE, SIDE)
     matrix = m.A(eye).flatten(1).T.double()
     noise = torch.eye(len(matrix), dtype=torch.float64)
@@ -84,6 +88,32 @@ def test_samples_of_a_gaussian_prior_are_those_of_its_posterior():
     assert ((ratio - 1).abs() < 0.3).all()
     assert found.consistency is not None
     assert found.consistency.ratio == pytest.approx(1, abs=0.15)
+
+
+def test_where_views_are_missing_a_bound_on_the_priors_error_helps():
+    """Three views of an image that needs 4.2 times as many: the bound is about the prior's sd."""
+    prior, beam = GaussianImages(), ParallelBeam(even_angles(3, np.pi), 12, PIXEL)
+    few = Scan(beam, (SIDE, SIDE), PIXEL, torch.tensor(FLUX), 5.0)
+    wrong = {math.inf: 0.0, 300.0: 0.0}
+    for seed in range(3):
+        hu = prior.exact.sample(1, torch.Generator().manual_seed(seed)).float()
+        sinogram = few.projector(to_attenuation(hu.reshape(1, 1, SIDE, SIDE)))
+        p = low_dose_sinogram(sinogram, FLUX, 5.0, Streams(seed, 1))[0, 0]
+        exact = exact_posterior(prior, p, few).moments()[0].reshape(SIDE, SIDE)
+        for error in wrong:
+            settings = PosteriorSettings(16, 14, lam=1.0, error=error)
+            method = PosteriorSampling(prior, few, settings)
+            found = method(p, 0, seed, lambda part: None).values
+            wrong[error] += float((found - exact).square().mean())
+            assert method.error == pytest.approx(error / (math.pi / 2 * SIDE / 3 - 1))
+    assert wrong[300.0] < 0.5 * wrong[math.inf]
+
+
+def test_with_all_views_no_error_is_bounded():
+    views = ParallelBeam(even_angles(13, np.pi), 12, PIXEL)
+    whole = Scan(views, (SIDE, SIDE), PIXEL, torch.tensor(FLUX), 5.0)
+    method = PosteriorSampling(GaussianImages(), whole, PosteriorSettings(2, 4, spread=1.3))
+    assert (method.error, method.spread) == (math.inf, 1.3)
 
 
 @pytest.mark.parametrize("quality", ["fast", "balanced", "best"])

@@ -53,10 +53,10 @@ def mean_of(values: np.ndarray, index: int, near: bool = True) -> np.ndarray:
 @pytest.mark.parametrize("quality", ["fast", "balanced", "best"])
 def test_mean_and_uncertainty_are_those_of_the_posterior(quality):
     """Antithetic pairs of a linear flow: their mean is exact, their spread that of the settings."""
-    data = volume()
+    data, grain = volume(), RESIDUAL[quality].grain
     out = CTDenoising(GaussianGivenNoisy(), SEEN)(data, quality=quality, seed=3)
     for i in range(3):
-        exact = mean_of(data.values, i)
+        exact = (1 - grain) * mean_of(data.values, i) + grain * data.values[i]
         assert np.allclose(out["denoised"][i], exact, atol=0.2)
     spread = float(np.sqrt((out["std"].values ** 2).mean()))
     assert spread == pytest.approx(SD, rel=0.12)
@@ -80,6 +80,17 @@ def test_the_estimate_does_not_collect_the_errors_of_a_run(samples, steps):
     assert (found.std is None) == (samples == 1)
 
 
+def test_grain_is_the_share_of_the_residual_that_stays():
+    data = volume(1, 12)
+    for grain in (0.0, 0.25, 1.0):
+        method = ResidualDiffusion(GaussianGivenNoisy(), SEEN, ResidualSettings(2, 2, grain=grain))
+        found = method(SliceStack(data), 0, 0, lambda part: None)
+        mean, y = mean_of(data.values, 0), data.values[0]
+        assert np.allclose(found.values.numpy() - mean, grain * (y - mean), atol=0.2)
+        assert found.std is not None
+        assert float(found.std.mean()) > 1  # the draws' own
+
+
 def test_many_steps_draw_the_posterior():
     method = ResidualDiffusion(GaussianGivenNoisy(), SEEN, ResidualSettings(400, 200))
     found = method(SliceStack(volume(1, 12)), 0, 0, lambda part: None)
@@ -89,8 +100,10 @@ def test_many_steps_draw_the_posterior():
 
 def test_distant_or_missing_neighbours_are_the_slice_itself():
     data = volume(spacing=10.0)
-    out = CTDenoising(GaussianGivenNoisy(), SEEN)(data)
-    assert np.allclose(out["denoised"][1], mean_of(data.values, 1, near=False), atol=0.2)
+    settings = ResidualSettings(2, 2)
+    method = ResidualDiffusion(GaussianGivenNoisy(), SEEN, settings)
+    found = method(SliceStack(data), 1, 0, lambda part: None)
+    assert np.allclose(found.values.numpy(), mean_of(data.values, 1, near=False), atol=0.2)
 
 
 def test_pixels_unlike_the_training_data_are_warned_of():

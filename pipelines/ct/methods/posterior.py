@@ -4,10 +4,15 @@ For every sample the reverse diffusion starts at a regularised reconstruction pl
 denoiser's mean is corrected towards the projections at every step: by MMPS, which knows how the
 prior ties pixels together, and by a proximal step with the statistical weights of the readings,
 which needs no derivative of the network (DiffPIR). The mean of the samples is the estimate.
+
+The proximal step takes what the data leave open for white. With few views it is detail between the
+measured directions, and the step fills it with streaks the more, the less it trusts the estimate:
+so the error that it reckons with is bounded, the more tightly, the more views are missing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -50,6 +55,9 @@ class PosteriorSampling:
         self.grid = karras(
             model.process, settings.steps, settings.sigma_max, settings.sigma_min, rho=4
         )
+        missing = _missing(scan)
+        self.error = settings.error / (missing - 1) if missing > 1 else math.inf
+        self.spread = settings.spread * max(missing, 1.0) ** 0.25
         self.steps = (settings.steps + 1) * settings.samples
         self.attributes = {
             **asdict(settings),
@@ -65,13 +73,13 @@ class PosteriorSampling:
 
         def sampler(x: Tensor, streams: AntitheticStreams, callback: Callable[..., None]) -> Tensor:
             x = x + s.sigma_max * streams.randn(x, step=START)
-            guided = _guided(mirrored(self.model, streams), m, s)
+            guided = self._guided(mirrored(self.model, streams), m)
             return sample(guided, x, self.grid, Ancestral(), generator=streams, callback=callback)
 
         posterior = Posterior(draws(start, s.samples, index, seed, tick, sampler)[:, None])
         return Reconstruction(
             posterior.mean[0, 0],
-            posterior.std[0, 0] * s.spread,
+            posterior.std[0, 0] * self.spread,
             _consistency(posterior, m),
         )
 
@@ -82,12 +90,16 @@ class PosteriorSampling:
         except InputError:  # too few views
             return torch.zeros(self.scan.shape)
 
+    def _guided(self, model: Denoiser, m: Measurement) -> Guided:
+        s, informed = self.settings, model
+        if s.krylov:
+            informed = MMPS(model, m, s.krylov, s.inflation)
+        return DiffPIR(informed, m, s.lam, self.error)
 
-def _guided(model: Denoiser, m: Measurement, settings: PosteriorSettings) -> Guided:
-    informed: Denoiser = model
-    if settings.krylov:
-        informed = MMPS(model, m, settings.krylov, settings.inflation)
-    return DiffPIR(informed, m, settings.lam)
+
+def _missing(scan: Scan) -> float:
+    """How many times the views there are an image of N pixels a side needs: pi N / 2 / views."""
+    return math.pi / 2 * max(scan.shape) / scan.beam.views
 
 
 def _consistency(posterior: Posterior, m: Measurement) -> Consistency:

@@ -7,7 +7,13 @@ is the uncertainty.
 
 The estimate is E[x0 | y], for which no draw is needed: the first evaluation of every run gives it,
 since the state there is y and noise. Errors of the network add up along a run; on slices of
-training patients the mean of 4, 8 or 16 draws in four steps had 3 to 5 % more error.
+training patients the mean of 4, 8 or 16 draws in four steps had 3 to 5 % more error. A conditional
+mean looks smoother than any scan; with a share g of what was taken away left in, as scanners blend
+iterative reconstructions with filtered back-projections,
+
+    x = E[x0 | y] + g (y - E[x0 | y])
+
+its noise has more of a scan's texture, at an error that grows with g^2 E|y - E[x0 | y]|^2 only.
 
 The steps are those of the probability flow: with few of them, draws of a Gaussian p(x0 | y) are
 narrower than they should be, by .62 with four steps and by .5 with ResShift's own noisy ones.
@@ -75,7 +81,8 @@ class ResidualDiffusion:
         runs = self._runs(y, cond, index, seed, tick)
         first, drawn = runs[:, 0], runs[:, 1]
         std = Posterior(drawn).std * self.settings.spread if len(drawn) > 1 else None
-        return Estimate(first.mean(0), std)
+        mean = first.mean(0)
+        return Estimate(mean + self.settings.grain * (y[0, 0] - mean), std)
 
     def _runs(self, y: Tensor, cond: Tensor | None, index: int, seed: int, tick: Tick) -> Tensor:
         """(samples, 2, y, x): of every run the first evaluation, and the draw it ends with."""
