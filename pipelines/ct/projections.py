@@ -58,7 +58,7 @@ class Scan:
         """Its line integrals; made at the first use, since that takes seconds."""
         return Projector(self.beam, self.shape, self.pixel_mm)
 
-    def measurement(self, p: Tensor, *, iterations: int = 8) -> Measurement:
+    def measurement(self, p: Tensor, *, iterations: int = 8, tolerance: float = 0.0) -> Measurement:
         """Line integrals p (V, D) as data of an image in HU, their noise whitened.
 
         sqrt(w) (p - P mu_w) = sqrt(w) P (mu_w / 1000) x + n, n ~ N(0, I), since
@@ -71,7 +71,7 @@ class Scan:
         weights = IndependentNoise.of_log_counts(counts, self.electronic_sd).weights
         weights = weights.clamp(max=_MOST_WEIGHT * float(weights[weights > 0].median()))
         gain = self.mu_water / 1000
-        operator = WeightedProjection(self.projector, weights, gain)
+        operator = WeightedProjection(self.projector, weights, gain, tolerance)
         water = self.projector.forward(torch.full((1, *self.shape), self.mu_water))
         return Measurement(weights.sqrt() * (p - water), operator, 1.0, iterations=iterations)
 

@@ -82,7 +82,9 @@ class PosteriorSettings:
         lam: weight of the prior in the proximal step that follows it.
         error: HU; the step takes the prior's error for error / (r - 1) at most, where an image of
             N pixels a side needs r = pi N / 2 / views times the views there are; any for r <= 1.
-        iterations: conjugate gradient steps of that step.
+        iterations: conjugate gradient steps of that step, at most,
+        tolerance: until its residual is so small a part of what it began with, both in the norm of
+            the preconditioner.
         spread: as of `ResidualSettings`, times r^(1/4) for r > 1.
     """
 
@@ -94,7 +96,8 @@ class PosteriorSettings:
     inflation: float = 0.1
     lam: float = 3.0
     error: float = 400.0
-    iterations: int = 20
+    iterations: int = 24
+    tolerance: float = 0.01
     spread: float = 1.0
 
 
@@ -108,7 +111,7 @@ class TVSettings:
     """
 
     weight: float = 0.03
-    iterations: int = 30
+    iterations: int = 24
 
 
 # The spreads are those that a Gaussian p(x0 | y) needs for so many steps and antithetic pairs; on
@@ -119,7 +122,7 @@ class TVSettings:
 # and .2 %.
 RESIDUAL: dict[Quality, ResidualSettings] = {
     "fast": ResidualSettings(samples=2, steps=3, spread=1.35, grain=0.04),
-    "balanced": ResidualSettings(samples=4, steps=4, spread=1.4, grain=0.04),
+    "balanced": ResidualSettings(samples=4, steps=3, spread=1.8, grain=0.04),
     "best": ResidualSettings(samples=8, steps=8, spread=1.2, grain=0.04),
 }
 # Chosen on slices of training patients, at low dose and with 60 views. With 60 views a start at

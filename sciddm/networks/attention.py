@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from monai.networks.blocks.selfattention import SABlock
+from monai.networks.blocks.spatialattention import SpatialAttentionBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Attention", "use_quick_attention"]
+__all__ = ["Attention", "WindowedAttention", "use_quick_attention", "use_windowed_attention"]
 
 
 class Attention(SABlock):
@@ -35,3 +38,36 @@ def use_quick_attention(network: nn.Module) -> None:
         plain = type(module) is SABlock and not module.use_combined_linear
         if plain and not module.causal and module.rel_positional_embedding is None:
             module.__class__ = Attention
+
+
+class WindowedAttention(SpatialAttentionBlock):
+    """MONAI's spatial self-attention, x + attention(norm(x)), of each window of x to itself.
+
+    Windows are what an even division of every axis into as few parts as needed makes of x, so that
+    none has more than ``window`` cells a side; what fits into one is attended to as a whole. The
+    cost grows with the cells, not with their square, and a network trained on crops meets no more
+    tokens in an image than it has seen there. The norm is of all of x.
+    """
+
+    window: int
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, *spatial) -> the same shape."""
+        return x + self._windows(self.norm(x), axis=2)
+
+    def _windows(self, x: Tensor, axis: int) -> Tensor:
+        if axis == x.ndim:
+            tokens = x.flatten(2).transpose(1, 2)
+            return cast(Tensor, self.attn(tokens)).transpose(1, 2).reshape(x.shape)
+        parts = -(-x.shape[axis] // self.window)
+        if parts == 1:
+            return self._windows(x, axis + 1)
+        return torch.cat([self._windows(p, axis + 1) for p in x.tensor_split(parts, axis)], axis)
+
+
+def use_windowed_attention(network: nn.Module, window: int) -> None:
+    """Keeps MONAI's spatial self-attention to windows; weights stay as they are."""
+    for module in network.modules():
+        if type(module) is SpatialAttentionBlock:
+            module.__class__ = WindowedAttention
+            module.window = window

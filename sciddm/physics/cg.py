@@ -1,4 +1,4 @@
-"""Conjugate gradients for Hermitian positive systems, batched and without synchronisation."""
+"""Conjugate gradients for Hermitian positive systems, batched; no synchronisation unless asked."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ def preconditioned_conjugate_gradient(
     ndim: int,
     iterations: int,
     start: Tensor | None = None,
+    tolerance: float = 0.0,
 ) -> Tensor:
     """As ``conjugate_gradient``, in fewer steps the nearer C M is to a multiple of the identity.
 
@@ -76,17 +77,23 @@ def preconditioned_conjugate_gradient(
         ndim: number of trailing event axes.
         iterations: steps. Once an item's residual is zero to rounding its x no longer changes.
         start: initial guess, zero if not given.
+        tolerance: an item no longer changes either once |r|_C <= tolerance |rhs|_C with
+            |r|_C^2 = r^H C r, and when none does, no more steps are made.
     """
     x = torch.zeros_like(rhs) if start is None else start
     r = rhs if start is None else rhs - apply(start)
     z = precondition(r)
     p, rz = z, _dot(r, z, ndim)
     eps, tiny = torch.finfo(rz.dtype).eps, torch.finfo(rz.dtype).tiny
-    size = _dot(rhs, precondition(rhs), ndim)
+    size = rz if start is None else _dot(rhs, precondition(rhs), ndim)
+    enough = max(2 * eps, tolerance) ** 2 * size + tiny
     for _ in range(iterations):
+        # To ask this costs a synchronisation, which the caller has chosen.
+        if tolerance > 0 and not bool((rz > enough).any()):
+            break
         mp = apply(p)
         curvature = _dot(p, mp, ndim)
-        unsolved = (rz > (2 * eps) ** 2 * size + tiny) & (curvature > 0)
+        unsolved = (rz > enough) & (curvature > 0)
         step = torch.where(unsolved, rz / curvature.where(unsolved, 1.0), 0.0)
         x = _add(x, step, p)
         r = _add(r, -step, mp)

@@ -8,14 +8,19 @@ place to place (Fessler and Booth, 1999):
 
 with G the spectrum of P^T P of a point in the middle and F the Fourier transform. The inverse of
 this is at hand, and preconditions the system. It pays where the right-hand side is that of noise
-and detail, as the residual of a good guess; a whole image's is dominated by its mean.
+and detail, as the residual of a good guess; a whole image's is dominated by its mean. F is of the
+image with a border of zeros: without it one edge acts on the opposite one, and a body that reaches
+both is resolved slowly there.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from sciddm.physics.cg import preconditioned_conjugate_gradient
@@ -24,6 +29,7 @@ from sciddm.physics.projector import Projector
 
 __all__ = ["WeightedProjection"]
 
+_BORDER = 0.1  # of the image's sides; wider ones make no difference
 _FLOOR = 1e-3  # of the largest value, for spectra and weights that an approximation makes too small
 
 
@@ -36,17 +42,25 @@ class WeightedProjection(Linear):
         projector: P.
         weights: w >= 0 (V, D) or (1, V, D), not all 0.
         gain: factor between the image's units and those of the projector.
+        tolerance: of `solve`, as that of `preconditioned_conjugate_gradient`.
     """
 
-    def __init__(self, projector: Projector, weights: Tensor, gain: float = 1.0) -> None:
-        self.projector, self.gain = projector, float(gain)
+    def __init__(
+        self,
+        projector: Projector,
+        weights: Tensor,
+        gain: float = 1.0,
+        tolerance: float = 0.0,
+    ) -> None:
+        self.projector, self.gain, self.tolerance = projector, float(gain), tolerance
         self.root = weights.sqrt()
         one = torch.ones_like(self.root).expand(1, *self.root.shape[-2:])
         self._kappa = (
             projector.backward(weights.expand_as(one)) / projector.backward(one).clamp(min=1e-12)
         ).sqrt()
         self._kappa = self._kappa.clamp(min=_FLOOR**0.5 * float(self._kappa.max()))
-        self._spectrum = _spectrum(projector) * self.gain**2
+        self._padded = [next_fast_len(math.ceil((1 + _BORDER) * n), True) for n in projector.shape]
+        self._spectrum = _spectrum(projector, self._padded) * self.gain**2
 
     def forward(self, x: Tensor) -> Tensor:
         return self.gain * self.root * self.projector.forward(x)
@@ -59,23 +73,36 @@ class WeightedProjection(Linear):
     ) -> Tensor:
         """(A^T A + rho I)^-1 rhs by preconditioned conjugate gradients."""
         relative: Any = rho / self._kappa.square().mean()
+        ny, nx = self.projector.shape
 
         def precondition(r: Tensor) -> Tensor:
-            spectrum = torch.fft.rfft2(r / self._kappa) / (self._spectrum + relative)
-            return torch.fft.irfft2(spectrum, s=self.projector.shape) / self._kappa
+            spectrum = torch.fft.rfft2(r / self._kappa, s=self._padded)
+            spectrum = spectrum / (self._spectrum + relative)
+            return torch.fft.irfft2(spectrum, s=self._padded)[..., :ny, :nx] / self._kappa
 
         return preconditioned_conjugate_gradient(
-            lambda x: self.gram(x) + rho * x, precondition, rhs, self.domain_ndim, iterations, start
+            lambda x: self.gram(x) + rho * x,
+            precondition,
+            rhs,
+            self.domain_ndim,
+            iterations,
+            start,
+            self.tolerance,
         )
 
 
-def _spectrum(projector: Projector) -> Tensor:
-    """G (ny, nx // 2 + 1), positive: the mean over all directions, which views may not cover."""
-    ny, nx = projector.shape
+def _spectrum(projector: Projector, padded: Sequence[int]) -> Tensor:
+    """G of an image of `padded` pixels, as of `rfft2`, positive.
+
+    The mean over all directions, which views may not cover.
+    """
+    (ny, nx), (height, width) = projector.shape, padded
     point = torch.zeros(1, ny, nx)
     point[0, ny // 2, nx // 2] = 1.0
-    blur = projector.backward(projector.forward(point))[0]
-    spectrum = torch.fft.rfft2(torch.fft.ifftshift(blur)).real
+    blur = torch.zeros(height, width)
+    blur[:ny, :nx] = projector.backward(projector.forward(point))[0]
+    spectrum = torch.fft.rfft2(blur.roll((-(ny // 2), -(nx // 2)), (0, 1))).real
+    ny, nx = height, width
     radius = (torch.fft.fftfreq(ny)[:, None].square() + torch.fft.rfftfreq(nx).square()).sqrt()
     ring = (radius * max(ny, nx)).round().long().flatten()
     sums, count = torch.zeros(2, int(ring.max()) + 1).unbind()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from monai.networks.blocks.selfattention import SABlock
+from monai.networks.blocks.spatialattention import SpatialAttentionBlock
 from torch import nn
 
-from sciddm.networks.attention import Attention, use_quick_attention
+from sciddm.networks.attention import Attention, use_quick_attention, use_windowed_attention
 from sciddm.networks.group_norm import GroupNorm, use_quick_group_norm
 
 
@@ -74,3 +75,46 @@ def test_attention_that_does_more_is_left_alone():
     )
     use_quick_attention(causal)
     assert all(type(m) is SABlock for m in causal)
+
+
+@pytest.mark.parametrize(
+    ("shape", "edges"),
+    [
+        # 9 rows in three windows, 6 columns in two; 3 x 2 fit into one.
+        ((9, 6), ([0, 3, 6, 9], [0, 3, 6])),
+        ((7, 3), ([0, 3, 5, 7], [0, 3])),
+        ((3, 2), ([0, 3], [0, 2])),
+    ],
+)
+@torch.no_grad()
+def test_windowed_attention_sees_its_window_alone(shape, edges):
+    torch.manual_seed(2)
+    plain = nn.Sequential(SpatialAttentionBlock(2, 12, 4, norm_num_groups=3)).double()
+    nn.init.normal_(plain[0].norm.weight)
+    x = torch.randn(2, 12, *shape, dtype=torch.float64)
+    normed, attention = plain[0].norm(x), plain[0].attn
+    expected = torch.empty_like(x)
+    for top, bottom in zip(edges[0], edges[0][1:], strict=False):
+        for left, right in zip(edges[1], edges[1][1:], strict=False):
+            part = normed[:, :, top:bottom, left:right]
+            tokens = part.permute(0, 2, 3, 1).reshape(2, -1, 12)
+            seen = attention(tokens).reshape(2, *part.shape[2:], 12).permute(0, 3, 1, 2)
+            expected[:, :, top:bottom, left:right] = seen
+    whole = plain(x)
+    use_windowed_attention(plain, 3)
+    assert torch.allclose(plain(x), x + expected, atol=1e-12)
+    assert torch.allclose(plain(x), whole, atol=1e-12) == (shape == (3, 2))
+
+
+@pytest.mark.parametrize("size", [(4, 3), (2, 3, 3)])
+@torch.no_grad()
+def test_windows_of_a_volume_are_of_every_axis(size):
+    torch.manual_seed(3)
+    block = nn.Sequential(SpatialAttentionBlock(len(size), 8, 4, norm_num_groups=1)).double()
+    use_windowed_attention(block, 1)
+    x = torch.randn(1, 8, *size, dtype=torch.float64)
+    # A cell that sees itself alone has one value to attend to.
+    normed = block[0].norm(x).flatten(2).transpose(1, 2)
+    attn = block[0].attn
+    value = attn.out_proj(attn.to_v(normed)).transpose(1, 2).reshape(x.shape)
+    assert torch.allclose(block(x), x + value, atol=1e-12)

@@ -12,7 +12,7 @@ from sciddm.data_adapters.ct import build_sinogram
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.oracles import GaussianDenoiser
-from sciddm.physics import ParallelBeam, Projector, WeightedProjection, even_angles
+from sciddm.physics import FanBeam, ParallelBeam, Projector, WeightedProjection, even_angles
 from sciddm.physics.cg import preconditioned_conjugate_gradient
 from sciddm.pipelines.ct.dose import low_dose_sinogram
 from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
@@ -191,6 +191,51 @@ def test_a_perfect_preconditioner_needs_one_step():
 
     assert torch.allclose(solve(1), rhs / diagonal)
     assert torch.allclose(solve(9), rhs / diagonal)
+
+
+def test_a_tolerance_ends_each_item_by_itself():
+    generator = torch.Generator().manual_seed(3)
+    diagonal = torch.logspace(0, 3, 40, dtype=torch.float64)
+    rhs = torch.randn(3, 40, generator=generator, dtype=torch.float64)
+    rhs[1, 5:] = 0  # of five eigenvalues: solved in five steps at most
+    applied = []
+
+    def solve(rhs: torch.Tensor, tolerance: float) -> torch.Tensor:
+        def apply(x: torch.Tensor) -> torch.Tensor:
+            applied.append(1)
+            return diagonal * x
+
+        applied.clear()
+        return preconditioned_conjugate_gradient(
+            apply, lambda r: r / diagonal.sqrt(), rhs, 1, 100, tolerance=tolerance
+        )
+
+    def size(r: torch.Tensor) -> torch.Tensor:
+        return (r * r / diagonal.sqrt()).sum(1).sqrt()
+
+    x = solve(rhs, 1e-3)
+    steps = len(applied)
+    assert (size(rhs - diagonal * x) <= 1e-3 * size(rhs)).all()
+    # What else is in the batch makes no difference.
+    for item in range(3):
+        assert torch.equal(solve(rhs[item : item + 1], 1e-3)[0], x[item])
+        assert len(applied) <= (5 if item == 1 else steps)
+    # Once it is reached, an item stays where it is: not at rounding.
+    assert (size(rhs - diagonal * x) > 1e-6 * size(rhs)).any()
+    solve(rhs, 0.0)
+    assert len(applied) == 100
+
+
+def test_a_body_at_opposite_edges_is_solved_as_quickly():
+    """The preconditioner's image does not begin again where it ends."""
+    beam = FanBeam(even_angles(96), 130, 1.2, source_axis_mm=595.0, source_detector_mm=1085.0)
+    A = WeightedProjection(Projector(beam, (64, 64), 1.0), torch.ones(1, 96, 130), 0.1)
+    x = torch.zeros(1, 1, 64, 64)
+    x[..., -2:] = 1.0
+    rhs, rho = A.gram(x), 1e-3
+    exact = A.solve(rhs, rho, iterations=200)
+    error = (A.solve(rhs, rho, iterations=8) - exact).abs()
+    assert float(error[..., :2].max()) < 0.03 * float(exact.abs().max())
 
 
 def test_total_variation_minimises_what_it_says():

@@ -68,7 +68,7 @@ class PosteriorSampling:
     @torch.no_grad()
     def __call__(self, p: Tensor, index: int, seed: int, tick: Tick) -> Reconstruction:
         s = self.settings
-        m = self.scan.measurement(p, iterations=s.iterations)
+        m = self.scan.measurement(p, iterations=s.iterations, tolerance=s.tolerance)
         start = m.prox(self._rough(p)[None, None], s.sigma_max**2)
 
         def sampler(x: Tensor, streams: AntitheticStreams, callback: Callable[..., None]) -> Tensor:
