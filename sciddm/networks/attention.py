@@ -70,4 +70,5 @@ def use_windowed_attention(network: nn.Module, window: int) -> None:
     for module in network.modules():
         if type(module) is SpatialAttentionBlock:
             module.__class__ = WindowedAttention
+            assert isinstance(module, WindowedAttention)
             module.window = window
