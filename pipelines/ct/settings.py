@@ -128,10 +128,10 @@ RESIDUAL: dict[Quality, ResidualSettings] = {
 # Chosen on slices of training patients, at low dose and with 60 views. With 60 views a start at
 # 800 HU was worth .5 dB more than one at 300, 20 conjugate gradient steps .3 dB more than 12 and .8
 # more than 6, and 24 up to .1 more than 20. Fewer in the first half of the levels, to save time,
-# cost up to .3 dB. A bound of 400 / (r - 1) on the error was worth .3 dB on one body, none on another,
-# and 3.6 dB on one that fills 300 pixels, with 6 steps from 300 HU. At low dose with all views none
-# of it matters. lam 3 was worth up to .5 dB more than 1; beyond 3 images of few views leave their
-# data.
+# cost up to .3 dB. A bound of 400 / (r - 1) on the error was worth .3 dB on one body, none on
+# another, and 3.6 dB on one that fills 300 pixels, with 6 steps from 300 HU. At low dose with all
+# views none of it matters. lam 3 was worth up to .5 dB more than 1; beyond 3 images of few views
+# leave their data.
 POSTERIOR: dict[Quality, PosteriorSettings] = {
     "fast": PosteriorSettings(samples=2, steps=8, spread=0.75),
     "balanced": PosteriorSettings(samples=4, steps=14, spread=1.1),

@@ -23,6 +23,9 @@ pixel with gaps is joined with the pixel's data as DiffPIR does (Zhu et al., 202
 
     c <- argmin |z_o - E_o c|^2 + |c - D(v)|^2 / r^2,   r^2 = tau^2 power / (tau^2 + power)
 
+The network sees one image and three stronger ones; what all coefficients of one neighbourhood tell
+of each other it cannot see. So the mean goes through `similar_patches` as its pilot.
+
 The spread comes from samples: reverse chains that start at the measured image v itself, which is a
 state x_t of the diffusion at t = sigma, and go down from there (SDE-DPM-Solver++(2M), which is of
 second order). Missing entries are drawn as E_m c + noise first (data augmentation; Tanner and Wong,
@@ -61,6 +64,7 @@ from sciddm.pipelines.hsi.methods.interface import (
     chi2,
 )
 from sciddm.pipelines.hsi.methods.orientations import turned, turned_back
+from sciddm.pipelines.hsi.methods.similar_patches import refined, refinement_context
 from sciddm.plane_streams import PlaneStreams
 from sciddm.sampling import DPMSolver2M, karras, sample
 
@@ -87,6 +91,8 @@ class Settings:
         samples: K, for the spread.
         steps: of each sample's chain.
         sweeps: the network's passes where bands are missing.
+        window: patches like one another are looked for within so many pixels; 0 for not at all.
+        alike: how many of them make a group.
         spread: factor on the samples' standard deviation.
     """
 
@@ -95,6 +101,8 @@ class Settings:
     samples: int
     steps: int
     sweeps: int
+    window: int = 0
+    alike: int = 24
     spread: float = 1.0
 
 
@@ -107,10 +115,10 @@ SETTINGS = {
         components=10, orientations=1, samples=2, steps=3, sweeps=2, spread=_CALIBRATED
     ),
     "balanced": Settings(
-        components=20, orientations=4, samples=4, steps=4, sweeps=3, spread=_CALIBRATED
+        components=20, orientations=4, samples=4, steps=4, sweeps=3, window=16, spread=_CALIBRATED
     ),
     "best": Settings(
-        components=40, orientations=8, samples=8, steps=5, sweeps=4, spread=_CALIBRATED
+        components=40, orientations=8, samples=8, steps=5, sweeps=4, window=16, spread=_CALIBRATED
     ),
 }
 
@@ -164,6 +172,8 @@ class FittedSubspace(Fitted):
         self._guides = int(getattr(network, "cond_channels", 0))
         # What beyond this changes a guide, or a gap, reaches a pixel through another image only.
         self.halo: int | None = getattr(network, "context", 60) + _SMOOTH
+        if self._settings.window:
+            self.halo += refinement_context(self._settings.window)
         # One number for the scene: tiles must not differ in it.
         self._gaps = statistics.valid < 1
         self.attributes: Attributes = {
@@ -199,7 +209,7 @@ class FittedSubspace(Fitted):
 
     def _ticker(self, progress: Progress | None) -> Callable[[str], None]:
         sweeps = self._settings.sweeps if self._gaps else 1
-        total = self._count * (sweeps + self._draws)
+        total = self._count * (sweeps + self._draws) + (self._settings.window > 0)
         done = 0
 
         def tick(what: str) -> None:
@@ -231,6 +241,9 @@ class FittedSubspace(Fitted):
             found[self._count :] = self._shrunk(measured)[self._count :]
             if sweep < last:
                 found = data.join(found, level)
+        if self._settings.window and self._noisy:
+            found = refined(found, measured, self._settings.window, self._settings.alike)
+            tick("posterior mean")
         return found, measured
 
     def _shrunk(self, measured: Array) -> Array:
