@@ -36,6 +36,7 @@ from benchmarks.results import Result, cached, load_result
 from sciddm.data_adapters.hsi import build_cube
 from sciddm.errors import SciddmError
 from sciddm.pipelines.hsi.methods import METHODS
+from sciddm.pipelines.hsi.methods.build import build_method
 from sciddm.pipelines.hsi.metrics import evaluate_cube
 from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising
 
@@ -103,6 +104,7 @@ def ours(
         from sciddm import zoo
 
         weights = zoo.from_pretrained("hsi-subspace").weights_sha256
+    settings = getattr(build_method(method, quality=quality), "settings", None)
     for p in problems:
 
         def make(p: HSIProblem = p) -> Result:
@@ -123,7 +125,7 @@ def ours(
                 extra,
             )
 
-        cached(results, name, p, [sciddm.__version__, quality, told, weights], make)
+        cached(results, name, p, [sciddm.__version__, quality, told, weights, settings], make)
 
 
 def as_cube(p: HSIProblem) -> xr.Dataset:

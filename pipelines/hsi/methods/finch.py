@@ -26,7 +26,8 @@ in a number of sweeps that is fixed for the scene, from level 4 l down to l; bet
 are joined with the data as DiffPIR does (Zhu et al., 2023), z <- argmin |y - D z|_w^2 + |z - M|^2 /
 r^2. Samples start from y' with noise of what it lacks (data augmentation; Tanner and Wong, 1987).
 
-The scene's own subspace then takes out what its spectra cannot be, and what the prior cannot
+The scene's own subspace then takes out what its spectra cannot be, patches that are alike tell more
+of each other in it (`similar_patches`), and what the prior cannot
 represent is found in the residual and added back (`fusion`), so that cubes unlike those of its
 training keep what the data show.
 """
@@ -62,6 +63,7 @@ from sciddm.pipelines.hsi.methods.interface import (
     chi2,
 )
 from sciddm.pipelines.hsi.methods.orientations import turned, turned_back
+from sciddm.pipelines.hsi.methods.similar_patches import refined, refinement_context
 from sciddm.plane_streams import PlaneStreams
 from sciddm.sampling import DPMSolver2M, karras, sample
 
@@ -83,6 +85,7 @@ class Settings:
         samples: K, for the spread.
         steps: of each sample's chain.
         sweeps: where noise differs between bands or entries are missing.
+        window, alike: of `similar_patches`, as in `subspace`; a window of 0 leaves it out.
         spread: factor on the samples' standard deviation.
     """
 
@@ -90,6 +93,8 @@ class Settings:
     samples: int
     steps: int
     sweeps: int
+    window: int = 0
+    alike: int = 24
     spread: float = 1.0
 
 
@@ -98,8 +103,10 @@ class Settings:
 _CALIBRATED = 1.89
 SETTINGS = {
     "fast": Settings(orientations=1, samples=2, steps=3, sweeps=2, spread=_CALIBRATED),
-    "balanced": Settings(orientations=4, samples=4, steps=4, sweeps=3, spread=_CALIBRATED),
-    "best": Settings(orientations=8, samples=8, steps=5, sweeps=5, spread=_CALIBRATED),
+    "balanced": Settings(
+        orientations=4, samples=4, steps=4, sweeps=3, window=12, spread=_CALIBRATED
+    ),
+    "best": Settings(orientations=8, samples=8, steps=5, sweeps=5, window=16, spread=_CALIBRATED),
 }
 
 
@@ -172,6 +179,8 @@ class FittedFinch(Fitted):
         self._even = statistics.valid >= 1 and bool((self._share > 0.99).all())
         latent = getattr(method.prior.denoiser.network, "context", 0)
         reach = network.context + network.pixels * (latent + 1)
+        if self._settings.window:
+            reach += refinement_context(self._settings.window)
         self.halo: int | None = reach + REACH
         self.attributes: Attributes = {
             "method": Finch.name,
@@ -194,6 +203,8 @@ class FittedFinch(Fitted):
             spread = self._spread(data, found, tile, seed, tick)
         mean = known.mean.astype(np.float32)[:, None, None]
         estimate = mean + np.tensordot(self._within, self._cut(found, tile) - mean, 1)
+        if self._settings.window:
+            estimate = self._refined(estimate, tile)
         values, variance = fused(tile, estimate, known)
         variance = variance + spread
         noise = known.noise.astype(np.float32)[:, None, None]
@@ -208,6 +219,18 @@ class FittedFinch(Fitted):
                 "chi2": chi2(tile, values, known.noise),
             },
         )
+
+    def _refined(self, estimate: Array, tile: Tile) -> Array:
+        """The estimate as the pilot of `similar_patches`, in the scene's components."""
+        known = self._components
+        noise = known.noise.astype(np.float32)[:, None, None]
+        mean = known.mean.astype(np.float32)[:, None, None]
+        basis = known.basis.astype(np.float32)
+        white = np.where(tile.valid, (tile.values - mean) / noise, np.float32(0))
+        pilot = np.tensordot(basis.T, (estimate - mean) / noise, 1)
+        measured = GappedData(white, tile.valid, known).complete(pilot)
+        found = refined(pilot, measured, self._settings.window, self._settings.alike)
+        return np.asarray(estimate + noise * np.tensordot(basis, found - pilot, 1), np.float32)
 
     @property
     def _sweeps(self) -> int:

@@ -8,11 +8,14 @@ each coefficient are taken for draws of a Gaussian with the group's own moments,
 
     c^ = m + C (C + I)^-1 (v - m),    m = mean, C = covariance of the group's patches in the pilot,
 
-and every pixel is the mean of what all patches of all groups say of it.
+and every pixel is the mean of what all patches of all groups say of it. A second pass has the
+middle between that and the pilot as its pilot.
 
 On real and simulated scenes that the benchmark does not hold this took .2 to .5 dB off the error of
 the network's estimate. Patches of 2 x 2 were better than larger and smaller ones, 24 of them than
-48; axes of the group were worth two thirds of it.
+48; axes of the group were worth two thirds of it. The second pass gave .1 dB more on a real scene
+with bands of little noise, and up to .04 more or .02 less elsewhere; with its own result as pilot
+it gave .05 less than it should elsewhere.
 
 Lebrun, Buades and Morel, A Nonlocal Bayesian Image Denoising Algorithm, 2013, second step (there in
 fixed axes of colour, and with a pilot of the same kind); the axes of the group are new here.
@@ -30,13 +33,14 @@ __all__ = ["refined", "refinement_context"]
 
 Array = NDArray[np.float32]
 _SIZE = 2  # of a patch: larger ones are less alike
+_PASSES = 2
 _FEW = 4  # patches without which there are no moments to speak of
 _AT_ONCE = 2**22  # numbers in an array, about
 
 
 def refinement_context(window: int) -> int:
     """Pixels around a pixel that its refined value depends on, beyond what the pilot does."""
-    return 2 * (window + _SIZE - 1)
+    return _PASSES * 2 * (window + _SIZE - 1)
 
 
 def refined(pilot: Array, measured: Array, window: int, count: int) -> Array:
@@ -59,13 +63,25 @@ def refined(pilot: Array, measured: Array, window: int, count: int) -> Array:
     if count < _FEW:
         return pilot
     first, second = (torch.from_numpy(np.ascontiguousarray(a))[None] for a in (pilot, measured))
+    found = first
+    for _ in range(_PASSES):
+        found = _pass((first + found) / 2, second, size, window, count)
+    return np.asarray(found[0].numpy(), np.float32)
+
+
+def _pass(
+    pilot: Tensor, measured: Tensor, size: tuple[int, int], window: int, count: int
+) -> Tensor:
+    """c^ (1, K, y, x) of images of the same shape."""
+    height, width = pilot.shape[-2:]
+    rows, columns = height - size[0] + 1, width - size[1] + 1
     # (patch, pixel of a patch, coefficient)
-    guides, data = (_patches(a, size) for a in (first, second))
+    guides, data = (_patches(a, size) for a in (pilot, measured))
     total = torch.zeros_like(guides)
     met = torch.zeros(len(guides))
     strip = max(1, _AT_ONCE // (columns * max((2 * window + 1) ** 2, count * guides[0].numel())))
     for top in range(0, rows, strip):
-        groups = _groups(first[0], size, range(top, min(top + strip, rows)), window, count)
+        groups = _groups(pilot[0], size, range(top, min(top + strip, rows)), window, count)
         estimate = _estimate(guides[groups], data[groups])
         flat = groups.flatten()
         total.index_add_(0, flat, estimate.flatten(0, 1))
@@ -73,7 +89,7 @@ def refined(pilot: Array, measured: Array, window: int, count: int) -> Array:
     sums = functional.fold(total.permute(2, 1, 0), (height, width), size)[:, 0]
     parts = functional.fold(met.expand(1, guides.shape[1], -1), (height, width), size)[0]
     # Every patch is in its own group, so every pixel is in some.
-    return np.asarray((sums / parts).numpy(), np.float32)
+    return (sums / parts)[None]
 
 
 def _patches(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -115,7 +115,7 @@ SETTINGS = {
         components=10, orientations=1, samples=2, steps=3, sweeps=2, spread=_CALIBRATED
     ),
     "balanced": Settings(
-        components=20, orientations=4, samples=4, steps=4, sweeps=3, window=16, spread=_CALIBRATED
+        components=20, orientations=4, samples=4, steps=4, sweeps=3, window=12, spread=_CALIBRATED
     ),
     "best": Settings(
         components=40, orientations=8, samples=8, steps=5, sweeps=4, window=16, spread=_CALIBRATED
