@@ -1,6 +1,6 @@
 """More speech and noise for the speech models, from packages of Debian's archive.
 
-    python recipes/debian_sounds.py OUT [--packages FOLDER] [--ffmpeg PROGRAM]
+    python recipes/debian_sounds.py OUT [--packages FOLDER] [--ffmpeg PROGRAM] [--without NAME]
 
 Fetches packages of sounds (`apt-get download`; those that lie in ``--packages`` already are taken
 from there), unpacks what is listed below, and writes mono recordings at 16 kHz in the layout that
@@ -11,9 +11,10 @@ from there), unpacks what is listed below, and writes mono recordings at 16 kHz 
 
 Needs a Debian system (apt-get, dpkg-deb) and ffmpeg, for G.722. Single effects are short: those of
 a folder are joined, in an order of their names' digests, to recordings long enough to cut from.
-Most recordings are CC0, CC BY or CC BY-SA, but the packages' copyright files also name the GPL and
-LGPL, and which sound has which was not sorted out: read /usr/share/doc/PACKAGE/copyright before a
-model that was trained on them is given away. No bundled model is.
+The sounds are CC0, CC BY or CC BY-SA, but for some of `supertuxkart-data`, which are under the GPL,
+and which was not sorted out: `--without supertuxkart-data` leaves it out. Read
+/usr/share/doc/PACKAGE/copyright before a model that was trained on them is given away. No bundled
+model is.
 """
 
 from __future__ import annotations
@@ -84,10 +85,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--packages", type=Path, help="folder of packages that are there already")
     parser.add_argument("--ffmpeg", default="ffmpeg", help="the program")
+    parser.add_argument("--without", nargs="*", default=[], help="names of packages to leave out")
     args = parser.parse_args()
     if not shutil.which("dpkg-deb") or not shutil.which(args.ffmpeg):
         parser.error("dpkg-deb (a Debian system) and ffmpeg are needed")
     for package in PACKAGES:
+        if package.name in args.without:
+            continue
         with tempfile.TemporaryDirectory() as scratch:
             files = list(unpack(package, args.packages, Path(scratch)))
             if package.kind == "speech":
