@@ -162,7 +162,7 @@ def main(
     if wanted("TV-iterative"):
         tuning = load_problems(problems, "tune")
         settings = tuned(tuning, TV[plainly])
-        key = [plainly, [p.digest() for p in tuning]]
+        key = [asdict(TV[plainly]), [p.digest() for p in tuning]]
         row("TV-iterative", tests, key, lambda p: total_variation(p, settings(p.setting)))
     self_trained = CTDenoising()
     for method in filter(wanted, CTDenoising.untrained):

@@ -111,7 +111,7 @@ class TVSettings:
     """
 
     weight: float = 0.03
-    iterations: int = 24
+    iterations: int = 30
 
 
 # The spreads are those that a Gaussian p(x0 | y) needs for so many steps and antithetic pairs; on

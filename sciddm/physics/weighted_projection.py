@@ -96,13 +96,13 @@ def _spectrum(projector: Projector, padded: Sequence[int]) -> Tensor:
 
     The mean over all directions, which views may not cover.
     """
-    (ny, nx), (height, width) = projector.shape, padded
-    point = torch.zeros(1, ny, nx)
-    point[0, ny // 2, nx // 2] = 1.0
-    blur = torch.zeros(height, width)
-    blur[:ny, :nx] = projector.backward(projector.forward(point))[0]
-    spectrum = torch.fft.rfft2(blur.roll((-(ny // 2), -(nx // 2)), (0, 1))).real
-    ny, nx = height, width
+    middle = [n // 2 for n in projector.shape]
+    point = torch.zeros(1, *projector.shape)
+    point[0, middle[0], middle[1]] = 1.0
+    blur = torch.zeros(*padded)
+    blur[: point.shape[1], : point.shape[2]] = projector.backward(projector.forward(point))[0]
+    spectrum = torch.fft.rfft2(blur.roll([-m for m in middle], (0, 1))).real
+    ny, nx = padded
     radius = (torch.fft.fftfreq(ny)[:, None].square() + torch.fft.rfftfreq(nx).square()).sqrt()
     ring = (radius * max(ny, nx)).round().long().flatten()
     sums, count = torch.zeros(2, int(ring.max()) + 1).unbind()

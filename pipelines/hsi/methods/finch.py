@@ -27,9 +27,9 @@ are joined with the data as DiffPIR does (Zhu et al., 2023), z <- argmin |y - D 
 r^2. Samples start from y' with noise of what it lacks (data augmentation; Tanner and Wong, 1987).
 
 The scene's own subspace then takes out what its spectra cannot be, patches that are alike tell more
-of each other in it (`similar_patches`), and what the prior cannot
-represent is found in the residual and added back (`fusion`), so that cubes unlike those of its
-training keep what the data show.
+of each other in it (`similar_patches`), and what the prior cannot represent is found in the
+residual and added back (`fusion`), so that cubes unlike those of its training keep what the data
+show.
 """
 
 from __future__ import annotations
@@ -226,9 +226,8 @@ class FittedFinch(Fitted):
         noise = known.noise.astype(np.float32)[:, None, None]
         mean = known.mean.astype(np.float32)[:, None, None]
         basis = known.basis.astype(np.float32)
-        white = np.where(tile.valid, (tile.values - mean) / noise, np.float32(0))
         pilot = np.tensordot(basis.T, (estimate - mean) / noise, 1)
-        measured = GappedData(white, tile.valid, known).complete(pilot)
+        measured = GappedData.of(tile, known).complete(pilot)
         found = refined(pilot, measured, self._settings.window, self._settings.alike)
         return np.asarray(estimate + noise * np.tensordot(basis, found - pilot, 1), np.float32)
 
@@ -251,9 +250,8 @@ class FittedFinch(Fitted):
         mean = known.mean.astype(np.float32)[:, None, None]
         values = tile.values
         if not tile.valid.all():
-            white = np.where(tile.valid, (values - mean) / noise, np.float32(0))
             basis = known.basis.astype(np.float32)
-            guess = np.tensordot(basis, GappedData(white, tile.valid, known).start(), 1)
+            guess = np.tensordot(basis, GappedData.of(tile, known).start(), 1)
             values = np.where(tile.valid, values, guess * noise + mean)
         share = tile.valid[order] * self._share[:, None, None]
         return _Data(self._padded(values[order], "edge"), self._padded(share, "constant"))

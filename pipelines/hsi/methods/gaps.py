@@ -5,12 +5,15 @@ z_o = E_o c + n of the valid bands o, noise of variance 1; see `subspace` for wh
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from sciddm.pipelines.hsi.methods.components import Components
+from sciddm.pipelines.hsi.methods.interface import Tile
 from sciddm.pipelines.hsi.methods.lowrank import project
 from sciddm.plane_streams import PlaneStreams
 
@@ -31,6 +34,13 @@ class GappedData:
         self._all = valid.all(axis=0)
         self._projected = np.tensordot(self._basis.T, white, 1)
         self._gaps = np.flatnonzero(~self._all.ravel())
+
+    @classmethod
+    def of(cls, tile: Tile, known: Components) -> Self:
+        """The tile in units of its noise about the scene's mean."""
+        noise, mean = (v.astype(np.float32)[:, None, None] for v in (known.noise, known.mean))
+        white = np.where(tile.valid, (tile.values - mean) / noise, np.float32(0))
+        return cls(white, tile.valid, known)
 
     def start(self) -> Array:
         """Gaussian posterior mean of each pixel with gaps, about the mean of its surroundings."""

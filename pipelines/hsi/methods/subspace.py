@@ -191,8 +191,7 @@ class FittedSubspace(Fitted):
         known = self._components
         noise = known.noise.astype(np.float32)[:, None, None]
         mean = known.mean.astype(np.float32)[:, None, None]
-        white = np.where(tile.valid, (tile.values - mean) / noise, np.float32(0))
-        data = GappedData(white, tile.valid, known)
+        data = GappedData.of(tile, known)
         tick = self._ticker(progress)
         with torch.inference_mode(), tally() as cost:
             found, measured = self._mean(data, tick)
