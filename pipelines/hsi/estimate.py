@@ -23,11 +23,14 @@ Where that is more than 4 times as much as with them, it is taken.
 Entries that do not fit are found on the way, by alternating the regression with
 
     stripes      a column's median residual, compared to that of most columns, beyond 5 of its
-                 standard errors: an offset, taken out
+                 standard errors: an offset, taken out. Where there is one, all are found anew by
+                 what columns have in common (`stripes`): many stripes spoil the regression that
+                 should find them
     dead pixels  a residual beyond 6 robust standard deviations: replaced by its prediction
     dead lines   a column with one value in all lines, where the lines are 3 or more: dead pixels
-    stuck        entries at a value that far too many of the band share (`stuck`), if they are
-                 further from what the other bands predict than other entries: dead pixels
+    stuck        entries at a value that far too many of the band share (`stuck`), if other values
+                 lie on both sides of it, or if they are further from what the other bands predict
+                 than other entries: dead pixels
 
 Entries that are replaced by predictions have no noise. So that their bands do not seem quieter than
 they are, Z^T Z gets what the predictions lack, the variance 1 / (N Q_ii) for each (expectation
@@ -48,13 +51,14 @@ it (`NoiseModel.inspect`), pixel by pixel: a scene need not fit into memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from sciddm.errors import InputError
+from sciddm.pipelines.hsi.stripes import column_offsets, common_level, signal_directions
 from sciddm.pipelines.hsi.stuck import at_values, frequent_values
 
 __all__ = ["NoiseEstimate", "NoiseModel", "complete_stripes", "estimate_noise", "fit_noise"]
@@ -68,6 +72,11 @@ _SETTLED = 1e-5  # share of entries judged otherwise than the round before
 _INSPECTED = 2**21  # entries that are looked at at a time
 _NEIGHBOURS = 2  # on either side of a band, which may share its noise
 _SHARED = 4.0  # times the variance: they do
+_FREE = 0.2  # share of a band's good entries that are more than the regression needs, at least
+_BEYOND = 0.02  # share of a band's other values
+_FAR = 1e3  # in units of the residuals
+_STILL = 0.05  # change of replaced entries, in units of the residuals
+_AGAIN = 2  # times that stripes are sought in what the noise was without them
 _PIECE = 8192  # pixels whose products are summed in double precision at a time
 
 
@@ -261,16 +270,14 @@ def _fitted(
     raw = np.where(lost, 0, cube - centre[:, None, None].astype(kind))
     scale = _size(raw, lost)
     raw = (raw / scale[:, None, None].astype(kind)).astype(np.float32)
-    offsets, bad, filled, spread, lacking = _settled(raw, lost)
+    offsets, bad, filled, spread, lacking = _unstriped(raw, lost)
     mean, beta, precision = _regression(filled.reshape(bands, -1), lacking)
     residual = filled - _predicted(filled, mean, beta)
     good = np.maximum((~bad).sum(axis=(1, 2)), 1)
-    freedom = (count - bands) / count
+    # What was replaced fits by itself: a band's regression is one on its good entries.
+    freedom = np.maximum(1 - bands / good, _FREE)
     kept = np.where(bad, 0, residual)
     variance = (kept.astype(np.float64) ** 2).sum(axis=(1, 2)) / good / freedom
-    # The mean of what is left of a stripe is more precise than the median that found it.
-    seen = np.maximum((~bad).sum(axis=1), 1)
-    offsets = np.where(offsets != 0, offsets + kept.sum(axis=1) / seen, 0)
     diagonal = np.diag(precision)
     squared = beta**2 - variance[:, None] * (diagonal - precision**2 / diagonal[:, None])
     squared = squared * (good / count)
@@ -295,7 +302,8 @@ def _fitted(
 def _outlying(
     cube: NDArray[np.floating[Any]], lost: NDArray[np.bool_], frequent: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Those of the frequent values whose entries do not fit what the other bands predict.
+    """Those of the frequent values that lie among a band's other values, or whose entries do not
+    fit what the other bands predict.
 
     Saturated entries, or those below 0 that were set to it, are frequent too, but fit.
     """
@@ -314,9 +322,17 @@ def _outlying(
             mine = square[~lost[b] & (cube[b].astype(np.float32) == value)]
             # A mean of n squares is off by sqrt(2 / n).
             limit = 1.1 + 3 * np.sqrt(2 / max(1, mine.size))
+            if _passed_over(cube[b][~lost[b]], value):
+                continue
             if not (usual.size and mine.size and mine.mean() > limit * usual.mean()):
                 found[b, k] = np.nan
     return found
+
+
+def _passed_over(values: NDArray[np.floating[Any]], frequent: np.float32) -> bool:
+    """Whether values lie on both sides of a frequent one, so that nothing was cut off there."""
+    below, above = (values < frequent).sum(), (values > frequent).sum()
+    return bool(min(below, above) > _BEYOND * (below + above))
 
 
 def complete_stripes(
@@ -336,24 +352,72 @@ def complete_stripes(
     lost = ~known | constant[:, None] | at_values(cube, model.stuck)
     centre, scale = (v.astype(np.float32)[:, None, None] for v in (model.centre, model.scale))
     raw = np.where(lost, np.float32(0), (cube.astype(np.float32, copy=False) - centre) / scale)
-    offsets, *_ = _settled(raw, lost, model)
-    stripes = offsets.astype(np.float64) * model.scale[:, None]
+    stripes = _unstriped(raw, lost, model).offsets.astype(np.float64) * model.scale[:, None]
     return replace(model, stripes=stripes, constant=constant)
 
 
-def _settled(
+def _unstriped(
     raw: NDArray[np.float32], lost: NDArray[np.bool_], model: NoiseModel | None = None
-) -> tuple[
-    NDArray[np.float32],
-    NDArray[np.bool_],
-    NDArray[np.float32],
-    NDArray[np.float64],
-    NDArray[np.float64],
-]:
-    """(stripes (B, x), bad (B, y, x), filled (B, y, x), spread (B,), lacking (B,)) after the
-    alternation above; lacking is the sum of squares that replaced entries lack.
+) -> _Settled:
+    """The alternation; where it finds stripes, again without those that `stripes` finds."""
+    found = _settled(raw, lost, model)
+    if not found.offsets.any():
+        return found
+    # Pixels about their column's middle have no stripes, nor what columns differ in.
+    middle, _ = _medians(raw, lost)
+    centred = None if model is None else replace(model, mean=np.zeros_like(model.mean))
+    found = _settled(_moved_by(raw, middle, lost), lost, centred, striped=False)
+    for _ in range(_AGAIN):
+        offsets = _column_offsets(raw, found)
+        found = _settled(_moved_by(raw, offsets, lost), lost, model, striped=False)
+    return found._replace(offsets=offsets)
 
-    With the regression of `model`, or one that is found anew in every round.
+
+def _moved_by(
+    raw: NDArray[np.float32], offsets: NDArray[np.float32], lost: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    return np.where(lost, np.float32(0), raw - offsets[:, None])
+
+
+def _column_offsets(raw: NDArray[np.float32], found: _Settled) -> NDArray[np.float32]:
+    """(band, x) offsets of the columns of `raw`, given what the noise and the signal look like."""
+    size = _at_least(found.spread)[:, None]
+    white = found.filled.reshape(len(raw), -1) / size
+    basis, power = signal_directions(white - white.mean(axis=1, keepdims=True))
+    count = (~found.bad).sum(axis=1)
+    mean = np.where(found.bad, 0, raw).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
+    return (column_offsets(mean / size, count, basis, power) * size).astype(np.float32)
+
+
+class _Settled(NamedTuple):
+    """Where the alternation above ends.
+
+    Attributes:
+        offsets: (band, x) stripes.
+        bad: (band, y, x) entries that do not fit.
+        filled: (band, y, x) without stripes; the bad ones are predictions.
+        spread: (band,) robust standard deviation of the residuals.
+        lacking: (band,) sum of squares that replaced entries lack.
+    """
+
+    offsets: NDArray[np.float32]
+    bad: NDArray[np.bool_]
+    filled: NDArray[np.float32]
+    spread: NDArray[np.float64]
+    lacking: NDArray[np.float64]
+
+
+def _settled(
+    raw: NDArray[np.float32],
+    lost: NDArray[np.bool_],
+    model: NoiseModel | None = None,
+    *,
+    striped: bool = True,
+) -> _Settled:
+    """The alternation above.
+
+    With the regression of `model`, or one that is found anew in every round. No stripes are looked
+    for if not `striped`.
     """
     offsets = np.zeros((len(raw), raw.shape[2]), np.float32)
     bad = lost | (np.abs(raw) > 4 * _DEAD)
@@ -370,17 +434,25 @@ def _settled(
         residual = raw - predicted
         spread = _spread(residual - offsets[:, None], bad) if model is None else model.spread
         # From the raw numbers each time: a false stripe, which another band caused, goes again.
-        found = _stripes(residual, bad, spread)
+        found = _stripes(residual, bad, spread) if striped else offsets
         residual -= found[:, None]
         judged = lost | (np.abs(residual) > _DEAD * spread.astype(np.float32)[:, None, None])
         settled = (judged != bad).mean() < _SETTLED
         settled &= bool((np.abs(found - offsets) <= 0.02 * spread[:, None]).all())
         moved = _moved(filled, predicted, bad, damping)
+        step = np.where(judged, moved - filled, 0) / _at_least(spread)[:, None, None]
+        step = np.minimum(np.abs(step), _FAR)
+        settled &= bool(np.square(step).sum() <= _STILL**2 * max(1, judged.sum()))
         bad, offsets = judged, found
         filled = np.where(bad, moved, raw - offsets[:, None])
         if settled:
             break
-    return offsets, bad, filled, spread, lacking
+    return _Settled(offsets, bad, filled, spread, lacking)
+
+
+def _at_least(spread: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Something to divide by."""
+    return np.maximum(spread, np.finfo(np.float32).tiny).astype(np.float32)
 
 
 def _regression(
@@ -463,34 +535,29 @@ def _size(values: NDArray[np.floating[Any]], bad: NDArray[np.bool_]) -> NDArray[
 def _stripes(
     residual: NDArray[np.float32], bad: NDArray[np.bool_], spread: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """(B, x): medians of the columns' residuals that are beyond chance."""
-    ordered = np.where(bad, np.float32(np.inf), residual).transpose(0, 2, 1)
+    """(B, x): medians of the columns' residuals that are beyond chance.
+
+    The regression passes through the mean of all columns, stripes included: what is common to most
+    columns is no stripe.
+    """
+    middle, seen = _medians(residual, bad)
+    some = seen >= 3
+    middle = np.where(some, middle - common_level(middle, some)[:, None], 0)
+    limit = _STRIPE * _MEDIAN_ERROR * spread[:, None] / np.sqrt(np.maximum(seen, 1))
+    return np.where(np.abs(middle) > limit, middle, 0).astype(np.float32)
+
+
+def _medians(
+    values: NDArray[np.float32], bad: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """(B, x) medians of the columns' good entries, 0 where there is none; how many these are."""
+    ordered = np.where(bad, np.float32(np.inf), values).transpose(0, 2, 1)
     ordered = np.sort(ordered, axis=-1)
     seen = (~bad).sum(axis=1)
     last = ordered.shape[-1] - 1
     pair = [np.clip((seen - 1) // 2, 0, last), np.clip(seen // 2, 0, last)]
     low, high = (np.take_along_axis(ordered, k[..., None], axis=-1)[..., 0] for k in pair)
-    some = seen >= 3
-    middle = np.where(some, low / 2, 0) + np.where(some, high / 2, 0)
-    middle -= _mode(middle)
-    limit = _STRIPE * _MEDIAN_ERROR * spread[:, None] / np.sqrt(np.maximum(seen, 1))
-    return np.where(np.abs(middle) > limit, middle, 0).astype(np.float32)
-
-
-def _mode(middle: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """(B, 1): where most columns agree, the middle of the narrowest third of them.
-
-    The regression passes through the mean of all columns, stripes included: what is common to most
-    columns is no stripe. Their median would be drawn along by stripes of one sign in nearly half
-    of them, as FINCH has.
-    """
-    count = middle.shape[1] // 3
-    if count < 3:
-        return np.zeros((len(middle), 1), middle.dtype)
-    ordered = np.sort(middle, axis=1)
-    first = np.argmin(ordered[:, count:] - ordered[:, :-count], axis=1)
-    near = np.take_along_axis(ordered, first[:, None] + np.arange(count + 1), axis=1)
-    return near.mean(axis=1, keepdims=True)
+    return np.where(seen > 0, low / 2, 0) + np.where(seen > 0, high / 2, 0), seen
 
 
 def _constant_columns(

@@ -197,7 +197,9 @@ def test_impulses_are_found_where_noise_is_as_strong_as_they_are():
     assert found.dead[~impulse].mean() < 0.005
     ratio = found.sigma / sigma
     assert np.abs(np.median(ratio) - 1) < 0.03
-    assert 0.85 < ratio.min() < ratio.max() < 1.25
+    # A quiet band of which most is gone seems louder among loud ones.
+    assert 0.85 < ratio.min() < ratio.max() < 1.4
+    assert 0.95 < np.sort(ratio)[3] < np.sort(ratio)[-3] < 1.05
 
 
 def test_saturated_and_cut_off_entries_fit_and_stay():
