@@ -34,7 +34,7 @@ Entries that do not fit are found on the way, by alternating the regression with
 
 Entries that are replaced by predictions have no noise. So that their bands do not seem quieter than
 they are, Z^T Z gets what the predictions lack, the variance 1 / (N Q_ii) for each (expectation
-maximisation, but for correlations), and s_j^2 above counts for the share of the band that is data.
+maximisation, but for correlations), and so do the residuals of the bands that they predict.
 
 Entries that are replaced depend on each other: of a pixel they solve Q_mm x_m = -Q_mo x_o. This is
 done by steps x <- x + w (prediction - x) (Jacobi), which converge for any set m if w is below 2
@@ -274,13 +274,14 @@ def _fitted(
     mean, beta, precision = _regression(filled.reshape(bands, -1), lacking)
     residual = filled - _predicted(filled, mean, beta)
     good = np.maximum((~bad).sum(axis=(1, 2)), 1)
-    # What was replaced fits by itself: a band's regression is one on its good entries.
-    freedom = np.maximum(1 - bands / good, _FREE)
+    # What was replaced fits by itself: a band's regression is one on its good entries, and knows
+    # the other bands at some of them.
+    freedom = np.maximum(1 - bands / (good * good.mean() / count), _FREE)
     kept = np.where(bad, 0, residual)
-    variance = (kept.astype(np.float64) ** 2).sum(axis=(1, 2)) / good / freedom
+    square = (kept.astype(np.float64) ** 2).sum(axis=(1, 2)) + beta**2 @ lacking
+    variance = square / good / freedom
     diagonal = np.diag(precision)
     squared = beta**2 - variance[:, None] * (diagonal - precision**2 / diagonal[:, None])
-    squared = squared * (good / count)
     np.fill_diagonal(squared, 1.0)
     own, _ = nnls(squared, variance)
     alone = _without_neighbours(precision) / count / freedom

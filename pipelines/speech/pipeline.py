@@ -331,12 +331,20 @@ class Enhancement:
 def _chunking(model: Any) -> Chunking:
     """Long chunks for networks that see a bounded stretch (they state their `context`).
 
-    Others (NCSN++) normalise and attend over all frames: they were trained on crops of 256, and
-    their memory grows with the square of the length.
+    Networks that go through a recording in blocks get chunks that begin with one, and of which
+    nothing is used that a seam could have changed. Others (NCSN++) normalise and attend over all
+    frames: they were trained on crops of 256, and their memory grows with the square of the length.
     """
     parts = [m for m in model.modules() if isinstance(m, Predictor | NetworkDenoiser)]
-    if all(hasattr(part.network, "context") for part in parts):
-        return Chunking()
+    networks: list[Any] = [part.network for part in parts]
+    if networks and all(hasattr(network, "context") for network in networks):
+        block = math.lcm(*(getattr(network, "block", 1) for network in networks))
+        if block == 1:
+            return Chunking()
+        usual = Chunking()
+        hidden = 2 * max(network.context for network in networks) + usual.fade
+        overlap = block * math.ceil(hidden / block)
+        return Chunking(frames=4 * overlap, overlap=overlap, step=block)
     return Chunking(frames=512, overlap=128, step=64)  # 64: frames of their coarsest level
 
 

@@ -1,6 +1,7 @@
 """Networks: thin builders over MONAI's, own code only where MONAI has none."""
 
 from sciddm.networks.build import build_network
+from sciddm.networks.dual_path import DualPathNetwork
 from sciddm.networks.local_unet import LocalUNet
 from sciddm.networks.ncsnpp import NCSNpp
 from sciddm.networks.patch_autoencoder import PatchAutoencoder
@@ -9,6 +10,7 @@ from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 
 __all__ = [
+    "DualPathNetwork",
     "LocalUNet",
     "NCSNpp",
     "PatchAutoencoder",

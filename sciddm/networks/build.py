@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from sciddm.networks.dual_path import DualPathNetwork
 from sciddm.networks.local_unet import LocalUNet
 from sciddm.networks.ncsnpp import NCSNpp
 from sciddm.networks.patch_autoencoder import PatchAutoencoder
@@ -19,7 +20,15 @@ __all__ = ["NETWORKS", "build_network"]
 
 NETWORKS: dict[str, type[nn.Module]] = {
     cls.__name__: cls
-    for cls in (UNet, LocalUNet, SpectrogramUNet, PlainUNet, NCSNpp, PatchAutoencoder)
+    for cls in (
+        UNet,
+        LocalUNet,
+        SpectrogramUNet,
+        PlainUNet,
+        NCSNpp,
+        PatchAutoencoder,
+        DualPathNetwork,
+    )
 }
 
 

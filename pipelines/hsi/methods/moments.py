@@ -2,7 +2,8 @@
 
 Beside the covariance C of the pixels there is that of neighbours,
 
-    N = mean of (y_p - m)(y_q - m)^T, made symmetric, over all p, q next to each other in x or y
+    N = mean of (y_p - m)(y_q - m)^T, made symmetric, over all p, q next to each other
+                                                                 (diagonally too)
 
 The noise of two pixels is independent, so N holds none of it, and the signal of neighbours is
 nearly the same. e^T N e tells how much structure a direction e holds also where noise is stronger
@@ -16,9 +17,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Moments"]
+__all__ = ["NEIGHBOURS", "Moments"]
 
 Array = NDArray[np.float64]
+
+
+#: (down, right) from a pixel to those that are its neighbours, each pair once.
+NEIGHBOURS = ((1, 0), (0, 1), (1, 1), (1, -1))
+
+
+def _shifted(values: NDArray[Any], down: int, right: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Parts of (..., y, x) whose entries are so far apart."""
+    height, width = values.shape[-2:]
+    top, left = max(0, -right), max(0, right)
+    return (
+        values[..., : height - down, top : width - left],
+        values[..., down:, left : width - top],
+    )
 
 
 class Moments:
@@ -56,10 +71,9 @@ class Moments:
         self.count += int(kept.sum())
         self._sum += flat.sum(axis=1)
         self._square += flat @ flat.T
-        for first, second, one, two in (
-            (z[:, 1:], z[:, :-1], kept[1:], kept[:-1]),
-            (z[:, :, 1:], z[:, :, :-1], kept[:, 1:], kept[:, :-1]),
-        ):
+        for down, across in NEIGHBOURS:
+            one, two = _shifted(kept, down, across)
+            first, second = _shifted(z, down, across)
             both = one & two
             left, right = first[:, both], second[:, both]
             self.pairs += left.shape[1]
