@@ -13,8 +13,8 @@ Needs a Debian system (apt-get, dpkg-deb) and ffmpeg, for G.722. Single effects 
 a folder are joined, in an order of their names' digests, to recordings long enough to cut from.
 The sounds are CC0, CC BY or CC BY-SA, but for some of `supertuxkart-data`, which are under the GPL,
 and which was not sorted out: `--without supertuxkart-data` leaves it out. Read
-/usr/share/doc/PACKAGE/copyright before a model that was trained on them is given away. No bundled
-model is.
+/usr/share/doc/PACKAGE/copyright before a model that was trained on them is given away. The bundled
+`speech-denoise` was trained on all but those.
 """
 
 from __future__ import annotations
