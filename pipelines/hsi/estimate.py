@@ -23,9 +23,9 @@ Where that is more than 4 times as much as with them, it is taken.
 Entries that do not fit are found on the way, by alternating the regression with
 
     stripes      a column's median residual, compared to that of most columns, beyond 5 of its
-                 standard errors: an offset, taken out. Where there is one, all are found anew by
-                 what columns have in common (`stripes`): many stripes spoil the regression that
-                 should find them
+                 standard errors: an offset, taken out. Where they are many, all are found anew by
+                 what columns have in common (`stripes`): they spoil the regression that should
+                 find them
     dead pixels  a residual beyond 6 robust standard deviations: replaced by its prediction
     dead lines   a column with one value in all lines, where the lines are 3 or more: dead pixels
     stuck        entries at a value that far too many of the band share (`stuck`), if other values
@@ -76,6 +76,7 @@ _FREE = 0.2  # share of a band's good entries that are more than the regression 
 _BEYOND = 0.02  # share of a band's other values
 _FAR = 1e3  # in units of the residuals
 _STILL = 0.05  # change of replaced entries, in units of the residuals
+_STRIPED = 0.005  # share of columns, in all bands together, that is many
 _AGAIN = 2  # times that stripes are sought in what the noise was without them
 _PIECE = 8192  # pixels whose products are summed in double precision at a time
 
@@ -280,6 +281,10 @@ def _fitted(
     kept = np.where(bad, 0, residual)
     square = (kept.astype(np.float64) ** 2).sum(axis=(1, 2)) + beta**2 @ lacking
     variance = square / good / freedom
+    if not _many(offsets):
+        # The mean of what is left of a stripe is more precise than the median that found it.
+        seen = np.maximum((~bad).sum(axis=1), 1)
+        offsets = np.where(offsets != 0, offsets + kept.sum(axis=1) / seen, 0)
     diagonal = np.diag(precision)
     squared = beta**2 - variance[:, None] * (diagonal - precision**2 / diagonal[:, None])
     np.fill_diagonal(squared, 1.0)
@@ -360,9 +365,9 @@ def complete_stripes(
 def _unstriped(
     raw: NDArray[np.float32], lost: NDArray[np.bool_], model: NoiseModel | None = None
 ) -> _Settled:
-    """The alternation; where it finds stripes, again without those that `stripes` finds."""
+    """The alternation; where it finds many stripes, again without those that `stripes` finds."""
     found = _settled(raw, lost, model)
-    if not found.offsets.any():
+    if not _many(found.offsets):
         return found
     # Pixels about their column's middle have no stripes, nor what columns differ in.
     middle, _ = _medians(raw, lost)
@@ -372,6 +377,15 @@ def _unstriped(
         offsets = _column_offsets(raw, found)
         found = _settled(_moved_by(raw, offsets, lost), lost, model, striped=False)
     return found._replace(offsets=offsets)
+
+
+def _many(offsets: NDArray[np.floating[Any]]) -> bool:
+    """Whether stripes are common.
+
+    Where they are not, what a few columns have for themselves in some bands, such as a bright
+    object, would be taken for more of them.
+    """
+    return bool((offsets != 0).mean() > _STRIPED)
 
 
 def _moved_by(
