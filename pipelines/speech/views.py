@@ -35,10 +35,19 @@ def mean_of_views(
     total: Tensor | float = 0.0
     for view in range(count):
         sign, lead = (-1) ** view, view * stride // count
-        moved = [None if s is None else torch.nn.functional.pad(sign * s, (lead, 0)) for s in seen]
+        moved = [None if s is None else sign * _later(s, lead) for s in seen]
         total = total + sign * estimate(*moved)[..., lead:]
     assert isinstance(total, Tensor)
     return total / count
+
+
+def _later(spectrogram: Tensor, frames: int) -> Tensor:
+    """The first frame repeated in front of it.
+
+    Silence that no microphone records would tell a recurrent network of a beginning.
+    """
+    lead = spectrogram[..., :1].expand(*spectrogram.shape[:-1], frames)
+    return torch.cat([lead, spectrogram], dim=-1)
 
 
 def stride_of(network: torch.nn.Module) -> int:

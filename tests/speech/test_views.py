@@ -55,6 +55,6 @@ def test_samples_through_views_are_those_of_the_exact_denoiser(y):
     exact = Smearing(SBVE())
     draw = Estimator(exact, Settings("sde", 4))(y, [Streams(0, 1)])
     viewed = Estimator(exact, Settings("sde", 4, views=3))(y, [Streams(0, 1)])
-    # Away from the first frames, where the moved recording begins with silence.
+    # Away from the first frames, where the moved recording begins with its first frame again.
     torch.testing.assert_close(viewed[0][..., 16:], draw[0][..., 16:], atol=1e-4, rtol=0)
     assert ViewedDenoiser(exact, 3).process is exact.process
