@@ -38,6 +38,7 @@ _CONVEX, _SHRINKING = 30, 30  # rounds with each rho
 _LIMIT = 3.0  # t at last, in standard errors
 _SURE = 6.0  # standard errors that at least one of a striped band's offsets has
 _LIKELY = 0.5  # probability from which an offset is taken out
+_FEW = 3  # columns that agree
 _ROUNDS = 50  # of expectation maximisation
 _AT_ONCE = 2**22  # numbers in an array, about
 
@@ -60,15 +61,17 @@ def signal_directions(white: NDArray[np.floating[Any]]) -> tuple[Array, Array]:
 def common_level(values: NDArray[np.floating[Any]], seen: NDArray[np.bool_]) -> Array:
     """(band,) where most columns agree, the middle of the narrowest third of them.
 
-    Their median would be drawn along by stripes of one sign in half of them, as FINCH has.
+    Their median would be drawn along by stripes of one sign in half of them, as FINCH has. Of fewer
+    than 9 columns it is the median all the same: any two of them may agree by chance.
     """
     ordered = np.sort(np.where(seen, values, np.inf), axis=1)
     number = seen.sum(axis=1)
     found = np.zeros(len(values))
     for b, columns in enumerate(number):
-        count = max(1, columns // 3)
-        if columns:
-            row = ordered[b, :columns]
+        count, row = columns // 3, ordered[b, :columns]
+        if count < _FEW:
+            found[b] = np.median(row) if columns else 0.0
+        else:
             first = int(np.argmin(row[count - 1 :] - row[: columns - count + 1]))
             found[b] = row[first : first + count].mean()
     return found

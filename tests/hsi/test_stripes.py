@@ -81,3 +81,9 @@ def test_signal_directions_span_the_signal():
     assert np.linalg.svd(found.T @ basis)[1].min() ** 2 > 0.97
     nothing, _ = signal_directions(rng.standard_normal((BANDS, 4000)))
     assert nothing.shape[1] == 1
+
+
+def test_common_level_of_a_few_columns_is_their_median():
+    values = np.array([[3.0, 1.0, 2.0, 9.0, 7.0], [5.0, 4.0, np.nan, np.nan, np.nan]])
+    np.testing.assert_array_equal(common_level(values, np.isfinite(values)), [3.0, 4.5])
+    assert common_level(values, np.zeros((2, 5), bool)).tolist() == [0.0, 0.0]
