@@ -10,7 +10,8 @@ Nothing is stored: each item is mixed anew from recordings.
    signal-to-noise ratio;
 4. microphone: a smooth random frequency response, sometimes a limited bandwidth, on both;
 5. level: divided by the largest sample of the noisy crop, as the pipeline divides a recording by
-   its peak; sometimes lower, since a crop is rarely where the recording's peak is.
+   its peak; sometimes lower, since a crop is rarely where the recording's peak is;
+6. editor: some begin or end in digital silence, if asked for.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class SpeechMixtures(Dataset):
         stft: arguments of STFT.
         linear_prediction: arguments of LinearPrediction, which takes late reverberation away
             before the model sees anything: from half as much again, to have enough to go by.
+        silent: share of the items that begin or end in digital silence, target and input alike.
         more: folders with further recordings to train on, laid out as root's `speech`: train/ and
             noise_train/. Every folder that has a kind of sound gives an equal share of it.
         seed: with the item's index and the epoch's draw it fixes every random choice.
@@ -93,6 +95,7 @@ class SpeechMixtures(Dataset):
         snr: tuple[float, float] = (-5.0, 20.0),
         stft: dict[str, Any] | None = None,
         linear_prediction: dict[str, Any] | None = None,
+        silent: float = 0.0,
         more: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
@@ -107,6 +110,7 @@ class SpeechMixtures(Dataset):
         self.samples = self.crop if self.prediction is None else 3 * self.crop // 2
         self.length = length if split == "train" else 96
         self.snr = (float(snr[0]), float(snr[1]))
+        self.silent = silent
         folder = Path(root or os.environ.get("SCIDDM_DATA", "../shared/data")) / "speech"
         held_out = split == "validate"
         # What is validated on stays the same whatever is trained on.
@@ -158,7 +162,10 @@ class SpeechMixtures(Dataset):
         gain = 1.0 / max(float(np.abs(noisy).max()), 1e-5)
         if rng.random() < 0.7:
             gain *= 10 ** (rng.uniform(-15, 0) / 20)
-        return (target * gain).astype(np.float32), (noisy * gain).astype(np.float32)
+        pair = (target * gain).astype(np.float32), (noisy * gain).astype(np.float32)
+        if self.silent and rng.random() < self.silent:
+            _cut(pair, rng)
+        return pair
 
     def _speech(self, rng: np.random.Generator) -> Wave:
         """Utterances of random speed and level, with pauses, that fill a crop."""
@@ -245,6 +252,15 @@ def _microphone(
         edge = rng.uniform(3300, 7500)
         response = response * np.clip((edge - frequency) / 200 + 1, 1e-3, 1)
     return filtered(target, response), filtered(noisy, response)
+
+
+def _cut(pair: tuple[Wave, Wave], rng: np.random.Generator) -> None:
+    """Up to half of both becomes digital silence, at the beginning or at the end."""
+    length = len(pair[0])
+    edge = int(rng.uniform(0, 0.5) * length)
+    silent = slice(edge) if rng.random() < 0.5 else slice(length - edge, length)
+    for wave in pair:
+        wave[silent] = 0
 
 
 def _convolve(wave: NDArray[Any], response: NDArray[Any], delay: int) -> Wave:

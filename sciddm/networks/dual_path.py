@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciddm.networks.convolution import Conv2d
+from sciddm.networks.features import adopt_features
+from sciddm.networks.level_embedding import EMBEDDING, LevelEmbedding
 
 __all__ = ["DualPathNetwork"]
 
 
 class DualPathNetwork(nn.Module):
-    """``(x (B, 2C, F, T), level, None) -> (B, C', F, T)``: recurrent over bins, then over frames.
+    """``(x (B, 2C, F, T), ln(s/a), cond) -> (B, C', F, T)``: recurrent over bins, then over frames.
 
     Blocks of p x p bins and frames become the channels of a coarser grid (space to depth), which
     one convolution halves once more in frequency. There, several times::
@@ -26,7 +28,9 @@ class DualPathNetwork(nn.Module):
     training and fits fewer noises by heart than a rule for each. Learnt biases tell where a bin
     lies. The way back repeats the first steps with their results added (U-Net).
 
-    Channels of the input besides x itself: ln(|x|^2 + floor), which unlike x is linear in decibels.
+    Channels of the input besides x itself: ln(|x|^2 + floor), which unlike x is linear in decibels;
+    the same for ``cond``. The noise level, if the network is told it, is a gain and a bias per
+    channel behind each norm.
 
     A recurrence's influence fades but has no end, and a recording is processed in pieces, which
     must give what the whole gives. So every ``block`` of frames is seen with ``reach`` frames on
@@ -36,7 +40,7 @@ class DualPathNetwork(nn.Module):
     Enhancement, Interspeech 2021, section 2.2; here with both directions in time.
 
     Args:
-        in_channels: real channels of the input, pairs of real and imaginary part.
+        in_channels: real channels of the input, pairs of real and imaginary part; an endpoint too.
         out_channels: real channels of the output.
         bins: F, a multiple of ``2 patch``.
         width: channels of the finer grid.
@@ -45,6 +49,8 @@ class DualPathNetwork(nn.Module):
         patch: p.
         block: frames, a multiple of ``patch``.
         reach: frames, a multiple of ``patch``.
+        cond_channels: channels of ``cond``, pairs as well.
+        levels: the network is told the noise level; False for a network that has none.
     """
 
     def __init__(
@@ -58,12 +64,14 @@ class DualPathNetwork(nn.Module):
         patch: int = 2,
         block: int = 256,
         reach: int = 128,
+        cond_channels: int = 0,
+        levels: bool = False,
     ) -> None:
         super().__init__()
-        if in_channels % 2 or bins % (2 * patch):
+        if in_channels % 2 or cond_channels % 2 or bins % (2 * patch):
             raise ValueError(
-                f"in_channels = {in_channels} must be even and bins = {bins} a multiple of "
-                f"{2 * patch}"
+                f"in_channels = {in_channels} and cond_channels = {cond_channels} must be even and "
+                f"bins = {bins} a multiple of {2 * patch}"
             )
         if block < patch or block % patch or reach % patch:
             raise ValueError(f"block and reach must be multiples of {patch} frames")
@@ -78,17 +86,22 @@ class DualPathNetwork(nn.Module):
             "block": block,
             "reach": reach,
         }
+        if cond_channels or levels:  # as models that were stored before them have it
+            self.config |= {"cond_channels": cond_channels, "levels": levels}
         self.bins, self.patch = bins, patch
         self.stride, self.block, self.reach = patch, block, reach
+        self.cond_channels = cond_channels
         fine, coarse = bins // patch, bins // (2 * patch)
-        seen = (in_channels + in_channels // 2) * patch**2
+        seen = (in_channels + cond_channels) * 3 // 2 * patch**2
+        self.embedding = LevelEmbedding() if levels else None
+        told = EMBEDDING if levels else 0
         self.first = Conv2d(seen, width, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(width, 1, fine))
         self.down = Conv2d(width, channels, (3, 4), (1, 2), padding=(1, 1))
         self.blocks = nn.ModuleList()
         for _ in range(blocks):
-            self.blocks.append(_Recurrence(channels, axis=2))
-            self.blocks.append(_Recurrence(channels, axis=1))
+            self.blocks.append(_Recurrence(channels, 2, told))
+            self.blocks.append(_Recurrence(channels, 1, told))
         self.place_coarse = nn.Parameter(torch.zeros(channels, 1, coarse))
         self.up = Conv2d(channels, 2 * width, 1)
         self.join = Conv2d(width, width, 3, padding=1)
@@ -103,31 +116,43 @@ class DualPathNetwork(nn.Module):
         return self.block + self.reach - 1
 
     def forward(self, x: Tensor, level: Tensor, cond: Tensor | None = None) -> Tensor:
-        """Output for x (B, C, F, T); the level is not used, and there is no conditioning."""
-        if cond is not None:
-            raise ValueError("the network takes no conditioning")
+        """Output for x (B, C, F, T), level (B,) = ln(s/a) and cond (B, C', F, T)."""
+        if (cond is None) != (self.cond_channels == 0):
+            raise ValueError(f"the network takes {self.cond_channels} channels of conditioning")
         if x.shape[2] != self.bins:
             raise ValueError(f"the network takes {self.bins} frequency bins, not {x.shape[2]}")
+        emb = None if self.embedding is None else self.embedding(level)
+        x = _with_decibels(x)
+        if cond is not None:
+            x = torch.cat([x, _with_decibels(cond)], dim=1)
         parts = []
         for start in range(0, x.shape[3], self.block):
             first = max(0, start - self.reach)
             seen = x[..., first : start + self.block + self.reach]
-            parts.append(self._seen(seen)[..., start - first :][..., : self.block])
+            parts.append(self._seen(seen, emb)[..., start - first :][..., : self.block])
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def adopt(self, other: DualPathNetwork) -> None:
+        """Begins with the features that ``other``, which sees ``cond`` alone, makes of it.
+
+        The output stays zero, and so does the influence of all else.
+
+        Raises:
+            ValueError: ``other`` does not take as many channels as ``cond`` has, or its features
+                differ in width or number.
+        """
+        adopt_features(self, other)
+
+    def _seen(self, x: Tensor, emb: Tensor | None) -> Tensor:
         """Output for all frames, of which each sees all."""
         frames = x.shape[3]
-        half = x.shape[1] // 2
-        power = x[:, :half].square() + x[:, half:].square()
-        x = torch.cat([x, 0.25 * (power + _FLOOR).log()], dim=1)
         x = functional.pad(x, (0, -frames % self.patch)).transpose(2, 3)
         x = functional.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
         fine = functional.silu(self.first(x) + self.place)
         h = self.down(fine) + self.place_coarse
         h = h.permute(0, 2, 3, 1).contiguous()  # (B, T, F, C)
         for block in self.blocks:
-            h = block(h)
+            h = block(h, emb)
         h = self.up(h.permute(0, 3, 1, 2))
         # Twice the channels are two neighbouring bins.
         h = h.unflatten(1, (2, -1)).permute(0, 2, 3, 4, 1).flatten(3)
@@ -140,18 +165,33 @@ class DualPathNetwork(nn.Module):
 _FLOOR = 1e-4  # -40 dB of the input's unit
 
 
+def _with_decibels(x: Tensor) -> Tensor:
+    """x (B, 2C, F, T), pairs of real and imaginary part, and behind it each pair's log power."""
+    power = x.unflatten(1, (-1, 2)).square().sum(2)
+    return torch.cat([x, 0.25 * (power + _FLOOR).log()], dim=1)
+
+
 class _Recurrence(nn.Module):
     """x + W GRU(norm x) along an axis of (B, T, F, C), both directions."""
 
-    def __init__(self, channels: int, axis: int) -> None:
+    def __init__(self, channels: int, axis: int, embedding: int = 0) -> None:
         super().__init__()
         self.axis = axis
         self.norm = nn.LayerNorm(channels)
+        self.film = nn.Linear(embedding, 2 * channels) if embedding else None
+        if self.film is not None:
+            nn.init.zeros_(self.film.weight)
+            nn.init.zeros_(self.film.bias)
         self.run = nn.GRU(channels, channels // 2, bidirectional=True)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.norm(x).movedim(self.axis, 0)
+    def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
+        h = self.norm(x)
+        if self.film is not None:
+            assert emb is not None
+            gain, bias = self.film(emb)[:, None, None].chunk(2, dim=-1)
+            h = h * (1 + gain) + bias
+        h = h.movedim(self.axis, 0)
         others = h.shape[1:3]
         h, _ = self.run(h.flatten(1, 2))
         h = self.out(h).unflatten(1, others)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciddm.networks.convolution import Conv2d
+from sciddm.networks.features import adopt_features
 from sciddm.networks.level_embedding import EMBEDDING, LevelEmbedding
 
 __all__ = ["SpectrogramUNet"]
@@ -153,16 +154,7 @@ class SpectrogramUNet(nn.Module):
             ValueError: ``other`` does not take as many channels as ``cond`` has, or its features
                 differ in width or number.
         """
-        theirs, mine = other.state_dict(), self.state_dict()
-        del theirs["last.weight"], theirs["last.bias"]
-        taken = theirs.pop("first.weight")
-        if taken.shape[1] != self.cond_channels * self.patch**2:
-            raise ValueError("the other network does not see the conditioning alone")
-        if any(name not in mine or mine[name].shape != w.shape for name, w in theirs.items()):
-            raise ValueError("the networks' features differ in width or number")
-        theirs["first.weight"] = torch.zeros_like(mine["first.weight"])
-        theirs["first.weight"][:, -taken.shape[1] :] = taken
-        self.load_state_dict(theirs, strict=False)
+        adopt_features(self, other)
         for block in self.modules():
             if isinstance(block, _Block) and block.film is not None:
                 _zero(block.film)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.errors import InputError
 from sciddm.models import AnyModel, build_model, network_of
+from sciddm.networks.dual_path import DualPathNetwork
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 from sciddm.precision import native_precision
@@ -76,9 +77,10 @@ def _share_features(model: AnyModel) -> None:
     """The denoiser's network begins with the features of the predictor's, if it can take them."""
     assert isinstance(model, StochasticRegeneration)
     mine, theirs = model.denoiser.network, model.predictor.network
-    if isinstance(mine, SpectrogramUNet) and isinstance(theirs, SpectrogramUNet):
-        with suppress(ValueError):  # another size: it begins untrained
-            mine.adopt(theirs)
+    for kind in (SpectrogramUNet, DualPathNetwork):
+        if isinstance(mine, kind) and isinstance(theirs, kind):
+            with suppress(ValueError):  # another size: it begins untrained
+                mine.adopt(theirs)  # type: ignore[arg-type]
 
 
 def train(

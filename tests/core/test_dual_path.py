@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sciddm.networks.build import build_network
-from sciddm.networks.dual_path import DualPathNetwork, _Recurrence
+from sciddm.networks.dual_path import DualPathNetwork, _Recurrence, _with_decibels
 
 SMALL = {"bins": 16, "width": 4, "channels": 8, "blocks": 2, "block": 16, "reach": 8}
 LEVEL = torch.zeros(1)
@@ -76,20 +76,61 @@ def test_every_bin_sees_all_others():
     assert ((made(other, LEVEL) - made(x, LEVEL)).abs().amax(dim=(0, 1, 3)) > 0).all()
 
 
-def test_configuration_makes_it_again():
-    made = network()
+@pytest.mark.parametrize("options", [{}, {"cond_channels": 2, "levels": True}])
+def test_configuration_makes_it_again(options):
+    made = network(**options)
     again = build_network({"name": "DualPathNetwork", **made.config})
     again.load_state_dict(made.state_dict())
     x = torch.randn(1, 2, 16, 30)
-    torch.testing.assert_close(again(x, LEVEL), made(x, LEVEL))
+    cond = torch.randn(1, 2, 16, 30) if options else None
+    torch.testing.assert_close(again(x, LEVEL, cond), made(x, LEVEL, cond))
+
+
+def test_the_level_is_told_for_each_item():
+    made = network(levels=True)
+    x = torch.randn(1, 2, 16, 12).expand(2, -1, -1, -1)
+    both = made(x, torch.tensor([-1.0, 2.0]))
+    for item, level in zip(both, (-1.0, 2.0), strict=True):
+        torch.testing.assert_close(item, made(x[:1], torch.tensor([level]))[0])
+    assert (both[0] - both[1]).abs().max() > 1e-3
+
+
+def test_pairs_are_told_as_powers():
+    """A phase that turns all of a pair's values leaves its log power, and no other does."""
+    x = torch.randn(1, 4, 16, 12)
+    levels = _with_decibels(x)[:, 4:]
+    wanted = [(x[0, k] ** 2 + x[0, k + 1] ** 2 + 1e-4).log() / 4 for k in (0, 2)]
+    torch.testing.assert_close(levels[0], torch.stack(wanted))
+
+
+def test_adopted_features_are_the_other_networks():
+    """Before the last layer the networks agree, whatever x and the level are."""
+    other = network(1)
+    torch.manual_seed(2)
+    made = DualPathNetwork(4, 2, **SMALL, cond_channels=2, levels=True).eval()
+    made.adopt(other)
+    seen = {}
+    for name, module in (("mine", made), ("theirs", other)):
+        module.last.register_forward_hook(lambda m, i, out, name=name: seen.update({name: i[0]}))
+    x, cond = torch.randn(2, 4, 16, 20), torch.randn(2, 2, 16, 20)
+    assert not made(x, torch.tensor([-1.0, 2.0]), cond).any()
+    other(cond, LEVEL)
+    torch.testing.assert_close(seen["mine"], seen["theirs"])
+    assert seen["mine"].std() > 0.1
+    with pytest.raises(ValueError, match="width or number"):
+        made.adopt(network(blocks=3))
+    with pytest.raises(ValueError, match="conditioning alone"):
+        made.adopt(DualPathNetwork(4, 4, **SMALL))
 
 
 def test_what_it_cannot_take():
     made = network()
     with pytest.raises(ValueError, match="16 frequency bins"):
         made(torch.randn(1, 2, 8, 12), LEVEL)
-    with pytest.raises(ValueError, match="no conditioning"):
+    with pytest.raises(ValueError, match="0 channels of conditioning"):
         made(torch.randn(1, 2, 16, 12), LEVEL, torch.randn(1, 2, 16, 12))
+    with pytest.raises(ValueError, match="2 channels of conditioning"):
+        network(cond_channels=2)(torch.randn(1, 2, 16, 12), LEVEL)
     with pytest.raises(ValueError, match="must be even"):
         DualPathNetwork(3, 4, **SMALL)
     with pytest.raises(ValueError, match="multiples of 2"):

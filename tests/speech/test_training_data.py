@@ -79,6 +79,28 @@ def test_items_are_spectrograms_of_the_pair(corpus):
     assert data.representation == {**STFT(factor=0.3).config, "rate": RATE}
 
 
+def test_some_begin_or_end_in_digital_silence(corpus):
+    """Target and input alike, for at most half of the item; the rest is as without."""
+    whole, cut = pairs(mixtures(corpus), 20), pairs(mixtures(corpus, silent=0.5), 20)
+    edges = []
+    for (target, noisy), (target_cut, noisy_cut) in zip(whole, cut, strict=True):
+        kept = noisy_cut != 0
+        if kept.mean() > 0.999:
+            np.testing.assert_array_equal(noisy_cut, noisy)
+            np.testing.assert_array_equal(target_cut, target)
+            continue
+        first, last = np.flatnonzero(kept)[[0, -1]]
+        assert (first == 0) != (last == len(kept) - 1)
+        assert last - first >= len(kept) // 2 - 1
+        inner = slice(first, last + 1)
+        for before, after in ((target, target_cut), (noisy, noisy_cut)):
+            np.testing.assert_array_equal(after[inner], before[inner])
+            assert np.count_nonzero(after) == np.count_nonzero(before[inner])
+        edges.append(first > 0)
+    assert 5 <= len(edges) <= 15
+    assert 0 < sum(edges) < len(edges)
+
+
 def test_validation_repeats_and_training_does_not(corpus):
     fixed = mixtures(corpus, split="validate")
     assert torch.equal(fixed[1]["y"], fixed[1]["y"])
