@@ -40,7 +40,7 @@ class SmoothSpectra:
 
     def __init__(self, noise: Array, position: Array | None = None) -> None:
         self._weight = 1 / np.maximum(noise, _LEAST_NOISE * np.median(noise))
-        apart = _apart(np.arange(len(noise)) if position is None else position)
+        apart = _apart(np.arange(float(len(noise))) if position is None else position)
         same = np.eye(len(noise))
         self._priors = []
         for kernel, length, share in product((_exponential, _matern), _LENGTHS, _SHARES):
