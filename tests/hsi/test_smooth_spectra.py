@@ -91,7 +91,7 @@ def test_a_spectrum_without_error_stays():
     np.testing.assert_allclose(SmoothSpectra(np.ones(60), NM)(y, 1e-10), y, atol=1e-4)
 
 
-@pytest.mark.parametrize("position", [None, np.full(60, 5.0)])
+@pytest.mark.parametrize("position", [None, np.full(60, np.nan), np.full(60, 5.0)])
 def test_without_wavelengths_bands_count(position):
     """Or if all are said to be at one: there the spectrum is one number, or detail of its own."""
     y = bump(1200, 150)

@@ -35,12 +35,15 @@ class SmoothSpectra:
 
     Args:
         noise: (band,) sigma.
-        position: (band,) wavelengths, in any order and unit; the bands' numbers if None.
+        position: (band,) wavelengths, in any order and unit; the bands' numbers if None, or if some
+            are not known.
     """
 
     def __init__(self, noise: Array, position: Array | None = None) -> None:
         self._weight = 1 / np.maximum(noise, _LEAST_NOISE * np.median(noise))
-        apart = _apart(np.arange(float(len(noise))) if position is None else position)
+        if position is None or not np.isfinite(position).all():
+            position = np.arange(float(len(noise)))
+        apart = _apart(position)
         same = np.eye(len(noise))
         self._priors = []
         for kernel, length, share in product((_exponential, _matern), _LENGTHS, _SHARES):
