@@ -139,5 +139,9 @@ def chi2(tile: Tile, found: NDArray[np.floating[Any]], noise: NDArray[np.float64
     count = int(tile.valid.sum())
     if not count:
         return float("nan")
-    left = np.where(tile.valid, tile.values - found, 0) / noise.astype(np.float32)[:, None, None]
-    return float((left.astype(np.float64) ** 2).sum() / count)
+    total = 0.0
+    for y, valid, x, sigma in zip(tile.values, tile.valid, found, noise, strict=True):
+        # Band by band: squares of a whole tile in double precision would be its largest copies.
+        left = np.where(valid, y - x, 0) / np.float32(sigma)
+        total += float((left.astype(np.float64) ** 2).sum())
+    return total / count

@@ -197,12 +197,18 @@ class FittedSubspace(Fitted):
             found, measured = self._mean(data, tick)
             spread = self._spread(data, found, measured, seed, tile.origin, tick)
         basis = known.basis.astype(np.float32)
-        values = np.tensordot(basis, found, 1) * noise + mean
-        variance = np.tensordot(basis**2, spread, 1) + known.rest.astype(np.float32)[:, None, None]
+        del data  # as large as the tile
+        values = np.tensordot(basis, found, 1)
+        values *= noise
+        values += mean
+        std = np.tensordot(basis**2, spread, 1)
+        std += known.rest.astype(np.float32)[:, None, None]
+        np.sqrt(std, out=std)
+        std *= noise
         counted = {"nfe": round(cost.nfe / max(1, self._count)), "nvjp": 0}
         return Estimate(
             values,
-            np.sqrt(variance) * noise,
+            std,
             {**counted, "chi2": chi2(tile, values, known.noise)},
         )
 
