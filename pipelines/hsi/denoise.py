@@ -9,7 +9,7 @@ standard deviation follow the noise in part, and have less (`Denoised.residual`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,9 +22,11 @@ from sciddm.pipelines.hsi.assemble import Canvas, add
 from sciddm.pipelines.hsi.cluster import here, on_cluster
 from sciddm.pipelines.hsi.methods.interface import Fitted, Method, SceneStatistics, Tile
 from sciddm.pipelines.hsi.survey import Scene, Survey
-from sciddm.pipelines.hsi.tiles import cut, side_for
+from sciddm.pipelines.hsi.tiles import Window, cut, side_for
 
 __all__ = ["Denoised", "denoise_scene", "statistics_of", "tile_at"]
+
+_LINES = 32  # of a tile, that are looked at for dead entries at a time
 
 
 @dataclass
@@ -63,19 +65,21 @@ def statistics_of(scene: Scene, known: Survey) -> SceneStatistics:
     )
 
 
-def tile_at(scene: Scene, known: Survey, y: slice, x: slice) -> Tile:
+def tile_at(scene: Scene, known: Survey, window: Window) -> Tile:
     """A part of a scene as methods get it: stripes taken out, dead entries marked as not valid.
 
     These hold what the other bands predict, so that no method trips over them.
     """
-    values, there = scene.read(y, x, np.flatnonzero(known.used))
+    y, x = window.y, window.x
+    stored, there = scene.read(y, x, np.flatnonzero(known.used))
     something = ~known.nothing[y, x]
-    dead, filled, _ = known.noise.inspect(values, there & something, x)
-    return Tile(
-        values=filled / np.float32(known.scale),
-        valid=~dead & something,
-        origin=(y.start, x.start),
-    )
+    values, valid = np.empty(stored.shape, np.float32), np.empty(stored.shape, bool)
+    for start in range(0, stored.shape[1], _LINES):  # what is not kept is small
+        part = (slice(None), slice(start, start + _LINES))
+        dead, filled, _ = known.noise.inspect(stored[part], there[part] & something[part[1]], x)
+        np.divide(filled, np.float32(known.scale), out=values[part])
+        np.logical_and(~dead, something[part[1]], out=valid[part])
+    return Tile(values, valid, (y.start, x.start), window.inside)
 
 
 def denoise_scene(
@@ -113,10 +117,7 @@ def denoise_scene(
     taken, spread, count = np.zeros(bands), np.zeros(bands), np.zeros(bands)
     attributes: dict[str, Any] = dict(fitted.attributes)
     steps = _Steps(progress, len(windows))
-
-    def items() -> Iterator[tuple[Tile, tuple[slice, slice]]]:
-        for window in windows:
-            yield tile_at(scene, known, window.y, window.x), window.inside
+    tiles = (tile_at(scene, known, window) for window in windows)
 
     with ExitStack() as stack:
         if scheduler is None:
@@ -125,7 +126,7 @@ def denoise_scene(
         else:
             apply = stack.enter_context(on_cluster(scheduler))
             work = _Work(fitted, seed, None)
-        for window, done in zip(windows, apply(work, items()), strict=True):
+        for window, done in zip(windows, apply(work, tiles), strict=True):
             add(values, window, done.values)
             if done.std is not None:
                 std = canvas("std") if std is None else std
@@ -166,17 +167,15 @@ class _Work:
     seed: int
     progress: Progress | None
 
-    def __call__(self, item: tuple[Tile, tuple[slice, slice]]) -> _Done:
-        tile, inside = item
+    def __call__(self, tile: Tile) -> _Done:
         found = self.fitted.apply(tile, self.seed, self.progress)
-        place = (slice(None), *inside)
-        values = np.asarray(found.values, np.float32)[place]
-        std = None if found.std is None else np.asarray(found.std, np.float32)[place]
-        valid = tile.valid[place]
+        values = np.ascontiguousarray(found.values, np.float32)
+        std = None if found.std is None else np.ascontiguousarray(found.std, np.float32)
+        valid = tile.inner(tile.valid)
         return _Done(
-            np.ascontiguousarray(values),
-            None if std is None else np.ascontiguousarray(std),
-            _squares(values - tile.values[place], valid),
+            values,
+            std,
+            _squares(values - tile.inner(tile.values), valid),
             np.zeros(len(values)) if std is None else _squares(std, valid),
             valid.sum(axis=(1, 2)),
             {k: v for k, v in found.attributes.items() if k != "chi2"},  # `taken` tells it

@@ -304,7 +304,8 @@ class Same(Fitted):
     attributes = {"method": "needy"}  # noqa: RUF012
 
     def apply(self, tile, seed=0, progress=None):  # type: ignore[no-untyped-def]
-        return Estimate(tile.values, np.full_like(tile.values, 0.01), {})
+        values = tile.inner(tile.values)
+        return Estimate(values, np.full_like(values, 0.01), {})
 
 
 def test_wavelengths_and_the_standard_deviation(

@@ -69,7 +69,8 @@ class FittedBlur(Fitted):
         y, x = np.mgrid[: values.shape[1], : values.shape[2]]
         place = (tile.origin[0] + y) + 1000.0 * (tile.origin[1] + x) + seed
         std = np.broadcast_to(place.astype(np.float32), values.shape)
-        return Estimate(values, std, {"nfe": 3, "size": values.shape[1]})
+        found, spread = tile.inner(values), tile.inner(std)
+        return Estimate(found, spread, {"nfe": 3, "size": values.shape[1]})
 
 
 def denoised(cube, method, **options):

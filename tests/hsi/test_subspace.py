@@ -11,6 +11,7 @@ import torch
 from sciddm.denoiser import Denoiser
 from sciddm.ledger import record
 from sciddm.pipelines.hsi.methods.components import find_components
+from sciddm.pipelines.hsi.methods.gaps import GappedData
 from sciddm.pipelines.hsi.methods.interface import Tile
 from sciddm.pipelines.hsi.methods.lowrank import project
 from sciddm.pipelines.hsi.methods.subspace import Settings, Subspace
@@ -171,3 +172,34 @@ def test_a_seed_repeats_a_tile_and_its_place_decides_the_noise():
     ):
         np.testing.assert_array_equal(other.values, one.values)
         assert not np.array_equal(other.std, one.std)
+
+
+def test_all_bands_are_made_of_the_inside_only():
+    _, noisy, sigma = scene(np.array([60.0, 6.0]))
+    valid = np.random.default_rng(3).random(noisy.shape) > 0.1
+    settings = Settings(components=9, orientations=1, samples=2, steps=2, sweeps=2)
+    fitted = fit(noisy, valid, sigma, settings, FieldDenoiser(spectrum()))
+    whole = fitted.apply(tile_of(noisy, valid), seed=4)
+    inside = (slice(5, 32), slice(8, 40))
+    part = fitted.apply(replace(tile_of(noisy, valid), inside=inside), seed=4)
+    for got, all_ in ((part.values, whole.values), (part.std, whole.std)):
+        np.testing.assert_allclose(got, all_[(slice(None), *inside)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.003, 0.2])
+def test_missing_entries_are_drawn_alike_in_every_tile(share):
+    """Lines by lines, tiles that begin within a square of the streams, gaps few or many."""
+    _, noisy, sigma = scene(np.array([60.0, 6.0]), shape=(100, 80))
+    valid = np.random.default_rng(3).random(noisy.shape) > share
+    known = find_components(statistics_of(noisy, valid, np.full(BANDS, sigma)))
+    whole = GappedData(tile_of(noisy, valid), known)
+    found = whole.draw(whole.start(), 7, 1, 2)
+    part = (slice(None), slice(37, 90), slice(20, 71))
+    cut = GappedData(tile_of(noisy[part], valid[part], (37, 20)), known)
+    drawn = cut.draw(whole.start()[part], 7, 1, 2)
+    np.testing.assert_allclose(drawn, found[part], atol=1e-4)
+    missing = ~valid[part]
+    # Of noise, where nothing was measured: E_m^T n has the variance |E_m|^2.
+    apart = drawn - cut.complete(whole.start()[part])
+    expected = np.einsum("bi,byx->iyx", known.basis**2, missing)
+    assert apart.var() / expected.mean() == pytest.approx(1, abs=0.15 if share > 0.1 else 0.6)

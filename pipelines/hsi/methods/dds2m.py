@@ -130,7 +130,7 @@ class FittedDDS2M(Fitted):
     def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
         """See `Fitted`."""
         if not self._noisy:
-            return Estimate(tile.values, None, {"nfe": 0, "nvjp": 0, "chi2": 0.0})
+            return Estimate(tile.inner(tile.values), None, {"nfe": 0, "nvjp": 0, "chi2": 0.0})
         known = self._components
         noise = known.noise.astype(np.float32)[:, None, None]
         mean = known.mean.astype(np.float32)[:, None, None]
@@ -138,7 +138,7 @@ class FittedDDS2M(Fitted):
         best, steps = self._run(
             torch.from_numpy(white), torch.from_numpy(tile.valid), seed, tile.origin, progress
         )
-        values = best.numpy() * noise + mean
+        values = tile.inner(best.numpy()) * noise + mean
         return Estimate(
             values, None, {"nfe": steps, "nvjp": steps, "chi2": chi2(tile, values, known.noise)}
         )

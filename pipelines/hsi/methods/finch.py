@@ -192,8 +192,8 @@ class FittedFinch(Fitted):
     def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
         """See `Fitted`."""
         if not self._noisy and tile.valid.all():
-            empty = np.zeros_like(tile.values)
-            return Estimate(tile.values, empty, {"nfe": 0, "nvjp": 0, "chi2": 0.0})
+            values = tile.inner(tile.values)
+            return Estimate(values, np.zeros_like(values), {"nfe": 0, "nvjp": 0, "chi2": 0.0})
         known = self._components
         data = self._data(tile)
         with torch.inference_mode(), tally() as cost:
@@ -209,9 +209,10 @@ class FittedFinch(Fitted):
         noise = known.noise.astype(np.float32)[:, None, None]
         # With a datum nobody knows less than the datum says.
         most = np.where(tile.valid, noise**2, np.float32(np.inf))
+        values = tile.inner(values)
         return Estimate(
             values,
-            np.sqrt(np.minimum(variance, most)),
+            tile.inner(np.sqrt(np.minimum(variance, most))),
             {
                 "nfe": round(cost.nfe / max(1, self._settings.samples)),
                 "nvjp": 0,
@@ -226,7 +227,7 @@ class FittedFinch(Fitted):
         mean = known.mean.astype(np.float32)[:, None, None]
         basis = known.basis.astype(np.float32)
         pilot = np.tensordot(basis.T, (estimate - mean) / noise, 1)
-        measured = GappedData.of(tile, known).complete(pilot)
+        measured = GappedData(tile, known).complete(pilot)
         found = refined(pilot, measured, self._settings.window, self._settings.alike)
         return np.asarray(estimate + noise * np.tensordot(basis, found - pilot, 1), np.float32)
 
@@ -250,7 +251,7 @@ class FittedFinch(Fitted):
         values = tile.values
         if not tile.valid.all():
             basis = known.basis.astype(np.float32)
-            guess = np.tensordot(basis, GappedData.of(tile, known).start(), 1)
+            guess = np.tensordot(basis, GappedData(tile, known).start(), 1)
             values = np.where(tile.valid, values, guess * noise + mean)
         share = tile.valid[order] * self._share[:, None, None]
         return _Data(self._padded(values[order], "edge"), self._padded(share, "constant"))

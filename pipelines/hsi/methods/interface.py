@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = ["Attributes", "Estimate", "Fitted", "Method", "SceneStatistics", "Til
 
 #: What repeats a run.
 Attributes = dict[str, Any]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,17 @@ class Tile:
         values: (band, y, x) float32, stripes taken out; anything finite where not valid.
         valid: (band, y, x) bool, False for dead pixels and lines, impulses and nodata: no datum.
         origin: (y, x) of its first pixel in the scene.
+        inside: (y, x) of it without its context: the part that an estimate is made of.
     """
 
     values: NDArray[np.float32]
     valid: NDArray[np.bool_]
     origin: tuple[int, int] = (0, 0)
+    inside: tuple[slice, slice] = (slice(None), slice(None))
+
+    def inner(self, array: NDArray[Number]) -> NDArray[Number]:
+        """An array (..., y, x) of the tile without the context, a view."""
+        return array[(..., *self.inside)]
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,8 @@ class Estimate:
     """What a method makes of a tile.
 
     Attributes:
-        values: (band, y, x), without noise, of the whole tile; the context is cut off later.
+        values: (band, y, x), without noise, of the inside of the tile: context is often most of a
+            tile, and all bands of it would be made for nothing.
         std: (band, y, x) standard deviation of the posterior; None where a method has none.
         attributes: nfe, nvjp (per sample), chi2 (`chi2`) and what else belongs to the tile.
     """
@@ -135,12 +143,13 @@ class Method(ABC):
 
 
 def chi2(tile: Tile, found: NDArray[np.floating[Any]], noise: NDArray[np.float64]) -> float:
-    """Mean of ((y - x) / sigma)^2 over the valid entries of a tile; NaN if there is none."""
-    count = int(tile.valid.sum())
+    """Mean of ((y - x) / sigma)^2 over the valid entries inside a tile; NaN if there is none."""
+    values, known = tile.inner(tile.values), tile.inner(tile.valid)
+    count = int(known.sum())
     if not count:
         return float("nan")
     total = 0.0
-    for y, valid, x, sigma in zip(tile.values, tile.valid, found, noise, strict=True):
+    for y, valid, x, sigma in zip(values, known, found, noise, strict=True):
         # Band by band: squares of a whole tile in double precision would be its largest copies.
         left = np.where(valid, y - x, 0) / np.float32(sigma)
         total += float((left.astype(np.float64) ** 2).sum())

@@ -73,7 +73,8 @@ class _Projection(Fitted):
         mean = self._mean.astype(np.float32)[:, None, None]
         noise = self._noise.astype(np.float32)[:, None, None]
         coefficients = project((tile.values - mean) / noise, tile.valid, self._basis)
-        found = np.tensordot(self._basis.astype(np.float32), coefficients, 1) * noise + mean
+        found = np.tensordot(self._basis.astype(np.float32), tile.inner(coefficients), 1)
+        found = found * noise + mean
         return Estimate(found, None, {"nfe": 0, "nvjp": 0, "chi2": chi2(tile, found, self._noise)})
 
 

@@ -71,7 +71,7 @@ from sciddm.sampling import DPMSolver2M, karras, sample
 __all__ = ["SETTINGS", "Settings", "Subspace"]
 
 Array = NDArray[np.float32]
-_BATCH = 2**19  # pixels that a network sees at a time
+_BATCH = 2**18  # pixels that a network sees at a time
 _QUIETEST = 0.004  # level below which the prior was not trained, and nothing is to be gained
 # To this share of the first level four steps give the standard deviation of Gaussian fields within
 # 6 %; ten of first order give 84 % of it.
@@ -186,22 +186,21 @@ class FittedSubspace(Fitted):
     def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
         """See `Fitted`."""
         if not self._noisy and not self._gaps:
-            empty = np.zeros_like(tile.values)
-            return Estimate(tile.values, empty, {"nfe": 0, "nvjp": 0, "chi2": 0.0})
+            values = tile.inner(tile.values)
+            return Estimate(values, np.zeros_like(values), {"nfe": 0, "nvjp": 0, "chi2": 0.0})
         known = self._components
         noise = known.noise.astype(np.float32)[:, None, None]
         mean = known.mean.astype(np.float32)[:, None, None]
-        data = GappedData.of(tile, known)
+        data = GappedData(tile, known)
         tick = self._ticker(progress)
         with torch.inference_mode(), tally() as cost:
             found, measured = self._mean(data, tick)
             spread = self._spread(data, found, measured, seed, tile.origin, tick)
         basis = known.basis.astype(np.float32)
-        del data  # as large as the tile
-        values = np.tensordot(basis, found, 1)
+        values = np.tensordot(basis, tile.inner(found), 1)
         values *= noise
         values += mean
-        std = np.tensordot(basis**2, spread, 1)
+        std = np.tensordot(basis**2, tile.inner(spread), 1)
         std += known.rest.astype(np.float32)[:, None, None]
         np.sqrt(std, out=std)
         std *= noise
@@ -301,7 +300,7 @@ class FittedSubspace(Fitted):
         for round_ in range(self._draws):
             states = [measured] * samples
             if self._gaps:
-                states = [data.draw(drawn[s], seed, s, round_, origin) for s in range(samples)]
+                states = [data.draw(drawn[s], seed, s, round_) for s in range(samples)]
             for i in range(self._count):
                 scale = self._scale(i)
                 if 1 / scale >= _QUIETEST:

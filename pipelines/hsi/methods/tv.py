@@ -53,7 +53,8 @@ class _Smoother(Fitted):
             out[i] = smooth * self._noise[i]
             if progress is not None:
                 progress(i + 1, bands, f"band {i + 1} of {bands}")
-        return Estimate(out, None, {"nfe": 0, "nvjp": 0, "chi2": chi2(tile, out, self._noise)})
+        found = tile.inner(out)
+        return Estimate(found, None, {"nfe": 0, "nvjp": 0, "chi2": chi2(tile, found, self._noise)})
 
 
 def _filled(band: NDArray[np.float32], dead: NDArray[np.bool_]) -> NDArray[np.float32]:
