@@ -24,7 +24,7 @@ from sciddm.pipelines.mri.pipeline import reconstruct_slice
 from sciddm.pipelines.mri.sampling import grid_of
 from sciddm.pipelines.mri.settings import Settings
 
-__all__ = ["FIT", "HELD_OUT", "LIMBS", "Drawn", "cache_of", "drawn", "problems_of"]
+__all__ = ["FIT", "HELD_OUT", "Case", "Drawn", "cache_of", "drawn", "problems_of"]
 
 Case = tuple[str, str, str, str, int]
 
@@ -38,12 +38,6 @@ HELD_OUT: tuple[Case, ...] = (
     ("axial", "19", "T1W", "study2", 42),
     ("mni", "19", "T2", "", 8),
     ("mni", "19", "T2", "", 22),
-)
-LIMBS: tuple[Case, ...] = (
-    ("limb", "037", "T1", "", 9),
-    ("limb", "038", "T1", "", 7),
-    ("limb", "039", "T1", "", 10),
-    ("limb", "040", "T1", "", 7),
 )
 
 

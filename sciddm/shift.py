@@ -1,8 +1,9 @@
 """Is an input like what a model was trained on? The distance of a network's features.
 
 A denoiser trained on heads denoises a leg as well as a head, so its error does not tell them apart;
-what it computes on the way does. The features f (n,) are the channels of an inner layer of the
-network, averaged over the object. On data like the training's they are taken as Gaussian, with the
+what it computes on the way does. The features f (n,) are the mean and the standard deviation of
+each channel of an inner layer of the network over the object: what there is, and how much it
+differs from place to place. On data like the training's they are taken as Gaussian, with the
 covariance of probabilistic PCA (Tipping and Bishop, J R Stat Soc B 61:611, 1999),
 
     Sigma = U diag(l) U^T + r (I - U U^T)        U (n, k) orthonormal,
@@ -104,7 +105,7 @@ class FeatureLaw:
 def pooled_features(
     denoiser: NetworkDenoiser, x: Tensor, noise: Tensor, sigma: float, layer: str, level: float
 ) -> Array:
-    """Channels of a layer averaged over the object, (B, channel), for x at a noise level.
+    """Mean and standard deviation of a layer's channels over the object, for x at a noise level.
 
     Args:
         denoiser: of a process without an endpoint.
@@ -113,6 +114,9 @@ def pooled_features(
         sigma: noise level s/a at which the network is asked; it hides what is smaller.
         layer: name of a submodule of the network whose output is (B, channel, y', x').
         level: |x| above which a pixel is object.
+
+    Returns:
+        (B, 2 channels): all means, then all standard deviations.
 
     Raises:
         ValueError: the network has no such layer.
@@ -131,5 +135,7 @@ def pooled_features(
     features = seen[0].float()
     inside = (x.abs().amax(1, keepdim=True) > level).float()
     weight = functional.adaptive_avg_pool2d(inside, (features.shape[-2], features.shape[-1]))
-    total = weight.sum((2, 3)).clamp(min=1e-6)
-    return np.asarray(((features * weight).sum((2, 3)) / total).double().cpu())
+    total = weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
+    mean = (features * weight).sum((2, 3), keepdim=True) / total
+    variance = ((features - mean).square() * weight).sum((2, 3), keepdim=True) / total
+    return np.asarray(torch.cat([mean, variance.sqrt()], 1)[..., 0, 0].double().cpu())

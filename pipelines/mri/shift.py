@@ -31,7 +31,7 @@ class ShiftScore:
 
     Attributes:
         law: of the features.
-        layer: of the network, whose output they are the means of.
+        layer: of the network, whose output they describe.
         sigma: noise level at which the network is asked.
         limit: score above which an image counts as unlike the training data.
     """
@@ -57,13 +57,23 @@ class ShiftScore:
             raise ModelError(f"the model card's shift is damaged ({error})") from error
 
     def features(self, denoiser: NetworkDenoiser, image: Tensor) -> np.ndarray:
-        """(1, channel) of an image (1, 1, y, x) in the prior's units, always with one noise."""
+        """(1, 2 channels) of an image (1, 1, y, x) in the prior's units, always with one noise."""
         noise = Streams(0, 1).randn(image, step=0)
         return pooled_features(denoiser, image, noise, self.sigma, self.layer, _OBJECT)
 
     def __call__(self, denoiser: NetworkDenoiser, image: Tensor) -> float:
-        """The score of an image (1, 1, y, x) in the prior's units."""
-        return float(self.law.distance(self.features(denoiser, image))[0])
+        """The score of an image (1, 1, y, x) in the prior's units.
+
+        Raises:
+            ModelError: the law is of other features than this network's.
+        """
+        features = self.features(denoiser, image)
+        if features.shape[1] != len(self.law.mean):
+            raise ModelError(
+                f"the model card's shift is a law of {len(self.law.mean)} features, the layer "
+                f"{self.layer} has {features.shape[1]}: make it again (benchmarks/shift.py)"
+            )
+        return float(self.law.distance(features)[0])
 
     def attributes(self, scores: Sequence[float]) -> tuple[dict[str, Any], list[str]]:
         """Attributes and warnings of a result: shift (the median slice's), shift_limit."""

@@ -27,6 +27,7 @@ from sciddm.pipelines.ultrasound.mixing import CompandedEchoes, CompandedEnvelop
 from sciddm.pipelines.ultrasound.representation import Representation, represent
 from sciddm.pipelines.ultrasound.separate import patches, separate
 from sciddm.pipelines.ultrasound.settings import Settings, chosen
+from sciddm.pipelines.ultrasound.spectra import LocalSpectra
 from sciddm.posterior import Consistency
 
 __all__ = ["DEFAULTS", "Store", "UltrasoundDehazing"]
@@ -216,6 +217,12 @@ class UltrasoundDehazing(Pipeline):
                 f"{share:.0%} of the power was taken away: little of this scan is like the tissue "
                 "of the training data, or it is all haze."
             )
+        evidence = run.evidence(next((i for i, f in enumerate(frames) if f["done"]), 0))
+        if evidence is not None and evidence < 0 and gamma > 0:
+            warnings.append(
+                f"The spectra of this scan are explained without haze as well ({evidence:.3f} nats "
+                "an entry): what was taken away may be tissue. Compare with a smaller --gamma."
+            )
         count = max(1, len(done) * settings.samples * run.pieces)
         told |= {
             "model": f"{priors.tissue.name}, {priors.haze.name}",
@@ -236,6 +243,8 @@ class UltrasoundDehazing(Pipeline):
             "sciddm_version": sciddm.__version__,
             "warnings": json.dumps(warnings),
         }
+        if evidence is not None:
+            told["haze_evidence"] = round(evidence, 4)
         return out.assign_attrs(told)
 
 
@@ -258,6 +267,13 @@ class _Run:
         self.mask = np.ones(held["frames"].shape[1:], bool) if mask is None else mask
         self.seen = torch.from_numpy(form.seen_mask(self.mask))
         self.pieces = len(list(patches((self.seen.shape[0], self.seen.shape[1]))))
+
+    def evidence(self, number: int) -> float | None:
+        """`LocalSpectra.evidence` of a frame; None where frames hold no phase, or nothing."""
+        frame = self.held["frames"][number].values
+        if not isinstance(self.mixture, CompandedEchoes) or not np.abs(frame).max() > 0:
+            return None
+        return LocalSpectra(torch.from_numpy(self.form.to_model(frame))).evidence()
 
     def all(self, progress: Progress) -> list[dict[str, NDArray[Any]]]:
         """What `unfinished` keeps of each frame: frames, std, residual, nfe, nvjp, done."""

@@ -19,7 +19,7 @@ from sciddm.pipelines.ultrasound.settings import Settings
 from sciddm.plane_streams import PlaneStreams
 from sciddm.sampling import Ancestral, karras, sample
 
-__all__ = ["Separated", "separate", "spans", "uncertainty"]
+__all__ = ["Separated", "reconciled", "separate", "spans", "uncertainty"]
 
 #: The steps under which the noise that sampling starts with, and its first guess, are drawn.
 _START, _GUESS = 2**31, 2**31 + 1
@@ -104,7 +104,27 @@ def separate(
     state = compand(total / weights, mixture.mu)
     error = (y - mixture(state)[:, 0])[:, seen]
     residual = float(error.square().mean().sqrt()) / uncertainty(settings) if error.numel() else 0.0
-    return Separated(state, residual, cost)
+    return Separated(reconciled(state, y, mixture, settings), residual, cost)
+
+
+def reconciled(state: Tensor, y: Tensor, mixture: CompandedSum, settings: Settings) -> Tensor:
+    """States that give the scan, by a Gauss-Newton step from where sampling leaves both parts,
+    each known to sigma_min in companded units:
+
+        x + J^T (J J^T + noise^2 / sigma_min^2)^-1 (y - A(x))
+
+    What the parts lack together so goes to the stronger of them, whose amplitude is known less
+    well. Haze, as the scan less tissue, would get all of it. A second step changes nothing that
+    could be measured.
+
+    Args:
+        state: x, (K, 2, z, x).
+        y: (z, x), companded.
+        mixture: A, with the Jacobian J.
+        settings: noise and sigma_min.
+    """
+    left = (settings.noise / settings.sigma_min) ** 2
+    return state + mixture.linearised(state).ridge(y - mixture(state), left)
 
 
 def uncertainty(settings: Settings) -> float:

@@ -50,6 +50,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "lower": (0.84, 1.0),
     "centre": (0.95, 1.03),
 }
+_ALL, _WITHOUT = [0, 1, 2], [0, 2]  # tissue, haze, noise; without haze
+_SHARES = (0.5, 0.5, 0.0025)  # of the power, to begin with
 _ENOUGH = 1200  # windows that the seven numbers are fitted to
 _STEPS, _UPDATES = 100, 30
 _SMALL = 1e-12  # of full scale squared
@@ -68,10 +70,30 @@ class LocalSpectra:
         power = self.spectrum.abs().square()
         depth = self.frame.depth
         thin = max(2, math.ceil(math.sqrt(power.shape[0] * power.shape[1] / _ENOUGH)))
-        shapes = _fitted(power[::thin, ::thin], depth[::thin])
-        self.shapes = torch.stack(_shapes(shapes, depth))  # (3, depth, f, k)
+        self._few = (power[::thin, ::thin], depth[::thin])
+        shapes = _fitted(*self._few, _ALL)
+        self.shapes = _shapes(shapes, depth)  # (3, depth, f, k)
         self.gains = _gains(power, self.shapes)  # (3, depth, lateral)
         self.numbers = {k: float(v) for k, v in zip(_RANGES, _bounded(shapes), strict=True)}
+
+    def evidence(self) -> float:
+        """Whether the scan shows haze: how much more likely it is with haze than without.
+
+        The same model is fitted once more to tissue and noise alone, whose powers are free in every
+        window. Of both models' divergences from the windows' power, in nats per entry, this is the
+        median difference: above 0 most windows ask for haze. Of nine simulated scans with haze
+        18 dB below tissue or more it was above 0 in eight, of their clean tissue below 0 in all; of
+        a real scan of a phantom without haze -0.12.
+        """
+        power = self.spectrum.abs().square()
+        shapes = _shapes(_fitted(*self._few, _WITHOUT), self.frame.depth)[_WITHOUT]
+        level = power.mean((2, 3)).clamp_min(_SMALL)
+        gains = torch.stack([0.9 * level, 0.1 * level])
+        for _ in range(_UPDATES):
+            more, less = _slopes(power, shapes, gains)
+            gains = gains * more / less
+        without = _divergence(power, shapes, gains)
+        return float((without - _divergence(power, self.shapes, self.gains)).median())
 
     def tissue(self, noise: Tensor | None = None) -> Tensor:
         """Tissue (K, z, x) as it may be; its mean (1, z, x) without noise.
@@ -144,8 +166,8 @@ def _bounded(free: Tensor) -> list[Tensor]:
     return [lo + (hi - lo) * u for (lo, hi), u in zip(_RANGES.values(), shares, strict=True)]
 
 
-def _shapes(free: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Power of tissue, haze and noise, each (depth, f, k) with mean 1, as windows see it."""
+def _shapes(free: Tensor, depth: Tensor) -> Tensor:
+    """Power of tissue, haze and noise, (3, depth, f, k) each with mean 1, as windows see it."""
     log_bandwidth, log_lines, widening, wider, narrower, lower, centre = _bounded(free)
     f = torch.arange(_WINDOW[0] // 2 + 1) / _WINDOW[0] * SAMPLES_PER_PERIOD
     k = torch.fft.fftfreq(_WINDOW[1])
@@ -160,7 +182,7 @@ def _shapes(free: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     tissue = shape(s, lines, centre)
     haze = shape(s * narrower, lines * wider, centre * lower)
-    return tissue, haze, torch.ones_like(tissue)
+    return torch.stack([tissue, haze, torch.ones_like(tissue)])
 
 
 def _smeared(power: Tensor) -> Tensor:
@@ -171,18 +193,35 @@ def _smeared(power: Tensor) -> Tensor:
     return torch.fft.ifft2(torch.fft.fft2(full) * spread).real[:, : power.shape[1]].clamp_min(0)
 
 
-def _fitted(power: Tensor, depth: Tensor) -> Tensor:
-    """The free numbers that explain the windows' power (depth, lateral, f, k) best."""
+def _fitted(power: Tensor, depth: Tensor, parts: list[int]) -> Tensor:
+    """The free numbers by which some parts explain the windows' power (depth, lateral, f, k)."""
     level = power.mean((2, 3)).clamp_min(_SMALL).log()
 
-    def divergence(free: Tensor, gains: Tensor) -> Tensor:
-        shapes = torch.stack(_shapes(free, depth))
-        model = torch.einsum("cdx,cdfk->dxfk", gains.exp(), shapes) + _SMALL
-        return (model.log() + power / model).mean()
+    def mean_divergence(free: Tensor, gains: Tensor) -> Tensor:
+        return _divergence(power, _shapes(free, depth)[parts], gains.exp()).mean()
 
     free = torch.zeros(len(_RANGES))
-    gains = torch.stack([level - 0.7, level - 0.7, level - 6])
-    return _minimised(divergence, [free, gains], rates=(0.08, 0.15))[0]
+    shares = torch.tensor(_SHARES)[parts]
+    gains = level + (shares / shares.sum()).log()[:, None, None]
+    return _minimised(mean_divergence, [free, gains], rates=(0.08, 0.15))[0]
+
+
+def _model(shapes: Tensor, gains: Tensor) -> Tensor:
+    """Power (depth, lateral, f, k) of parts together."""
+    return torch.einsum("cdx,cdfk->dxfk", gains, shapes) + _SMALL
+
+
+def _divergence(power: Tensor, shapes: Tensor, gains: Tensor) -> Tensor:
+    """Of Itakura and Saito, but for what depends on the power alone: (depth, lateral)."""
+    model = _model(shapes, gains)
+    return (model.log() + power / model).mean((2, 3))
+
+
+def _slopes(power: Tensor, shapes: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the divergence in each gain, what asks for more and what asks for less."""
+    model = _model(shapes, gains)
+    more = torch.einsum("dxfk,cdfk->cdx", power / model.square(), shapes)
+    return more, torch.einsum("dxfk,cdfk->cdx", 1 / model, shapes)
 
 
 def _minimised(
@@ -225,9 +264,7 @@ def _gains(power: Tensor, shapes: Tensor) -> Tensor:
     quiet = torch.full_like(level, 0.1 * math.exp(float(np.percentile(log, 5))))
     gains = torch.stack([0.5 * level, 0.5 * smooth, quiet])
     for _ in range(_UPDATES):
-        model = torch.einsum("cdx,cdfk->dxfk", gains, shapes) + _SMALL
-        more = torch.einsum("dxfk,cdfk->cdx", power / model.square(), shapes)
-        less = torch.einsum("dxfk,cdfk->cdx", 1 / model, shapes)
+        more, less = _slopes(power, shapes, gains)
         for ratio in (more, less):
             for part, width in ((1, _TIED), (2, _TIED_NOISE)):
                 tied = ndimage.gaussian_filter(ratio[part].numpy(), width, mode="nearest")

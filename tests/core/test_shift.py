@@ -76,13 +76,14 @@ class Ramp(nn.Module):
         return x
 
 
-def test_features_are_means_over_the_object_at_the_asked_noise_level():
+def test_features_are_means_and_deviations_over_the_object_at_the_asked_noise_level():
     denoiser = NetworkDenoiser(Ramp(), EDM(), "x0")
     x = torch.zeros(1, 1, 8, 8)
-    x[..., :4, :] = 3.0
+    x[..., :2, :], x[..., 2:4, :] = 3.0, 5.0
     noise = torch.full_like(x, 2.0)
     found = pooled_features(denoiser, x, noise, 0.5, "inner", level=0.1)
-    np.testing.assert_allclose(found, [[4.0, 16.0]], rtol=1e-5)  # 3 + 0.5 x 2, of the object only
+    # 3 + 0.5 x 2 and 5 + 0.5 x 2, of the object only: 4 and 6, their squares 16 and 36.
+    np.testing.assert_allclose(found, [[5.0, 26.0, 1.0, 10.0]], rtol=1e-5)
     with pytest.raises(ValueError, match="no layer"):
         pooled_features(denoiser, x, noise, 0.5, "outer", level=0.1)
 

@@ -81,3 +81,9 @@ def test_samples_differ_by_what_is_not_known():
 def test_short_and_silent_frames_are_no_trouble():
     assert float(LocalSpectra(torch.zeros(40, 30)).tissue().abs().max()) == 0
     assert torch.isfinite(LocalSpectra(randn(5, 3, dtype=torch.float32)).tissue()).all()
+
+
+def test_haze_is_asked_for_where_there_is_some():
+    tissue, haze = fields()
+    found = [LocalSpectra(tissue + a * haze).evidence() for a in (0.0, 1.0, 2.0)]
+    assert found[0] < 0 < 0.004 < found[1] < 0.04 < found[2]
