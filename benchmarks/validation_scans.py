@@ -1,8 +1,7 @@
 """Undersampled scans of validation patients, and the draws that our own method makes of them.
 
-For what is measured on validation patients: the calibration of intervals and the limits of the
-shift score. Slices are never those of the benchmark's tests; limbs are of the soft-tissue patients
-that no prior was trained on.
+For what is measured on validation patients: the calibration of intervals, and what the shift score
+says of them. Slices are never those of the benchmark's tests.
 """
 
 from __future__ import annotations

@@ -99,8 +99,12 @@ def dehaze(
     inputs: Inputs,
     target: Target,
     gamma: Annotated[
-        float, typer.Option(help="How much haze may explain: 0 nothing, 1 what its model expects.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="How much haze may explain: 0 nothing, 1 what its model expects "
+            "[1, or 0 for echoes whose spectra speak against haze]."
+        ),
+    ] = None,
     quality: QualityOption = Quality.balanced,
     guidance: Annotated[
         Guidance | None, typer.Option(help="Likelihood step; by the quality if not given.")
@@ -137,7 +141,7 @@ def dehaze(
     beside it lies a JSON file with all that repeats the run. A clip that was stopped goes on with
     its next frame when the command is run again.
     """
-    if not 0 <= gamma <= 10:
+    if gamma is not None and not 0 <= gamma <= 10:
         raise InputError(f"--gamma {gamma:g}: between 0 (haze explains nothing) and 10")
     if (tissue_model is None) != (haze_model is None):
         raise InputError("--tissue-model and --haze-model belong together: give both or none")
