@@ -86,14 +86,18 @@ class _Finished:
         chosen = np.arange(self.shape[0])[bands]
         used = self.known.used[chosen]
         place = np.cumsum(self.known.used)[chosen[used]] - 1
-        estimate = self.canvas[:, y, x][place] * np.float32(self.known.scale)
+        estimate = self.canvas[:, y, x]
         kept = self.known.nothing[y, x]
+        scale = np.float32(self.known.scale)
         if self.spread:
             out = np.full((len(chosen), *kept.shape), np.nan, np.float32)
-            out[used] = np.where(kept, np.float32(np.nan), estimate)
-            return out
-        out, _ = self.scene.read(y, x, chosen)
-        out[used] = np.where(kept, out[used], self._typed(estimate))
+        else:
+            out, _ = self.scene.read(y, x, chosen)
+        # Band by band: of a whole block a dozen copies would be made, some in double precision.
+        for band, number in zip(np.flatnonzero(used), place, strict=True):
+            values = estimate[number] * scale
+            values = values if self.spread else self._typed(values)
+            np.copyto(out[band], values, where=~kept)
         return out
 
     def _typed(self, estimate: NDArray[np.float32]) -> NDArray[Any]:
