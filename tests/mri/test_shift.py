@@ -31,8 +31,9 @@ def denoiser() -> NetworkDenoiser:
     return NetworkDenoiser(build_network(config), process, data_std=0.6, complex_data=True)
 
 
-def entry(limit: float) -> dict:
-    law = FeatureLaw(np.zeros(8), np.eye(8)[:2], np.ones(2), 1.0)
+def entry(limit: float, features: int = 16) -> dict:
+    """Of the means and the standard deviations of 8 channels."""
+    law = FeatureLaw(np.zeros(features), np.eye(features)[:2], np.ones(2), 1.0)
     return {"law": law.to_json(), "layer": LAYER, "sigma": 0.3, "limit": limit}
 
 
@@ -54,6 +55,11 @@ def test_beyond_the_limit_there_is_a_warning_and_the_image_is_the_same(scan):
         found = [w for w in json.loads(result.attrs["warnings"]) if "unlike" in w]
         assert len(found) == int(warned)
         assert facts(scan, result)["shift"].value == result.attrs["shift"] > 0
+
+
+def test_a_law_of_other_features_is_an_error_that_says_so(scan):
+    with pytest.raises(ModelError, match=r"law of 8 features, the layer .* has 16"):
+        MRIReconstruction(denoiser(), shift=entry(1.0, features=8))(scan, quality="fast")
 
 
 def test_the_calibrated_factor_takes_the_place_of_the_settings(scan, tmp_path):
