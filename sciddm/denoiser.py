@@ -17,12 +17,15 @@ score      -z / s                                  (u + s^2 F) / a
 residual   y - x0                                  y - F
 edm        (x0 - c_skip w) / c_out, w = u / a      c_skip w + c_out F
 logit      ln P(x0 = 1) / P(x0 = -1)               tanh(F / 2)
+mask       m, n, r with x0 = (1 + m) y + n c + r    (1 + m) y + n c + r
 =========  =====================================  ==========================================
 
 EDM's preconditioning (Karras et al. 2022, table 1) with sigma = s/a and data std sigma_d:
 c_skip = sigma_d^2 / (sigma^2 + sigma_d^2), c_out = sigma sigma_d / sqrt(sigma^2 + sigma_d^2),
 c_in = 1 / sqrt(sigma^2 + sigma_d^2). ``logit`` is for masks, x0 in {-1, 1}, whose mean is
-2 P - 1. ``v`` is Salimans and Ho 2022, eq. D.2, for any (a, s).
+2 P - 1. ``v`` is Salimans and Ho 2022, eq. D.2, for any (a, s). ``mask`` is for complex data whose
+endpoint y is an estimate of them, made of the conditioning c: m and n are complex masks, and r is
+what no mask can make, as in a ``Predictor``; a network that answers 0 gives y.
 """
 
 from __future__ import annotations
@@ -41,8 +44,18 @@ from sciddm.process import Process, Scalar, expand
 
 __all__ = ["PARAMETRIZATIONS", "Denoiser", "NetworkDenoiser", "complex_to_real", "real_to_complex"]
 
-Parametrization = Literal["x0", "eps", "v", "velocity", "score", "residual", "edm", "logit"]
-PARAMETRIZATIONS = ("x0", "eps", "v", "velocity", "score", "residual", "edm", "logit")
+Parametrization = Literal["x0", "eps", "v", "velocity", "score", "residual", "edm", "logit", "mask"]
+PARAMETRIZATIONS = (
+    "x0",
+    "eps",
+    "v",
+    "velocity",
+    "score",
+    "residual",
+    "edm",
+    "logit",
+    "mask",
+)
 
 
 def complex_to_real(x: Tensor) -> Tensor:
@@ -163,8 +176,10 @@ class NetworkDenoiser(Denoiser):
             )
         if complex_data and center:
             raise ValueError("center must be 0 for complex data")
-        if parametrization == "residual" and not process.has_endpoint:
-            raise ValueError("the residual parametrization needs a process with an endpoint")
+        if parametrization in ("residual", "mask") and not process.has_endpoint:
+            raise ValueError(f"the {parametrization} parametrization needs an endpoint")
+        if parametrization == "mask" and not complex_data:
+            raise ValueError("the mask parametrization is for complex data")
         if parametrization == "logit" and (complex_data or center or scale != 1):
             raise ValueError("the logit parametrization is for real masks in -1, 1 as they are")
         if criterion is not None and parametrization != "logit":
@@ -215,7 +230,7 @@ class NetworkDenoiser(Denoiser):
         base = self._base(cond)
         x = x - expand(a, x) * base
         out = self._evaluate(x, t, (a, b, s), y, cond)
-        return self._from_network(base + self._mean(out, x, t, (a, b, s), y))
+        return self._from_network(base + self._mean(out, x, t, (a, b, s), y, cond))
 
     def loss(
         self,
@@ -228,7 +243,7 @@ class NetworkDenoiser(Denoiser):
         """Mean squared error of the network's own output, per item: (B,).
 
         For "edm" this is EDM's weighting, (sigma^2 + sigma_d^2) / (sigma sigma_d)^2 |x0hat - x0|^2;
-        for "logit" it is the criterion of the logits instead.
+        for "logit" it is the criterion of the logits instead, for "mask" the error of x0.
 
         Args:
             x0: clean data (B, C, ...), data units.
@@ -247,6 +262,8 @@ class NetworkDenoiser(Denoiser):
         out = self._evaluate(x, t, (a, b, s), y_n, cond)
         if self.criterion is not None:
             return self.criterion(out, x0)
+        if self.parametrization == "mask":  # no mask is the one to learn, only what they make
+            out = self._mean(out, x, t, (a, b, s), y_n, cond)
         target = self._target(x0_n, z_n, x, t, (a, b, s), y_n)
         return (out - target).square().flatten(1).mean(1)
 
@@ -303,6 +320,7 @@ class NetworkDenoiser(Denoiser):
         t: Scalar,
         levels: tuple[Scalar, Scalar, Scalar],
         y: Tensor | None,
+        cond: Tensor | None,
     ) -> Tensor:
         a, _, s = (expand(c, x) for c in levels)
         u = x - self.process.shift(levels[1], y)
@@ -321,6 +339,11 @@ class NetworkDenoiser(Denoiser):
             case "residual":
                 assert y is not None
                 return y - out
+            case "mask":
+                if y is None or cond is None or not cond.is_complex():
+                    raise ValueError("the mask parametrization needs y, and a complex cond")
+                m, n, rest = out.chunk(3, dim=1)
+                return y + _product(m, y) + _product(n, self._to_network(cond, 0.0)) + rest
             case "velocity":
                 da, db, ds = self._rates(t, x)
                 drift = out if y is None else out - db * y
@@ -340,7 +363,7 @@ class NetworkDenoiser(Denoiser):
     ) -> Tensor:
         a, _, s = (expand(c, x) for c in levels)
         match self.parametrization:
-            case "x0":
+            case "x0" | "mask":
                 return x0
             case "eps":
                 return z
@@ -366,3 +389,9 @@ class NetworkDenoiser(Denoiser):
         if da.ndim == 0:
             return float(da), float(db), float(ds)
         return expand(da, like), expand(db, like), expand(ds, like)
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    """The complex product of what ``complex_to_real`` made two real channels each of."""
+    (a, b), (c, d) = x.chunk(2, dim=1), y.chunk(2, dim=1)
+    return torch.cat([a * c - b * d, a * d + b * c], dim=1)

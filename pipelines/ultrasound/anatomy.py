@@ -1,4 +1,4 @@
-"""Procedural maps of how strongly tissue scatters: hearts in three views, and plain phantoms.
+"""Procedural maps of how strongly tissue scatters: hearts in three views, muscles, plain phantoms.
 
 A map is in dB about the myocardium, on a coarse grid (depth, lateral). Its shapes come from signed
 distances of ellipses, seen through a smooth random deformation, so no two maps are alike and none
@@ -9,6 +9,7 @@ the myocardium, the pericardium above it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,14 @@ from scipy import ndimage
 
 __all__ = ["VIEWS", "Anatomy", "draw_anatomy", "smooth_field"]
 
-VIEWS = ("four-chamber", "short-axis", "long-axis", "phantom")
+VIEWS = ("four-chamber", "short-axis", "long-axis", "phantom", "muscle")
+_OFTEN = {
+    "four-chamber": 0.35,
+    "short-axis": 0.25,
+    "long-axis": 0.2,
+    "phantom": 0.2,
+    "muscle": 0.4,
+}
 BLOOD_DB = (-45.0, -30.0)
 _FLOOR_DB = -60.0
 
@@ -53,7 +61,7 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], scale: float)
 def draw_anatomy(
     rng: np.random.Generator,
     shape: tuple[int, int] = (192, 128),
-    view: str | None = None,
+    view: str | Sequence[str] = VIEWS,
     phase: float = 0.0,
 ) -> Anatomy:
     """One map.
@@ -61,12 +69,13 @@ def draw_anatomy(
     Args:
         rng: decides everything about it.
         shape: (depth, lateral).
-        view: one of `VIEWS`; drawn if None.
+        view: one of `VIEWS`; drawn from several.
         phase: of the heart beat, 0 to 1. The same ``rng`` state with another phase is the same
             heart at another moment: cavities are smallest at 0.5.
     """
-    if view is None:
-        view = str(rng.choice(VIEWS, p=[0.35, 0.25, 0.2, 0.2]))
+    if not isinstance(view, str):
+        often = np.array([_OFTEN[v] for v in view])
+        view = str(rng.choice(list(view), p=often / often.sum()))
     depth, side = np.meshgrid(
         np.linspace(0, 1, shape[0], dtype=np.float32),
         np.linspace(-1, 1, shape[1], dtype=np.float32),
@@ -76,8 +85,12 @@ def draw_anatomy(
     z = depth + bend * smooth_field(rng, shape, 0.35)
     x = side + 2 * bend * smooth_field(rng, shape, 0.35)
     squeeze = 1 - 0.18 * math.sin(math.pi * phase) ** 2
-    parts = _phantom(rng, z, x) if view == "phantom" else _heart(rng, view, z, x, squeeze)
-    echo, blood, muscle = parts
+    if view == "muscle":
+        echo, blood, muscle = _muscle(rng, z, x)
+    elif view == "phantom":
+        echo, blood, muscle = _phantom(rng, z, x)
+    else:
+        echo, blood, muscle = _heart(rng, view, z, x, squeeze)
     echo = echo + float(rng.uniform(0.5, 3.0)) * smooth_field(rng, shape, 0.12)
     echo = echo + _chest_wall(rng, z, x) + _shadows(rng, side, depth)
     echo = echo + float(rng.uniform(-6, 6)) * (depth - 0.5)  # imperfect gain over depth
@@ -222,6 +235,44 @@ def _phantom(
         at = float(rng.uniform(0.3, 0.8))
         echo = echo + _inside(at - z, 0.02) * float(rng.uniform(-40, -10))
     return echo.astype(np.float32), blood, ~blood & (echo > -12)
+
+
+def _muscle(
+    rng: np.random.Generator, z: Field, x: Field
+) -> tuple[Field, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Layers of fat and muscle with the fibres between its bundles, fasciae, and perhaps a bone."""
+    bone = float(rng.uniform(0.35, 1.5))
+    borders = np.sort(rng.uniform(0.05, min(bone, 1.0), int(rng.integers(1, 5))))
+    tilts = rng.uniform(-0.12, 0.12, len(borders))
+    lines = [z - at - tilt * x for at, tilt in zip(borders, tilts, strict=True)]
+    echo = _bundles(rng, z, x)
+    for line in lines:
+        echo = echo + _inside(-line) * (_bundles(rng, z, x) - echo)
+    for line in lines:  # fasciae, over part of the width
+        seen = np.clip(0.7 + smooth_field(rng, z.shape, 0.3), 0, 1)
+        bright = float(rng.uniform(0, 12)) + 8 * np.log(np.exp(-((line / 0.005) ** 2)) + 1e-6)
+        echo = np.maximum(echo, bright - 30 * (1 - seen))
+    muscle = echo > -30
+    if bone < 1:
+        surface = z - bone - float(rng.uniform(-0.2, 0.2)) * x**2
+        shadow = _inside(-surface, 0.01)
+        echo = echo + shadow * (float(rng.uniform(-50, -25)) - echo)
+        echo = np.maximum(echo, 14 + 8 * np.log(np.exp(-((surface / 0.006) ** 2)) + 1e-6))
+        muscle &= surface < -0.01
+    return echo.astype(np.float32), np.zeros(z.shape, bool), muscle
+
+
+def _bundles(rng: np.random.Generator, z: Field, x: Field) -> Field:
+    """Dark bundles and the bright tissue between them, along one direction, interrupted."""
+    level, contrast = float(rng.uniform(-26, -6)), float(rng.uniform(3, 22))
+    period, slope = (
+        float(np.exp(rng.uniform(*np.log((0.012, 0.07))))),
+        float(rng.uniform(-0.4, 0.4)),
+    )
+    turns = (z - slope * x) / period + 0.35 * smooth_field(rng, z.shape, 0.15)
+    ridge = np.exp(-((np.sin(math.pi * turns) / float(rng.uniform(0.3, 0.8))) ** 2))
+    present = 1 / (1 + np.exp(-3 * (smooth_field(rng, z.shape, 0.1) + float(rng.uniform(-1, 1)))))
+    return (level + contrast * ridge * present).astype(np.float32)
 
 
 def _chest_wall(rng: np.random.Generator, z: Field, x: Field) -> Field:

@@ -22,12 +22,13 @@ from sciddm.joint import JointDenoiser
 from sciddm.ledger import Cost
 from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.consistency import consistency_attributes
-from sciddm.pipelines.ultrasound.estimate import estimate
+from sciddm.pipelines.ultrasound.estimate import Widening, estimate
 from sciddm.pipelines.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes, CompandedSum
 from sciddm.pipelines.ultrasound.representation import Representation, represent
 from sciddm.pipelines.ultrasound.separate import patches, separate
 from sciddm.pipelines.ultrasound.settings import Settings, chosen
 from sciddm.pipelines.ultrasound.spectra import LocalSpectra
+from sciddm.pipelines.ultrasound.waves import envelope
 from sciddm.posterior import Consistency
 
 __all__ = ["DEFAULTS", "Store", "UltrasoundDehazing"]
@@ -188,7 +189,8 @@ class UltrasoundDehazing(Pipeline):
         against = evidence is not None and evidence < _AGAINST
         asked = gamma if gamma is not None else 0.0 if against else 1.0
         mixture = (CompandedEchoes if echoes else CompandedEnvelopes)(asked, mu)
-        run = _Run(held, form, priors.prior, mixture, settings, seed, store)
+        widening = Widening.of_card(priors.tissue.card.calibration, quality)
+        run = _Run(held, form, priors.prior, mixture, settings, widening, seed, store)
         frames = run.all(progress or (lambda *_: None))
         result = self._result(held, frames, run, priors, settings, asked, quality, seed, form)
         if evidence is None:
@@ -253,6 +255,8 @@ class UltrasoundDehazing(Pipeline):
             "gamma": gamma,
             "quality": quality,
             "seed": seed,
+            "std_spread": run.widening.spread,
+            "std_taken": run.widening.taken,
             "full_scale": form.scale,
             "patches": run.pieces,
             "nfe": sum(float(f["nfe"]) for f in done) / count,
@@ -283,11 +287,13 @@ class _Run:
         prior: JointDenoiser,
         mixture: CompandedSum,
         settings: Settings,
+        widening: Widening,
         seed: int,
         store: Store | None,
     ) -> None:
         self.held, self.form, self.prior, self.mixture = held, form, prior, mixture
-        self.settings, self.seed, self.store = settings, seed, store
+        self.settings, self.widening = settings, widening
+        self.seed, self.store = seed, store
         mask = held["mask"].values if "mask" in held else None
         self.mask = np.ones(held["frames"].shape[1:], bool) if mask is None else mask
         self.seen = torch.from_numpy(form.seen_mask(self.mask))
@@ -337,7 +343,10 @@ class _Run:
             tick=tick,
         )
         samples = self.mixture.parts(made.state)[0][:, 0].numpy()
-        tissue, std = estimate(samples, echoes=isinstance(self.mixture, CompandedEchoes))
+        echoes = isinstance(self.mixture, CompandedEchoes)
+        tissue, std = estimate(samples, echoes=echoes)
+        taken = amplitude - tissue
+        std = self.widening(std, envelope(taken) if echoes else np.abs(taken))
         clean = self.form.result(frame, amplitude, tissue)
         spread = self.form.spread(std, clean)
         cost: Cost = made.cost

@@ -11,6 +11,7 @@ so that values lie in [-1, 1], or [0, 1], at full scale.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sciddm.companding import MU, compand
-from sciddm.pipelines.ultrasound.anatomy import draw_anatomy
+from sciddm.pipelines.ultrasound.anatomy import VIEWS, draw_anatomy
 from sciddm.pipelines.ultrasound.echoes import (
     draw_beam,
     draw_clutter,
@@ -103,7 +104,12 @@ class _Patches(Dataset):
 
 
 class TissuePatches(_Patches):
-    """Echoes of tissue alone, (1, samples, lines), companded."""
+    """Echoes of tissue alone, (1, samples, lines), companded.
+
+    Args:
+        kind, split, patch, length, seed: as of `_Patches`.
+        views: the maps are of these (`anatomy.VIEWS`).
+    """
 
     part = "tissue"
 
@@ -114,11 +120,12 @@ class TissuePatches(_Patches):
         patch: tuple[int, int] = (128, 64),
         length: int = 20_000,
         seed: int = 0,
+        views: Sequence[str] = VIEWS,
     ) -> None:
         super().__init__(kind, split, patch, length, seed)
         count = _MAPS[split]
         rngs = [np.random.default_rng([seed, split == "train", 2**20, i]) for i in range(count)]
-        self.maps = [draw_anatomy(r).echo_db.astype(np.float16) for r in rngs]
+        self.maps = [draw_anatomy(r, view=views).echo_db.astype(np.float16) for r in rngs]
 
     def echoes(
         self, shape: tuple[int, int], rng: np.random.Generator, beam: Beam
@@ -159,7 +166,7 @@ def haze_patch(shape: tuple[int, int], rng: np.random.Generator, beam: Beam) -> 
 class HazyPairs(Dataset):
     """Tissue x0 and hazy scan y of the same beam, echoes, companded: for a supervised network.
 
-    Arguments as of `_Patches`.
+    Arguments as of `TissuePatches`.
     """
 
     def __init__(
@@ -168,8 +175,9 @@ class HazyPairs(Dataset):
         patch: tuple[int, int] = (128, 64),
         length: int = 20_000,
         seed: int = 0,
+        views: Sequence[str] = VIEWS,
     ) -> None:
-        self.tissue = TissuePatches("rf", split, patch, length, seed)
+        self.tissue = TissuePatches("rf", split, patch, length, seed, views)
         self.representation = {**self.tissue.representation, "kind": "us-regression"}
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from sciddm.denoiser import Parametrization
 from sciddm.errors import InputError
 from sciddm.networks.build import check_arguments
 from sciddm.process import process_from_config
@@ -81,9 +82,7 @@ class MaskLossSpec(_Strict):
 class DenoiserSpec(_Strict):
     """Arguments of NetworkDenoiser."""
 
-    parametrization: Literal["x0", "eps", "v", "velocity", "score", "residual", "edm", "logit"] = (
-        "edm"
-    )
+    parametrization: Parametrization = "edm"
     data_std: float = Field(gt=0)
     scale: float = Field(default=1.0, gt=0)
     center: float = 0.0

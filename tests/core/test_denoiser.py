@@ -75,7 +75,8 @@ CASES = [
     (process, name)
     for process in [*all_processes(), FlowSE()]
     for name in PARAMETRIZATIONS
-    if (process.has_endpoint or name != "residual") and name != "logit"  # of masks: test_masks
+    # "logit" is for masks of voxels (test_masks), "mask" for spectra with conditioning (below).
+    if (process.has_endpoint or name != "residual") and name not in ("logit", "mask")
 ]
 
 
@@ -133,6 +134,32 @@ def test_a_wrong_network_has_the_loss_that_its_error_deserves():
     weight = (t**2 + d**2) / (t * d) ** 2
     expected = weight * error.square().flatten(1).mean(1)
     assert torch.allclose(denoiser.loss(x0, t, z=z), expected, rtol=1e-10)
+
+
+def test_masks_multiply_the_endpoint_and_the_conditioning():
+    """(1 + m) y + n c + r with complex products, whatever the units; 0 gives y."""
+    process, scale = SBVE(), 0.2
+    x0, y, cond, m, n, rest = (randn(3, 1, 4, 5, seed=i, dtype=torch.complex128) for i in range(6))
+    t = interior(process, 3)
+    network = Oracle()
+    network.answer = torch.zeros(3, 6, 4, 5, dtype=F64)
+    denoiser = NetworkDenoiser(network, process, "mask", scale=scale, complex_data=True)
+    x_t = process.add_noise(x0, t, y, randn(3, 1, 4, 5, seed=9, dtype=torch.complex128))
+    assert torch.allclose(denoiser(x_t, t, y, cond), y, atol=1e-12)
+    network.answer = torch.cat([complex_to_real(v) for v in (m, n, rest)], dim=1)
+    expected = y + m * y + n * cond + rest * scale / math.sqrt(2)
+    assert torch.allclose(denoiser(x_t, t, y, cond), expected, atol=1e-12)
+    error = complex_to_real(expected - x0) * math.sqrt(2) / scale
+    assert torch.allclose(denoiser.loss(x0, t, y, cond), error.square().flatten(1).mean(1))
+    with pytest.raises(ValueError, match="complex cond"):
+        denoiser(x_t, t, y)
+
+
+def test_masks_need_complex_data_and_an_endpoint():
+    with pytest.raises(ValueError, match="complex data"):
+        NetworkDenoiser(Oracle(), SBVE(), "mask")
+    with pytest.raises(ValueError, match="needs an endpoint"):
+        NetworkDenoiser(Oracle(), EDM(), "mask", complex_data=True)
 
 
 @given(

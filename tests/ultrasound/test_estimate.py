@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sciddm.pipelines.ultrasound.estimate import estimate
+from sciddm.errors import ModelError
+from sciddm.pipelines.ultrasound.estimate import Widening, estimate
 from sciddm.pipelines.ultrasound.waves import envelope
 
 Z = np.arange(256)
@@ -44,3 +45,16 @@ def test_silence_stays():
     tissue, std = estimate(np.zeros((2, 8, 3), np.float32), echoes=True)
     assert not tissue.any()
     assert not std.any()
+
+
+def test_a_standard_deviation_allows_for_a_share_of_what_was_taken():
+    std, taken = np.array([[0.3, 0.0]], np.float32), np.array([[0.8, 0.5]], np.float32)
+    wide = Widening.of_card({"fast": {"spread": 2.0, "taken": 0.5}}, "fast")(std, taken)
+    assert np.allclose(wide, [[1.0, 0.5]])
+    assert np.array_equal(Widening.of_card({}, "fast")(std, taken), std)
+
+
+@pytest.mark.parametrize("entry", [{"spread": 0.0}, {"taken": -1.0}, {"width": 2.0}])
+def test_a_card_that_widens_by_nothing_sensible_is_refused(entry):
+    with pytest.raises(ModelError, match="calibration of fast"):
+        Widening.of_card({"fast": entry}, "fast")
