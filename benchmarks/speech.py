@@ -1,6 +1,7 @@
 """The speech benchmark: one command, one table.
 
     python -m benchmarks.speech [--model speech-denoise] [--dereverb speech-dereverb] [--fresh]
+        [--sgmse runs/speech-denoise-sgmse/model] [--bridge runs/speech-denoise-bridge/model]
     python -m benchmarks.speech --classical-only
 
 Makes the problems, the peers' environment and every method's recordings; prints SI-SDR, PESQ and
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache" / "speech"
 PEERS = {"noise": ("noisereduce", "RNNoise"), "room": ("WPE",)}
 INPUT = {"noise": "noisy", "room": "reverberant"}
+STORM, BRIDGE_STEPS = "regeneration", 8
 METRICS = {"si_sdr": "{:.1f}", "pesq": "{:.2f}", "estoi": "{:.2f}"}
 Line = dict[str, Any]
 
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--model", default="speech-denoise", help="name or folder")
     parser.add_argument("--dereverb", default="speech-dereverb", help="name or folder")
     parser.add_argument("--sgmse", help="model of the SGMSE row [that of --model, from D(y)]")
+    parser.add_argument("--bridge", help="model of a row of a bridge from the noisy recording")
     parser.add_argument(
         "--qualities", nargs="+", default=["fast", "balanced", "best"], help="of our own methods"
     )
@@ -73,17 +76,20 @@ def main() -> None:
 
     lines: list[Line] = []
     for kind in args.kinds:
-        methods = [INPUT[kind], *PEERS[kind], *(row.name for row in own if row.kind == kind)]
         todo = load_problems(problems, kind)
         if args.without_mfa:
             todo = [p for p in todo if p.info["group"] != "mfa"]
-        lines += score(todo, results, methods)
+        lines += score(todo, results, [INPUT[kind], *PEERS[kind]])
+        for row in (row for row in own if row.kind == kind):
+            here = [p for p in todo if p.info["group"] in row.groups]
+            lines += score(here, results, [row.name])
     text = report(lines, sys.argv[1:])
     publish("speech", text, lines)
 
 
 def _own_rows(args: argparse.Namespace) -> list[Any]:
     from benchmarks.speech_ours import Row
+    from sciddm.pipelines.speech.pipeline import SpeechEnhancement
     from sciddm.pipelines.speech.settings import Settings
 
     models = {"noise": args.model, "room": args.dereverb}
@@ -92,11 +98,19 @@ def _own_rows(args: argparse.Namespace) -> list[Any]:
         for kind in args.kinds
         for quality in args.qualities
     ]
+    if "noise" in args.kinds and SpeechEnhancement.from_pretrained(args.model).kind == STORM:
+        # What StoRM is to be held against: its own predictor, with as many views as `balanced`.
+        alone = Settings("predictor", views=2)
+        rows.append(Row("its predictor alone, 2 views", args.model, "noise", settings=alone))
+    if args.bridge and "noise" in args.kinds:
+        name = f"bridge without predictor, {BRIDGE_STEPS} steps"
+        settings = Settings("sde", BRIDGE_STEPS)
+        rows.append(Row(name, args.bridge, "noise", settings=settings, groups=("dev",)))
     if args.steps and "noise" in args.kinds:
         name = f"SGMSE sampler, {args.steps} steps"
-        rows.append(
-            Row(name, args.sgmse or args.model, "noise", settings=Settings("pc", args.steps))
-        )
+        settings = Settings("pc", args.steps)
+        model = args.sgmse or args.model
+        rows.append(Row(name, model, "noise", settings=settings, groups=("dev",)))
     return rows
 
 

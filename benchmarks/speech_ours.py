@@ -27,6 +27,7 @@ class Row:
         kind: of the problems it is for.
         quality: fast, balanced or best; or
         settings: sampler, steps and samples.
+        groups: of problems that it is measured on.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Row:
     kind: str
     quality: str = ""
     settings: Settings | None = None
+    groups: tuple[str, ...] = ("dev", "mfa")
 
 
 def main(problems: Path, results: Path, rows: Sequence[Row]) -> None:
@@ -42,7 +44,7 @@ def main(problems: Path, results: Path, rows: Sequence[Row]) -> None:
         settings = row.settings or settings_for(pipeline.kind, row.quality, None)
         about = pipeline.front.representation
         key = [asdict(settings), pipeline.provenance["weights_sha256"], about]
-        todo = load_problems(problems, row.kind)
+        todo = [p for p in load_problems(problems, row.kind) if p.info["group"] in row.groups]
         enhance(pipeline, todo[0], settings)  # first calls allocate and choose kernels
         for p in todo:
             make = partial(enhance, pipeline, p, settings)
