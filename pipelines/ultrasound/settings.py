@@ -57,9 +57,10 @@ QUALITIES: Mapping[str, Settings] = {
     "balanced": Settings(samples=4, steps=8, follow_steps=6),
     "best": Settings(samples=8, steps=16, follow_steps=10),
 }
-#: Envelopes add in power only on average: their sum is known less well. Their first guess has the
-#: right power and no detail that could be wrong: sampling starts further down.
-ENVELOPE_NOISE, ENVELOPE_START = 0.06, 0.3
+#: Envelopes add in power only on average: their sum is known less well. Sampling starts where the
+#: priors can still say which of both parts a dark place is: from 0.3 they keep what the first guess
+#: says, from 1 they take tissue for haze.
+ENVELOPE_NOISE, ENVELOPE_START = 0.06, 0.6
 
 
 def chosen(

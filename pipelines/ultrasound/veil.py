@@ -4,10 +4,11 @@ Envelopes hold no phase, so nothing tells tissue from haze by its spectrum. What
 haze is smooth: with P the local power of the scan, its power is at most about what the darker parts
 of the surroundings have,
 
-    g = min(0.95, Q / P),    H^2 = g Y^2,    X^2 = (1 - g) Y^2
+    g = min(1/2, Q / P),    H^2 = g Y^2,    X^2 = (1 - g) Y^2
 
 with Q the 20th percentile of P over a quarter of the depth and a third of the lines, smoothed. Even
-speckle that fills the surroundings cannot be told from haze this way; that is for the priors.
+speckle that fills the surroundings cannot be told from haze this way. So no place begins with more
+haze than tissue: which of the two it is, is for the priors.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ __all__ = ["veil"]
 
 _LOCAL = (3.0, 2.0)  # samples, lines
 _COARSE = 64  # rows and columns, at most
-_MOST = 0.95
+_MOST = 0.5
 _SMALL = 1e-10  # of full scale squared
 
 
 def veil(envelope: Tensor) -> Tensor:
-    """The share g of haze in the power of an envelope (z, x), 0 to 0.95."""
+    """The share g of haze in the power of an envelope (z, x), 0 to 1/2."""
     power = ndimage.gaussian_filter(envelope.square().numpy(), _LOCAL, mode="nearest")
     log = np.log(power + _SMALL)
     # The veil is smooth: a coarse grid holds it, and the percentile of large windows takes time.

@@ -18,7 +18,9 @@ def test_a_veil_over_dark_and_bright_parts_has_its_own_power():
     share = veil(torch.from_numpy(envelope)).numpy()
     haze = share * envelope**2
     assert 0.005 < share[92:100].mean() < 0.03
-    assert 0.5 < haze[:50].mean() < 1.2
+    # Where the veil is all there is, half of it: the rest is left to the priors.
+    assert 0.4 < haze[:50].mean() < 0.5
+    assert share.max() <= 0.5
     assert 0.5 < haze[92:100].mean() < 2
 
 
