@@ -111,7 +111,7 @@ class UltrasoundDehazing(Pipeline):
             zoo.save_model(
                 found.model,
                 Path(path) / part,
-                card={"name": found.name},
+                card={"name": found.name, "calibration": found.card.calibration},
                 representation=found.representation,
             )
 

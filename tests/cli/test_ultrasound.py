@@ -18,6 +18,8 @@ from sciddm.joint import JointDenoiser
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
 from sciddm.pipelines.ultrasound.unfinished import Unfinished
+from sciddm.pipelines.ultrasound.waves import envelope
+from sciddm.zoo.card import Card
 
 SMALL = Wanted(depth=96, lines=24, frames=3, seed=1)
 
@@ -42,6 +44,7 @@ class _Named:
     name: str
     weights_sha256: str = "0"
     representation: dict[str, Any] = field(default_factory=lambda: {"mu": 255.0})
+    card: Card = field(default_factory=lambda: Card(name="white"))
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,24 @@ def test_a_stopped_clip_goes_on_and_ends_alike(scan, white, tmp_path):
     other = Unfinished(tmp_path / "out.h5", {"seed": 1})
     other.open()
     assert other.load(0) is None  # frames of another run are not used
+
+
+def test_the_card_widens_the_standard_deviation(scan, white, monkeypatch):
+    """sqrt(std^2 + (c taken)^2) times q, in amplitude; the frames stay."""
+    plain = UltrasoundDehazing()(scan, quality="fast")
+    card = Card(name="white", calibration={"fast": {"spread": 1.5, "taken": 0.4}})
+    models = _White(tissue=_Named("white", card=card))
+    monkeypatch.setattr(UltrasoundDehazing, "load", lambda self, kind: models)
+    wide = UltrasoundDehazing()(scan, quality="fast")
+    assert np.array_equal(wide["frames"], plain["frames"])
+    taken = envelope(plain["haze"].values[0])
+    expected = 1.5 * np.hypot(plain["std"].values[0], 0.4 * taken)
+    # Haze in the file is that within the models' band, up to resampling at the borders.
+    inside = (slice(8, -8), slice(None))
+    assert np.allclose(wide["std"].values[0][inside], expected[inside], rtol=0.1, atol=1e-3)
+    assert wide.attrs["std_spread"] == 1.5
+    assert wide.attrs["std_taken"] == 0.4
+    assert plain.attrs["std_spread"] == 1.0
 
 
 def test_gamma_nothing_is_taken_away(sciddm, scan, white, tmp_path):
