@@ -50,8 +50,8 @@ QUALITIES: dict[Kind, dict[Quality, Settings]] = {
     },
     "regeneration": {
         "fast": Settings("predictor"),
-        "balanced": Settings("sde", 2, views=2),
-        "best": Settings("sde", 4, samples=4, views=2),
+        "balanced": Settings("sde", 1, views=2),
+        "best": Settings("sde", 1, views=4),
     },
 }
 
