@@ -51,7 +51,7 @@ QUALITIES: dict[Kind, dict[Quality, Settings]] = {
     "regeneration": {
         "fast": Settings("predictor"),
         "balanced": Settings("sde", 1, views=2),
-        "best": Settings("sde", 1, views=4),
+        "best": Settings("sde", 4, samples=4, views=2),
     },
 }
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from sciddm.denoiser import NetworkDenoiser
 from sciddm.networks.build import build_network
 from sciddm.networks.dual_path import DualPathNetwork, _Recurrence, _with_decibels
+from sciddm.process import SBVE
 
 SMALL = {"bins": 16, "width": 4, "channels": 8, "blocks": 2, "block": 16, "reach": 8}
 LEVEL = torch.zeros(1)
@@ -135,3 +137,22 @@ def test_what_it_cannot_take():
         DualPathNetwork(3, 4, **SMALL)
     with pytest.raises(ValueError, match="multiples of 2"):
         DualPathNetwork(2, 4, **{**SMALL, "block": 15})
+
+
+def test_a_share_of_a_mask_denoiser_lies_that_far_from_the_endpoint():
+    """The last layer times k gives y + k (answer - y): what recipes/shrink_regeneration.py does."""
+    torch.manual_seed(0)
+    sizes = {"width": 8, "channels": 8, "blocks": 1, "cond_channels": 2, "levels": True}
+    network = DualPathNetwork(4, 6, bins=16, **sizes)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    denoiser = NetworkDenoiser(network, SBVE(), "mask", scale=0.1, complex_data=True)
+    x, y, cond = (0.1 * torch.randn(1, 1, 16, 12, dtype=torch.complex64) for _ in range(3))
+    with torch.no_grad():
+        whole = denoiser(x, 0.7, y, cond)
+        network.last.weight *= 0.3
+        network.last.bias *= 0.3
+        part = denoiser(x, 0.7, y, cond)
+    assert (whole - y).abs().max() > 0.01
+    assert torch.allclose(part, y + 0.3 * (whole - y), atol=1e-6)
