@@ -43,12 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="speech-denoise", help="name or folder")
     parser.add_argument("--dereverb", default="speech-dereverb", help="name or folder")
-    parser.add_argument("--sgmse", help="model of the SGMSE row [that of --model, from D(y)]")
+    parser.add_argument("--sgmse", help="model of the row of SGMSE's sampler")
     parser.add_argument("--bridge", help="model of a row of a bridge from the noisy recording")
     parser.add_argument(
         "--qualities", nargs="+", default=["fast", "balanced", "best"], help="of our own methods"
     )
-    parser.add_argument("--steps", type=int, default=30, help="of the SGMSE row; 0 leaves it out")
+    parser.add_argument("--steps", type=int, default=30, help="of that row")
     parser.add_argument("--classical-only", action="store_true", help="no network of ours at all")
     parser.add_argument("--without-mfa", action="store_true", help="not the atypical voice")
     parser.add_argument("--kinds", nargs="+", default=["noise", "room"])
@@ -106,11 +106,10 @@ def _own_rows(args: argparse.Namespace) -> list[Any]:
         name = f"bridge without predictor, {BRIDGE_STEPS} steps"
         settings = Settings("sde", BRIDGE_STEPS)
         rows.append(Row(name, args.bridge, "noise", settings=settings, groups=("dev",)))
-    if args.steps and "noise" in args.kinds:
+    if args.sgmse and "noise" in args.kinds:
         name = f"SGMSE sampler, {args.steps} steps"
         settings = Settings("pc", args.steps)
-        model = args.sgmse or args.model
-        rows.append(Row(name, model, "noise", settings=settings, groups=("dev",)))
+        rows.append(Row(name, args.sgmse, "noise", settings=settings, groups=("dev",)))
     return rows
 
 
