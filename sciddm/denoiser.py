@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -45,17 +45,7 @@ from sciddm.process import Process, Scalar, expand
 __all__ = ["PARAMETRIZATIONS", "Denoiser", "NetworkDenoiser", "complex_to_real", "real_to_complex"]
 
 Parametrization = Literal["x0", "eps", "v", "velocity", "score", "residual", "edm", "logit", "mask"]
-PARAMETRIZATIONS = (
-    "x0",
-    "eps",
-    "v",
-    "velocity",
-    "score",
-    "residual",
-    "edm",
-    "logit",
-    "mask",
-)
+PARAMETRIZATIONS: tuple[str, ...] = get_args(Parametrization)
 
 
 def complex_to_real(x: Tensor) -> Tensor:
