@@ -11,7 +11,7 @@ where there is no signal to speak of:
                   what lies beyond it is noise, near DC as well as far from it;
     calibration   patches of the fully sampled centre of k-space lie in a space of few dimensions,
                   because the coils see one object (see sensitivities): what the patches have
-                  outside that space is noise.
+                  outside that space is noise. A single coil's do not.
 
 Each can fail. A sharp image has signal in the border, a large one has no air, and where the
 receiver filters or grids the readout there is less noise in the air at the ends of the field of
@@ -230,8 +230,11 @@ def _calibration(
             white, so the estimate is made anew with itself as the start.
 
     Returns:
-        (coil, coil); None if no region is large enough for the number of coils.
+        (coil, coil); None if no region is large enough for the number of coils, or there is only
+        one.
     """
+    if len(start) < 2:
+        return None
     psi = np.diag(np.diag(start))
     for _ in range(_CALIBRATION_ROUNDS):
         lower = np.linalg.cholesky(psi)

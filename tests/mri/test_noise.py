@@ -99,6 +99,18 @@ def test_air_that_the_receiver_has_quietened_does_not_win():
     assert power_ratio(chosen, truth) == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.parametrize("lines", [8, 16])
+def test_one_coil_does_not_tell_signal_from_noise_by_its_patches(lines):
+    """Central lines alone, as an acquisition begins with: only the air of the readout is noise."""
+    scan = simulate_scan(head_phantom((128, 128), seed=4), 1, 30.0, seed=6)
+    mask = np.zeros((128, 128), bool)
+    mask[64 - lines // 2 : 64 + lines // 2] = True
+    kspace = undersample(scan, mask)["kspace"].values
+    assert "calibration" not in covariance_candidates(kspace, mask)
+    level = estimate_covariance(kspace, mask)[0, 0].real ** 0.5
+    assert 0.9 < level / scan.attrs["noise_std"] < 2
+
+
 def test_zero_padding_is_left_out(scans):
     scan = scans[20.0]
     padded = np.pad(scan["kspace"].values, ((0, 0), (0, 0), (24, 24), (32, 32)))
