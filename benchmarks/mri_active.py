@@ -5,8 +5,8 @@
 Slices of the validation patients (those of benchmarks/mri.py), brought to 128 x 128 by cropping
 k-space, with 1 and with 8 simulated coils, complex noise at 30 dB. Every mask has the same number
 of lines, 32 or 16 of 128, of which 8 are the central ones. "learned" is the one fixed mask that
-slices of the training patients choose together: line by line, that with the largest entropy summed
-over them. All masks are then reconstructed at quality fast.
+slices of the training patients choose together: line by line, that with the largest gain (criterion
+error) summed over them. All masks are then reconstructed at quality fast.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from numpy.typing import NDArray
 
 from benchmarks.problems import TEST, read_slice
 from benchmarks.publish import publish
-from sciddm.acquisition import scores
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.acquire import Acquisition, acquired
-from sciddm.pipelines.mri.active import ActiveAcquisition
+from sciddm.pipelines.mri.active import CRITERIA, ActiveAcquisition
 from sciddm.pipelines.mri.masks import make_mask
 from sciddm.pipelines.mri.quality import psnr_volume, ssim_volume
 from sciddm.pipelines.mri.retrospective import full_image
@@ -43,7 +42,6 @@ SIZE, CENTRE, SNR_DB = 128, 8, 30.0
 LINES = {4: 32, 8: 16}
 TRAINING_SLICES = 4
 FIXED = ("random", "equispaced", "gaussian", "learned")
-ACTIVE = ("entropy", "variance", "ads_released")
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def main() -> None:
     known = {} if args.fresh or not CACHE.exists() else json.loads(CACHE.read_text())
     rows = []
     for case in _cases(args.slices, args.coils):
-        for strategy in (*FIXED, *ACTIVE):
+        for strategy in (*FIXED, *CRITERIA):
             weights = pipeline.provenance["weights_sha256"][:12]
             key = f"{case.name} {strategy} {args.particles} {weights}"
             if key not in known:
@@ -99,7 +97,7 @@ def _cases(slices: int, coils: list[int]) -> Iterator[Case]:
 def _row(pipeline: MRIReconstruction, case: Case, strategy: str, particles: int) -> dict[str, Any]:
     full, lines = case.scan(), LINES[case.acceleration]
     start = perf_counter()
-    if strategy in ACTIVE:
+    if strategy in CRITERIA:
         request = Acquisition(lines, CENTRE, criterion=strategy, particles=particles, seed=1)  # type: ignore[arg-type]
         scan = acquired(full, pipeline, request)
     elif strategy == "learned":
@@ -122,14 +120,14 @@ def _row(pipeline: MRIReconstruction, case: Case, strategy: str, particles: int)
         "strategy": strategy,
         "psnr": psnr_volume(image, truth),
         "ssim": ssim_volume(image, truth),
-        "seconds_a_line": seconds / (lines - CENTRE) if strategy in ACTIVE else 0.0,
+        "seconds_a_line": seconds / (lines - CENTRE) if strategy in CRITERIA else 0.0,
     }
 
 
 def _learned(pipeline: MRIReconstruction, case: Case) -> NDArray[np.bool_]:
     """The learned mask for a case, kept for the others and for later runs."""
     weights = pipeline.provenance["weights_sha256"][:12]
-    path = CACHE.with_name(f"learned-{case.coils}-{case.acceleration}-{weights}.npy")
+    path = CACHE.with_name(f"learned-error-{case.coils}-{case.acceleration}-{weights}.npy")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, learned_mask(pipeline, case.coils, LINES[case.acceleration]))
@@ -150,9 +148,7 @@ def learned_mask(pipeline: MRIReconstruction, coils: int, lines: int) -> NDArray
         if len(taken) < CENTRE:
             best = scans[0].next()
         else:
-            gains = sum(scores("entropy", *scan.predict()) for scan in scans)
-            gains[taken] = -torch.inf
-            best = int(gains.argmax())
+            best = int(torch.stack([scan.gains() for scan in scans]).sum(0).argmax())
         for scan, k in zip(scans, data, strict=True):
             scan.observe(best, k[:, best])
         taken.append(best)
@@ -168,7 +164,7 @@ def _cropped(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _report(rows: list[dict[str, Any]], args: argparse.Namespace) -> str:
-    strategies = (*FIXED, *ACTIVE)
+    strategies = (*FIXED, *CRITERIA)
     lines = [
         "# Active acquisition",
         "",
@@ -188,7 +184,7 @@ def _report(rows: list[dict[str, Any]], args: argparse.Namespace) -> str:
                 means = [float(np.mean([x[k] for x in some])) for k in ("psnr", "ssim")]
                 cells.append(f"{means[0]:.2f} / {means[1]:.3f}")
             lines.append(f"| {coils} coil{'s' * (coils > 1)}, R = {r} | {' | '.join(cells)} |")
-    each = [r["seconds_a_line"] for r in rows if r["strategy"] in ACTIVE]
+    each = [r["seconds_a_line"] for r in rows if r["strategy"] in CRITERIA]
     lines += [
         "",
         f"One decision: {np.median(each):.2f} s (median), {max(each):.2f} s (worst case), on "

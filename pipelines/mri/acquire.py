@@ -8,10 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.acquisition import Criterion
 from sciddm.errors import InputError
 from sciddm.pipelines.base import Progress
-from sciddm.pipelines.mri.active import ActiveAcquisition, Axis
+from sciddm.pipelines.mri.active import ActiveAcquisition, Axis, Criterion
 from sciddm.pipelines.mri.describe import sampling_mask
 from sciddm.pipelines.mri.pipeline import MRIReconstruction
 from sciddm.pipelines.mri.retrospective import with_reference
@@ -27,7 +26,7 @@ class Acquisition:
     lines: int
     centre: int = 12
     axis: Axis = "ky"
-    criterion: Criterion = "entropy"
+    criterion: Criterion | None = None
     particles: int = 8
     seed: int = 0
     noise_std: float | None = None
@@ -83,7 +82,7 @@ def acquired(
         orders.append(active.order)
     result = undersample(scan, np.stack(masks))
     return result.assign(order=(("slice", "number"), np.array(orders))).assign_attrs(
-        mask_kind=f"active {request.criterion}",
+        mask_kind=f"active {active.criterion}",
         mask_lines=request.lines,
         mask_acs=request.centre,
         mask_axis=request.axis,

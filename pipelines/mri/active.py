@@ -1,19 +1,21 @@
 """A Cartesian scan that chooses its own next line (Active Diffusion Subsampling).
 
 Particles of the reverse process carry what is believed about the image. Before each acquisition
-they take one leg, guided by the data so far; the line on which their predicted k-space disagrees
-most, beyond what noise and their own blur explain, is measured next. See `sciddm.acquisition`.
+they take one leg, guided by the data so far. Then the line is measured that will lower the image's
+expected error most (criterion "error": `line_gain`), or that on which their predicted k-space
+disagrees most, beyond what noise and their own blur explain (`sciddm.acquisition`).
 
 Reference:
     Nolan, Stevens, van Nierop & van Sloun, Active Diffusion Subsampling, TMLR 2025. Differences:
-    multi-coil data, guidance for each particle, the exact number of lines, and in the criterion a
-    bandwidth, without which every line is a certain gain and none differs.
+    multi-coil data, a criterion that knows how coils tie lines together, guidance for each
+    particle, the exact number of lines, and in the entropy a bandwidth, without which every line
+    is a certain gain and none differs.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -21,25 +23,37 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sciddm.acquisition import Belief, Criterion, Groups, choose, resolvable_variance
+from sciddm.acquisition import Belief, Groups, choose, resolvable_variance, scores
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError
 from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.physics import CartesianMRI, Measurement, as_lines
 from sciddm.pipelines.mri.encoding import Frame, encode
+from sciddm.pipelines.mri.line_gain import line_gain
 from sciddm.pipelines.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.pipeline import MRIReconstruction, Quality
 from sciddm.sampling import karras
 
-__all__ = ["ActiveAcquisition", "Axis"]
+__all__ = ["CRITERIA", "ActiveAcquisition", "Axis", "Criterion"]
 
 Axis = Literal["ky", "kx", "both"]
+Criterion = Literal["error", "entropy", "variance", "ads_released"]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 _AXES: dict[str, tuple[int, ...]] = {"ky": (-2,), "kx": (-1,), "both": (-2, -1)}
 
 # The reverse process of a whole acquisition, from what the centre of k-space leaves open.
 _SIGMA_MAX, _SIGMA_MIN, _RHO = 1.0, 0.05, 4.0
 # Single samples are so many that they are chosen in rounds.
 _ROUNDS = 24
+
+
+class _Leg(NamedTuple):
+    """Where the belief stands: estimates of the image and their own blur, maps and noise level."""
+
+    estimates: Tensor  # (particle, 1, y, x)
+    blur: float  # variance of a pixel, given a particle
+    maps: Tensor  # (coil, y, x) of the whitened channels
+    sigma: float
 
 
 class ActiveAcquisition:
@@ -60,14 +74,17 @@ class ActiveAcquisition:
             worth of samples.
         centre: central lines (for "both" the side of a square) that come first.
         axis: "ky" or "kx", along which lines are numbered, or "both" for single samples.
-        criterion: "entropy", "variance" or "ads_released"; see `sciddm.acquisition.criteria`.
+        criterion: "error", for lines only (see `line_gain`), "entropy", "variance" or
+            "ads_released" (see `sciddm.acquisition.criteria`); if not given, "error" for lines
+            and "entropy" for samples.
         particles: of the belief, an even number.
         seed: of all noise.
         maps: coil sensitivity maps (coil, y, x); estimated from the centre if not given.
         noise_std: sqrt(E|n|^2) of a sample; estimated from the centre if not given.
 
     Raises:
-        InputError: a budget that is smaller than the centre or larger than k-space.
+        InputError: a budget that is smaller than the centre or larger than k-space, or criterion
+            "error" for samples.
     """
 
     def __init__(
@@ -78,7 +95,7 @@ class ActiveAcquisition:
         *,
         centre: int = 12,
         axis: Axis = "ky",
-        criterion: Criterion = "entropy",
+        criterion: Criterion | None = None,
         particles: int = 8,
         seed: int = 0,
         maps: ArrayLike | None = None,
@@ -86,10 +103,12 @@ class ActiveAcquisition:
     ) -> None:
         if pipeline.denoiser.about_cond:
             raise InputError("an acquisition is chosen with an unconditional model: take mri-brain")
+        if criterion == "error" and axis == "both":
+            raise InputError("criterion error is for whole lines: for samples take entropy")
         self.pipeline = pipeline
         self.axis = axis
         self.groups = Groups(shape, _AXES[axis])
-        self.criterion = criterion
+        self.criterion = criterion or ("entropy" if axis == "both" else "error")
         self.particles = particles
         self.seed = seed
         self._maps = None if maps is None else torch.as_tensor(np.asarray(maps, np.complex64))
@@ -186,31 +205,48 @@ class ActiveAcquisition:
             **options,
         )
 
-    def predict(self) -> tuple[Tensor, float]:
-        """One leg of the particles, and what they then predict of k-space.
+    def gains(self) -> Tensor:
+        """The criterion for every line or sample, -inf where measured: one leg of the particles.
 
-        `next` calls it; a policy of one's own may, as often as lines are left.
+        `next` goes by it; a policy of one's own may, as often as lines are left.
+        """
+        leg, free = self._advance(), ~self._taken
+        if self.criterion == "error":
+            maps, images = leg.maps, leg.estimates
+            if self.axis == "kx":
+                maps, images = maps.mT, images.mT
+            return line_gain(images, maps, leg.sigma, free)
+        return scores(self.criterion, *self._predict(leg)).masked_fill(~free, -torch.inf)
+
+    def _decide(self, count: int) -> list[int]:
+        """The next numbers to measure."""
+        if self.criterion == "error":
+            return [int(self.gains().argmax())]
+        return choose(self.criterion, *self._predict(self._advance()), ~self._taken, count)
+
+    def _advance(self) -> _Leg:
+        """One leg of the particles with the data so far."""
+        mask = torch.from_numpy(self.mask)
+        if self._belief is None or self._frame is None:
+            self._frame, self._belief = self._begin(mask)
+        measurement = self._frame.measurement(self._kspace, mask)
+        estimates, blur = self._belief.advance(as_lines(measurement))
+        return _Leg(estimates, blur, self._frame.white_maps, measurement.sigma)
+
+    def _predict(self, leg: _Leg) -> tuple[Tensor, float]:
+        """What the particles predict of k-space.
 
         Returns:
             The data of every line or sample as each particle predicts them (particle, number,
             data), whitened and in the prior's units, and the variance of a real component for
             `sciddm.acquisition.scores`.
         """
-        mask = torch.from_numpy(self.mask)
-        if self._belief is None or self._frame is None:
-            self._frame, self._belief = self._begin(mask)
-        measurement = self._frame.measurement(self._kspace, mask)
-        estimates, blur = self._belief.advance(as_lines(measurement))
-        full = CartesianMRI(torch.ones_like(mask), measurement.A.maps)
-        predictions = self.groups.split(full(estimates))
+        full = CartesianMRI(torch.ones(self.groups.shape[1:], dtype=torch.bool), leg.maps)
+        predictions = self.groups.split(full(leg.estimates))
         # A particle's blur, white in the image, is shared among the coils.
-        share = float(measurement.A.maps.abs().square().mean())
-        error = (measurement.sigma**2 + blur * share) / 2
+        share = float(leg.maps.abs().square().mean())
+        error = (leg.sigma**2 + leg.blur * share) / 2
         return predictions, max(error, resolvable_variance(predictions[:, ~self._taken]))
-
-    def _decide(self, count: int) -> list[int]:
-        """The next numbers to measure."""
-        return choose(self.criterion, *self.predict(), ~self._taken, count)
 
     def _begin(self, mask: Tensor) -> tuple[Frame, Belief]:
         """Maps, phase, level and noise from what is there now; they stay for all decisions."""

@@ -62,6 +62,7 @@ class AcquiredAxis(StrEnum):
 class CriterionName(StrEnum):
     """By which an active acquisition chooses."""
 
+    error = "error"
     entropy = "entropy"
     variance = "variance"
     ads_released = "ads_released"
@@ -286,8 +287,9 @@ def acquire(
         AcquiredAxis, typer.Option("--axis", help="What is chosen: lines of an axis, or samples.")
     ] = AcquiredAxis.ky,
     criterion: Annotated[
-        CriterionName, typer.Option(help="By which the next is chosen.")
-    ] = CriterionName.entropy,
+        CriterionName | None,
+        typer.Option(help="By which the next is chosen: error for lines, entropy for samples."),
+    ] = None,
     particles: Annotated[int, typer.Option(min=2, help="Of the belief, an even number.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Determines the particles.")] = 0,
     noise_std: Annotated[
@@ -304,9 +306,9 @@ def acquire(
 ) -> None:
     """Choose what to measure of a fully sampled scan, one line after the other.
 
-    The lines on which a belief drawn from the prior and the data so far is least certain. OUT is
-    the scan with those samples, its mask, and the order in which they were taken: reconstruct it
-    with `sciddm mri reconstruct`.
+    The lines that will lower the expected error of the image most, as a belief drawn from the prior
+    and the data so far has it. OUT is the scan with those samples, its mask, and the order in which
+    they were taken: reconstruct it with `sciddm mri reconstruct`.
     """
     if particles % 2:
         raise InputError(f"--particles {particles}: particles come in pairs, take an even number")
@@ -314,7 +316,7 @@ def acquire(
         "lines": lines,
         "centre": centre,
         "axis": axis.value,
-        "criterion": criterion.value,
+        "criterion": None if criterion is None else criterion.value,
         "particles": particles,
         "seed": seed,
         "noise_std": noise_std,

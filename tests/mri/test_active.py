@@ -10,7 +10,7 @@ from sciddm.errors import InputError
 from sciddm.networks import build_network
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.acquire import Acquisition, acquired, measure
-from sciddm.pipelines.mri.active import ActiveAcquisition
+from sciddm.pipelines.mri.active import CRITERIA, ActiveAcquisition
 from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.simulation import simulate_scan
 from sciddm.process import process_from_config
@@ -63,6 +63,21 @@ def test_the_budget_is_exact_and_the_centre_comes_first(pipeline, full, axis):
     assert np.array_equal(scan["kspace"].values[0], kept)
 
 
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_the_line_of_the_largest_gain_is_next(pipeline, full, criterion):
+    kspace = full["kspace"].values[0]
+
+    def begun() -> ActiveAcquisition:
+        scan = ActiveAcquisition(pipeline, kspace.shape, lines=10, centre=8, criterion=criterion)
+        for line in range(16, 24):
+            scan.observe(line, kspace[:, line])
+        return scan
+
+    gains = begun().gains()
+    assert torch.isinf(gains[16:24]).all()
+    assert begun().next() == int(gains.argmax())
+
+
 def test_the_same_seed_gives_the_same_lines_and_another_gives_others(pipeline, full):
     orders = [
         acquired(full, pipeline, Acquisition(16, centre=8, seed=s))["order"].values[0].tolist()
@@ -109,6 +124,8 @@ def test_what_cannot_be_acquired_is_named(pipeline, full):
         ActiveAcquisition(pipeline, kspace.shape, lines=41)
     with pytest.raises(InputError, match="6 of 40 lines, of which 12"):
         ActiveAcquisition(pipeline, kspace.shape, lines=6)
+    with pytest.raises(InputError, match="for samples take entropy"):
+        ActiveAcquisition(pipeline, kspace.shape, lines=14, axis="both", criterion="error")
     scan = ActiveAcquisition(pipeline, kspace.shape, lines=14)
     with pytest.raises(InputError, match="there is no line 40"):
         scan.observe(40, kspace[:, 0])
