@@ -48,9 +48,7 @@ def reconstruct(pipeline: MRIReconstruction, p: Problem, quality: Any) -> Result
         seconds=seconds,
         nfe=int(a["nfe"] * a["samples"]),
         nvjp=int(a["nvjp"] * a["samples"]),
-        settings={
-            k: a[k] for k in ("samples", "steps", "krylov", "rounds", "weights_sha256") if k in a
-        },
+        settings={k: a[k] for k in ("samples", "steps", "krylov", "weights_sha256") if k in a},
         extra={"coverage": coverage, "consistency": float(a["consistency"])},
     )
 

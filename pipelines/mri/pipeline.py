@@ -230,7 +230,7 @@ def reconstruct_slice(
         start = first.expand(len(items), *first.shape[1:])
         x = start + sigma * streams.randn(start, step=2**31)
         grid = karras(denoiser.process, steps, sigma, settings.sigma_min, rho=4)
-        guided = settings.guide(settings.prior(denoiser, grid, before), m)
+        guided = settings.guide(settings.prior(denoiser, grid, before), m, first)
         x = sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
         if callback is not None:
             callback()  # the last level is no step

@@ -84,8 +84,8 @@ class Settings(ABC):
         """Network evaluations and VJPs at each noise level."""
 
     @abstractmethod
-    def guide(self, denoiser: Denoiser, measurement: Measurement) -> Guided:
-        """The denoiser, told of the measurement."""
+    def guide(self, denoiser: Denoiser, measurement: Measurement, first: Tensor) -> Guided:
+        """The denoiser, told of the measurement, for one chain that begins at an estimate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ class PriorSettings(Settings):
         """Through the mirror and with the phase turned round: heads are as likely that way."""
         return Symmetric(denoiser, (mirror, conjugate), levels, first)
 
-    def guide(self, denoiser: Denoiser, measurement: Measurement) -> Guided:
+    def guide(self, denoiser: Denoiser, measurement: Measurement, first: Tensor) -> Guided:
         """See ``Settings``.
 
         MMPS knows how the prior ties what was not measured to what was, but its few conjugate
@@ -129,21 +129,27 @@ class ConditionalSettings(Settings):
     """With a model that sees the measurement.
 
     Attributes:
-        rounds: network evaluations at each noise level.
+        krylov: conjugate gradient steps of MMPS, one VJP each: they take what the data say of the
+            network's own error to where nothing was measured. 0 for none.
+        inflation: noise added for MMPS, in units of the noise level.
     """
 
-    start: int = 0
-    sigma_max: float = 1.0
-    rounds: int = 1
+    start: int = 100
+    sigma_max: float = 0.5
+    krylov: int = 0
+    inflation: float = 0.15
 
     @property
     def each(self) -> int:
         """See ``Settings``."""
-        return self.rounds
+        return 1 + self.krylov
 
-    def guide(self, denoiser: Denoiser, measurement: Measurement) -> Guided:
+    def guide(self, denoiser: Denoiser, measurement: Measurement, first: Tensor) -> Guided:
         """See ``Settings``."""
-        return Informed(denoiser, measurement, self.rounds)
+        seeing: Denoiser = denoiser
+        if self.krylov:
+            seeing = MMPS(denoiser, measurement, self.krylov, self.inflation)
+        return Informed(seeing, measurement, first=first)
 
 
 # Chosen on tuning slices of the validation patients, away from those of the benchmark, at R = 8 and
@@ -176,9 +182,9 @@ QUALITIES: dict[str, PriorSettings] = {
 }
 
 CONDITIONAL: dict[str, ConditionalSettings] = {
-    "fast": ConditionalSettings(samples=4, steps=4),
-    "balanced": ConditionalSettings(samples=8, steps=4, rounds=2),
-    "best": ConditionalSettings(samples=16, steps=9, rounds=2),
+    "fast": ConditionalSettings(samples=2, steps=4),
+    "balanced": ConditionalSettings(samples=2, steps=4, krylov=3),
+    "best": ConditionalSettings(samples=8, steps=9, krylov=3),
 }
 
 

@@ -21,22 +21,25 @@ from sciddm.physics import CartesianMRI, Measurement
 from sciddm.physics.fourier import fft2c
 from sciddm.pipelines.mri.masks import make_mask
 from sciddm.pipelines.mri.simulation import coil_maps
+from sciddm.pipelines.mri.start import starting_image
 from sciddm.pipelines.mri.training_data import BrainSlices, smooth_field
 
 __all__ = ["UndersampledScans"]
 
 _ARRAYS, _GRID = 48, 96
 _NOISE = (0.003, 0.08)
+# Iterations of the image of total variation.
+_START = 100
 _KINDS = {"random": 0.55, "gaussian": 0.2, "equispaced": 0.15, "scattered": 0.1}
 
 
 class UndersampledScans(Dataset):
     """Images and their measurements, phase encoding along rows.
 
-    An item holds x0 (1, rows, columns) complex64, tissue near 1; and of its measurement
-    ``kspace`` (coil, rows, columns) and ``maps``, both divided by the noise level, and ``mask``
-    (1, rows, columns). The maps are not quite those the data were made with, as estimated ones
-    are not.
+    An item holds x0 (1, rows, columns) complex64, tissue near 1; ``start``, the image of total
+    variation that sampling starts from; and of its measurement ``kspace`` (coil, rows, columns) and
+    ``maps``, both divided by the noise level, and ``mask`` (1, rows, columns). The maps are not
+    quite those the data were made with, as estimated ones are not.
 
     Args:
         root: folder of the real data, or None for $SCIDDM_DATA.
@@ -45,6 +48,8 @@ class UndersampledScans(Dataset):
         columns: width of the random crop along the readout.
         coils: receive channels.
         length: items per epoch (train) or in all (validate).
+        kept: scans that are simulated at all for training, and then kept in memory (1.5 MB each)
+            and shown again, each time with other noise; None for a new one every time.
         seed: with the item's index and the epoch's draw it fixes every random choice.
     """
 
@@ -56,6 +61,7 @@ class UndersampledScans(Dataset):
         columns: int = 80,
         coils: int = 6,
         length: int = 20_000,
+        kept: int | None = None,
         seed: int = 0,
     ) -> None:
         self.images = BrainSlices(root, split, seed=seed)
@@ -64,11 +70,21 @@ class UndersampledScans(Dataset):
         self.length = length if split == "train" else 64
         arrays = [coil_maps(coils, (_GRID, _GRID), seed * 1000 + i) for i in range(_ARRAYS)]
         self.arrays = torch.from_numpy(np.stack(arrays))
+        self.kept = kept if split == "train" else None
+        self._known: dict[int, dict[str, Tensor]] = {}
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
+        if self.kept is None:
+            return self._new(index)
+        index %= self.kept
+        if index not in self._known:
+            self._known[index] = self._new(index)
+        return self._known[index]
+
+    def _new(self, index: int) -> dict[str, Tensor]:
         fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
         rng = np.random.default_rng([self.seed, index, fresh])
         slices = self.images
@@ -95,7 +111,15 @@ class UndersampledScans(Dataset):
         mask = torch.from_numpy(self._mask(rng)).float()
         white = torch.from_numpy(rng.standard_normal((2, *maps.shape), np.float32)) / 2**0.5
         kspace = mask * (fft2c(true * image) / noise + torch.complex(white[0], white[1]))
-        return {"x0": image[None], "kspace": kspace, "maps": maps / noise, "mask": mask[None]}
+        # In the units of reconstruction, which the weight of total variation is meant for.
+        scan = Measurement(noise * kspace, CartesianMRI(mask, maps), noise)
+        return {
+            "x0": image[None],
+            "start": starting_image(scan, _START)[0],
+            "kspace": kspace,
+            "maps": maps / noise,
+            "mask": mask[None],
+        }
 
     def _field_of_view(self, image: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The image in (rows, columns), and sensitivities over the same field."""

@@ -25,9 +25,9 @@ from sciddm.training.recipe import NoiseSpec, Optimisation
 
 Measure = Callable[[dict[str, Tensor]], Measurement]
 
-# How often a step trains the first, second and third round of an informed denoiser. The first is
-# what all others stand on; a further round costs an evaluation more.
-_ROUNDS = (0.5, 0.35, 0.15)
+# How often a step trains the first, second and third evaluation of an informed denoiser. The first
+# is what all others stand on; a later one costs an evaluation more.
+_ROUNDS = (0.45, 0.35, 0.2)
 
 __all__ = ["TrainingModule", "draw_times", "training_loss"]
 
@@ -52,7 +52,8 @@ def training_loss(
 
     Args:
         model: what is trained.
-        batch: "x0" and, as the model needs them, "y" and "cond".
+        batch: "x0" and, as the model needs them, "y" and "cond", or "start", an estimate that an
+            informed denoiser begins with.
         noise: the law of the times.
         measure: the batch's measurement, for a denoiser that is to see it (``Informed``).
     """
@@ -61,7 +62,7 @@ def training_loss(
         t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)
         if measure is not None:
             rounds = int(torch.multinomial(torch.tensor(_ROUNDS), 1))
-            return informed_loss(model, measure(batch), x0, t, rounds)
+            return informed_loss(model, measure(batch), x0, t, rounds, batch.get("start"))
         return model.loss(x0, t, y, batch.get("cond"))
     if isinstance(model, LatentDiffusion):
         t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)

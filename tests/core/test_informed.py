@@ -24,10 +24,12 @@ PRIOR = GaussianDenoiser(EDM(), randn(N, seed=4), ROOT @ ROOT.T + 0.2 * torch.ey
 
 
 class Seeing(Denoiser):
-    """The exact E[x0 | x_t, y] of a Gaussian prior, which reads y from its condition alone.
+    """The exact E[x0 | x_t, y] of a Gaussian prior, which reads y from its first condition alone.
 
     c = prox(0, 0.1) solves (H^T H / sigma^2 + 10 I) c = H^T y / sigma^2, so that it tells H^T y.
     """
+
+    told: Tensor | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,11 +39,12 @@ class Seeing(Denoiser):
     def forward(self, x_t, t, y=None, cond=None):
         self.seen.append(cond)
         gram = H.T @ H / SIGMA**2
-        told = cond @ (gram + 10 * torch.eye(N, dtype=F64)).T
+        if self.told is None:
+            self.told = cond @ (gram + 10 * torch.eye(N, dtype=F64)).T
         precision = torch.linalg.inv(PRIOR.covariances[0])
         weight = 1 / torch.as_tensor(self.process(t)[2], dtype=F64).expand(len(x_t))[:, None] ** 2
         total = precision + gram + weight[:, None] * torch.eye(N, dtype=F64)
-        return torch.linalg.solve(total, told + weight * x_t + precision @ PRIOR.means[0])
+        return torch.linalg.solve(total, self.told + weight * x_t + precision @ PRIOR.means[0])
 
 
 def test_samples_of_an_exact_denoiser_have_the_exact_posterior():
@@ -76,6 +79,23 @@ def test_a_later_round_is_shown_the_estimate_with_the_data_in_it(t):
         assert torch.allclose(second[i], torch.linalg.solve(left, right), atol=1e-8)
 
 
+def test_the_next_noise_level_is_shown_what_this_one_found():
+    seeing = Seeing()
+    guided = Informed(seeing, MEASUREMENT)
+    found = guided(randn(2, N, seed=6), 2.0)
+    guided(randn(2, N, seed=7), 1.0)
+    assert torch.equal(seeing.seen[1], found)
+
+
+def test_a_first_estimate_is_shown_with_the_data_in_it():
+    """c_0 solves (H^T H / sigma_y^2 + I / e^2) c = H^T y / sigma_y^2 + first / e^2."""
+    first, error = randn(1, N, seed=8), 0.2
+    shown = Informed(Seeing(), MEASUREMENT, error=error, first=first).shown(randn(3, N, seed=6))
+    left = H.T @ H / SIGMA**2 + torch.eye(N, dtype=F64) / error**2
+    expected = torch.linalg.solve(left, H.T @ Y / SIGMA**2 + first[0] / error**2)
+    assert torch.allclose(shown, expected.expand(3, N), atol=1e-8)
+
+
 class Peeking(nn.Module):
     """Returns its condition, so that the loss tells what it was shown."""
 
@@ -85,21 +105,39 @@ class Peeking(nn.Module):
         return cond
 
 
+@pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("rounds", [0, 1, 2])
-def test_the_loss_is_that_of_the_round(rounds):
-    """With D(x, c) = c and A = I, c_k is the mean of the data and blank by their weights."""
+def test_the_loss_is_that_of_the_round(rounds, begun):
+    """With D(x, c) = c and A = I, c_k is the mean of data and estimates by their weights."""
     denoiser = NetworkDenoiser(Peeking(), EDM(), "x0")
-    x0, y, t = (
-        randn(3, 1, 4, 4, seed=1),
-        randn(3, 1, 4, 4, seed=2),
-        torch.full((3,), 0.5, dtype=F64),
-    )
-    loss = informed_loss(denoiser, Measurement(y, Identity(3), 0.1), x0, t, rounds)
-    shown = y * 100 / (100 + 1 / 0.1)
+    x0, y, first = (randn(3, 1, 4, 4, seed=i) for i in (1, 2, 3))
+    # So much noise that the estimate's own error is all its weight: e^2 to one part in 10^6.
+    t = torch.full((3,), 100.0, dtype=F64)
+    start = first if begun else None
+    loss = informed_loss(denoiser, Measurement(y, Identity(3), 0.1), x0, t, rounds, start)
+    shown = (y + first) / 2 if begun else y * 100 / (100 + 1 / 0.1)
     for _ in range(rounds):
-        weight = 1 / 0.5**2 + 1 / 0.1**2
-        shown = (100 * y + weight * shown) / (100 + weight)
-    assert torch.allclose(loss, (shown - x0).square().flatten(1).mean(1), atol=1e-6)
+        shown = (y + shown) / 2
+    assert torch.allclose(loss, (shown - x0).square().flatten(1).mean(1), rtol=1e-4)
+
+
+def test_what_went_before_is_a_noisier_state_of_the_same_chain(monkeypatch):
+    """x at the level before is x_t and more noise: E|x' - x_t|^2 = sigma'^2 - sigma^2."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    monkeypatch.setattr(Informed, "forward", lambda self, x, t: seen.append((x, t)))
+    denoiser = NetworkDenoiser(Peeking(), EDM(), "x0")
+    x0 = torch.zeros(2, 1, 200, 200, dtype=F64)
+    torch.manual_seed(3)
+    t = torch.tensor([0.3, 0.7], dtype=F64)
+    informed_loss(denoiser, Measurement(x0, Identity(3), 0.1), x0, t, 2)
+    (far, t_far), (near, t_near) = seen
+    assert (t_far > t_near).all()
+    assert (t_near > t).all()
+    assert (t_near < 5 * t).all()
+    power = near.square().flatten(1).mean(1)
+    assert torch.allclose(power, t_near**2, rtol=0.03)
+    added = (far - near).square().flatten(1).mean(1)
+    assert torch.allclose(added, t_far**2 - t_near**2, rtol=0.03)
 
 
 def unet(cond_channels: int) -> UNet:

@@ -95,3 +95,25 @@ def test_a_crop_of_columns_is_a_smaller_readout(data_root):
     whole = CartesianMRI(mask, maps).gram(x)
     part = CartesianMRI(mask[:, :10], maps[..., :10]).gram(x[..., :10])
     assert torch.allclose(whole[..., :10], part, atol=1e-4)
+
+
+def test_kept_scans_are_shown_again(data_root):
+    data = scans(data_root, kept=3)
+    torch.manual_seed(1)
+    batch = batch_of(data)
+    for i in range(3, 8):
+        assert torch.equal(batch["kspace"][i], batch["kspace"][i % 3])
+    assert not torch.equal(batch["kspace"][0], batch["kspace"][1])
+
+
+def test_sampling_starts_from_an_image_that_is_nearer_than_the_zero_filled_one(data_root):
+    torch.manual_seed(1)
+    batch = batch_of(scans(data_root))
+    m = UndersampledScans.measurement(batch)
+    zero_filled = m.A.adjoint(m.y) / batch["maps"].abs().square().sum(1, keepdim=True)
+    error, filled = (
+        (image - batch["x0"]).abs().square().mean((1, 2, 3))
+        for image in (batch["start"], zero_filled)
+    )
+    assert (error < filled).all()
+    assert error.mean() < 0.5 * filled.mean()
