@@ -33,7 +33,7 @@ class Symmetric(Denoiser):
     random instead.
 
     Args:
-        denoiser: of x0 alone: its process has no endpoint.
+        denoiser: of a process that has no endpoint; its ``cond``, if any, is an estimate of x0.
         symmetries: maps of a batch (B, C, ...) onto itself that are their own inverses, commute,
             and take white noise to white noise.
         levels: the grid that sampling goes through; at its k-th level item i is seen through the
@@ -61,13 +61,18 @@ class Symmetric(Denoiser):
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
-        """The mean of x0, as ``Denoiser``; ``t`` is one time for all items, there is no cond."""
-        if y is not None or cond is not None or (isinstance(t, Tensor) and t.ndim > 0):
-            raise ValueError("symmetries are of x_t alone, at one time for all items")
+        """The mean of x0, as ``Denoiser``; ``t`` is one time for all items.
+
+        A ``cond`` is an estimate of x0 and goes through the same symmetry.
+        """
+        if y is not None or (isinstance(t, Tensor) and t.ndim > 0):
+            raise ValueError("symmetries are of x_t and cond alone, at one time for all items")
         level = int((self.levels - float(t)).abs().argmin())
         begin, order = self.first + level, 2 ** len(self.symmetries)
         members = [(begin + item) % order for item in range(x_t.shape[0])]
-        return self._through(members, self.denoiser(self._through(members, x_t), t))
+        shown = None if cond is None else self._through(members, cond)
+        mean = self.denoiser(self._through(members, x_t), t, None, shown)
+        return self._through(members, mean)
 
     def _through(self, members: Sequence[int], x: Tensor) -> Tensor:
         """Each item through those symmetries that the bits of its member name."""

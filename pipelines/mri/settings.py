@@ -75,8 +75,11 @@ class Settings(ABC):
         return {**asdict(self), "approach": told or "none"}
 
     def prior(self, denoiser: Denoiser, levels: Tensor, first: int = 0) -> Denoiser:
-        """The denoiser as sampling uses it: through ``levels``, from the ``first`` item on."""
-        return denoiser
+        """The denoiser as sampling uses it: through ``levels``, from the ``first`` item on.
+
+        Seen in a mirror and with the phase turned round: heads are as likely that way.
+        """
+        return Symmetric(denoiser, (mirror, conjugate), levels, first)
 
     @property
     @abstractmethod
@@ -109,10 +112,6 @@ class PriorSettings(Settings):
     def each(self) -> int:
         """See ``Settings``."""
         return 1 + self.krylov
-
-    def prior(self, denoiser: Denoiser, levels: Tensor, first: int = 0) -> Denoiser:
-        """Through the mirror and with the phase turned round: heads are as likely that way."""
-        return Symmetric(denoiser, (mirror, conjugate), levels, first)
 
     def guide(self, denoiser: Denoiser, measurement: Measurement, first: Tensor) -> Guided:
         """See ``Settings``.

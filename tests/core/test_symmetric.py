@@ -73,11 +73,24 @@ def test_a_symmetric_prior_and_its_guidance_stay_what_they_were():
     torch.testing.assert_close(through, plain)
 
 
+def test_an_estimate_that_is_shown_goes_through_the_same_symmetry():
+    class Shown(OneSided):
+        def forward(self, x_t, t, y=None, cond=None):
+            return x_t / 2 + cond / 4 + self.error
+
+    error, x, cond = (white(1, 1, 5, 6, seed=i) for i in range(3))
+    prior = Symmetric(Shown(error), (mirror, conjugate), LEVELS)
+    found = [prior(x, float(t), cond=cond) - x / 2 - cond / 4 for t in LEVELS[:4]]
+    group = [error, mirror(error), conjugate(error), conjugate(mirror(error))]
+    for a, b in zip(found, group, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_what_it_cannot_see_through_is_refused():
     prior = Symmetric(OneSided(torch.zeros(1)), (mirror,), LEVELS)
     x = white(2, 1, 4, 4)
     with pytest.raises(ValueError, match="alone"):
-        prior(x, 0.5, cond=x)
+        prior(x, 0.5, y=x)
     with pytest.raises(ValueError, match="one time"):
         prior(x, torch.tensor([0.5, 0.1]))
     bridge = OneSided(torch.zeros(1))
