@@ -140,9 +140,6 @@ class NetworkDenoiser(Denoiser):
         precision: dtype of the network's arithmetic; state and result stay in float32. "auto"
             takes bfloat16 where the processor computes it natively.
         criterion: what training minimises in place of the squared error, for "logit" only.
-        about_cond: ``cond`` is an estimate of x0, in its units, and the network denoises x0 - cond:
-            with x_t - a cond in place of x_t the table above holds for it. ``data_std`` is then
-            that of x0 about the estimate.
     """
 
     def __init__(
@@ -157,7 +154,6 @@ class NetworkDenoiser(Denoiser):
         complex_data: bool = False,
         precision: Precision = "float32",
         criterion: MaskLoss | None = None,
-        about_cond: bool = False,
     ) -> None:
         super().__init__()
         if parametrization not in PARAMETRIZATIONS:
@@ -174,9 +170,6 @@ class NetworkDenoiser(Denoiser):
             raise ValueError("the logit parametrization is for real masks in -1, 1 as they are")
         if criterion is not None and parametrization != "logit":
             raise ValueError("a criterion belongs to the logit parametrization")
-        if about_cond and (process.has_endpoint or parametrization == "logit"):
-            raise ValueError("about_cond is for processes with no endpoint, and not for logits")
-        self.about_cond = about_cond
         self.network = network
         self.criterion = MaskLoss() if parametrization == "logit" and not criterion else criterion
         self.process = process
@@ -193,6 +186,11 @@ class NetworkDenoiser(Denoiser):
     # Network coordinates: x_n = (x - (a + b) center) / k. For complex data k is smaller by
     # sqrt(2), because a real channel carries half the variance of the complex noise; in these
     # coordinates the noise is s_n z with z of variance 1 in every real channel, s_n = s / scale.
+
+    @property
+    def sees_estimate(self) -> bool:
+        """Whether ``cond`` is an estimate of x0."""
+        return self.complex_data and getattr(self.network, "cond_channels", 0) > 0
 
     @property
     def _unit(self) -> float:
@@ -217,10 +215,8 @@ class NetworkDenoiser(Denoiser):
         a, b, s = self._levels(t)
         x = self._to_network(x_t, (a + b) * self.center)
         y = None if y is None else self._to_network(y, self.center)
-        base = self._base(cond)
-        x = x - expand(a, x) * base
         out = self._evaluate(x, t, (a, b, s), y, cond)
-        return self._from_network(base + self._mean(out, x, t, (a, b, s), y, cond))
+        return self._from_network(self._mean(out, x, t, (a, b, s), y, cond))
 
     def loss(
         self,
@@ -245,9 +241,7 @@ class NetworkDenoiser(Denoiser):
         a, b, s = self._levels(t)
         x = self._to_network(x_t, (a + b) * self.center)
         y_n = None if y is None else self._to_network(y, self.center)
-        base = self._base(cond)
-        x = x - expand(a, x) * base
-        x0_n = self._to_network(x0, self.center) - base
+        x0_n = self._to_network(x0, self.center)
         z_n = complex_to_real(z) * 2**0.5 if self.complex_data else z
         out = self._evaluate(x, t, (a, b, s), y_n, cond)
         if self.criterion is not None:
@@ -256,14 +250,6 @@ class NetworkDenoiser(Denoiser):
             out = self._mean(out, x, t, (a, b, s), y_n, cond)
         target = self._target(x0_n, z_n, x, t, (a, b, s), y_n)
         return (out - target).square().flatten(1).mean(1)
-
-    def _base(self, cond: Tensor | None) -> Tensor | float:
-        """What x0 is taken about, in network coordinates."""
-        if not self.about_cond:
-            return 0.0
-        if cond is None:
-            raise ValueError("this denoiser needs cond: an estimate of x0")
-        return self._to_network(cond, self.center)
 
     def _evaluate(
         self,

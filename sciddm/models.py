@@ -104,8 +104,6 @@ def describe_model(model: AnyModel) -> dict[str, Any]:
     }
     if model.criterion is not None:
         about["criterion"] = model.criterion.config
-    if model.about_cond:
-        about["about_cond"] = True
     return {
         "process": model.process.config(),
         "network": _network(model.network),

@@ -101,7 +101,7 @@ class ActiveAcquisition:
         maps: ArrayLike | None = None,
         noise_std: float | None = None,
     ) -> None:
-        if pipeline.denoiser.about_cond:
+        if pipeline.denoiser.sees_estimate:
             raise InputError("an acquisition is chosen with an unconditional model: take mri-brain")
         if criterion == "error" and axis == "both":
             raise InputError("criterion error is for whole lines: for samples take entropy")

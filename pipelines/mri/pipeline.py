@@ -216,7 +216,7 @@ def reconstruct_slice(
     than that of independent ones.
     """
     m = encoded.measurement
-    turned = denoiser.about_cond and _encodes_columns(m)
+    turned = denoiser.sees_estimate and _encodes_columns(m)
     if turned:
         m = Measurement(
             m.y.mT, CartesianMRI(m.A.mask.mT, m.A.maps.mT), m.sigma, iterations=m.iterations

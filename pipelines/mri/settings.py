@@ -193,7 +193,7 @@ def settings_for(denoiser: NetworkDenoiser, quality: str, samples: int | None = 
     Raises:
         InputError: no such quality, or a single sample.
     """
-    levels: Mapping[str, Settings] = CONDITIONAL if denoiser.about_cond else QUALITIES
+    levels: Mapping[str, Settings] = CONDITIONAL if denoiser.sees_estimate else QUALITIES
     settings = of_quality(levels, quality)
     if samples is None:
         return settings

@@ -121,10 +121,7 @@ class UNet(nn.Module):
         return out[(..., *(slice(n) for n in size))]
 
     def adopt(self, other: UNet) -> None:
-        """Begins with the weights of ``other``; or, if that has no conditioning, its features.
-
-        Then the first layer makes of ``cond`` what it makes of x, which is to be an image of the
-        same kind, and the output begins at zero, since it stands for something else.
+        """Begins as the function that ``other`` is; if that has no conditioning, blind to it.
 
         Raises:
             RuntimeError: the networks differ in anything else.
@@ -132,12 +129,10 @@ class UNet(nn.Module):
         weights = other.state_dict()
         if self.cond_channels > 0 == other.cond_channels:
             first = "net.conv_in.conv.weight"
+            mine = torch.zeros_like(self.state_dict()[first])
             # In patches, too, channels of x come first and those of cond behind them.
-            if weights[first].shape[1] * 2 != self.state_dict()[first].shape[1]:
-                raise RuntimeError("cond is to have as many channels as the other network's input")
-            weights[first] = weights[first].repeat(1, 2, 1, 1)
-            for name in ("weight", "bias"):
-                weights[f"net.out.2.conv.{name}"].zero_()
+            mine[:, : weights[first].shape[1]] = weights[first]
+            weights[first] = mine
         self.load_state_dict(weights)
 
     def _pad(self, x: Tensor) -> Tensor:

@@ -88,7 +88,6 @@ class DenoiserSpec(_Strict):
     center: float = 0.0
     complex_data: bool = False
     criterion: MaskLossSpec | None = None
-    about_cond: bool = False
 
 
 class SpectralLossSpec(_Strict):

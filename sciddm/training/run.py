@@ -38,7 +38,7 @@ def build(recipe: Recipe) -> AnyModel:
     A recipe with predictor and denoiser can also start from a predictor alone; the denoiser's
     network then begins with the predictor's features, which saves it most of the way. One with
     autoencoder and denoiser can start from an autoencoder alone. A UNet with conditioning can
-    start from the features of one without.
+    start from one without, blind to it.
 
     Raises:
         InputError: the weights of ``start_from`` do not fit the recipe's model.

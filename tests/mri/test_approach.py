@@ -25,7 +25,7 @@ SHORT = PriorSettings(samples=4, steps=3, start=0, sigma_max=0.2)
 class SmoothPrior(Denoiser):
     """The exact denoiser of stationary Gaussian images with a falling spectrum."""
 
-    about_cond = False
+    sees_estimate = False
 
     def __init__(self) -> None:
         super().__init__()

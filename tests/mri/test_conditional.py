@@ -27,9 +27,7 @@ def pipeline(scale: float = 0.05) -> MRIReconstruction:
     config |= {"num_res_blocks": 1, "patch": 2, "norm_num_groups": 4, "cond_channels": 2}
     network = build_network(config)
     torch.nn.init.normal_(network.net.out[2].conv.weight, std=scale)
-    denoiser = NetworkDenoiser(
-        network, EDM(0.002, 10.0), data_std=0.15, complex_data=True, about_cond=True
-    )
+    denoiser = NetworkDenoiser(network, EDM(0.002, 10.0), data_std=0.15, complex_data=True)
     return MRIReconstruction(denoiser)
 
 
