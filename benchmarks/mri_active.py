@@ -1,6 +1,6 @@
 """Active acquisition against fixed masks, with the same prior and the same reconstruction.
 
-    python -m benchmarks.mri_active [--slices 4] [--coils 1 8] [--fresh]
+    python -m benchmarks.mri_active [--slices 8] [--coils 1 8] [--fresh]
 
 Slices of the validation patients (those of benchmarks/mri.py), brought to 128 x 128 by cropping
 k-space, with 1 and with 8 simulated coils, complex noise at 30 dB. Every mask has the same number
@@ -66,7 +66,7 @@ class Case:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--slices", type=int, default=4)
+    parser.add_argument("--slices", type=int, default=8)
     parser.add_argument("--coils", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--particles", type=int, default=8)
     parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")

@@ -183,14 +183,14 @@ class NetworkDenoiser(Denoiser):
         ends_in_noise = math.isfinite(process.sigma(process.t_max))
         self._ceiling = math.inf if ends_in_noise else process.sigma(0.9999 * process.t_max)
 
-    # Network coordinates: x_n = (x - (a + b) center) / k. For complex data k is smaller by
-    # sqrt(2), because a real channel carries half the variance of the complex noise; in these
-    # coordinates the noise is s_n z with z of variance 1 in every real channel, s_n = s / scale.
-
     @property
     def sees_estimate(self) -> bool:
         """Whether ``cond`` is an estimate of x0."""
         return self.complex_data and getattr(self.network, "cond_channels", 0) > 0
+
+    # Network coordinates: x_n = (x - (a + b) center) / k. For complex data k is smaller by
+    # sqrt(2), because a real channel carries half the variance of the complex noise; in these
+    # coordinates the noise is s_n z with z of variance 1 in every real channel, s_n = s / scale.
 
     @property
     def _unit(self) -> float:

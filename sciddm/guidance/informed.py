@@ -41,7 +41,6 @@ class Informed(Guided):
     Args:
         denoiser: D, which takes ``cond`` in the units of x0.
         measurement: linear, x0 near 1 in size.
-        rounds: network evaluations of every mean.
         error: standard deviation e of the error of m, 0 for an exact D; r^2 is that of what both m
             and the state know, 1 / (1 / sigma^2 + 1 / e^2).
         first: an estimate of x0, the shape of x_t but for the batch.
@@ -53,23 +52,20 @@ class Informed(Guided):
         self,
         denoiser: Denoiser,
         measurement: AnyMeasurement,
-        rounds: int = 1,
         error: float = 0.1,
         first: Tensor | None = None,
     ) -> None:
         super().__init__(denoiser, measurement)
-        self.rounds, self.error = rounds, error
+        self.error = error
         self._first = first
         self._agreeing: Tensor | None = None
 
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
-        agreeing = self.shown(x_t)
-        for _ in range(self.rounds):
-            mean = self.denoiser(x_t, t, None, agreeing)
-            agreeing = self._agreeing = self.measurement.prox(mean, self._variance(t, x_t))
-        return agreeing
+        mean = self.denoiser(x_t, t, None, self.shown(x_t))
+        self._agreeing = self.measurement.prox(mean, self._variance(t, x_t))
+        return self._agreeing
 
     def shown(self, like: Tensor) -> Tensor:
         """The condition of the next evaluation, of the shape of ``like``."""
