@@ -19,9 +19,9 @@ from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.mri.encoding import encode
 from sciddm.pipelines.mri.noise import estimate_covariance
-from sciddm.pipelines.mri.pipeline import reconstruct_slice
 from sciddm.pipelines.mri.sampling import grid_of
 from sciddm.pipelines.mri.settings import Settings
+from sciddm.pipelines.mri.slices import reconstruct_slice
 
 __all__ = ["FIT", "HELD_OUT", "Case", "Drawn", "cache_of", "drawn", "problems_of"]
 

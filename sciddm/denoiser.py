@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -140,6 +141,9 @@ class NetworkDenoiser(Denoiser):
         precision: dtype of the network's arithmetic; state and result stay in float32. "auto"
             takes bfloat16 where the processor computes it natively.
         criterion: what training minimises in place of the squared error, for "logit" only.
+        estimate_errors: for a network whose ``cond`` is an estimate of x0: what the standard
+            deviation of its error is taken for at the first evaluations of a chain, the last for
+            all later ones (``guidance.Informed``). Empty for any other ``cond``.
     """
 
     def __init__(
@@ -154,6 +158,7 @@ class NetworkDenoiser(Denoiser):
         complex_data: bool = False,
         precision: Precision = "float32",
         criterion: MaskLoss | None = None,
+        estimate_errors: Sequence[float] = (),
     ) -> None:
         super().__init__()
         if parametrization not in PARAMETRIZATIONS:
@@ -170,7 +175,10 @@ class NetworkDenoiser(Denoiser):
             raise ValueError("the logit parametrization is for real masks in -1, 1 as they are")
         if criterion is not None and parametrization != "logit":
             raise ValueError("a criterion belongs to the logit parametrization")
+        if any(e <= 0 for e in estimate_errors):
+            raise ValueError(f"estimate_errors {list(estimate_errors)}: each is above 0")
         self.network = network
+        self.estimate_errors = tuple(estimate_errors)
         self.criterion = MaskLoss() if parametrization == "logit" and not criterion else criterion
         self.process = process
         self.parametrization = parametrization
@@ -186,7 +194,7 @@ class NetworkDenoiser(Denoiser):
     @property
     def sees_estimate(self) -> bool:
         """Whether ``cond`` is an estimate of x0."""
-        return self.complex_data and getattr(self.network, "cond_channels", 0) > 0
+        return bool(self.estimate_errors)
 
     # Network coordinates: x_n = (x - (a + b) center) / k. For complex data k is smaller by
     # sqrt(2), because a real channel carries half the variance of the complex noise; in these

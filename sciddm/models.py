@@ -104,6 +104,8 @@ def describe_model(model: AnyModel) -> dict[str, Any]:
     }
     if model.criterion is not None:
         about["criterion"] = model.criterion.config
+    if model.estimate_errors:
+        about["estimate_errors"] = list(model.estimate_errors)
     return {
         "process": model.process.config(),
         "network": _network(model.network),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,6 @@ from sciddm.data_adapters.mri import open_kspace
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
-from sciddm.physics import CartesianMRI, Measurement, as_lines
 from sciddm.physics.fourier import resized
 from sciddm.pipelines.base import Pipeline, Progress, provenance_of
 from sciddm.pipelines.consistency import consistency_attributes
@@ -27,17 +26,12 @@ from sciddm.pipelines.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.shift import ShiftScore
+from sciddm.pipelines.mri.slices import reconstruct_slice
 from sciddm.pipelines.mri.spread import spread_at
-from sciddm.pipelines.mri.start import starting_image
 from sciddm.pipelines.qualities import Quality
 from sciddm.posterior import Consistency, Posterior, residual_ratio
-from sciddm.sampling import Ancestral, karras, sample
-from sciddm.streams import AntitheticStreams
 
 __all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
-
-
-_ITEMS = 10_000  # identities of noise for each slice
 
 
 class MRIReconstruction(Pipeline):
@@ -196,67 +190,6 @@ class MRIReconstruction(Pipeline):
         scores = [self.shift(self.denoiser, posterior.mean) for _, posterior in drawn]
         more, warnings = self.shift.attributes(scores)
         return {**attrs, **more, "warnings": json.dumps(json.loads(attrs["warnings"]) + warnings)}
-
-
-def reconstruct_slice(
-    denoiser: NetworkDenoiser,
-    encoded: EncodedSlice,
-    settings: Settings,
-    seed: int,
-    item: int,
-    callback: Callable[..., None] | None = None,
-) -> Posterior:
-    """Posterior of one slice: samples (K, 1, 1, y, x), in the prior's units.
-
-    Sampling starts at an image of total variation plus noise of ``sigma_max``: the calibration
-    lines fix whatever is coarser than that noise leaves visible. With an ``approach`` a pair of
-    samples goes first, and the others start from its mean with less noise: a short chain changes
-    little of what the data do not say, and several change more than one as long as all of them.
-    Samples come in antithetic pairs, one after the other, whose mean was 0.75 dB nearer the truth
-    than that of independent ones.
-    """
-    m = encoded.measurement
-    turned = denoiser.sees_estimate and _encodes_columns(m)
-    if turned:
-        m = Measurement(
-            m.y.mT, CartesianMRI(m.A.mask.mT, m.A.maps.mT), m.sigma, iterations=m.iterations
-        )
-    first = starting_image(m, settings.start)
-    m = as_lines(m)
-    own = range(item * _ITEMS, item * _ITEMS + settings.samples)
-
-    def draw(items: Sequence[int], steps: int, sigma: float, before: int = 0) -> Tensor:
-        streams = AntitheticStreams(seed, items)
-        start = first.expand(len(items), *first.shape[1:])
-        x = start + sigma * streams.randn(start, step=2**31)
-        grid = karras(denoiser.process, steps, sigma, settings.sigma_min, rho=4)
-        guided = settings.guide(settings.prior(denoiser, grid, before), m, first)
-        x = sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
-        if callback is not None:
-            callback()  # the last level is no step
-        return x
-
-    for number, (steps, sigma) in enumerate(settings.approach):
-        pair = [own.start + _ITEMS - 2 - 2 * number + j for j in range(2)]
-        first = draw(pair, steps, sigma).mean(0, keepdim=True)
-    # Pair by pair: a CPU is as fast with two items as with more, and every size of batch costs its
-    # own preparation of the network, half a second each.
-    drawn = torch.cat(
-        [
-            draw(own[i : i + 2], settings.steps, settings.sigma_max, before=i)
-            for i in range(0, settings.samples, 2)
-        ]
-    )
-    return Posterior((drawn.mT if turned else drawn)[:, None])
-
-
-def _encodes_columns(m: Measurement) -> bool:
-    """Whether samples are missing along the columns only: models that see the measurement have
-    been trained with the phase encoding along the rows."""
-    if not isinstance(m.A, CartesianMRI):
-        return False
-    mask = m.A.mask
-    return bool((mask == mask[..., :1, :]).all() and (mask != mask[..., :1]).any())
 
 
 def _maps(source: xr.Dataset | xr.DataArray | np.ndarray, shape: tuple[int, ...]) -> Tensor | None:

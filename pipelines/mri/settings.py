@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -15,6 +15,9 @@ from sciddm.guidance import MMPS, DiffPIR, Guided, Informed
 from sciddm.physics import Measurement
 from sciddm.pipelines.qualities import of_quality
 from sciddm.symmetric import Symmetric, conjugate, mirror
+
+if TYPE_CHECKING:
+    from sciddm.pipelines.mri.slices import SliceChains
 
 __all__ = [
     "CONDITIONAL",
@@ -37,12 +40,7 @@ class Settings(ABC):
             regularised least squares.
         sigma_max: level at which it starts.
         sigma_min: level at which it ends.
-        approach: what an antithetic pair of samples does before, as (levels after the first, level
-            at which they start): each starts from the mean of the one before, and the samples
-            from that of the last.
         iterations: conjugate gradient steps that put the data into an estimate.
-        krylov: conjugate gradient steps of MMPS, one VJP each.
-        inflation: noise added for MMPS, in units of the noise level.
         finer: pixels of the image that is sampled for each of the scan's, along an axis, in scans
             of small matrices; see ``sampling.grid_of``.
         spread: factor on the samples' standard deviation that makes the 90 % interval hold the
@@ -54,45 +52,53 @@ class Settings(ABC):
     start: int
     sigma_max: float
     sigma_min: float = 0.02
-    approach: tuple[tuple[int, float], ...] = ()
     iterations: int = 8
-    krylov: int = 3
-    inflation: float = 0.0
     finer: float = 1.0
     spread: float = 1.0
 
     @property
     def evaluations(self) -> int:
         """Network evaluations and VJPs of all samples together; a VJP costs about as much."""
-        before = 2 * sum(steps + 1 for steps, _ in self.approach)
-        return (before + self.samples * (self.steps + 1)) * self.each
+        return self.samples * (self.steps + 1)
 
     @property
     def levels(self) -> int:
-        """Noise levels one after the other, those of the approach among them."""
-        pairs = -(-self.samples // 2)
-        return pairs * (self.steps + 1) + sum(steps + 1 for steps, _ in self.approach)
+        """Evaluations one after the other, those before the samples among them."""
+        return -(-self.samples // 2) * (self.steps + 1)
 
     def attributes(self) -> dict[str, Any]:
         """As a result holds them: numbers and text."""
-        told = ", ".join(f"{steps} from {sigma:g}" for steps, sigma in self.approach)
-        return {**asdict(self), "approach": told or "none"}
+        return asdict(self)
 
-    def prior(self, denoiser: Denoiser, levels: Tensor, first: int = 0) -> Denoiser:
+    def seen(self, denoiser: Denoiser, levels: Sequence[float], first: int = 0) -> Denoiser:
         """The denoiser as sampling uses it: through ``levels``, from the ``first`` item on.
 
         Seen in a mirror and with the phase turned round: heads are as likely that way.
         """
         return Symmetric(denoiser, (mirror, conjugate), levels, first)
 
-    @property
-    def each(self) -> int:
-        """Network evaluations and VJPs at each noise level."""
-        return 1 + self.krylov
+    def begin(self, chains: SliceChains, first: Tensor) -> Tensor:
+        """The image (1, 1, y, x) that samples start from, made of the one of total variation."""
+        return first
 
     @abstractmethod
-    def guide(self, denoiser: Denoiser, measurement: Measurement, first: Tensor) -> Guided:
-        """The denoiser, told of the measurement, for one chain that begins at an estimate."""
+    def guide(
+        self,
+        denoiser: NetworkDenoiser,
+        measurement: Measurement,
+        estimate: Tensor,
+        levels: Sequence[float],
+        first: int = 0,
+    ) -> Guided:
+        """The denoiser, told of the measurement, for one chain through ``levels``.
+
+        Args:
+            denoiser: the model.
+            measurement: what it is told of.
+            estimate: image (1, 1, y, x) that the chain begins at.
+            levels: the grid.
+            first: number of the chain's first item, where samples come in several batches.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,39 +106,127 @@ class PriorSettings(Settings):
     """With a prior, which knows nothing of scans.
 
     Attributes:
+        approach: what an antithetic pair of samples does before, as (levels after the first, level
+            at which they start): each starts from the mean of the one before, and the samples
+            from that of the last.
+        krylov: conjugate gradient steps of MMPS, one VJP each.
+        inflation: noise added for MMPS, in units of the noise level.
         lam: weight of the prior in the proximal step that follows it.
     """
 
     start: int = 250
     sigma_max: float = 0.2
     finer: float = 1.25
+    approach: tuple[tuple[int, float], ...] = ()
+    krylov: int = 3
+    inflation: float = 0.0
     lam: float = 2.0
 
-    def guide(self, denoiser: Denoiser, measurement: Measurement, first: Tensor) -> Guided:
+    @property
+    def evaluations(self) -> int:
+        """See ``Settings``."""
+        before = 2 * sum(steps + 1 for steps, _ in self.approach)
+        return (before + super().evaluations) * self.each
+
+    @property
+    def levels(self) -> int:
+        """See ``Settings``."""
+        return super().levels + sum(steps + 1 for steps, _ in self.approach)
+
+    @property
+    def each(self) -> int:
+        """Network evaluations and VJPs at each noise level."""
+        return 1 + self.krylov
+
+    def attributes(self) -> dict[str, Any]:
+        """See ``Settings``."""
+        told = ", ".join(f"{steps} from {sigma:g}" for steps, sigma in self.approach)
+        return {**super().attributes(), "approach": told or "none"}
+
+    def begin(self, chains: SliceChains, first: Tensor) -> Tensor:
+        """See ``Settings``: a short chain changes little of what the data do not say, and several
+        change more than one as long as all of them."""
+        for number, (steps, sigma) in enumerate(self.approach):
+            first = chains.draw(chains.pair(number), first, steps, sigma).mean(0, keepdim=True)
+        return first
+
+    def guide(
+        self,
+        denoiser: NetworkDenoiser,
+        measurement: Measurement,
+        estimate: Tensor,
+        levels: Sequence[float],
+        first: int = 0,
+    ) -> Guided:
         """See ``Settings``.
 
         MMPS knows how the prior ties what was not measured to what was, but its few conjugate
         gradient steps do not reach the data; the proximal step does.
         """
-        informed = MMPS(denoiser, measurement, self.krylov, self.inflation)
+        seen = self.seen(denoiser, levels, first)
+        informed = MMPS(seen, measurement, self.krylov, self.inflation)
         return DiffPIR(informed, measurement, self.lam)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalSettings(Settings):
-    """With a model that sees the measurement."""
+    """With a model that is shown estimates of the image.
 
-    start: int = 200
-    sigma_max: float = 0.2
-    inflation: float = 0.15
+    Attributes:
+        rounds: evaluations before sampling, without a state, each shown what the one before found;
+            of two items that are seen through different symmetries, and whose mean is the estimate
+            that samples start from.
+    """
 
-    def guide(self, denoiser: Denoiser, measurement: Measurement, first: Tensor) -> Guided:
-        """See ``Settings``.
+    rounds: int
+    start: int = 100
 
-        MMPS takes what the data say of the network's own error to where nothing was measured.
-        """
-        corrected = MMPS(denoiser, measurement, self.krylov, self.inflation)
-        return Informed(corrected, measurement, first=first)
+    @property
+    def evaluations(self) -> int:
+        """See ``Settings``."""
+        return 2 * self.rounds + super().evaluations
+
+    @property
+    def levels(self) -> int:
+        """See ``Settings``."""
+        return self.rounds + super().levels
+
+    def begin(self, chains: SliceChains, first: Tensor) -> Tensor:
+        """See ``Settings``: what the rounds find."""
+        denoiser, m = chains.denoiser, chains.measurement
+        errors, t = denoiser.estimate_errors, denoiser.process.t_max
+        _, _, s = denoiser.process(t)
+        estimate, state = first, s * chains.white(chains.pair(0), first)
+        for k in range(self.rounds):
+            error = errors[min(k, len(errors) - 1)]
+            estimate = self._informed(denoiser, m, estimate, [t], error, k)(state, t)
+            chains.callback()
+        return estimate.mean(0, keepdim=True)
+
+    def guide(
+        self,
+        denoiser: NetworkDenoiser,
+        measurement: Measurement,
+        estimate: Tensor,
+        levels: Sequence[float],
+        first: int = 0,
+    ) -> Guided:
+        """See ``Settings``: a chain that goes on from what the rounds found."""
+        error = denoiser.estimate_errors[-1]
+        return self._informed(denoiser, measurement, estimate, levels, error, first)
+
+    def _informed(
+        self,
+        denoiser: NetworkDenoiser,
+        measurement: Measurement,
+        estimate: Tensor,
+        levels: Sequence[float],
+        error: float,
+        first: int,
+    ) -> Informed:
+        known = [float(denoiser.process.sigma(t)) for t in levels]
+        both = [denoiser.process.time((s**-2 + error**-2) ** -0.5) for s in known]
+        return Informed(self.seen(denoiser, both, first), measurement, [error], estimate)
 
 
 # Chosen on tuning slices of the validation patients, away from those of the benchmark, at R = 8 and
@@ -164,15 +258,10 @@ QUALITIES: dict[str, PriorSettings] = {
     ),
 }
 
-# Ten evaluations of the network in all, and ten for each sample. On the tuning slices at R = 8, by
-# a network trained for half an hour, MMPS with three steps was worth 0.8 dB, and four samples that
-# approach the image first another 1 dB, for four times the evaluations.
 CONDITIONAL: dict[str, ConditionalSettings] = {
-    "fast": ConditionalSettings(samples=2, steps=4, start=100, sigma_max=0.5, krylov=1),
-    "balanced": ConditionalSettings(samples=4, steps=4, approach=((4, 0.5), (3, 0.35)), spread=1.5),
-    "best": ConditionalSettings(
-        samples=8, steps=8, approach=((12, 0.5), (10, 0.35), (8, 0.25)), spread=1.5
-    ),
+    "fast": ConditionalSettings(rounds=2, samples=2, steps=2, sigma_max=0.3),
+    "balanced": ConditionalSettings(rounds=6, samples=4, steps=6, sigma_max=0.3),
+    "best": ConditionalSettings(rounds=8, samples=8, steps=7, sigma_max=0.3, start=200),
 }
 
 

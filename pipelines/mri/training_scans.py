@@ -48,8 +48,6 @@ class UndersampledScans(Dataset):
         columns: width of the random crop along the readout.
         coils: receive channels.
         length: items per epoch (train) or in all (validate).
-        kept: scans that are simulated at all for training, and then kept in memory (1.5 MB each)
-            and shown again, each time with other noise; None for a new one every time.
         seed: with the item's index and the epoch's draw it fixes every random choice.
     """
 
@@ -61,7 +59,6 @@ class UndersampledScans(Dataset):
         columns: int = 80,
         coils: int = 6,
         length: int = 20_000,
-        kept: int | None = None,
         seed: int = 0,
     ) -> None:
         self.images = BrainSlices(root, split, seed=seed)
@@ -70,21 +67,11 @@ class UndersampledScans(Dataset):
         self.length = length if split == "train" else 64
         arrays = [coil_maps(coils, (_GRID, _GRID), seed * 1000 + i) for i in range(_ARRAYS)]
         self.arrays = torch.from_numpy(np.stack(arrays))
-        self.kept = kept if split == "train" else None
-        self._known: dict[int, dict[str, Tensor]] = {}
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        if self.kept is None:
-            return self._new(index)
-        index %= self.kept
-        if index not in self._known:
-            self._known[index] = self._new(index)
-        return self._known[index]
-
-    def _new(self, index: int) -> dict[str, Tensor]:
         fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
         rng = np.random.default_rng([self.seed, index, fresh])
         slices = self.images

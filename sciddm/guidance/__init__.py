@@ -7,8 +7,8 @@ from sciddm.guidance.base import Guided
 from sciddm.guidance.ddnm import DDNM
 from sciddm.guidance.diffpir import DDS, DiffPIR
 from sciddm.guidance.dps import DPS
-from sciddm.guidance.informed import Informed, informed_loss
+from sciddm.guidance.informed import Informed, two_looks
 from sciddm.guidance.mmps import MMPS
 from sciddm.guidance.pigdm import PiGDM
 
-__all__ = ["DDNM", "DDS", "DPS", "MMPS", "DiffPIR", "Guided", "Informed", "PiGDM", "informed_loss"]
+__all__ = ["DDNM", "DDS", "DPS", "MMPS", "DiffPIR", "Guided", "Informed", "PiGDM", "two_looks"]

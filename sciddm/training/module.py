@@ -15,19 +15,15 @@ from torch.optim.swa_utils import AveragedModel
 from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
-from sciddm.guidance import informed_loss
 from sciddm.models import AnyModel
 from sciddm.physics import Measurement
 from sciddm.predictor import Predictor
 from sciddm.process import Process
 from sciddm.segmenter import Segmenter
+from sciddm.training.chains import Chains
 from sciddm.training.recipe import NoiseSpec, Optimisation
 
 Measure = Callable[[dict[str, Tensor]], Measurement]
-
-# How often a step trains the first, second and third evaluation of an informed denoiser. The first
-# is what all others stand on; a later one costs an evaluation more.
-_ROUNDS = (0.45, 0.35, 0.2)
 
 __all__ = ["TrainingModule", "draw_times", "training_loss"]
 
@@ -45,24 +41,17 @@ def draw_times(process: Process, noise: NoiseSpec, n: int) -> Tensor:
     return times
 
 
-def training_loss(
-    model: AnyModel, batch: dict[str, Tensor], noise: NoiseSpec, measure: Measure | None = None
-) -> Tensor:
+def training_loss(model: AnyModel, batch: dict[str, Tensor], noise: NoiseSpec) -> Tensor:
     """The model's loss per item (B,), at random times where it has any.
 
     Args:
         model: what is trained.
-        batch: "x0" and, as the model needs them, "y" and "cond", or "start", an estimate that an
-            informed denoiser begins with.
+        batch: "x0" and, as the model needs them, "y" and "cond".
         noise: the law of the times.
-        measure: the batch's measurement, for a denoiser that is to see it (``Informed``).
     """
     x0, y = batch["x0"], batch.get("y")
     if isinstance(model, NetworkDenoiser):
         t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)
-        if measure is not None:
-            rounds = int(torch.multinomial(torch.tensor(_ROUNDS), 1))
-            return informed_loss(model, measure(batch), x0, t, rounds, batch.get("start"))
         return model.loss(x0, t, y, batch.get("cond"))
     if isinstance(model, LatentDiffusion):
         t = draw_times(model.process, noise, x0.shape[0]).to(x0.device)
@@ -87,6 +76,9 @@ class TrainingModule(lightning.LightningModule):
     dominated by the initial weights. The learning rate follows a cosine to zero over the larger
     of the two elapsed fractions, of steps and of time, so that a training stopped by its time
     limit has also finished its decay. Elapsed time is stored in the checkpoint.
+
+    A denoiser that is shown its own estimates is trained in ``Chains`` instead, on batches that
+    ``measure`` makes measurements of.
     """
 
     def __init__(
@@ -104,6 +96,7 @@ class TrainingModule(lightning.LightningModule):
         self.optimisation = optimisation
         self.max_seconds = max_seconds
         self.ema = AveragedModel(model, multi_avg_fn=self._average)
+        self._chains = self._new_chains()
         self._before = 0.0
         self._started = time.monotonic()
 
@@ -127,7 +120,13 @@ class TrainingModule(lightning.LightningModule):
         self._started = time.monotonic()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss = self._loss(self.model, batch).mean()
+        model = self.model
+        if self._chains is not None:
+            assert isinstance(model, NetworkDenoiser)
+            assert self.measure is not None
+            loss = self._chains.step(model, self.measure, batch).mean()
+        else:
+            loss = training_loss(model, _as_dict(batch), self.noise).mean()
         self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -135,12 +134,22 @@ class TrainingModule(lightning.LightningModule):
         # The same noise and times in every validation, so that its curve shows the weights only.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(batch_idx)
-            loss = self._loss(self.averaged, batch)
+            loss = self._validation_loss(_as_dict(batch))
         self.log("val_loss", loss.mean(), prog_bar=True, batch_size=len(loss))
 
-    def _loss(self, model: AnyModel, batch: Any) -> Tensor:
-        batch = batch if isinstance(batch, dict) else {"x0": batch}
-        return training_loss(model, batch, self.noise, self.measure)
+    def _validation_loss(self, batch: dict[str, Tensor]) -> Tensor:
+        model, chains = self.averaged, self._new_chains()
+        if chains is None:
+            return training_loss(model, batch, self.noise)
+        assert isinstance(model, NetworkDenoiser)
+        assert self.measure is not None
+        return chains.through(model, self.measure, batch)
+
+    def _new_chains(self) -> Chains | None:
+        model = self.model
+        if not isinstance(model, NetworkDenoiser) or not model.estimate_errors:
+            return None
+        return Chains(model, lambda n: draw_times(model.process, self.noise, n))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.ema.update_parameters(self.model)
@@ -170,3 +179,7 @@ class TrainingModule(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._before = float(checkpoint["elapsed_seconds"])
         self._started = time.monotonic()
+
+
+def _as_dict(batch: Any) -> dict[str, Tensor]:
+    return batch if isinstance(batch, dict) else {"x0": batch}

@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -46,8 +46,8 @@ class DataSpec(_Strict):
 
     The dataset yields clean data x0 (C, ...), or a dict with ``x0`` and optionally ``y``,
     ``cond``. If it has a ``representation`` (a dict), the model folder keeps it for the pipeline.
-    If the class has a ``measurement`` (batch -> Measurement of x0), the denoiser is trained to see
-    it (``guidance.Informed``).
+    If the denoiser has ``estimate_errors``, the class has a ``measurement`` (batch -> Measurement
+    of x0) and the dict a ``start``, the estimate that chains begin with (``guidance.Informed``).
     """
 
     dataset: str
@@ -88,6 +88,7 @@ class DenoiserSpec(_Strict):
     center: float = 0.0
     complex_data: bool = False
     criterion: MaskLossSpec | None = None
+    estimate_errors: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
 
 
 class SpectralLossSpec(_Strict):
@@ -228,6 +229,9 @@ class Recipe(_Strict):
             raise ValueError("a segmenter has no other part")
         if self.regeneration is not None and (missing or self.predictor is None):
             raise ValueError("regeneration needs a predictor, and a denoiser with its process")
+        seeing = self.denoiser is not None and bool(self.denoiser.estimate_errors)
+        if seeing and not hasattr(self.data.load(), "measurement"):
+            raise ValueError(f"estimate_errors need measurements, which {self.data.dataset} lacks")
         return self
 
     def sections(self) -> dict[str, Any]:

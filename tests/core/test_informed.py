@@ -1,4 +1,4 @@
-"""A denoiser that sees the measurement: its rounds, its loss, and the posterior it samples."""
+"""A denoiser that is shown estimates: what it is shown, and the posterior it samples."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from support import F64, law, randn
 from torch import Tensor, nn
 
 from sciddm.denoiser import Denoiser, NetworkDenoiser
-from sciddm.guidance import Informed, informed_loss
+from sciddm.guidance import Informed, two_looks
+from sciddm.models import build_model, describe_model
 from sciddm.networks import UNet
 from sciddm.oracles import GaussianDenoiser
-from sciddm.physics import Identity, Matrix, Measurement
-from sciddm.process import EDM
+from sciddm.physics import Matrix, Measurement
+from sciddm.process import EDM, VPCosine
 from sciddm.sampling import Heun, karras, sample
 
 N, SIGMA = 4, 0.3
@@ -24,35 +25,38 @@ PRIOR = GaussianDenoiser(EDM(), randn(N, seed=4), ROOT @ ROOT.T + 0.2 * torch.ey
 
 
 class Seeing(Denoiser):
-    """The exact E[x0 | x_t, y] of a Gaussian prior, which reads y from its first condition alone.
+    """Knows y and how the two looks were made: what it says is E[x0 | x_t, y] after the prox.
 
-    c = prox(0, 0.1) solves (H^T H / sigma^2 + 10 I) c = H^T y / sigma^2, so that it tells H^T y.
+    With z that mean, prox(m, r^2) = z for m = z + r^2 / sigma_y^2 A^T (A z - y).
     """
 
-    told: Tensor | None = None
-
-    def __init__(self) -> None:
+    def __init__(self, error: float) -> None:
         super().__init__()
         self.process = PRIOR.process
+        self.error = error
         self.seen: list[Tensor] = []
 
     def forward(self, x_t, t, y=None, cond=None):
         self.seen.append(cond)
-        gram = H.T @ H / SIGMA**2
-        if self.told is None:
-            self.told = cond @ (gram + 10 * torch.eye(N, dtype=F64)).T
+        r2 = (torch.as_tensor(t, dtype=F64).expand(len(x_t)) ** 2)[:, None]
+        state = 1 / r2 - 1 / self.error**2  # 1 / sigma^2
+        weighted = x_t / r2 - cond / self.error**2  # x_t / sigma^2
         precision = torch.linalg.inv(PRIOR.covariances[0])
-        weight = 1 / torch.as_tensor(self.process(t)[2], dtype=F64).expand(len(x_t))[:, None] ** 2
-        total = precision + gram + weight[:, None] * torch.eye(N, dtype=F64)
-        return torch.linalg.solve(total, self.told + weight * x_t + precision @ PRIOR.means[0])
+        gram = H.T @ H / SIGMA**2
+        total = precision + gram + state[..., None] * torch.eye(N, dtype=F64)
+        known = precision @ PRIOR.means[0] + H.T @ Y / SIGMA**2
+        z = torch.linalg.solve(total, known + weighted)
+        return z + r2 / SIGMA**2 * (z @ H.T - Y) @ H
 
 
 def test_samples_of_an_exact_denoiser_have_the_exact_posterior():
     exact = PRIOR.posterior(Y, H, SIGMA**2 * torch.eye(2, dtype=F64))
     grid = karras(PRIOR.process, 80, 80.0, 1e-3)
-    guided = Informed(Seeing(), MEASUREMENT, error=0.0)
+    first = randn(1, N, seed=9)  # far from the posterior: it must not matter
 
     def run(x, noise):
+        # Estimates of later evaluations are of this chain, which is of all items alone.
+        guided = Informed(Seeing(0.5), MEASUREMENT, [0.5], first)
         return sample(guided, x, grid, Heun(), generator=noise)
 
     expected, spread = exact.moments()
@@ -64,82 +68,56 @@ def test_samples_of_an_exact_denoiser_have_the_exact_posterior():
     assert (mean - prior).abs().max() > 0.1  # the data did say something
 
 
-@pytest.mark.parametrize("t", [0.05, 2.0, torch.tensor([0.05, 2.0], dtype=F64)])
-def test_a_later_evaluation_is_shown_the_estimate_with_the_data_in_it(t):
-    """c_1 solves (H^T H / sigma_y^2 + I / r^2) c = H^T y / sigma_y^2 + m / r^2."""
-    seeing, error = Seeing(), 0.2
-    x = randn(2, N, seed=6)
-    guided = Informed(seeing, MEASUREMENT, error=error)
-    guided(x, t)
-    guided(x, t)
-    first, second = seeing.seen
-    mean = Seeing()(x, t, cond=first)
-    weight = (1 / torch.as_tensor(t, dtype=F64) ** 2 + 1 / error**2).expand(2)
+@pytest.mark.parametrize("process", [EDM(), VPCosine()])
+@pytest.mark.parametrize("t", [0.05, torch.tensor([0.3, 0.7], dtype=F64)])
+def test_two_looks_say_what_one_with_less_noise_says(process, t):
+    """E[x0 | x_t, c] solves (C^-1 + (1/sigma^2 + 1/e^2) I) z = C^-1 m + x_t/(a sigma^2) + c/e^2."""
+    prior = GaussianDenoiser(process, PRIOR.means[0], PRIOR.covariances[0])
+    x, c, error = randn(2, N, seed=5), randn(2, N, seed=6), 0.4
+    u, time = two_looks(process, x, t, c, error)
+    a, _, s = (torch.as_tensor(v, dtype=F64).expand(2)[:, None] for v in process(t))
+    state, estimate = (a / s) ** 2, 1 / error**2
+    precision = torch.linalg.inv(PRIOR.covariances[0])
+    total = precision + (state + estimate)[..., None] * torch.eye(N, dtype=F64)
+    known = precision @ PRIOR.means[0] + state * x / a + estimate * c
+    expected = torch.linalg.solve(total, known)
     for i in range(2):
-        left = H.T @ H / SIGMA**2 + weight[i] * torch.eye(N, dtype=F64)
-        right = H.T @ Y / SIGMA**2 + weight[i] * mean[i]
-        assert torch.allclose(second[i], torch.linalg.solve(left, right), atol=1e-8)
+        found = prior(u[i : i + 1], time.expand(2)[i])
+        assert torch.allclose(found[0], expected[i], atol=1e-6)
 
 
-def test_the_next_noise_level_is_shown_what_this_one_found():
-    seeing = Seeing()
-    guided = Informed(seeing, MEASUREMENT)
-    found = guided(randn(2, N, seed=6), 2.0)
-    guided(randn(2, N, seed=7), 1.0)
-    assert torch.equal(seeing.seen[1], found)
+@pytest.mark.parametrize("t", [0.05, 2.0])
+def test_an_evaluation_is_shown_what_the_last_one_found_with_the_data_in_it(t):
+    """c_1 solves (H^T H / sigma_y^2 + I / r^2) c = H^T y / sigma_y^2 + m / r^2."""
+    seen: list[tuple[Tensor, float, Tensor]] = []
+
+    class Telling(Denoiser):
+        process = PRIOR.process
+
+        def forward(self, x_t, t, y=None, cond=None):
+            seen.append((x_t, float(t), cond))
+            return 0.9 * x_t + 0.2 * cond
+
+    x, first = randn(2, N, seed=6), randn(1, N, seed=7)
+    guided = Informed(Telling(), MEASUREMENT, [0.5, 0.2], first)
+    for _ in range(3):
+        guided(x, t)
+    shown = first.expand(2, N)
+    for (state, level, cond), error in zip(seen, [0.5, 0.2, 0.2], strict=True):
+        assert torch.allclose(cond, shown, atol=1e-8)
+        r2 = 1 / (1 / t**2 + 1 / error**2)
+        assert level == pytest.approx(r2**0.5, rel=1e-6)
+        assert torch.allclose(state, r2 * (x / t**2 + cond / error**2), atol=1e-6)
+        left = H.T @ H / SIGMA**2 + torch.eye(N, dtype=F64) / r2
+        mean = 0.9 * state + 0.2 * cond
+        shown = torch.linalg.solve(left, (H.T @ Y / SIGMA**2 + mean / r2).T).T
+    assert torch.allclose(guided.estimate, shown, atol=1e-6)
 
 
-def test_a_first_estimate_is_shown_with_the_data_in_it():
-    """c_0 solves (H^T H / sigma_y^2 + I / e^2) c = H^T y / sigma_y^2 + first / e^2."""
-    first, error = randn(1, N, seed=8), 0.2
-    shown = Informed(Seeing(), MEASUREMENT, error=error, first=first).shown(randn(3, N, seed=6))
-    left = H.T @ H / SIGMA**2 + torch.eye(N, dtype=F64) / error**2
-    expected = torch.linalg.solve(left, H.T @ Y / SIGMA**2 + first[0] / error**2)
-    assert torch.allclose(shown, expected.expand(3, N), atol=1e-8)
-
-
-class Peeking(nn.Module):
-    """Returns its condition, so that the loss tells what it was shown."""
-
-    noise_level = "log_sigma"
-
-    def forward(self, x, level, cond=None):
-        return cond
-
-
-@pytest.mark.parametrize("begun", [False, True])
-@pytest.mark.parametrize("rounds", [0, 1, 2])
-def test_the_loss_is_that_of_the_round(rounds, begun):
-    """With D(x, c) = c and A = I, c_k is the mean of data and estimates by their weights."""
-    denoiser = NetworkDenoiser(Peeking(), EDM(), "x0")
-    x0, y, first = (randn(3, 1, 4, 4, seed=i) for i in (1, 2, 3))
-    # So much noise that the estimate's own error is all its weight: e^2 to one part in 10^6.
-    t = torch.full((3,), 100.0, dtype=F64)
-    start = first if begun else None
-    loss = informed_loss(denoiser, Measurement(y, Identity(3), 0.1), x0, t, rounds, start)
-    shown = (y + first) / 2 if begun else y * 100 / (100 + 1 / 0.1)
-    for _ in range(rounds):
-        shown = (y + shown) / 2
-    assert torch.allclose(loss, (shown - x0).square().flatten(1).mean(1), rtol=1e-4)
-
-
-def test_what_went_before_is_a_noisier_state_of_the_same_chain(monkeypatch):
-    """x at the level before is x_t and more noise: E|x' - x_t|^2 = sigma'^2 - sigma^2."""
-    seen: list[tuple[Tensor, Tensor]] = []
-    monkeypatch.setattr(Informed, "forward", lambda self, x, t: seen.append((x, t)))
-    denoiser = NetworkDenoiser(Peeking(), EDM(), "x0")
-    x0 = torch.zeros(2, 1, 200, 200, dtype=F64)
-    torch.manual_seed(3)
-    t = torch.tensor([0.3, 0.7], dtype=F64)
-    informed_loss(denoiser, Measurement(x0, Identity(3), 0.1), x0, t, 2)
-    (far, t_far), (near, t_near) = seen
-    assert (t_far > t_near).all()
-    assert (t_near > t).all()
-    assert (t_near < 5 * t).all()
-    power = near.square().flatten(1).mean(1)
-    assert torch.allclose(power, t_near**2, rtol=0.03)
-    added = (far - near).square().flatten(1).mean(1)
-    assert torch.allclose(added, t_far**2 - t_near**2, rtol=0.03)
+@pytest.mark.parametrize("errors", [[], [0.1, 0.0]])
+def test_errors_are_needed(errors):
+    with pytest.raises(ValueError, match="above 0"):
+        Informed(Seeing(1.0), MEASUREMENT, errors, randn(1, N, seed=7))
 
 
 def unet(cond_channels: int) -> UNet:
@@ -165,6 +143,13 @@ def test_a_network_with_conditioning_begins_as_one_without():
         blind.adopt(seeing)
 
 
-def test_what_a_denoiser_is_shown():
-    assert NetworkDenoiser(unet(2), EDM(), complex_data=True).sees_estimate
-    assert not NetworkDenoiser(unet(0), EDM(), complex_data=True).sees_estimate
+def test_a_denoiser_that_is_shown_estimates_is_kept_as_one():
+    errors = [0.2, 0.1]
+    seeing = NetworkDenoiser(unet(2), EDM(), complex_data=True, estimate_errors=errors)
+    again = build_model(describe_model(seeing))
+    assert again.sees_estimate
+    assert again.estimate_errors == (0.2, 0.1)
+    blind = build_model(describe_model(NetworkDenoiser(unet(0), EDM(), complex_data=True)))
+    assert not blind.sees_estimate
+    with pytest.raises(ValueError, match="above 0"):
+        NetworkDenoiser(unet(2), EDM(), complex_data=True, estimate_errors=[0.1, 0.0])

@@ -13,9 +13,9 @@ from sciddm.physics import CartesianMRI, Measurement
 from sciddm.physics.fourier import fft2c, ifft2c
 from sciddm.pipelines.mri.encoding import EncodedSlice, Frame
 from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.pipeline import reconstruct_slice
 from sciddm.pipelines.mri.settings import PriorSettings
 from sciddm.pipelines.mri.simulation import coil_maps
+from sciddm.pipelines.mri.slices import reconstruct_slice
 from sciddm.process import EDM
 
 SIZE, SIGMA = 24, 0.05

@@ -1,0 +1,171 @@
+"""Training of a denoiser that is shown its own estimates, as chains of sampling show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sciddm.denoiser import NetworkDenoiser
+from sciddm.guidance import Informed
+from sciddm.physics import Measurement
+from sciddm.process import Process, expand
+
+__all__ = ["Chains", "chain_loss"]
+
+# Evaluations of each item at noise levels that say something.
+_LATER = 2
+# Natural logarithm of the largest factor between two noise levels of a chain.
+_LONGEST_STEP = 1.6
+# Mean squared error below which an estimate's is not told from none; data are near 1.
+_NO_ERROR = 1e-4
+
+Batch = dict[str, Tensor]
+
+
+def chain_loss(
+    denoiser: NetworkDenoiser,
+    measurement: Measurement,
+    x0: Tensor,
+    x_t: Tensor,
+    t: Tensor,
+    estimate: Tensor,
+    error: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The error of one evaluation of ``Informed``, data consistency included.
+
+        |c' - x0|^2 / sqrt(k^2 + 1e-4),    1 / k^2 = 1 / |c - x0|^2 + 1 / sigma^2
+
+    with mean squares over an item and c, c' its estimate before and after. k^2 is what was known
+    before: of items measured well and badly neither decides alone, as it would with the squared or
+    the relative error.
+
+    Args:
+        denoiser: the network.
+        measurement: of x0.
+        x0: truth (B, C, ...), in data units.
+        x_t, t: state of each item and its time (B,).
+        estimate: c, which is not differentiated.
+        error: what its error is taken for (B,).
+
+    Returns:
+        c', differentiable, and the loss per item (B,).
+    """
+    process = denoiser.process
+    # ``Informed`` with one error for each item of the batch.
+    found = Informed(denoiser, measurement, [error], estimate)(x_t, t)
+    noise = torch.as_tensor(process.sigma(t)).to(x0.real.dtype)
+    known = 1 / (1 / _mean_square(estimate - x0) + 1 / noise**2)
+    return found, _mean_square(found - x0) / (known + _NO_ERROR).sqrt()
+
+
+class Chains:
+    """Items on their way through the evaluations of a chain, each at another one.
+
+    The first evaluations, one for each of the denoiser's ``estimate_errors``, are at t_max, the
+    others at falling noise levels. In every step new items enter with the estimate they begin
+    with, all are evaluated once, and each goes on with what was found: every evaluation is
+    differentiated, and none is made only to see what the next one would be shown. Estimates are by
+    as many steps older than the weights as their item has come.
+
+    Args:
+        denoiser: what is trained; ``estimate_errors`` are its own.
+        draw: n times of the first of the later evaluations.
+    """
+
+    def __init__(self, denoiser: NetworkDenoiser, draw: Callable[[int], Tensor]) -> None:
+        self.process = denoiser.process
+        self.errors = torch.tensor(denoiser.estimate_errors, dtype=torch.float64)
+        self.evaluations = len(self.errors) + _LATER
+        self._draw = draw
+        self._items: Batch | None = None
+
+    def step(
+        self, denoiser: NetworkDenoiser, measure: Callable[[Batch], Measurement], batch: Batch
+    ) -> Tensor:
+        """The loss per item of all on the way, (evaluations * B,), and moves them on.
+
+        Args:
+            denoiser: the network with its present weights.
+            measure: the measurement of a batch.
+            batch: new items: x0, ``start`` and whatever ``measure`` asks for.
+        """
+        items = self._enter(batch)
+        error = self.errors.to(items["t"].device)[items["done"].clamp(max=len(self.errors) - 1)]
+        found, loss = chain_loss(
+            denoiser,
+            measure(items),
+            items["x0"],
+            items["x"],
+            items["t"],
+            items["estimate"],
+            error,
+        )
+        self._move_on(items, found.detach())
+        return loss
+
+    def through(
+        self, denoiser: NetworkDenoiser, measure: Callable[[Batch], Measurement], batch: Batch
+    ) -> Tensor:
+        """The mean loss per item (B,) of all evaluations of the batch's own chains."""
+        self._items = self._begun(batch)
+        losses = []
+        for _ in range(self.evaluations):
+            assert self._items is not None
+            nothing = {k: v[:0] for k, v in batch.items()}
+            losses.append(self.step(denoiser, measure, nothing))
+        return torch.stack(losses).mean(0)
+
+    def _enter(self, batch: Batch) -> Batch:
+        """All items of this step, the new ones last."""
+        if self._items is None:
+            # Batches of one size from the first step on: the first items stand at every place.
+            places = [self._begun(batch) for _ in range(self.evaluations)]
+            for place, items in enumerate(places):
+                for _ in range(place):
+                    self._next_level(items)
+            return {k: torch.cat([items[k] for items in places]) for k in places[0]}
+        new = self._begun(batch)
+        return {k: torch.cat([v, new[k]]) for k, v in self._items.items()}
+
+    def _begun(self, batch: Batch) -> Batch:
+        x0 = batch["x0"]
+        t = torch.full((len(x0),), self.process.t_max, dtype=torch.float64, device=x0.device)
+        x = self.process.add_noise(x0, t, None, torch.randn_like(x0))
+        done = torch.zeros(len(x0), dtype=torch.long, device=x0.device)
+        return {**batch, "estimate": batch["start"], "x": x, "t": t, "done": done}
+
+    def _move_on(self, items: Batch, found: Tensor) -> None:
+        items["estimate"] = found
+        self._next_level(items)
+        left = items["done"] < self.evaluations
+        self._items = {k: v[left] for k, v in items.items()}
+
+    def _next_level(self, items: Batch) -> None:
+        """The state of each item that its next evaluation is of."""
+        items["done"] = items["done"] + 1
+        process, t, later = self.process, items["t"], items["done"] - len(self.errors)
+        shorter = (-torch.rand(t.shape, dtype=t.dtype) * _LONGEST_STEP).exp().to(t.device)
+        drawn = self._draw(len(t)).to(t)
+        falling = process.times(process.sigma(t) * shorter).clamp(min=process.t_min)
+        new = torch.where(later == 0, torch.minimum(drawn, t), torch.where(later > 0, falling, t))
+        items["x"] = _less_noise(process, items["x0"], items["x"], t, new)
+        items["t"] = new
+
+
+def _less_noise(process: Process, x0: Tensor, x: Tensor, t: Tensor, earlier: Tensor) -> Tensor:
+    """A draw of the state at an ``earlier`` time (B,), given that at ``t`` and the image.
+
+    With w = x / a: w' = x0 + q (w - x0) + sigma' sqrt(1 - q) z, q = (sigma' / sigma)^2.
+    """
+    a, _, s = process(t)
+    a_then, _, s_then = process(earlier)
+    q = (s_then / a_then / (s / a)) ** 2
+    added = s_then / a_then * (1 - q).clamp(min=0).sqrt()
+    w = x0 + expand(q, x0) * (x / expand(a, x) - x0) + expand(added, x0) * torch.randn_like(x0)
+    return expand(a_then, x0) * w
+
+
+def _mean_square(x: Tensor) -> Tensor:
+    return (x.real.square() + x.imag.square() if x.is_complex() else x.square()).flatten(1).mean(1)
