@@ -5,12 +5,14 @@
 Makes the problems, the peers' environment (several GB, once) and every method's images; prints
 PSNR (dB) and SSIM, seconds and network evaluations, and writes benchmarks/results/mri.md and, case
 by case, mri.csv. Results that are still valid are kept from the last run; ``--fresh`` makes all of
-them again, which is needed for seconds that compare (run it on an idle machine).
+them again, which is needed for seconds that compare (run it on an idle machine). ``--update`` makes
+only the rows of the network methods that are named, and takes all others from mri.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import datetime
 import importlib.metadata
 import os
@@ -41,7 +43,9 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mri-brain", help="name or folder of the prior")
-    parser.add_argument("--conditional", help="a model that sees the measurement, for more rows")
+    parser.add_argument(
+        "--conditional", default="mri-brain-conditional", help="a model that sees the measurement"
+    )
     parser.add_argument("--without-deepinv", action="store_true")
     parser.add_argument(
         "--qualities", nargs="+", default=["fast", "balanced", "best"], help="of our own method"
@@ -52,6 +56,9 @@ def main() -> None:
         "--deepinv-slices", type=int, default=3, help="of each simulated scan, for its rows"
     )
     parser.add_argument("--best-slices", type=int, default=3, help="the same, for quality best")
+    parser.add_argument(
+        "--update", nargs="+", metavar="METHOD", help='for example "conditional balanced"'
+    )
     parser.add_argument("--note", default="", help="a sentence for the foot of the table")
     parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
     args = parser.parse_args()
@@ -61,6 +68,9 @@ def main() -> None:
     problems, results = CACHE / "problems", CACHE / "results"
     _say("problems")
     build(problems)
+    if args.update:
+        _update(args, problems, results)
+        return
     subprocess.run([ROOT / "benchmarks" / "peers.sh"], check=True)
     _say("classical methods")
     _peers("benchmarks.classical", problems, results)
@@ -72,10 +82,8 @@ def main() -> None:
         for quality in args.qualities:
             count = args.best_slices if quality == "best" else 3
             ours.main(problems, results, args.model, [quality], slices=count)
-            if args.conditional:
-                ours.main(problems, results, args.conditional, [quality], "conditional", count)
-        labels = OURS if args.conditional else OURS[:1]
-        own = tuple(f"{m} {quality}" for m in labels for quality in args.qualities)
+            ours.main(problems, results, args.conditional, [quality], "conditional", count)
+        own = tuple(f"{m} {quality}" for m in OURS for quality in args.qualities)
         methods = (*CLASSICAL, *own)
         if not args.without_deepinv:
             _say("deepinv")
@@ -92,6 +100,35 @@ def main() -> None:
     text = report(rows, methods, sys.argv[1:])
     text += f"\n{args.note}\n" if args.note else ""
     publish("mri", text, rows)
+
+
+def _update(args: argparse.Namespace, problems: Path, results: Path) -> None:
+    """The published rows, those of ``args.update`` made again."""
+    from benchmarks import ours
+
+    models = {"ours": args.model, "conditional": args.conditional}
+    tests = load_problems(problems, "test")
+    with (ROOT / "benchmarks" / "results" / "mri.csv").open() as file:
+        rows: list[Row] = [_read(row) for row in csv.DictReader(file)]
+    for method in args.update:
+        label, _, quality = method.partition(" ")
+        count = args.best_slices if quality == "best" else 3
+        ours.main(problems, results, models[label], [quality], label, count)
+        rows = [row for row in rows if row["method"] != method]
+        rows += score(first_slices(tests, count), results, [method])
+    order = [*CLASSICAL, *DEEPINV, *(f"{m} {q}" for m in OURS for q in args.qualities)]
+    run = {row["method"] for row in rows}
+    text = report(rows, tuple(m for m in order if m in run), sys.argv[1:])
+    publish("mri", f"{text}\n{args.note}\n" if args.note else text, rows)
+
+
+def _read(row: dict[str, str]) -> Row:
+    """A row of mri.csv."""
+    words = ("case", "group", "patient", "method", "settings")
+    return {
+        k: v if k in words or v == "" else int(v) if k in ("R", "nfe", "nvjp") else float(v)
+        for k, v in row.items()
+    }
 
 
 def _deepinv(problems: Path, results: Path, args: argparse.Namespace) -> None:
