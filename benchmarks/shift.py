@@ -28,7 +28,7 @@ from benchmarks.validation_scans import FIT, HELD_OUT, Case, cache_of, drawn, pr
 from sciddm import zoo
 from sciddm.calibration import conformal_factor
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.pipelines.mri.pipeline import QUALITIES
+from sciddm.pipelines.mri.settings import settings_for
 from sciddm.pipelines.mri.shift import ShiftScore
 from sciddm.pipelines.mri.training_data import BrainSlices
 from sciddm.shift import FeatureLaw
@@ -106,11 +106,12 @@ def main() -> None:
     }
     score = ShiftScore.from_card(entry)
     assert score is not None
-    cache = cache_of(model, QUALITIES[args.quality])
+    settings = settings_for(denoiser, args.quality)
+    cache = cache_of(model, settings)
     for name, cases in {"09": FIT, "19": HELD_OUT, **limbs()}.items():
         found = []
         for p in problems_of(cases, (4,)):
-            d = drawn(denoiser, p, QUALITIES[args.quality], cache)
+            d = drawn(denoiser, p, settings, cache)
             found.append(score(denoiser, d.draws.mean(0, keepdim=True)))
         told = " ".join(f"{f:.2f}" for f in found)
         print(f"{name}: median {np.median(found):.2f} of {told}", flush=True)

@@ -108,7 +108,7 @@ def pooled_features(
     """Mean and standard deviation of a layer's channels over the object, for x at a noise level.
 
     Args:
-        denoiser: of a process without an endpoint.
+        denoiser: of a process without an endpoint; one that is shown estimates is shown x itself.
         x: images (B, C, y, x), in data units.
         noise: unit noise in the shape of x.
         sigma: noise level s/a at which the network is asked; it hides what is smaller.
@@ -129,7 +129,8 @@ def pooled_features(
     hook = module.register_forward_hook(lambda _module, _inputs, out: seen.append(out))
     try:
         t = denoiser.process.time(sigma)
-        denoiser(denoiser.process.add_noise(x, t, z=noise), t)
+        shown = x if denoiser.sees_estimate else None
+        denoiser(denoiser.process.add_noise(x, t, z=noise), t, None, shown)
     finally:
         hook.remove()
     features = seen[0].float()

@@ -88,6 +88,18 @@ def test_features_are_means_and_deviations_over_the_object_at_the_asked_noise_le
         pooled_features(denoiser, x, noise, 0.5, "outer", level=0.1)
 
 
+def test_a_denoiser_of_estimates_is_shown_the_image_itself():
+    class Beside(Ramp):
+        def forward(self, x, level, cond=None):
+            self.inner(torch.cat([cond, x], dim=1))
+            return x
+
+    denoiser = NetworkDenoiser(Beside(), EDM(), "x0", estimate_errors=[0.1])
+    x = torch.full((1, 1, 8, 8), 3.0)
+    found = pooled_features(denoiser, x, torch.full_like(x, 2.0), 0.5, "inner", level=0.1)
+    np.testing.assert_allclose(found, [[3.0, 4.0, 0.0, 0.0]], atol=1e-5)
+
+
 @pytest.mark.parametrize(("items", "rank"), [(5, 5), (20, 12), (20, 0)])
 def test_too_few_items_for_the_rank(items, rank):
     with pytest.raises(ValueError, match="directions"):
