@@ -28,6 +28,9 @@ __all__ = ["UndersampledScans"]
 
 _ARRAYS, _GRID = 48, 96
 _NOISE = (0.003, 0.08)
+# Level of the blurred image above which there are maps, and how often they are everywhere.
+_SUPPORT = (0.02, 0.15)
+_EVERYWHERE = 0.2
 # Iterations of the image of total variation.
 _START = 100
 _KINDS = {"random": 0.55, "gaussian": 0.2, "equispaced": 0.15, "scattered": 0.1}
@@ -39,7 +42,8 @@ class UndersampledScans(Dataset):
     An item holds x0 (1, rows, columns) complex64, tissue near 1; ``start``, the image of total
     variation that sampling starts from; and of its measurement ``kspace`` (coil, rows, columns) and
     ``maps``, both divided by the noise level, and ``mask`` (1, rows, columns). The maps are not
-    quite those the data were made with, as estimated ones are not.
+    quite those the data were made with, as estimated ones are not, and often end where there is
+    nothing to see.
 
     Args:
         root: folder of the real data, or None for $SCIDDM_DATA.
@@ -93,7 +97,7 @@ class UndersampledScans(Dataset):
         if rng.random() < 0.3:
             image = image.T
         image, true = self._field_of_view(image, rng)
-        maps = self._estimated(true, rng)
+        maps = self._estimated(true, image, rng)
         noise = math.exp(rng.uniform(*np.log(_NOISE)))
         mask = torch.from_numpy(self._mask(rng)).float()
         white = torch.from_numpy(rng.standard_normal((2, *maps.shape), np.float32)) / 2**0.5
@@ -133,8 +137,9 @@ class UndersampledScans(Dataset):
         maps = torch.view_as_complex(maps[..., crop].movedim(1, -1).contiguous())
         return image[:, crop].to(torch.complex64), maps / _root_sum_of_squares(maps)
 
-    def _estimated(self, maps: Tensor, rng: np.random.Generator) -> Tensor:
-        """The maps as a calibration would find them: with smooth errors of up to 4 %."""
+    def _estimated(self, maps: Tensor, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """The maps as a calibration would find them: with smooth errors of up to 4 %, and most
+        often 0 where the image, at the resolution of the calibration region, shows nothing."""
         size = float(rng.uniform(0, 0.04))
         parts = [
             [smooth_field(maps.shape[-2:], rng, cells=8) for _ in range(2)]
@@ -143,7 +148,14 @@ class UndersampledScans(Dataset):
         error = torch.stack([torch.complex(real, imaginary) for real, imaginary in parts])
         largest = maps.abs().amax((-2, -1), keepdim=True)
         found = maps + size * largest * error
-        return found / _root_sum_of_squares(found)
+        found = found / _root_sum_of_squares(found)
+        width, level = 2 * int(rng.integers(3, 13)) + 1, math.exp(rng.uniform(*np.log(_SUPPORT)))
+        if rng.random() < _EVERYWHERE:
+            return found
+        blurred = image.abs()[None, None]
+        for _ in range(2):
+            blurred = functional.avg_pool2d(blurred, width, 1, width // 2)
+        return found * (blurred[0, 0] > level)
 
     def _mask(self, rng: np.random.Generator) -> np.ndarray:
         """(rows, columns): whole lines, or scattered points as of a 3D scan."""
