@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser, NetworkDenoiser
@@ -70,7 +71,7 @@ class Settings(ABC):
         """As a result holds them: numbers and text."""
         return asdict(self)
 
-    def seen(self, denoiser: Denoiser, levels: Sequence[float], first: int = 0) -> Denoiser:
+    def _seen(self, denoiser: Denoiser, levels: Sequence[float], first: int = 0) -> Denoiser:
         """The denoiser as sampling uses it: through ``levels``, from the ``first`` item on.
 
         Seen in a mirror and with the phase turned round: heads are as likely that way.
@@ -163,7 +164,7 @@ class PriorSettings(Settings):
         MMPS knows how the prior ties what was not measured to what was, but its few conjugate
         gradient steps do not reach the data; the proximal step does.
         """
-        seen = self.seen(denoiser, levels, first)
+        seen = self._seen(denoiser, levels, first)
         informed = MMPS(seen, measurement, self.krylov, self.inflation)
         return DiffPIR(informed, measurement, self.lam)
 
@@ -199,7 +200,8 @@ class ConditionalSettings(Settings):
         estimate, state = first, s * chains.white(chains.pair(0), first)
         for k in range(self.rounds):
             error = errors[min(k, len(errors) - 1)]
-            estimate = self._informed(denoiser, m, estimate, [t], error, k)(state, t)
+            with torch.no_grad():
+                estimate = self._informed(denoiser, m, estimate, [t], error, k)(state, t)
             chains.callback()
         return estimate.mean(0, keepdim=True)
 
@@ -226,7 +228,7 @@ class ConditionalSettings(Settings):
     ) -> Informed:
         known = [float(denoiser.process.sigma(t)) for t in levels]
         both = [denoiser.process.time((s**-2 + error**-2) ** -0.5) for s in known]
-        return Informed(self.seen(denoiser, both, first), measurement, [error], estimate)
+        return Informed(self._seen(denoiser, both, first), measurement, [error], estimate)
 
 
 # Chosen on tuning slices of the validation patients, away from those of the benchmark, at R = 8 and
