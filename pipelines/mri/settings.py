@@ -174,9 +174,8 @@ class ConditionalSettings(Settings):
     """With a model that is shown estimates of the image.
 
     Attributes:
-        rounds: evaluations before sampling, without a state, each shown what the one before found;
-            of two items that are seen through different symmetries, and whose mean is the estimate
-            that samples start from.
+        rounds: evaluations before sampling, without a state, each shown what the one before found
+            through another symmetry; samples start from the last.
     """
 
     rounds: int
@@ -185,7 +184,7 @@ class ConditionalSettings(Settings):
     @property
     def evaluations(self) -> int:
         """See ``Settings``."""
-        return 2 * self.rounds + super().evaluations
+        return self.rounds + super().evaluations
 
     @property
     def levels(self) -> int:
@@ -197,13 +196,13 @@ class ConditionalSettings(Settings):
         denoiser, m = chains.denoiser, chains.measurement
         errors, t = denoiser.estimate_errors, denoiser.process.t_max
         _, _, s = denoiser.process(t)
-        estimate, state = first, s * chains.white(chains.pair(0), first)
+        estimate, state = first, s * chains.white(chains.pair(0)[:1], first)
         for k in range(self.rounds):
             error = errors[min(k, len(errors) - 1)]
             with torch.no_grad():
                 estimate = self._informed(denoiser, m, estimate, [t], error, k)(state, t)
             chains.callback()
-        return estimate.mean(0, keepdim=True)
+        return estimate
 
     def guide(
         self,

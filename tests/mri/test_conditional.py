@@ -48,7 +48,6 @@ def test_the_budget_is_that_of_the_quality_and_the_data_are_kept(scan, quality):
     result = pipeline()(scan, quality=quality)
     settings = CONDITIONAL[quality]
     assert result.attrs["nfe"] * result.attrs["samples"] == settings.evaluations
-    assert settings.evaluations == settings.levels * 2
     assert result.attrs["nfe"] * (result.attrs["samples"] if quality == "fast" else 1) <= 10
     assert result.attrs["nvjp"] == 0
     assert 0.7 < result.attrs["consistency"] < 1.15
@@ -100,7 +99,7 @@ def upright(image, member):
     return image.conj() if member & 2 else image
 
 
-def test_rounds_come_first_and_samples_start_from_their_mean(scan):
+def test_rounds_come_first_and_samples_start_from_the_last(scan):
     settings = ConditionalSettings(rounds=3, samples=2, steps=2, sigma_max=0.25, start=5)
     coded = encode(
         torch.from_numpy(scan["kspace"].values[0]),
@@ -126,6 +125,6 @@ def test_rounds_come_first_and_samples_start_from_their_mean(scan):
     for k in range(3):
         found = m.prox(shown[k], 1 / (grid[k] ** -2 + 10.0**-2))
         if k == 2:
-            found = found.mean(0, keepdim=True)
+            found = found.expand(2, -1, -1, -1)  # both samples go on from it
         difference = (shown[k + 1] - found).abs().max()
         assert difference < 1e-3 * found.abs().max()
