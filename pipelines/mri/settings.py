@@ -260,9 +260,9 @@ QUALITIES: dict[str, PriorSettings] = {
 }
 
 # Chosen on the same slices: at R = 8, 10 evaluations in all were worth 28.9 dB, 12 29.0 and 40
-# 29.2 dB (prior, 58 and 174 VJPs: 28.8). Rounds beyond those of the training lose again: of
-# 40 evaluations, 8 rounds 29.2 dB, 20 rounds 29.0. A last level of .004 in place of .02 is worth .01
-# in SSIM, for it is the noise in the dark; 400 iterations of total variation, not 100, .2 dB.
+# 29.2 dB (prior, 58 and 174 VJPs: 28.8). Rounds beyond those of the training lose again: of 40
+# evaluations, 8 rounds 29.2 dB, 20 rounds 29.0. A last level of .004, not .02, is worth .01 in
+# SSIM, for it is the noise in the dark; 400 iterations of total variation, not 100, .2 dB.
 CONDITIONAL: dict[str, ConditionalSettings] = {
     "fast": ConditionalSettings(
         rounds=6, samples=2, steps=1, sigma_max=0.03, sigma_min=0.005, spread=1.6
