@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.errors import InputError
 from sciddm.physics import CartesianMRI, Measurement, as_lines
 from sciddm.pipelines.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.settings import Settings
@@ -35,13 +36,14 @@ def reconstruct_slice(
     noise of ``sigma_max``: the calibration lines fix whatever is coarser than that noise leaves
     visible. Samples come in antithetic pairs, one after the other, whose mean was 0.75 dB nearer
     the truth than that of independent ones.
+
+    Raises:
+        InputError: a scan along a trajectory, and a model that was trained on Cartesian ones.
     """
     m = encoded.measurement
-    turned = denoiser.sees_estimate and _encodes_columns(m)
-    if turned:
-        m = Measurement(
-            m.y.mT, CartesianMRI(m.A.mask.mT, m.A.maps.mT), m.sigma, iterations=m.iterations
-        )
+    turned = False
+    if denoiser.sees_estimate:
+        m, turned = _as_trained(m)
     first = starting_image(m, settings.start)
     chains = SliceChains(denoiser, as_lines(m), settings, seed, item, callback)
     first = settings.begin(chains, first)
@@ -115,10 +117,18 @@ class SliceChains:
         return AntitheticStreams(self._seed, [self._first_item + i for i in items])
 
 
-def _encodes_columns(m: Measurement) -> bool:
-    """Whether samples are missing along the columns only: models that see the measurement have
-    been trained with the phase encoding along the rows."""
-    if not isinstance(m.A, CartesianMRI):
-        return False
-    mask = m.A.mask
-    return bool((mask == mask[..., :1, :]).all() and (mask != mask[..., :1]).any())
+def _as_trained(m: Measurement) -> tuple[Measurement, bool]:
+    """With the phase encoding along the rows, as models of estimates have seen scans; and whether
+    that has turned it."""
+    A = m.A
+    if not isinstance(A, CartesianMRI):
+        raise InputError(
+            "this model was trained on Cartesian scans: along a trajectory take mri-brain"
+        )
+    columns = (A.mask == A.mask[..., :1, :]).all() and (A.mask != A.mask[..., :1]).any()
+    if not bool(columns):
+        return m, False
+    maps = None if A.maps is None else A.maps.mT
+    return Measurement(
+        m.y.mT, CartesianMRI(A.mask.mT, maps), m.sigma, iterations=m.iterations
+    ), True

@@ -63,8 +63,9 @@ class Informed(Guided):
 
     A network D that is blind to c_k and knows the prior alone makes the rounds plug-and-play
     restoration, and takes the structured error of an estimate, aliasing, for white noise. Training
-    (``sciddm.training.chains``) makes c_{k+1} the conditional mean; nothing here approximates
-    p(y | x_t), as ``DPS``, ``MMPS`` and ``DiffPIR`` have to for a prior.
+    (``sciddm.training.chains``) makes c_{k+1} the centre of p(x0 | x_t, y), its mean or, with the
+    absolute error, its median; nothing here approximates p(y | x_t), as ``DPS``, ``MMPS`` and
+    ``DiffPIR`` have to for a prior.
 
     Args:
         denoiser: D, which takes ``cond`` in the units of x0.

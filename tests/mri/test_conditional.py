@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from sciddm.denoiser import Denoiser, NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.networks import build_network
-from sciddm.physics import as_lines
+from sciddm.physics import Identity, Measurement, as_lines
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.active import ActiveAcquisition
 from sciddm.pipelines.mri.encoding import encode
@@ -93,6 +95,18 @@ class Agreeing(Denoiser):
     def forward(self, x_t, t, y=None, cond=None):
         self.seen.append((float(t), cond.clone()))
         return cond
+
+
+def test_other_trajectories_are_refused(scan):
+    coded = encode(
+        torch.from_numpy(scan["kspace"].values[0]),
+        torch.from_numpy(scan["mask"].values.astype(bool)).reshape(48, 32),
+        NOISE**2 * torch.eye(4, dtype=torch.complex64),
+    )
+    m = Measurement(torch.zeros(1, 48, 32, dtype=torch.complex64), Identity(3), NOISE)
+    settings = CONDITIONAL["fast"]
+    with pytest.raises(InputError, match="Cartesian"):
+        reconstruct_slice(Agreeing(), replace(coded, measurement=m), settings, 0, 0)
 
 
 def upright(image, member):
