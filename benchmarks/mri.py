@@ -59,6 +59,9 @@ def main() -> None:
     parser.add_argument(
         "--update", nargs="+", metavar="METHOD", help='for example "conditional balanced"'
     )
+    parser.add_argument(
+        "--kind", choices=["simulated", "real"], help="of --update, only rows of such data"
+    )
     parser.add_argument("--note", default="", help="a sentence for the foot of the table")
     parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
     args = parser.parse_args()
@@ -108,14 +111,18 @@ def _update(args: argparse.Namespace, problems: Path, results: Path) -> None:
 
     models = {"ours": args.model, "conditional": args.conditional}
     tests = load_problems(problems, "test")
+    if args.kind:
+        tests = [p for p in tests if p.info["kind"] == args.kind]
     with (ROOT / "benchmarks" / "results" / "mri.csv").open() as file:
         rows: list[Row] = [_read(row) for row in csv.DictReader(file)]
     for method in args.update:
         label, _, quality = method.partition(" ")
         count = args.best_slices if quality == "best" else 3
-        ours.main(problems, results, models[label], [quality], label, count)
-        rows = [row for row in rows if row["method"] != method]
-        rows += score(first_slices(tests, count), results, [method])
+        chosen = first_slices(tests, count)
+        ours.reconstruct_all(chosen, results, models[label], [quality], label)
+        made = {p.info["name"] for p in chosen}
+        rows = [row for row in rows if row["method"] != method or row["case"] not in made]
+        rows += score(chosen, results, [method])
     order = [*CLASSICAL, *DEEPINV, *(f"{m} {q}" for m in OURS for q in args.qualities)]
     run = {row["method"] for row in rows}
     text = report(rows, tuple(m for m in order if m in run), sys.argv[1:])

@@ -61,14 +61,18 @@ def main(
     label: str = "ours",
     slices: int = 3,
 ) -> None:
-    """Reconstructs the test problems, of each simulated scan the first ``slices``.
+    """Reconstructs the test problems, of each simulated scan the first ``slices``."""
+    chosen = first_slices(load_problems(problems, "test"), slices)
+    reconstruct_all(chosen, results, model, qualities, label)
 
-    Results are named ``label quality``.
-    """
+
+def reconstruct_all(
+    problems: list[Problem], results: Path, model: str, qualities: Iterable[str], label: str
+) -> None:
+    """Results are named ``label quality``."""
     pipeline = MRIReconstruction.from_pretrained(model)
-    todo = first_slices(load_problems(problems, "test"), slices)
     for quality in qualities:
-        for p in todo:
+        for p in problems:
             settings = pipeline.settings(quality, acceleration=p.info["acceleration"])
             key = [str(settings), pipeline.provenance["weights_sha256"]]
             cached(
