@@ -4,7 +4,7 @@
 
 Reconstructs simulated scans of patient 09 (R = 4 and 8) and finds for each quality and acceleration
 the factor on the samples' standard deviation at which the 90 % interval holds 90 % of the pixels of
-the head, by split conformal prediction (``sciddm.calibration``); the pixels of all scans of an
+the head, by split conformal prediction (``uncertainty.calibration``); the pixels of all scans of an
 acceleration count alike. Then the coverage before and after on scans of patient 19, which no factor
 has seen. ``--write`` puts both into the model's card, from which reconstructions take the factors.
 """
@@ -23,11 +23,11 @@ from benchmarks.ours import LEVEL
 from benchmarks.problems import Problem
 from benchmarks.validation_scans import FIT, HELD_OUT, cache_of, drawn, problems_of
 from sciddm import zoo
-from sciddm.calibration import conformal_factor, coverage, scores_of
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.mri.pipeline import QUALITIES
 from sciddm.pipelines.mri.settings import settings_for
 from sciddm.posterior import half_width
+from sciddm.uncertainty.calibration import conformal_factor, coverage, scores_of
 from sciddm.zoo.folder import CARD
 
 

@@ -35,8 +35,8 @@ from benchmarks.ct_problems import CTProblem, build, load_problems
 from benchmarks.publish import publish
 from benchmarks.results import load_result
 from sciddm.errors import InputError
-from sciddm.pipelines.ct.metrics import hu_bias, psnr, rmse, ssim
-from sciddm.pipelines.ct.texture import (
+from sciddm.metrics.hounsfield import hu_bias, psnr, rmse, ssim
+from sciddm.metrics.texture import (
     noise_texture,
     texture_distance,
     uniform_tissue,

@@ -69,7 +69,7 @@ METHODS: dict[str, tuple[Filter, float]] = {
 
 
 def rmse(image: NDArray, p: CTProblem) -> float:
-    """In the window of soft tissue, as `sciddm.pipelines.ct.metrics`, which BM3D's environment
+    """In the window of soft tissue, as `sciddm.metrics.hounsfield`, which BM3D's environment
     does not have."""
     return float(np.sqrt(np.mean((np.clip(image, *WINDOW) - np.clip(p.reference, *WINDOW)) ** 2)))
 

@@ -25,16 +25,16 @@ from benchmarks.tuning import search
 from sciddm import zoo
 from sciddm.data_adapters.ct import build_sinogram
 from sciddm.errors import SciddmError
+from sciddm.metrics.hounsfield import rmse
+from sciddm.metrics.texture import body_mask
 from sciddm.physics import FanBeam
 from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
 from sciddm.pipelines.ct.methods.total_variation import TotalVariation
-from sciddm.pipelines.ct.metrics import rmse
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
 from sciddm.pipelines.ct.projections import scan_of
 from sciddm.pipelines.ct.settings import POSTERIOR, RESIDUAL, TV, ResidualSettings, TVSettings
 from sciddm.pipelines.ct.slices import SliceStack
-from sciddm.pipelines.ct.texture import body_mask
 from sciddm.posterior import half_width
 
 LEVEL = 0.9

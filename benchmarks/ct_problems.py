@@ -2,7 +2,7 @@
 
     python -m benchmarks.ct_problems FOLDER [--tiny]     writes them as .npz
 
-A slice is scanned by the standard fan beam (`sciddm.pipelines.ct.scanner`), its pixels split into
+A slice is scanned by the standard fan beam (`physics.tomography.scanner`), its pixels split into
 2 x 2 of the same value so that no method is given the very projector that made the data. A dose is
 a fraction of the one that leaves 20 HU of noise in the middle of the body.
 
@@ -139,10 +139,10 @@ def _problem(
     import torch
 
     from sciddm.physics import filtered_back_projection
-    from sciddm.pipelines.ct.dose import low_dose_sinogram
-    from sciddm.pipelines.ct.scanner import VIEWS, full_dose_flux
-    from sciddm.pipelines.ct.units import MU_WATER, to_attenuation
-    from sciddm.streams import Streams
+    from sciddm.physics.tomography.dose import low_dose_sinogram
+    from sciddm.physics.tomography.scanner import VIEWS, full_dose_flux
+    from sciddm.physics.tomography.units import MU_WATER, to_attenuation
+    from sciddm.random.streams import Streams
 
     side = max(case.stack.shape[1:]) + max(case.stack.shape[1:]) % 2
     stack = _square(case.stack, side)
@@ -193,7 +193,7 @@ def _problem(
 def _scanner(side: int, pixel: float, views: int) -> tuple[FanBeam, Projector, Projector]:
     """Beam, projector of the image, and that of the image with its pixels split."""
     from sciddm.physics import Projector
-    from sciddm.pipelines.ct.scanner import standard_beam
+    from sciddm.physics.tomography.scanner import standard_beam
 
     beam = standard_beam((side, side), pixel, views)
     fine = SPLIT * side
@@ -213,7 +213,7 @@ def _square(stack: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def _phantoms() -> list[_Case]:
-    from sciddm.pipelines.ct.phantom import body_phantom
+    from sciddm.simulation.ct.phantom import body_phantom
 
     cases = []
     for role, seed in (("test", 0), ("test", 1), ("tune", 2)):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.whole_command import measured, publish_speed
 from sciddm.data_adapters.ct import save_ct
-from sciddm.pipelines.ct.phantom import body_phantom
+from sciddm.simulation.ct.phantom import body_phantom
 
 SIDE, VIEWS, SLICES = 512, 180, 3
 SCIDDM = [sys.executable, "-m", "sciddm.pipelines.cli"]

@@ -35,9 +35,9 @@ from benchmarks.publish import publish
 from benchmarks.results import Result, cached, load_result
 from sciddm.data_adapters.hsi import build_cube
 from sciddm.errors import SciddmError
+from sciddm.metrics.spectral import evaluate_cube
 from sciddm.pipelines.hsi.methods import METHODS
 from sciddm.pipelines.hsi.methods.build import build_method
-from sciddm.pipelines.hsi.metrics import evaluate_cube
 from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising
 
 ROOT = Path(__file__).resolve().parent.parent

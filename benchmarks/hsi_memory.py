@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.whole_command import measured, publish_speed
 from sciddm.data_adapters.hsi import build_cube, save_cube
 from sciddm.data_adapters.hsi.raw import RawCube
-from sciddm.pipelines.hsi.simulation import bundled_library, finch_sensor, respond
+from sciddm.simulation.hsi.scene import bundled_library, finch_sensor, respond
 
 
 def write_scene(header: Path, lines: int, samples: int, bands: int) -> None:

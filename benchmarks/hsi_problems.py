@@ -99,7 +99,7 @@ def _cases() -> dict[str, Add]:
 
 def _iid(level: float) -> Add:
     def add(clean: Cube, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        from sciddm.pipelines.hsi.noise import add_gaussian
+        from sciddm.simulation.hsi.noise import add_gaussian
 
         return add_gaussian(clean, level, rng), np.full(len(clean), level)
 
@@ -107,14 +107,14 @@ def _iid(level: float) -> Add:
 
 
 def _per_band(clean: Cube, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    from sciddm.pipelines.hsi.noise import add_gaussian, random_sigma
+    from sciddm.simulation.hsi.noise import add_gaussian, random_sigma
 
     sigma = random_sigma(len(clean), rng)
     return add_gaussian(clean, sigma, rng), sigma
 
 
 def _mixture(clean: Cube, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    from sciddm.pipelines.hsi.noise import add_mixture, random_sigma
+    from sciddm.simulation.hsi.noise import add_mixture, random_sigma
 
     # The levels are what a generator in the same state draws first.
     sigma = random_sigma(len(clean), np.random.default_rng(rng.bit_generator.seed_seq))

@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 
 from benchmarks.problems import TEST, read_slice
 from benchmarks.publish import publish
+from sciddm.metrics.volume import psnr_volume, ssim_volume
+from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.acquire import Acquisition, acquired
 from sciddm.pipelines.mri.active import CRITERIA, ActiveAcquisition
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.quality import psnr_volume, ssim_volume
 from sciddm.pipelines.mri.retrospective import full_image
-from sciddm.pipelines.mri.simulation import fft2c, ifft2c, simulate_scan, undersample
 from sciddm.pipelines.mri.training_data import load_slices
+from sciddm.simulation.mri.scan import fft2c, ifft2c, simulate_scan, undersample
 
 CACHE = Path(__file__).resolve().parent / ".cache" / "mri_active.json"
 SIZE, CENTRE, SNR_DB = 128, 8, 30.0

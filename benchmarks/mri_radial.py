@@ -39,13 +39,13 @@ from benchmarks.metrics import psnr, ssim
 from benchmarks.problems import COILS, SNR_DB, TEST, TUNE, read_slice
 from benchmarks.publish import publish
 from benchmarks.tuning import search
+from sciddm.classical.tv_measurement import total_variation
+from sciddm.physics.mri.encoding import EncodedSlice
 from sciddm.physics.nufft import nufft
 from sciddm.physics.trajectories import radial
-from sciddm.pipelines.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.pipeline import MRIReconstruction
 from sciddm.pipelines.mri.sampling import sampling_of
-from sciddm.pipelines.mri.simulation import simulate_scan
-from sciddm.pipelines.mri.start import total_variation
+from sciddm.simulation.mri.scan import simulate_scan
 
 FEWER = 13
 Row = dict[str, Any]

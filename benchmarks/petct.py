@@ -29,9 +29,9 @@ from skimage.filters import threshold_otsu
 import sciddm
 from benchmarks.publish import publish
 from sciddm import zoo
-from sciddm.data_adapters.petct.grid import grid_of, resample
 from sciddm.errors import ModelError
-from sciddm.pipelines.petct.metrics import (
+from sciddm.geometry.grid import grid_of, resample
+from sciddm.metrics.masks import (
     aggregated_dice,
     calibration_error,
     mask_scores,

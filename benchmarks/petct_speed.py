@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.whole_command import measured, publish_speed
 from sciddm.data_adapters.petct.images import save_volume
-from sciddm.pipelines.petct.phantom import thigh_phantom
+from sciddm.simulation.petct.phantom import thigh_phantom
 
 SHAPE, SAMPLES = (64, 160, 160), 5
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sciddm import zoo
+from sciddm.metrics.masks import calibration_error, dice
 from sciddm.pipelines.petct.calibrate import fit_temperature
-from sciddm.pipelines.petct.metrics import calibration_error, dice
 from sciddm.pipelines.petct.pipeline import TumourSegmentation, tempered
 from sciddm.pipelines.petct.representation import Representation
 from sciddm.pipelines.petct.sarcoma import sarcoma_volumes

@@ -161,8 +161,8 @@ def prepare(raw: NDArray, mask: NDArray) -> dict[str, Any]:
 
     import torch
 
-    from sciddm.pipelines.mri.encoding import encode
-    from sciddm.pipelines.mri.noise import estimate_covariance
+    from sciddm.physics.mri.encoding import encode
+    from sciddm.physics.mri.noise import estimate_covariance
 
     start = perf_counter()
     k, sampled = torch.from_numpy(raw), torch.from_numpy(mask)
@@ -183,8 +183,8 @@ def simulated(
     case: tuple[str, str, str, str, int], role: str, acceleration: int, seed: int
 ) -> Problem:
     """One slice of `read_slice`, seen by 8 coils through a random 1D mask."""
-    from sciddm.pipelines.mri.masks import make_mask
-    from sciddm.pipelines.mri.simulation import simulate_scan, undersample
+    from sciddm.physics.mri.masks import make_mask
+    from sciddm.simulation.mri.scan import simulate_scan, undersample
 
     image = read_slice(*case)
     offset = 0 if role == "test" else 50
@@ -206,9 +206,9 @@ def _real(acceleration: int, seed: int) -> Problem:
     import h5py
     import torch
 
-    from sciddm.pipelines.mri.masks import make_mask
-    from sciddm.pipelines.mri.sensitivities import espirit
-    from sciddm.pipelines.mri.simulation import ifft2c
+    from sciddm.physics.mri.masks import make_mask
+    from sciddm.physics.mri.sensitivities import espirit
+    from sciddm.simulation.mri.scan import ifft2c
 
     with h5py.File(data_root() / "mri" / "pulseq_brain_16ch_128.h5") as file:
         full = file["kspace"][0]

@@ -26,12 +26,12 @@ import torch
 from benchmarks.problems import data_root
 from benchmarks.validation_scans import FIT, HELD_OUT, Case, cache_of, drawn, problems_of
 from sciddm import zoo
-from sciddm.calibration import conformal_factor
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.mri.settings import settings_for
-from sciddm.pipelines.mri.shift import ShiftScore
 from sciddm.pipelines.mri.training_data import BrainSlices
-from sciddm.shift import FeatureLaw
+from sciddm.uncertainty.calibration import conformal_factor
+from sciddm.uncertainty.shift import FeatureLaw
+from sciddm.uncertainty.shift_score import ShiftScore
 from sciddm.zoo.folder import CARD
 
 LAYER, SIGMA, RANK, SIDE, SHARE = "net.middle_block", 0.3, 8, 176, 0.95

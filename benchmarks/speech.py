@@ -145,7 +145,7 @@ def _metrics(wave: np.ndarray, p: Problem, folder: Path) -> dict[str, float]:
     import json
 
     from sciddm.errors import InputError
-    from sciddm.pipelines.speech.metrics import estoi, pesq, si_sdr
+    from sciddm.metrics.speech import estoi, pesq, si_sdr
 
     wave = np.asarray(wave, np.float32)
     name = hashlib.sha256(wave.tobytes() + p.digest().encode()).hexdigest()[:24]

@@ -111,7 +111,7 @@ def rooms() -> tuple[str, ...]:
 
 
 def _noisy(name: str, path: Path, noise: Path, snr: int, rng: np.random.Generator) -> Problem:
-    from sciddm.pipelines.speech.synthetic import mix
+    from sciddm.simulation.speech.synthetic import mix
 
     clean, sound = _read(path), _read(noise)
     start = int(rng.integers(len(sound)))
@@ -123,7 +123,7 @@ def _noisy(name: str, path: Path, noise: Path, snr: int, rng: np.random.Generato
 def _reverberant(name: str, path: Path, room: str) -> Problem:
     from scipy.signal import fftconvolve
 
-    from sciddm.pipelines.speech.rooms import split_direct
+    from sciddm.simulation.speech.rooms import split_direct
 
     dry = _read(path)
     with np.load(data_root() / "rirs_16k_f32.npz") as file:

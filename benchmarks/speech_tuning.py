@@ -18,11 +18,11 @@ from time import perf_counter
 import numpy as np
 import xarray as xr
 
-from sciddm.calibration import conformal_factor, coverage, scores_of
-from sciddm.pipelines.speech.metrics import estoi, pesq, si_sdr
+from sciddm.metrics.speech import estoi, pesq, si_sdr
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 from sciddm.pipelines.speech.settings import Settings
 from sciddm.pipelines.speech.training_data import RATE, SpeechMixtures
+from sciddm.uncertainty.calibration import conformal_factor, coverage, scores_of
 
 FRAMES = 500
 LEVEL = 0.9

@@ -35,8 +35,8 @@ QUALITIES = ("fast", "balanced")
 
 def scan() -> xr.Dataset:
     """R = 4, 30 dB, of a disc with random smooth texture: what is in it costs no time."""
-    from sciddm.pipelines.mri.masks import make_mask
-    from sciddm.pipelines.mri.simulation import simulate_scan, smooth_phase, undersample
+    from sciddm.physics.mri.masks import make_mask
+    from sciddm.simulation.mri.scan import simulate_scan, smooth_phase, undersample
 
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     texture = 0.7 + 0.1 * np.sin(smooth_phase((SIZE, SIZE), seed=0, strength=4.0, order=12))
@@ -65,11 +65,11 @@ def overhead(model: str) -> dict[str, float]:
     """Seconds of bare evaluations and of the loop, without guidance and with it (balanced)."""
     from sciddm import zoo
     from sciddm.physics import as_lines
-    from sciddm.pipelines.mri.encoding import encode
-    from sciddm.pipelines.mri.noise import estimate_covariance
+    from sciddm.physics.mri.encoding import encode
+    from sciddm.physics.mri.noise import estimate_covariance
     from sciddm.pipelines.mri.pipeline import QUALITIES as SETTINGS
+    from sciddm.random.streams import Streams
     from sciddm.sampling import Ancestral, karras, sample
-    from sciddm.streams import Streams
 
     data = scan()
     k = torch.from_numpy(data["kspace"].values[0])

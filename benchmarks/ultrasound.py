@@ -39,11 +39,11 @@ from benchmarks.ultrasound_problems import UltrasoundProblem, build, load_proble
 from sciddm import zoo
 from sciddm.companding import compand, expand_companded
 from sciddm.errors import ModelError
-from sciddm.pipelines.ultrasound.metrics import correlation, gcnr, ks_distance, psnr
+from sciddm.metrics.ultrasound import correlation, gcnr, ks_distance, psnr
+from sciddm.physics.ultrasound.representation import represent
+from sciddm.physics.ultrasound.spectra import LocalSpectra
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
-from sciddm.pipelines.ultrasound.representation import represent
 from sciddm.pipelines.ultrasound.settings import chosen
-from sciddm.pipelines.ultrasound.spectra import LocalSpectra
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache"

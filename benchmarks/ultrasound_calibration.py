@@ -26,10 +26,10 @@ from scipy import ndimage
 from benchmarks.ultrasound import CACHE
 from benchmarks.ultrasound_problems import UltrasoundProblem, build, load_problems
 from sciddm import zoo
-from sciddm.calibration import conformal_factor, coverage, scores_of
-from sciddm.pipelines.ultrasound.estimate import Widening
+from sciddm.physics.ultrasound.estimate import Widening
+from sciddm.physics.ultrasound.waves import envelope
 from sciddm.pipelines.ultrasound.pipeline import DEFAULTS, UltrasoundDehazing
-from sciddm.pipelines.ultrasound.waves import envelope
+from sciddm.uncertainty.calibration import conformal_factor, coverage, scores_of
 from sciddm.zoo.folder import CARD
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)

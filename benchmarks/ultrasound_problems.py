@@ -20,10 +20,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.physics.ultrasound.representation import log_compressed
+from sciddm.physics.ultrasound.waves import envelope
 from sciddm.pipelines.ultrasound.evaluate import RANGE_DB
-from sciddm.pipelines.ultrasound.representation import log_compressed
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
-from sciddm.pipelines.ultrasound.waves import envelope
 
 VIEWS = ("four-chamber", "short-axis", "long-axis")
 HAZE_DB = (-36.0, -28.0, -20.0)

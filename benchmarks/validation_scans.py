@@ -17,8 +17,8 @@ from benchmarks.mri import CACHE
 from benchmarks.problems import Problem, simulated
 from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.pipelines.mri.encoding import encode
-from sciddm.pipelines.mri.noise import estimate_covariance
+from sciddm.physics.mri.encoding import encode
+from sciddm.physics.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.sampling import grid_of
 from sciddm.pipelines.mri.settings import Settings
 from sciddm.pipelines.mri.slices import reconstruct_slice

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciddm.lazy import attach
 
 if TYPE_CHECKING:
     from sciddm.data_adapters.audio import open_audio, save_audio
-    from sciddm.data_adapters.ct import open_ct, read_sinogram, save_ct, save_sinogram
+    from sciddm.data_adapters.ct import (
+        open_ct,
+        open_sinogram,
+        read_sinogram,
+        save_ct,
+        save_sinogram,
+    )
     from sciddm.data_adapters.hsi import open_cube, save_cube
     from sciddm.data_adapters.mri import open_kspace, open_maps
     from sciddm.data_adapters.nifti import read_nifti
+    from sciddm.data_adapters.petct.images import open_pet
     from sciddm.data_adapters.save import (
         check_outputs,
         kspace_outputs,
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
         save_kspace,
         save_result,
     )
+    from sciddm.data_adapters.ultrasound import open_frames
 
 __all__ = [
     "check_outputs",
@@ -27,8 +36,11 @@ __all__ = [
     "open_audio",
     "open_ct",
     "open_cube",
+    "open_frames",
     "open_kspace",
     "open_maps",
+    "open_pet",
+    "open_sinogram",
     "read_nifti",
     "read_sinogram",
     "result_outputs",
@@ -40,31 +52,29 @@ __all__ = [
     "save_sinogram",
 ]
 
-# Loaded on first use: one domain's libraries (GDAL, torchaudio, pydicom) are only for those who
-# read its files, and together take a second to load.
+# One domain's libraries (GDAL, torchaudio, pydicom) are only for those who read its files, and
+# together take a second to load.
 _MODULES = {
-    "audio": ("open_audio", "save_audio"),
-    "ct": ("open_ct", "read_sinogram", "save_ct", "save_sinogram"),
-    "hsi": ("open_cube", "save_cube"),
-    "mri": ("open_kspace", "open_maps"),
-    "nifti": ("read_nifti",),
-    "save": (
-        "check_outputs",
-        "kspace_outputs",
-        "load_result",
-        "result_outputs",
-        "save_kspace",
-        "save_result",
+    **dict.fromkeys(("open_audio", "save_audio"), "sciddm.data_adapters.audio"),
+    **dict.fromkeys(
+        ("open_ct", "open_sinogram", "read_sinogram", "save_ct", "save_sinogram"),
+        "sciddm.data_adapters.ct",
     ),
+    **dict.fromkeys(("open_cube", "save_cube"), "sciddm.data_adapters.hsi"),
+    **dict.fromkeys(("open_kspace", "open_maps"), "sciddm.data_adapters.mri"),
+    "read_nifti": "sciddm.data_adapters.nifti",
+    "open_pet": "sciddm.data_adapters.petct.images",
+    **dict.fromkeys(
+        (
+            "check_outputs",
+            "kspace_outputs",
+            "load_result",
+            "result_outputs",
+            "save_kspace",
+            "save_result",
+        ),
+        "sciddm.data_adapters.save",
+    ),
+    "open_frames": "sciddm.data_adapters.ultrasound",
 }
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = attach(__name__, _MODULES)

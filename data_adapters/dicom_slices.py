@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 import sciddm
-from sciddm.data_adapters.geometry import dicom_slices
+from sciddm.geometry.affine import dicom_slices
 
 __all__ = [
     "SERIES_OFFSET",

@@ -17,8 +17,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
-from sciddm.data_adapters.geometry import centred_affine, voxel_sizes
 from sciddm.errors import InputError
+from sciddm.geometry.affine import centred_affine, voxel_sizes
 
 __all__ = ["read_nifti", "write_nifti"]
 

@@ -12,8 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from sciddm.data_adapters import load_result, open_kspace
+from sciddm.physics.mri.sensitivities import rss
 from sciddm.pipelines.mri.retrospective import Undersampling, undersampled
-from sciddm.pipelines.mri.sensitivities import rss
 
 
 def main(folder: Path) -> None:

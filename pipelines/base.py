@@ -7,15 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from sciddm.progress import Progress
+
 if TYPE_CHECKING:
     import xarray as xr
 
     from sciddm.zoo import Model
 
 __all__ = ["Pipeline", "Progress", "provenance_of"]
-
-#: Called as progress(steps done, steps in all, what is being done).
-Progress = Callable[[int, int, str], None]
 
 
 class Pipeline(ABC):
@@ -39,19 +38,11 @@ class Pipeline(ABC):
             ModelError: there is no such model, or it is damaged or made for something else.
         """
 
-    @abstractmethod
-    def __call__(self, data: xr.Dataset | str | Path, /, *args: Any, **kwargs: Any) -> xr.Dataset:
-        """The estimate for one data set.
-
-        Args:
-            data: the measurement in its domain's form, or a file that holds it.
-            args: none; here so that a domain may name its options.
-            kwargs: the domain's options, in all domains among them `quality` (fast, balanced or
-                best), `samples`, `seed` and `progress`.
-
-        Raises:
-            InputError: the data cannot be used; the message says why and what to do.
-        """
+    #: The estimate for one data set: called with the measurement in its domain's form, or a file
+    #: that holds it (PET/CT: two), and the domain's options, in all domains among them ``quality``
+    #: (fast, balanced or best), ``samples``, ``seed`` and ``progress``. Raises InputError for data
+    #: that cannot be used; the message says why and what to do.
+    __call__: Callable[..., xr.Dataset]
 
     @abstractmethod
     def save(self, path: str | Path) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 import typer
 
 from sciddm.errors import OutputError, SciddmError
-from sciddm.pipelines.base import Progress
 from sciddm.pipelines.batch import Job, Outcome, make_folder, plan, run
 from sciddm.pipelines.console import output, progress_bar, say
 from sciddm.pipelines.summary import document, show
+from sciddm.progress import Progress
 
 __all__ = ["DEBUG", "execute", "repeat"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from sciddm.pipelines.base import Progress
+    from sciddm.progress import Progress
 
 __all__ = ["output", "progress_bar", "say"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from sciddm import zoo
-from sciddm.regeneration import StochasticRegeneration
+from sciddm.priors.regeneration import StochasticRegeneration
 
 
 def main() -> None:

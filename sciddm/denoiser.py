@@ -39,7 +39,7 @@ import torch
 from torch import Tensor, nn
 
 from sciddm.ledger import record
-from sciddm.mask_loss import MaskLoss
+from sciddm.losses.mask_loss import MaskLoss
 from sciddm.precision import Precision, network_arithmetic
 from sciddm.process import Process, Scalar, expand
 

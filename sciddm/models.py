@@ -17,16 +17,16 @@ from typing import Any
 
 from torch import nn
 
-from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.mask_loss import MaskLoss
+from sciddm.losses.mask_loss import MaskLoss
+from sciddm.losses.spectral_loss import SpectralLoss
 from sciddm.networks import build_network
 from sciddm.precision import Precision
-from sciddm.predictor import Predictor
+from sciddm.priors.autoencoder import Autoencoder, LatentDiffusion
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.regeneration import StochasticRegeneration
+from sciddm.priors.segmenter import Segmenter
 from sciddm.process import process_from_config
-from sciddm.regeneration import StochasticRegeneration
-from sciddm.segmenter import Segmenter
-from sciddm.spectral_loss import SpectralLoss
 
 __all__ = ["AnyModel", "build_model", "describe_model", "network_of"]
 

@@ -19,8 +19,8 @@ from pydicom.dataset import Dataset, FileDataset
 
 from sciddm.data_adapters.checks import check_size, one_line, reading
 from sciddm.data_adapters.ct.volume import build_volume
-from sciddm.data_adapters.geometry import stacked_affine, voxel_sizes
 from sciddm.errors import InputError
+from sciddm.geometry.affine import stacked_affine, voxel_sizes
 
 __all__ = [
     "CT",

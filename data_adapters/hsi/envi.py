@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dask.array as da
 import numpy as np
@@ -165,7 +165,8 @@ def write_envi(dataset: xr.Dataset, data_path: Path, header_path: Path) -> None:
     target = RawCube(data_path, dtype, 0, cube.shape, order)
     target.create()
     # Threads write to regions of their own: no lock is needed.
-    da.store(cube.data.astype(dtype), target, lock=False)
+    # dask asks a target for no more than item assignment; its types ask for an array.
+    da.store(cube.data.astype(dtype), cast("Any", target), lock=False)
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size
-from sciddm.data_adapters.geometry import oriented_affine, voxel_sizes
 from sciddm.data_adapters.mri.header import Header
 from sciddm.errors import InputError
+from sciddm.geometry.affine import oriented_affine, voxel_sizes
 
 __all__ = [
     "NOT_IMAGING",

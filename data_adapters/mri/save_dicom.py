@@ -31,7 +31,7 @@ from sciddm.data_adapters.dicom_slices import (
     save_slice,
     set_pixels,
 )
-from sciddm.data_adapters.geometry import centred_affine
+from sciddm.geometry.affine import centred_affine
 
 __all__ = ["Study", "write_mr_slices"]
 

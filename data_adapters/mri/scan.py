@@ -32,8 +32,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_finite
-from sciddm.data_adapters.geometry import centred_affine
 from sciddm.errors import InputError
+from sciddm.geometry.affine import centred_affine
 
 __all__ = [
     "ROOT_SUM_OF_SQUARES",

@@ -17,12 +17,12 @@ from pydicom.dataset import Dataset
 from sciddm.data_adapters.checks import check_finite, check_size
 from sciddm.data_adapters.ct.dicom import Modality, Series, read_dicom, read_headers, read_slice
 from sciddm.data_adapters.ct.nifti import SUFFIXES
-from sciddm.data_adapters.geometry import voxel_sizes
 from sciddm.data_adapters.nifti import read_nifti, write_nifti
-from sciddm.data_adapters.petct.grid import DIMS
 from sciddm.data_adapters.petct.suv import suv_scaling
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError, OutputError
+from sciddm.geometry.affine import voxel_sizes
+from sciddm.geometry.grid import DIMS
 
 __all__ = ["PET", "SUFFIXES", "open_ct_of", "open_pet", "read_pet_series", "save_volume"]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 import sciddm
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.ct.dicom import Series, read_headers
-from sciddm.data_adapters.geometry import voxel_sizes
-from sciddm.data_adapters.petct.grid import DIMS
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
+from sciddm.geometry.affine import voxel_sizes
+from sciddm.geometry.grid import DIMS
 
 __all__ = ["read_seg", "save_seg"]
 

@@ -1,20 +1,13 @@
-"""Low-dose CT: units, dose simulation, image quality, and a filter trained on one image."""
+"""Low-dose CT: denoising of images and reconstruction of projections."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciddm.lazy import attach
 
 if TYPE_CHECKING:
-    from sciddm.pipelines.ct.dose import (
-        count,
-        line_integrals,
-        low_dose_image,
-        low_dose_sinogram,
-        thin_counts,
-    )
-    from sciddm.pipelines.ct.methods.filter2noise import apply_maps, fit_filter2noise
-    from sciddm.pipelines.ct.metrics import (
+    from sciddm.metrics.hounsfield import (
         SOFT_TISSUE,
         cnr,
         hu_bias,
@@ -23,13 +16,25 @@ if TYPE_CHECKING:
         ssim,
         uniform_regions,
     )
-    from sciddm.pipelines.ct.mtf import distance_to_disk, distance_to_line, edge_mtf
-    from sciddm.pipelines.ct.nps import noise_power, radial_mean
-    from sciddm.pipelines.ct.units import MU_WATER, to_attenuation, to_hu
+    from sciddm.metrics.modulation_transfer import distance_to_disk, distance_to_line, edge_mtf
+    from sciddm.metrics.noise_power import noise_power, radial_mean
+    from sciddm.physics.tomography.dose import (
+        count,
+        line_integrals,
+        low_dose_image,
+        low_dose_sinogram,
+        thin_counts,
+    )
+    from sciddm.physics.tomography.units import MU_WATER, to_attenuation, to_hu
+    from sciddm.pipelines.ct.methods.filter2noise import apply_maps, fit_filter2noise
+    from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
+    from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
 
 __all__ = [
     "MU_WATER",
     "SOFT_TISSUE",
+    "CTDenoising",
+    "CTReconstruction",
     "apply_maps",
     "cnr",
     "count",
@@ -52,12 +57,22 @@ __all__ = [
     "uniform_regions",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    # Loaded on first use: torch takes seconds to import, `sciddm --help` should not.
-    if name in __all__:
-        for part in ("dose", "methods.filter2noise", "metrics", "mtf", "nps", "units"):
-            module = import_module(f"sciddm.pipelines.ct.{part}")
-            if name in module.__all__:
-                return getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_MODULES = {
+    "CTDenoising": "sciddm.pipelines.ct.pipeline_denoising",
+    "CTReconstruction": "sciddm.pipelines.ct.pipeline_reconstruction",
+    **dict.fromkeys(("apply_maps", "fit_filter2noise"), "sciddm.pipelines.ct.methods.filter2noise"),
+    **dict.fromkeys(
+        ("count", "line_integrals", "low_dose_image", "low_dose_sinogram", "thin_counts"),
+        "sciddm.physics.tomography.dose",
+    ),
+    **dict.fromkeys(
+        ("SOFT_TISSUE", "cnr", "hu_bias", "psnr", "rmse", "ssim", "uniform_regions"),
+        "sciddm.metrics.hounsfield",
+    ),
+    **dict.fromkeys(
+        ("distance_to_disk", "distance_to_line", "edge_mtf"), "sciddm.metrics.modulation_transfer"
+    ),
+    **dict.fromkeys(("noise_power", "radial_mean"), "sciddm.metrics.noise_power"),
+    **dict.fromkeys(("MU_WATER", "to_attenuation", "to_hu"), "sciddm.physics.tomography.units"),
+}
+__getattr__, __dir__ = attach(__name__, _MODULES)

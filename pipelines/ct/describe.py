@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
-from sciddm.pipelines.ct.metrics import hu_bias
-from sciddm.pipelines.ct.texture import body_mask, uniform_tissue
+from sciddm.metrics.hounsfield import hu_bias
+from sciddm.metrics.texture import body_mask, uniform_tissue
 from sciddm.pipelines.summary import Fact
 
 __all__ = [

@@ -10,9 +10,9 @@ import numpy as np
 from sciddm.data_adapters.ct import is_dicom_folder, open_ct
 from sciddm.data_adapters.ct.nifti import SUFFIXES
 from sciddm.errors import InputError
+from sciddm.metrics.hounsfield import hu_bias, psnr, rmse, ssim
+from sciddm.metrics.texture import body_mask, mean_frequency, noise_texture, uniform_tissue
 from sciddm.pipelines.batch import stem
-from sciddm.pipelines.ct.metrics import hu_bias, psnr, rmse, ssim
-from sciddm.pipelines.ct.texture import body_mask, mean_frequency, noise_texture, uniform_tissue
 from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
 
 __all__ = ["compare", "evaluate_volumes"]

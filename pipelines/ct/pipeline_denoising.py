@@ -11,7 +11,6 @@ import xarray as xr
 
 from sciddm.data_adapters.ct import open_ct
 from sciddm.errors import InputError, ModelError
-from sciddm.pipelines.base import Progress
 from sciddm.pipelines.consistency import consistency_attributes
 from sciddm.pipelines.ct.methods.base import SliceMethod, Tick
 from sciddm.pipelines.ct.methods.filter2noise import SelfTrainedFilter
@@ -20,6 +19,7 @@ from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
 from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Quality, chosen
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
 from sciddm.pipelines.ct.slices import SliceStack
+from sciddm.progress import Progress
 
 __all__ = ["CTDenoising", "Denoised", "Denoising", "DenoisingMethod"]
 

@@ -23,7 +23,7 @@ from sciddm.physics import (
 )
 from sciddm.physics.beams import Beam
 from sciddm.physics.fbp import Window
-from sciddm.pipelines.ct.units import MU_WATER, to_hu
+from sciddm.physics.tomography.units import MU_WATER, to_hu
 
 __all__ = ["Scan", "estimate_flux", "field_of_view_mm", "scan_of"]
 

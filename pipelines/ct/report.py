@@ -10,6 +10,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
+from sciddm.metrics.noise_power import noise_power
+from sciddm.metrics.texture import (
+    body_mask,
+    mean_frequency,
+    noise_texture,
+    patches,
+    uniform_tissue,
+)
 from sciddm.pipelines.ct.describe import (
     SHIFT_HU,
     denoising_facts,
@@ -17,14 +25,6 @@ from sciddm.pipelines.ct.describe import (
     pixel_mm,
     probed,
     reconstruction_facts,
-)
-from sciddm.pipelines.ct.nps import noise_power
-from sciddm.pipelines.ct.texture import (
-    body_mask,
-    mean_frequency,
-    noise_texture,
-    patches,
-    uniform_tissue,
 )
 from sciddm.pipelines.report import (
     Axis,
@@ -243,7 +243,7 @@ def _texture(result: xr.Dataset, shown: Shown) -> Section | None:
     f, power = noise_texture(taken, inside, size[1], patch)
     curves.append(Curve(difference_title, f, power))
     plane, fy, fx = noise_power(regions, size[1], 1)
-    panels = [
+    panels: list[Panel | Chart] = [
         Chart(
             "Noise power",
             curves,

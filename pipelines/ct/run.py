@@ -21,7 +21,6 @@ from sciddm.data_adapters.ct import (
 )
 from sciddm.data_adapters.staging import check_outputs, staged
 from sciddm.errors import InputError, OutputError
-from sciddm.pipelines.base import Progress
 from sciddm.pipelines.batch import Job, Outcome, with_page
 from sciddm.pipelines.ct.describe import denoising_facts, dose_facts, reconstruction_facts
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
@@ -36,6 +35,7 @@ from sciddm.pipelines.ct.simulate import (
 from sciddm.pipelines.ct.slices import DIMS
 from sciddm.pipelines.report import Report, write
 from sciddm.pipelines.summary import Fact, done, jsonable
+from sciddm.progress import Progress
 
 __all__ = [
     "denoise_file",

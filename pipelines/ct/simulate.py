@@ -13,23 +13,23 @@ from torch import Tensor
 from sciddm.data_adapters.ct import build_sinogram
 from sciddm.errors import InputError
 from sciddm.physics import FanBeam, Projector
-from sciddm.pipelines.base import Progress
-from sciddm.pipelines.ct.dose import (
+from sciddm.physics.tomography.dose import (
     line_integrals,
     low_dose_image,
     low_dose_sinogram,
     thin_counts,
 )
-from sciddm.pipelines.ct.scanner import (
+from sciddm.physics.tomography.scanner import (
     ELECTRONIC_SD,
     NOISE_INDEX_HU,
     VIEWS,
     full_dose_flux,
     standard_beam,
 )
+from sciddm.physics.tomography.units import MU_WATER, to_attenuation
 from sciddm.pipelines.ct.slices import SliceStack
-from sciddm.pipelines.ct.units import MU_WATER, to_attenuation
-from sciddm.streams import Streams
+from sciddm.progress import Progress
+from sciddm.random.streams import Streams
 
 __all__ = ["keep_views", "low_dose_projections", "low_dose_volume", "thin_sinogram"]
 

@@ -16,9 +16,10 @@ from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.ledger import tally
-from sciddm.pipelines.base import Pipeline, Progress, provenance_of
+from sciddm.pipelines.base import Pipeline, provenance_of
 from sciddm.pipelines.ct.methods.base import Method, Tick
 from sciddm.pipelines.ct.slices import DIMS
+from sciddm.progress import Progress
 
 __all__ = ["Floats", "SlicePipeline", "SliceResult", "SliceRun"]
 

@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sciddm.errors import InputError
-from sciddm.pipelines.ct.noise_fields import NoiseFields, reconstruct_noise, window_noise
 from sciddm.pipelines.real_data import data_root
+from sciddm.simulation.ct.noise_fields import NoiseFields, reconstruct_noise, window_noise
 
 __all__ = ["CTSlices", "LowDosePairs", "Source", "load_sources"]
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciddm.lazy import attach
 
 if TYPE_CHECKING:
-    from sciddm.pipelines.hsi.estimate import NoiseEstimate, estimate_noise
+    from sciddm.data_adapters.hsi.library import read_library
+    from sciddm.metrics.spectral import ergas, evaluate_cube, psnr, sam, ssim
+    from sciddm.physics.spectral.estimate import NoiseEstimate, estimate_noise
     from sciddm.pipelines.hsi.methods import METHODS, build_method, denoise_cube
-    from sciddm.pipelines.hsi.metrics import ergas, evaluate_cube, psnr, sam, ssim
     from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising
-    from sciddm.pipelines.hsi.simulation import (
+    from sciddm.simulation.hsi.scene import (
         Library,
         Sensor,
         bundled_library,
         finch_sensor,
-        read_library,
         simulate_scene,
     )
 
@@ -39,18 +40,15 @@ __all__ = [
     "ssim",
 ]
 
-_SIMULATION = ("Library", "Sensor", "bundled_library", "finch_sensor", "read_library")
-_WHERE = {
-    "HyperspectralDenoising": "pipeline",
-    **dict.fromkeys(("NoiseEstimate", "estimate_noise"), "estimate"),
-    **dict.fromkeys(("METHODS", "build_method", "denoise_cube"), "methods"),
-    **dict.fromkeys(("ergas", "evaluate_cube", "psnr", "sam", "ssim"), "metrics"),
-    **dict.fromkeys((*_SIMULATION, "simulate_scene"), "simulation"),
+_MODULES = {
+    "HyperspectralDenoising": "sciddm.pipelines.hsi.pipeline",
+    **dict.fromkeys(("METHODS", "build_method", "denoise_cube"), "sciddm.pipelines.hsi.methods"),
+    **dict.fromkeys(("NoiseEstimate", "estimate_noise"), "sciddm.physics.spectral.estimate"),
+    **dict.fromkeys(("ergas", "evaluate_cube", "psnr", "sam", "ssim"), "sciddm.metrics.spectral"),
+    "read_library": "sciddm.data_adapters.hsi.library",
+    **dict.fromkeys(
+        ("Library", "Sensor", "bundled_library", "finch_sensor", "simulate_scene"),
+        "sciddm.simulation.hsi.scene",
+    ),
 }
-
-
-def __getattr__(name: str) -> Any:
-    # Loaded on first use: torch and scipy take seconds to import, `sciddm --help` should not.
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = attach(__name__, _MODULES)

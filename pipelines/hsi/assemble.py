@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.hsi.cube import chunks_of
 from sciddm.data_adapters.hsi.raw import RawCube
+from sciddm.physics.spectral.tiles import Window
 from sciddm.pipelines.hsi.survey import Scene, Survey
-from sciddm.pipelines.hsi.tiles import Window
 
 __all__ = ["Canvas", "add", "finished", "in_file", "in_memory"]
 
@@ -103,7 +103,7 @@ class _Finished:
     def _typed(self, estimate: NDArray[np.float32]) -> NDArray[Any]:
         if self.dtype.kind == "f":
             return estimate.astype(self.dtype)
-        info = np.iinfo(self.dtype)
+        info = np.iinfo(self.dtype.name)
         # Within the type: the largest float32 below 2^31 is not 2^31 - 1.
         rounded = np.clip(np.rint(estimate.astype(np.float64)), info.min, info.max)
         if self._nodata is not None:

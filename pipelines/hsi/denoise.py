@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciddm.pipelines.base import Progress
+from sciddm.classical.spectral.interface import Fitted, Method, SceneStatistics, Tile
+from sciddm.physics.spectral.tiles import Window, cut, side_for
 from sciddm.pipelines.hsi.assemble import Canvas, add
 from sciddm.pipelines.hsi.cluster import here, on_cluster
-from sciddm.pipelines.hsi.methods.interface import Fitted, Method, SceneStatistics, Tile
 from sciddm.pipelines.hsi.survey import Scene, Survey
-from sciddm.pipelines.hsi.tiles import Window, cut, side_for
+from sciddm.progress import Progress
 
 __all__ = ["Denoised", "denoise_scene", "statistics_of", "tile_at"]
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sciddm.pipelines.hsi.band_positions import band_positions
-from sciddm.pipelines.hsi.procedural_spectra import procedural_spectra
-from sciddm.pipelines.hsi.random_scenes import Split, field, random_stack
-from sciddm.pipelines.hsi.simulation import Library, finch_sensor, simulate_scene
+from sciddm.physics.spectral.band_positions import band_positions
 from sciddm.pipelines.hsi.training_data import find_library
+from sciddm.simulation.hsi.procedural_spectra import procedural_spectra
+from sciddm.simulation.hsi.random_scenes import Split, field, random_stack
+from sciddm.simulation.hsi.scene import Library, finch_sensor, simulate_scene
 
 __all__ = ["PLANES", "SpectralCubes"]
 

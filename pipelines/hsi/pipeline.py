@@ -13,16 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 import sciddm
 from sciddm import zoo
-from sciddm.autoencoder import LatentDiffusion
 from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.hsi import open_cube
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
-from sciddm.pipelines.base import Pipeline, Progress
+from sciddm.pipelines.base import Pipeline
 from sciddm.pipelines.hsi.assemble import Canvas, finished, in_memory
 from sciddm.pipelines.hsi.denoise import Denoised, denoise_scene
 from sciddm.pipelines.hsi.methods import METHODS, Method, build_method
 from sciddm.pipelines.hsi.survey import Scene, Survey, survey
+from sciddm.priors.autoencoder import LatentDiffusion
+from sciddm.progress import Progress
 
 __all__ = ["HyperspectralDenoising", "attributes", "band_names"]
 

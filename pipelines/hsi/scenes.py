@@ -11,12 +11,14 @@ import xarray as xr
 
 from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.hsi import cube_outputs, save_cube
+from sciddm.data_adapters.hsi.library import read_library
 from sciddm.data_adapters.staging import check_outputs
 from sciddm.errors import InputError
+from sciddm.metrics.spectral import psnr
 from sciddm.pipelines.batch import Job, Outcome
 from sciddm.pipelines.hsi.describe import matrix
-from sciddm.pipelines.hsi.metrics import psnr
-from sciddm.pipelines.hsi.noise import (
+from sciddm.pipelines.summary import Fact
+from sciddm.simulation.hsi.noise import (
     NoisyCube,
     add_dead_pixels,
     add_gaussian,
@@ -24,13 +26,11 @@ from sciddm.pipelines.hsi.noise import (
     add_stripe_clusters,
     random_sigma,
 )
-from sciddm.pipelines.hsi.simulation import (
+from sciddm.simulation.hsi.scene import (
     bundled_library,
     finch_sensor,
-    read_library,
     simulate_scene,
 )
-from sciddm.pipelines.summary import Fact
 
 __all__ = ["CASES", "Wanted", "add_case", "simulate_file", "simulate_pair"]
 

@@ -18,11 +18,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from sciddm.classical.spectral.moments import Moments
 from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
 from sciddm.errors import InputError
-from sciddm.pipelines.base import Progress
-from sciddm.pipelines.hsi.estimate import NoiseModel, complete_stripes, fit_noise
-from sciddm.pipelines.hsi.methods.moments import Moments
+from sciddm.physics.spectral.estimate import NoiseModel, complete_stripes, fit_noise
+from sciddm.progress import Progress
 
 __all__ = ["Scene", "Survey", "survey"]
 

@@ -19,8 +19,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sciddm.pipelines.hsi.random_scenes import Split, random_stack
-from sciddm.pipelines.hsi.simulation import Library, read_library
+from sciddm.data_adapters.hsi.library import read_library
+from sciddm.simulation.hsi.random_scenes import Split, random_stack
+from sciddm.simulation.hsi.scene import Library
 
 __all__ = ["GUIDES", "CoefficientImages", "find_library"]
 

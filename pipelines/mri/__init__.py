@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciddm.lazy import attach
 
 if TYPE_CHECKING:
     from sciddm.pipelines.mri.pipeline import QUALITIES, MRIReconstruction, Settings
 
 __all__ = ["QUALITIES", "MRIReconstruction", "Settings"]
 
-
-def __getattr__(name: str) -> Any:
-    # Loaded on first use: torch and MONAI take seconds to import, `sciddm --help` should not.
-    if name in __all__:
-        from sciddm.pipelines.mri import pipeline
-
-        return getattr(pipeline, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_MODULES = {
+    **dict.fromkeys(
+        ("QUALITIES", "MRIReconstruction", "Settings"), "sciddm.pipelines.mri.pipeline"
+    ),
+}
+__getattr__, __dir__ = attach(__name__, _MODULES)

@@ -9,12 +9,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
-from sciddm.pipelines.base import Progress
 from sciddm.pipelines.mri.active import ActiveAcquisition, Axis, Criterion
 from sciddm.pipelines.mri.describe import sampling_mask
 from sciddm.pipelines.mri.pipeline import MRIReconstruction
 from sciddm.pipelines.mri.retrospective import with_reference
-from sciddm.pipelines.mri.simulation import undersample
+from sciddm.progress import Progress
+from sciddm.simulation.mri.scan import undersample
 
 __all__ = ["Acquisition", "acquired", "measure"]
 

@@ -24,13 +24,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sciddm.acquisition import Belief, Groups, choose, resolvable_variance, scores
+from sciddm.acquisition.line_gain import line_gain
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError
 from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.physics import CartesianMRI, Measurement, as_lines
-from sciddm.pipelines.mri.encoding import Frame, encode
-from sciddm.pipelines.mri.line_gain import line_gain
-from sciddm.pipelines.mri.noise import estimate_covariance
+from sciddm.physics.mri.encoding import Frame, encode
+from sciddm.physics.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.pipeline import MRIReconstruction, Quality
 from sciddm.sampling import karras
 

@@ -8,9 +8,9 @@ from sciddm import data_adapters
 from sciddm.pipelines.batch import make_folder
 from sciddm.pipelines.console import say
 from sciddm.pipelines.demonstration import show_job
-from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.run import load_pipeline, reconstruct_file
-from sciddm.pipelines.mri.simulation import simulate_scan
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import simulate_scan
 
 __all__ = ["run_demo"]
 

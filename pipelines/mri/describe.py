@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.pipelines.mri.masks import infer_mask
-from sciddm.pipelines.mri.quality import psnr_volume, ssim_volume
+from sciddm.metrics.volume import psnr_volume, ssim_volume
+from sciddm.physics.mri.masks import infer_mask
 from sciddm.pipelines.summary import Fact
 
 __all__ = ["contradicts", "facts", "pixel_mm", "sampling_mask"]
@@ -90,8 +90,8 @@ def sampling_mask(scan: xr.Dataset) -> NDArray[np.bool_]:
     Of a trajectory the cells of the image's grid that it visits.
     """
     if "trajectory" in scan:
+        from sciddm.physics.mri.trajectory import visited_cells
         from sciddm.pipelines.mri.sampling import OnTrajectory
-        from sciddm.pipelines.mri.trajectory import visited_cells
 
         source = OnTrajectory(scan)
         return np.stack([visited_cells(t, source.size).numpy() for t in source.trajectory])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sciddm.errors import InputError
 from sciddm.pipelines.mri.sampling import sampling_of
-from sciddm.pipelines.mri.simulation import ifft2c
+from sciddm.simulation.mri.scan import ifft2c
 
 __all__ = ["find_empty", "put_back"]
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 from torch import Tensor
 
 import sciddm
@@ -20,16 +21,17 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
 from sciddm.physics.fourier import resized
-from sciddm.pipelines.base import Pipeline, Progress, provenance_of
+from sciddm.physics.mri.encoding import EncodedSlice
+from sciddm.pipelines.base import Pipeline, provenance_of
 from sciddm.pipelines.consistency import consistency_attributes
-from sciddm.pipelines.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
-from sciddm.pipelines.mri.shift import ShiftScore
 from sciddm.pipelines.mri.slices import reconstruct_slice
-from sciddm.pipelines.mri.spread import spread_at
 from sciddm.pipelines.qualities import Quality
 from sciddm.posterior import Consistency, Posterior, residual_ratio
+from sciddm.progress import Progress
+from sciddm.uncertainty.shift_score import ShiftScore
+from sciddm.uncertainty.std_factor import spread_at
 
 __all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
 
@@ -226,7 +228,7 @@ def _images(
         residual.append(torch.where(seen, left, torch.nan))
         samples.append(draws.samples[:, 0])
     dims = ("slice", "y", "x")
-    variables = {
+    variables: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
         "reconstruction": (dims, torch.stack(image).numpy()),
         "std": (dims, torch.stack(spread).numpy()),
         "zero_filled": (dims, torch.stack(zero_filled).numpy()),

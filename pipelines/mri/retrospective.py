@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.mri.scan import ROOT_SUM_OF_SQUARES
 from sciddm.errors import InputError
+from sciddm.physics.mri.masks import calibration_region, find_undersampled_axes, make_mask
 from sciddm.pipelines.mri.describe import sampling_mask
-from sciddm.pipelines.mri.masks import calibration_region, find_undersampled_axes, make_mask
-from sciddm.pipelines.mri.simulation import undersample
+from sciddm.simulation.mri.scan import undersample
 
 __all__ = ["Undersampling", "full_image", "undersampled", "with_reference"]
 
@@ -95,7 +95,7 @@ def full_image(scan: xr.Dataset) -> NDArray[np.float32]:
     """
     import torch  # here: undersampling alone needs no torch, and starts quickly without it
 
-    from sciddm.pipelines.mri.sensitivities import combine, eigenmaps
+    from sciddm.physics.mri.sensitivities import combine, eigenmaps
 
     kspace = torch.from_numpy(
         np.ascontiguousarray(scan["kspace"].transpose("slice", "coil", "ky", "kx").values)

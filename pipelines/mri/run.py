@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -20,13 +20,17 @@ from sciddm.data_adapters.mri.result import (
     save_mri_result,
 )
 from sciddm.errors import InputError
-from sciddm.pipelines.base import Pipeline, Progress
 from sciddm.pipelines.batch import Job, Outcome, with_page
 from sciddm.pipelines.mri.describe import facts, sampling_mask
+from sciddm.pipelines.mri.pipeline import MRIReconstruction
 from sciddm.pipelines.mri.report import mri_report
 from sciddm.pipelines.mri.retrospective import Undersampling, undersampled
 from sciddm.pipelines.report import write
 from sciddm.pipelines.summary import Fact, done, jsonable
+from sciddm.progress import Progress
+
+if TYPE_CHECKING:
+    from sciddm.pipelines.mri.pipeline import MRIReconstruction
 
 __all__ = [
     "acquire_file",
@@ -42,7 +46,7 @@ __all__ = [
 
 
 @lru_cache(maxsize=1)
-def load_pipeline(model: str) -> Pipeline:
+def load_pipeline(model: str) -> MRIReconstruction:
     """The pipeline of a model; read once for all files of a batch."""
     from sciddm.pipelines.mri.pipeline import MRIReconstruction
 

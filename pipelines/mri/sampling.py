@@ -15,9 +15,9 @@ import xarray as xr
 from torch import Tensor
 
 from sciddm.errors import InputError
-from sciddm.pipelines.mri.encoding import EncodedSlice, encode
-from sciddm.pipelines.mri.masks import infer_mask
-from sciddm.pipelines.mri.noise import estimate_covariance
+from sciddm.physics.mri.encoding import EncodedSlice, encode
+from sciddm.physics.mri.masks import infer_mask
+from sciddm.physics.mri.noise import estimate_covariance
 
 __all__ = ["OnGrid", "OnTrajectory", "Sampling", "grid_of", "sampling_of"]
 
@@ -147,7 +147,7 @@ class OnTrajectory(Sampling):
         )
 
     def _estimated_covariance(self) -> Tensor:
-        from sciddm.pipelines.mri.trajectory import outer_covariance
+        from sciddm.physics.mri.trajectory import outer_covariance
 
         data = self.kspace[:, self.alive]
         if self._noise is not None:
@@ -165,7 +165,7 @@ class OnTrajectory(Sampling):
         iterations: int,
         finer: float = 1.0,
     ) -> EncodedSlice:
-        from sciddm.pipelines.mri.trajectory import encode_trajectory
+        from sciddm.physics.mri.trajectory import encode_trajectory
 
         data = self.kspace[item, self.alive]
         return encode_trajectory(
@@ -177,7 +177,7 @@ class OnTrajectory(Sampling):
 
     @property
     def acceleration(self) -> float:
-        from sciddm.pipelines.mri.trajectory import visited_cells
+        from sciddm.physics.mri.trajectory import visited_cells
 
         cells = [visited_cells(t, self.size) for t in self.trajectory]
         return float(np.mean([c.numel() / int(c.sum()) for c in cells]))

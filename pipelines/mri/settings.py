@@ -15,7 +15,7 @@ from sciddm.errors import InputError
 from sciddm.guidance import MMPS, DiffPIR, Guided, Informed
 from sciddm.physics import Measurement
 from sciddm.pipelines.qualities import of_quality
-from sciddm.symmetric import Symmetric, conjugate, mirror
+from sciddm.priors.symmetric import Symmetric, conjugate, mirror
 
 if TYPE_CHECKING:
     from sciddm.pipelines.mri.slices import SliceChains

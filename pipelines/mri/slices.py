@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from sciddm.classical.tv_measurement import starting_image
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.physics import CartesianMRI, Measurement, as_lines
-from sciddm.pipelines.mri.encoding import EncodedSlice
+from sciddm.physics.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.settings import Settings
-from sciddm.pipelines.mri.start import starting_image
 from sciddm.posterior import Posterior
+from sciddm.random.streams import AntitheticStreams
 from sciddm.sampling import Ancestral, karras, sample
-from sciddm.streams import AntitheticStreams
 
 __all__ = ["SliceChains", "reconstruct_slice"]
 

@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from sciddm.classical.tv_measurement import starting_image
 from sciddm.physics import CartesianMRI, Measurement
 from sciddm.physics.fourier import fft2c
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.simulation import coil_maps
-from sciddm.pipelines.mri.start import starting_image
+from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri.training_data import BrainSlices, smooth_field
+from sciddm.simulation.mri.scan import coil_maps
 
 __all__ = ["UndersampledScans"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from sciddm.pipelines.petct.lesions import Lesion
+from sciddm.physics.petct.lesions import Lesion
 from sciddm.pipelines.summary import Fact
 
 __all__ = ["segmentation_facts", "suv_facts"]

@@ -11,10 +11,10 @@ from torch import Tensor
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.pipelines.petct.representation import Representation
 from sciddm.pipelines.petct.settings import Settings
+from sciddm.priors.segmenter import Segmenter
+from sciddm.priors.windowed import WindowedDenoiser, in_windows
+from sciddm.random.streams import Streams
 from sciddm.sampling import DDIM, karras, sample
-from sciddm.segmenter import Segmenter
-from sciddm.streams import Streams
-from sciddm.windowed import WindowedDenoiser, in_windows
 
 __all__ = ["DiffusionDraws", "OneEvaluation", "Source", "windows_of"]
 

@@ -9,12 +9,12 @@ import numpy as np
 import xarray as xr
 
 from sciddm.data_adapters.nifti import read_nifti
-from sciddm.data_adapters.petct.grid import grid_of
 from sciddm.data_adapters.petct.images import SUFFIXES
 from sciddm.errors import InputError
+from sciddm.geometry.grid import grid_of
+from sciddm.metrics.masks import aggregated_dice, mask_scores
 from sciddm.pipelines.batch import stem
 from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
-from sciddm.pipelines.petct.metrics import aggregated_dice, mask_scores
 
 __all__ = ["compare", "evaluate_masks"]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from sciddm.data_adapters.nifti import read_nifti
-from sciddm.data_adapters.petct.grid import Grid, common_grid, grid_of, resample
 from sciddm.errors import InputError
+from sciddm.geometry.grid import Grid, common_grid, grid_of, resample
 from sciddm.pipelines.petct.representation import AIR_HU
 from sciddm.pipelines.petct.study import Study
 

@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 import sciddm
 from sciddm import zoo
-from sciddm.data_adapters.petct.grid import DIMS, common_grid, grid_of, resample
 from sciddm.data_adapters.petct.images import open_ct_of, open_pet
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
-from sciddm.pipelines.base import Pipeline, Progress, provenance_of
+from sciddm.geometry.grid import DIMS, common_grid, grid_of, resample
+from sciddm.physics.petct.lesions import Lesion, measure_lesions
+from sciddm.pipelines.base import Pipeline, provenance_of
 from sciddm.pipelines.petct.draws import DiffusionDraws, OneEvaluation, Source, windows_of
-from sciddm.pipelines.petct.lesions import Lesion, measure_lesions
 from sciddm.pipelines.petct.representation import AIR_HU, Representation
 from sciddm.pipelines.petct.settings import Settings, chosen
-from sciddm.segmenter import Segmenter
+from sciddm.priors.segmenter import Segmenter
+from sciddm.progress import Progress
 
 __all__ = ["TumourSegmentation", "check_pair", "entropy", "lesions_of", "tempered"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.petct.grid import grid_of, resample
+from sciddm.geometry.grid import grid_of, resample
+from sciddm.physics.petct.lesions import Lesion
 from sciddm.pipelines.petct.describe import segmentation_facts
-from sciddm.pipelines.petct.lesions import Lesion
 from sciddm.pipelines.report import Panel, Report, Section, Table, Verdict
 from sciddm.pipelines.summary import jsonable, warnings_of
 

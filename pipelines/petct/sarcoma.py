@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from sciddm.data_adapters.petct.grid import Grid, resample
 from sciddm.errors import InputError
+from sciddm.geometry.grid import Grid, resample
 from sciddm.pipelines.petct.study import Study
 from sciddm.pipelines.real_data import data_root
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.petct.grid import Grid
+from sciddm.geometry.grid import Grid
 
 __all__ = ["Study"]
 

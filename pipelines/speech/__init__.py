@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sciddm.lazy import attach
 
 if TYPE_CHECKING:
+    from sciddm.physics.speech.stft import STFT
     from sciddm.pipelines.speech.pipeline import SpeechEnhancement
-    from sciddm.pipelines.speech.stft import STFT
 
 __all__ = ["STFT", "SpeechEnhancement"]
 
-
-def __getattr__(name: str) -> Any:
-    # Loaded on first use: torch takes seconds to import, `sciddm --help` should not.
-    if name == "SpeechEnhancement":
-        from sciddm.pipelines.speech.pipeline import SpeechEnhancement
-
-        return SpeechEnhancement
-    if name == "STFT":
-        from sciddm.pipelines.speech.stft import STFT
-
-        return STFT
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_MODULES = {
+    "STFT": "sciddm.physics.speech.stft",
+    "SpeechEnhancement": "sciddm.pipelines.speech.pipeline",
+}
+__getattr__, __dir__ = attach(__name__, _MODULES)

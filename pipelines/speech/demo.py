@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 
 from sciddm.data_adapters.audio import open_audio, save_audio
+from sciddm.metrics.speech import si_sdr
 from sciddm.pipelines.batch import make_folder
 from sciddm.pipelines.console import say
 from sciddm.pipelines.demonstration import show_job
-from sciddm.pipelines.speech.metrics import si_sdr
 from sciddm.pipelines.speech.run import enhance_file, load_pipeline
-from sciddm.pipelines.speech.synthetic import mix, pink_noise, speech_like
 from sciddm.pipelines.summary import Fact
+from sciddm.simulation.speech.synthetic import mix, pink_noise, speech_like
 
 __all__ = ["run_demo"]
 

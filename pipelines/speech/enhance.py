@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import Recording, resample_blocks
-from sciddm.pipelines.base import Progress
-from sciddm.pipelines.speech.chunks import Chunk, Chunking, join, windows
-from sciddm.pipelines.speech.linear_prediction import LinearPrediction
-from sciddm.pipelines.speech.stft import STFT
-from sciddm.streams import Streams
-from sciddm.tiled_streams import TiledStreams
+from sciddm.physics.speech.chunks import Chunk, Chunking, join, windows
+from sciddm.physics.speech.stft import STFT
+from sciddm.progress import Progress
+from sciddm.random.streams import Streams
+from sciddm.random.tiled_streams import TiledStreams
 
 __all__ = ["Block", "Draw", "Front", "Levels", "enhanced_blocks", "measure"]
 

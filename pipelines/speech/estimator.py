@@ -28,10 +28,11 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError
 from sciddm.pipelines.speech.settings import Kind, Settings
-from sciddm.pipelines.speech.views import ViewedDenoiser, mean_of_views, stride_of
-from sciddm.predictor import Predictor
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.regeneration import StochasticRegeneration
+from sciddm.priors.views import ViewedDenoiser, mean_of_views, stride_of
 from sciddm.process import Process
-from sciddm.regeneration import StochasticRegeneration
+from sciddm.random.streams import Streams
 from sciddm.sampling import (
     DDIM,
     Ancestral,
@@ -42,7 +43,6 @@ from sciddm.sampling import (
     sample,
     uniform,
 )
-from sciddm.streams import Streams
 
 __all__ = ["Estimator", "is_random", "kind_of", "plan"]
 

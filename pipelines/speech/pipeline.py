@@ -16,21 +16,22 @@ from torch import Tensor
 
 import sciddm
 from sciddm import zoo
+from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import ArrayRecording, AudioFile, Recording
 from sciddm.data_adapters.checks import check_size
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
-from sciddm.pipelines.base import Pipeline, Progress
-from sciddm.pipelines.speech.chunks import Chunking
+from sciddm.metrics.speech import LevelMeter
+from sciddm.physics.speech.chunks import Chunking
+from sciddm.physics.speech.stft import STFT
+from sciddm.pipelines.base import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
-from sciddm.pipelines.speech.linear_prediction import LinearPrediction
-from sciddm.pipelines.speech.metrics import LevelMeter
 from sciddm.pipelines.speech.settings import Quality, Settings, settings_for
-from sciddm.pipelines.speech.stft import STFT
-from sciddm.predictor import Predictor
-from sciddm.streams import Streams
+from sciddm.priors.predictor import Predictor
+from sciddm.progress import Progress
+from sciddm.random.streams import Streams
 
 __all__ = ["SpeechEnhancement"]
 
@@ -234,11 +235,9 @@ class Enhancement:
         self.recording = recording
         self.settings = settings
         self._spread = spread
-        self._options = {
-            "quality": quality,
-            "seed": seed,
-            "attenuation_limit_db": attenuation_limit,
-        }
+        self._quality = quality
+        self._seed = seed
+        self._attenuation_limit = attenuation_limit
         self._progress = progress
         self._levels: Levels | None = None
         self._meter = LevelMeter(recording.rate)
@@ -268,8 +267,8 @@ class Enhancement:
             self.pipeline.front,
             draw,
             samples=self.settings.samples,
-            seed=self._options["seed"],
-            attenuation_limit=self._options["attenuation_limit_db"],
+            seed=self._seed,
+            attenuation_limit=self._attenuation_limit,
             spread=self._spread,
             progress=self._progress,
         ):
@@ -290,7 +289,13 @@ class Enhancement:
             **self.pipeline.provenance,
             **asdict(self.settings),
             **({"spread": self._spread} if self.settings.samples > 1 else {}),
-            **{k: v for k, v in self._options.items() if v is not None},
+            "quality": self._quality,
+            "seed": self._seed,
+            **(
+                {}
+                if self._attenuation_limit is None
+                else {"attenuation_limit_db": self._attenuation_limit}
+            ),
             "source": Path(recording.name).name,
             "rate": recording.rate,
             "container": getattr(recording, "container", ""),

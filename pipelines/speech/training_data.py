@@ -32,11 +32,12 @@ from scipy.signal import fftconvolve
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import open_audio, resample
 from sciddm.errors import InputError
+from sciddm.physics.speech.stft import STFT
 from sciddm.pipelines.speech.enhance import Front
-from sciddm.pipelines.speech.linear_prediction import LinearPrediction
-from sciddm.pipelines.speech.noises import (
+from sciddm.simulation.speech.noises import (
     at_ratio,
     coloured,
     crowd,
@@ -44,8 +45,7 @@ from sciddm.pipelines.speech.noises import (
     machine,
     random_response,
 )
-from sciddm.pipelines.speech.rooms import random_room, split_direct
-from sciddm.pipelines.speech.stft import STFT
+from sciddm.simulation.speech.rooms import random_room, split_direct
 
 __all__ = ["RESERVED_ROOMS", "SpeechMixtures"]
 

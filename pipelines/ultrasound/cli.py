@@ -23,8 +23,8 @@ from sciddm.pipelines.options import (
 )
 
 if TYPE_CHECKING:
-    from sciddm.pipelines.base import Progress
     from sciddm.pipelines.batch import Job, Outcome
+    from sciddm.progress import Progress
 
 __all__ = ["app"]
 

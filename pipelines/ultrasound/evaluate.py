@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.ultrasound import open_frames
 from sciddm.errors import InputError
-from sciddm.pipelines.batch import stem
-from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
-from sciddm.pipelines.ultrasound.metrics import (
+from sciddm.metrics.ultrasound import (
     cnr,
     cnr_db,
     correlation,
@@ -22,8 +20,10 @@ from sciddm.pipelines.ultrasound.metrics import (
     ks_distance,
     psnr,
 )
+from sciddm.physics.ultrasound.representation import amplitude, log_compressed
+from sciddm.pipelines.batch import stem
+from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
 from sciddm.pipelines.ultrasound.regions import regions_of, stated_regions
-from sciddm.pipelines.ultrasound.representation import amplitude, log_compressed
 
 __all__ = ["COLUMNS", "RANGE_DB", "evaluate_scans", "measure"]
 

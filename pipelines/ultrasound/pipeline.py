@@ -18,18 +18,19 @@ from sciddm import zoo
 from sciddm.companding import MU, compand
 from sciddm.data_adapters.ultrasound import checked_frames, open_frames
 from sciddm.errors import InputError, ModelError
-from sciddm.joint import JointDenoiser
 from sciddm.ledger import Cost
-from sciddm.pipelines.base import Pipeline, Progress
+from sciddm.physics.ultrasound.estimate import Widening, estimate
+from sciddm.physics.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes, CompandedSum
+from sciddm.physics.ultrasound.representation import Representation, represent
+from sciddm.physics.ultrasound.spectra import LocalSpectra
+from sciddm.physics.ultrasound.waves import envelope
+from sciddm.pipelines.base import Pipeline
 from sciddm.pipelines.consistency import consistency_attributes
-from sciddm.pipelines.ultrasound.estimate import Widening, estimate
-from sciddm.pipelines.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes, CompandedSum
-from sciddm.pipelines.ultrasound.representation import Representation, represent
 from sciddm.pipelines.ultrasound.separate import patches, separate
 from sciddm.pipelines.ultrasound.settings import Settings, chosen
-from sciddm.pipelines.ultrasound.spectra import LocalSpectra
-from sciddm.pipelines.ultrasound.waves import envelope
 from sciddm.posterior import Consistency
+from sciddm.priors.joint import JointDenoiser
+from sciddm.progress import Progress
 
 __all__ = ["DEFAULTS", "Store", "UltrasoundDehazing"]
 

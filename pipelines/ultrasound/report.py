@@ -11,10 +11,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.ultrasound.scan_conversion import picture_grid, to_picture
+from sciddm.physics.ultrasound.representation import amplitude, log_compressed
 from sciddm.pipelines.report import Film, Panel, Report, Section, Table, Verdict
 from sciddm.pipelines.summary import warnings_of
 from sciddm.pipelines.ultrasound.describe import facts, size_text
-from sciddm.pipelines.ultrasound.representation import amplitude, log_compressed
 
 __all__ = ["ultrasound_report"]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from sciddm.data_adapters.ultrasound import open_frames
 from sciddm.data_adapters.ultrasound.result import check_format, dehazed_outputs, save_dehazed
-from sciddm.pipelines.base import Progress
 from sciddm.pipelines.batch import Job, Outcome, with_page
 from sciddm.pipelines.report import write
 from sciddm.pipelines.summary import done, jsonable
@@ -17,6 +16,7 @@ from sciddm.pipelines.ultrasound.describe import facts
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 from sciddm.pipelines.ultrasound.report import ultrasound_report
 from sciddm.pipelines.ultrasound.unfinished import Unfinished
+from sciddm.progress import Progress
 
 __all__ = ["dehaze_file", "load_pipeline", "outputs"]
 

@@ -11,12 +11,12 @@ from torch import Tensor
 from sciddm.companding import compand, expand_companded
 from sciddm.denoiser import Denoiser
 from sciddm.guidance import DPS, MMPS, Guided, PiGDM
-from sciddm.joint import JointDenoiser
 from sciddm.ledger import Cost, tally
 from sciddm.physics import NonlinearMeasurement
-from sciddm.pipelines.ultrasound.mixing import CompandedSum
+from sciddm.physics.ultrasound.mixing import CompandedSum
 from sciddm.pipelines.ultrasound.settings import Settings
-from sciddm.plane_streams import PlaneStreams
+from sciddm.priors.joint import JointDenoiser
+from sciddm.random.plane_streams import PlaneStreams
 from sciddm.sampling import Ancestral, karras, sample
 
 __all__ = ["Separated", "reconciled", "separate", "spans", "uncertainty"]

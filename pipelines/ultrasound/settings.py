@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from sciddm.errors import InputError
 from sciddm.pipelines.qualities import of_quality
@@ -92,7 +92,7 @@ def chosen(
     if guidance is not None:
         if guidance not in GUIDANCE:
             raise InputError(f"unknown guidance {guidance!r}: take one of {', '.join(GUIDANCE)}")
-        settings = replace(settings, guidance=guidance)
+        settings = replace(settings, guidance=cast(GuidanceName, guidance))
     if samples is not None:
         if samples < 2 or samples % 2:
             raise InputError(f"{samples} samples: they come in pairs, take 2, 4, 6 ...")

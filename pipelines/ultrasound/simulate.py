@@ -14,17 +14,17 @@ from scipy import ndimage
 
 from sciddm.data_adapters.ultrasound import build_frames, save_frames
 from sciddm.errors import InputError
+from sciddm.physics.ultrasound.waves import SAMPLES_PER_PERIOD, analytic
 from sciddm.pipelines.batch import Job, Outcome
 from sciddm.pipelines.summary import Fact
-from sciddm.pipelines.ultrasound.anatomy import VIEWS, Anatomy, draw_anatomy
-from sciddm.pipelines.ultrasound.echoes import (
+from sciddm.simulation.ultrasound.anatomy import VIEWS, Anatomy, draw_anatomy
+from sciddm.simulation.ultrasound.echoes import (
     Clutter,
     draw_beam,
     draw_clutter,
     haze_echoes,
     tissue_echoes,
 )
-from sciddm.pipelines.ultrasound.waves import SAMPLES_PER_PERIOD, analytic
 
 __all__ = ["Wanted", "simulate_file", "simulate_scan"]
 

@@ -22,14 +22,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sciddm.companding import MU, compand
-from sciddm.pipelines.ultrasound.anatomy import VIEWS, draw_anatomy
-from sciddm.pipelines.ultrasound.echoes import (
+from sciddm.physics.ultrasound.waves import SAMPLES_PER_PERIOD, Beam, envelope
+from sciddm.simulation.ultrasound.anatomy import VIEWS, draw_anatomy
+from sciddm.simulation.ultrasound.echoes import (
     draw_beam,
     draw_clutter,
     haze_echoes,
     tissue_echoes,
 )
-from sciddm.pipelines.ultrasound.waves import SAMPLES_PER_PERIOD, Beam, envelope
 
 __all__ = ["HazePatches", "HazyPairs", "TissuePatches"]
 

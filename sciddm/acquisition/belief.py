@@ -9,8 +9,8 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.guidance.base import Guided
 from sciddm.physics.measurement import Measurement
+from sciddm.random.streams import AntitheticStreams, fold
 from sciddm.sampling import Ancestral, Step, sample
-from sciddm.streams import AntitheticStreams, fold
 
 __all__ = ["Belief"]
 

@@ -6,7 +6,7 @@ from sciddm.physics.delay_and_sum import PlaneWaveDAS
 from sciddm.physics.ellipses import Ellipse, draw_ellipses, integrate_ellipses
 from sciddm.physics.fbp import filtered_back_projection, short_scan_weights
 from sciddm.physics.measurement import Measurement, NonlinearMeasurement
-from sciddm.physics.mri import CartesianMRI
+from sciddm.physics.mri.cartesian import CartesianMRI
 from sciddm.physics.noise import ChannelNoise, IndependentNoise, Whitening
 from sciddm.physics.operator import Adjoint, Composition, Linear, Operator, Tangent, inner
 from sciddm.physics.projector import Projector

@@ -10,7 +10,7 @@ from torch import Tensor
 from sciddm.ledger import record
 from sciddm.physics.fourier import ifftc
 from sciddm.physics.measurement import Measurement
-from sciddm.physics.mri import CartesianMRI, is_one_coil_of_modulus_one
+from sciddm.physics.mri.cartesian import CartesianMRI, is_one_coil_of_modulus_one
 from sciddm.physics.operator import Linear
 
 __all__ = ["SampledLines", "as_lines"]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser
+from sciddm.random.streams import Streams
 from sciddm.sampling.steps import Step
 from sciddm.sampling.transition import Leg, Randn
-from sciddm.streams import Streams
 
 __all__ = ["Callback", "Refine", "sample"]
 

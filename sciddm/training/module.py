@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.models import AnyModel
 from sciddm.physics import Measurement
-from sciddm.predictor import Predictor
+from sciddm.priors.autoencoder import Autoencoder, LatentDiffusion
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.segmenter import Segmenter
 from sciddm.process import Process
-from sciddm.segmenter import Segmenter
 from sciddm.training.chains import Chains
 from sciddm.training.recipe import NoiseSpec, Optimisation
 

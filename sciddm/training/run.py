@@ -15,15 +15,15 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.errors import InputError
 from sciddm.models import AnyModel, build_model, network_of
 from sciddm.networks.dual_path import DualPathNetwork
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
 from sciddm.precision import native_precision
-from sciddm.predictor import Predictor
-from sciddm.regeneration import StochasticRegeneration
+from sciddm.priors.autoencoder import Autoencoder, LatentDiffusion
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.training.module import TrainingModule
 from sciddm.training.recipe import Recipe
 from sciddm.zoo.folder import save_model

@@ -37,9 +37,9 @@ from sciddm.denoiser import NetworkDenoiser, Parametrization
 from sciddm.errors import ModelError
 from sciddm.models import AnyModel
 from sciddm.networks.ncsnpp import NCSNpp
-from sciddm.predictor import Predictor
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.process import OUVE, SBVE, Process
-from sciddm.regeneration import StochasticRegeneration
 
 __all__ = ["file_hash", "read_checkpoint"]
 

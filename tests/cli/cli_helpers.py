@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from sciddm.errors import InputError
-from sciddm.pipelines.mri.masks import make_mask
+from sciddm.physics.mri.masks import make_mask
 
 HEADER = """<?xml version="1.0"?>
 <ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">

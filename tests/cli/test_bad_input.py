@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cli_helpers import Sciddm, everything, object_kspace, undersampled_scan, write_scan
 
-from sciddm.pipelines.mri.masks import make_mask
+from sciddm.physics.mri.masks import make_mask
 
 
 def not_hdf5(path: Path) -> None:

@@ -17,7 +17,8 @@ from scipy.ndimage import gaussian_filter
 from sciddm.data_adapters.hsi import build_cube, open_cube, save_cube
 from sciddm.data_adapters.hsi.result import load_denoised
 from sciddm.errors import InputError
-from sciddm.pipelines.hsi import metrics, run
+from sciddm.metrics import spectral as metrics
+from sciddm.pipelines.hsi import run
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method, build
 
 

@@ -11,9 +11,9 @@ import pytest
 from cli_helpers import FakePipeline, Sciddm, everything, object_kspace, write_scan
 
 from sciddm.data_adapters import load_result, save_kspace
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.phantom import head_phantom
-from sciddm.pipelines.mri.simulation import simulate_scan, undersample
+from sciddm.physics.mri.masks import make_mask
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import simulate_scan, undersample
 
 
 def stored(path: Path) -> np.ndarray:

@@ -11,11 +11,11 @@ import pytest
 from petct_files import FRAME, distances, tracer, uptake_pipeline, write_ct, write_pet
 
 from sciddm.data_adapters.nifti import read_nifti
-from sciddm.data_adapters.petct.grid import Grid, grid_of
 from sciddm.data_adapters.petct.images import open_pet, save_volume
 from sciddm.data_adapters.petct.rtstruct import read_rtstruct
 from sciddm.data_adapters.petct.seg import read_seg
-from sciddm.pipelines.petct.metrics import dice
+from sciddm.geometry.grid import Grid, grid_of
+from sciddm.metrics.masks import dice
 
 CENTRE, RADIUS = (14.0, 4.0, 130.0), 13.0
 CT_SHAPE, PET_SHAPE = (20, 36, 40), (15, 18, 16)

@@ -20,7 +20,7 @@ from cli_helpers import (
 )
 
 from sciddm.data_adapters import load_result, open_kspace
-from sciddm.pipelines.mri.quality import psnr_volume
+from sciddm.metrics.volume import psnr_volume
 
 
 def test_one_scan(sciddm: Sciddm, fake: FakePipeline, scan: Path, tmp_path: Path) -> None:

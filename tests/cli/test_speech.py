@@ -13,10 +13,10 @@ from cli_helpers import Sciddm, everything
 from speech_models import regeneration
 
 from sciddm.data_adapters.audio import open_audio
+from sciddm.physics.speech.chunks import Chunking
 from sciddm.pipelines.speech import run as speech_run
-from sciddm.pipelines.speech.chunks import Chunking
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
-from sciddm.pipelines.speech.synthetic import mix, pink_noise, speech_like
+from sciddm.simulation.speech.synthetic import mix, pink_noise, speech_like
 
 
 @pytest.fixture

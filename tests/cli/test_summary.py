@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sciddm.errors import InputError
+from sciddm.metrics.volume import psnr_volume, ssim_volume
 from sciddm.pipelines.batch import Job, Outcome
-from sciddm.pipelines.mri.quality import psnr_volume, ssim_volume
 from sciddm.pipelines.summary import Fact, document, jsonable, warnings_of
 
 

@@ -7,12 +7,12 @@ import torch
 import yaml
 from torch.utils.data import Dataset
 
-from sciddm.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.models import build_model, describe_model
 from sciddm.networks import LocalUNet, PatchAutoencoder
 from sciddm.oracles import GaussianDenoiser
+from sciddm.priors.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.process import EDM
 from sciddm.training import load_recipe, train
 from sciddm.training.module import training_loss

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sciddm.calibration import conformal_factor, coverage, scores_of
+from sciddm.uncertainty.calibration import conformal_factor, coverage, scores_of
 
 
 @pytest.mark.parametrize(("n", "level"), [(9, 0.9), (19, 0.9), (24, 0.8), (50, 0.87)])

@@ -17,6 +17,7 @@ from sciddm.oracles import GaussianDenoiser, MixtureDenoiser
 from sciddm.physics import CartesianMRI, Mask, Matrix, Measurement
 from sciddm.posterior import Posterior
 from sciddm.process import EDM, OUVE, Process, VPLinear
+from sciddm.random.streams import Streams
 from sciddm.sampling import (
     DDIM,
     Ancestral,
@@ -27,7 +28,6 @@ from sciddm.sampling import (
     log_snr,
     sample,
 )
-from sciddm.streams import Streams
 
 C128 = torch.complex128
 

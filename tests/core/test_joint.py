@@ -11,13 +11,13 @@ from torch import Tensor
 
 from sciddm.companding import compand, compand_slope, expand_companded
 from sciddm.guidance import DDNM, DPS, MMPS, DiffPIR, PiGDM
-from sciddm.joint import JointDenoiser
 from sciddm.ledger import tally
 from sciddm.oracles import GaussianDenoiser
 from sciddm.physics import Matrix, Measurement, NonlinearMeasurement, Operator, Superposition
+from sciddm.priors.joint import JointDenoiser
 from sciddm.process import EDM, OUVE, VPLinear
+from sciddm.random.streams import Streams
 from sciddm.sampling import Ancestral, Heun, karras, sample
-from sciddm.streams import Streams
 
 N, SIGMA = 3, 0.3
 

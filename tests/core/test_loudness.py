@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sciddm.loudness import _bands, _loudness, loudness_distance
-from sciddm.spectral_loss import SpectralLoss
+from sciddm.losses.loudness import _bands, _loudness, loudness_distance
+from sciddm.losses.spectral_loss import SpectralLoss
 
 
 def speech_like(seed: int = 0, frames: int = 250, bins: int = 256) -> torch.Tensor:

@@ -11,17 +11,17 @@ from torch.nn import functional
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
-from sciddm.mask_loss import MaskLoss
+from sciddm.losses.mask_loss import MaskLoss
 from sciddm.models import build_model, describe_model
 from sciddm.networks import PlainUNet, UNet
 from sciddm.networks.patches import patches_of, pixels_of
+from sciddm.priors.segmenter import Segmenter
+from sciddm.priors.windowed import WindowedDenoiser, in_windows
 from sciddm.process import SBVE, VPCosine
+from sciddm.random.streams import Streams
 from sciddm.sampling import DDIM, karras, sample
-from sciddm.segmenter import Segmenter
-from sciddm.streams import Streams
 from sciddm.training.module import training_loss
 from sciddm.training.recipe import NoiseSpec
-from sciddm.windowed import WindowedDenoiser, in_windows
 
 F64 = torch.float64
 

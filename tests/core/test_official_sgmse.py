@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.networks import NCSNpp
-from sciddm.predictor import Predictor
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.process import OUVE, SBVE
-from sciddm.regeneration import StochasticRegeneration
 from sciddm.zoo import card, from_pretrained, load_model, save_model
 from sciddm.zoo.official_sgmse import VARIANTS, read_checkpoint
 

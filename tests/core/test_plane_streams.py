@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciddm.plane_streams import PlaneStreams
+from sciddm.random.plane_streams import PlaneStreams
 
 
 @given(

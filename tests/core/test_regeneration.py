@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.ledger import tally
+from sciddm.losses.spectral_loss import SpectralLoss
 from sciddm.models import build_model, describe_model
 from sciddm.networks import SpectrogramUNet
-from sciddm.predictor import Predictor
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.process import EDM, OUVE, SBVE
-from sciddm.regeneration import StochasticRegeneration
-from sciddm.spectral_loss import SpectralLoss
 from sciddm.zoo import from_pretrained, save_model
 
 UNET = {"bins": 8, "channels": [4, 4], "blocks": [1], "dilations": [1], "squeeze": 2}

@@ -12,6 +12,7 @@ from torch import Tensor
 from sciddm.ledger import tally
 from sciddm.oracles import GaussianDenoiser
 from sciddm.process import OUVE, SBVE, VE, VPLinear
+from sciddm.random.streams import Streams
 from sciddm.sampling import (
     DDIM,
     Ancestral,
@@ -22,7 +23,6 @@ from sciddm.sampling import (
     sample,
     uniform,
 )
-from sciddm.streams import Streams
 
 
 def published_grid(process, n: int) -> list[float]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from sciddm.ledger import tally
 from sciddm.oracles import GaussianDenoiser, MixtureDenoiser
 from sciddm.process import EDM, IRSDE, OUVE, SBVE, Process, RectifiedFlow, ResShift, VPLinear
+from sciddm.random.streams import Streams
 from sciddm.sampling import (
     DDIM,
     Ancestral,
@@ -36,7 +37,6 @@ from sciddm.sampling import (
     uniform,
 )
 from sciddm.sampling.transition import scaled
-from sciddm.streams import Streams
 
 M0, V0, Y = 0.3, 0.04, 0.9  # scalar x0 | y ~ N(.3, .04), y = .9
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.process import EDM
-from sciddm.shift import FeatureLaw, pooled_features
+from sciddm.uncertainty.shift import FeatureLaw, pooled_features
 
 N, RANK, REST = 12, 3, 0.3
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciddm.streams import AntitheticStreams, Streams, fold
+from sciddm.random.streams import AntitheticStreams, Streams, fold
 
 dtypes = st.sampled_from([torch.float32, torch.float64, torch.complex64, torch.complex128])
 small = st.integers(0, 2**20)

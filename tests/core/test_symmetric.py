@@ -8,8 +8,8 @@ import torch
 from sciddm.denoiser import Denoiser
 from sciddm.guidance import MMPS
 from sciddm.physics import CartesianMRI, Measurement
+from sciddm.priors.symmetric import Symmetric, conjugate, mirror
 from sciddm.process import EDM, OUVE
-from sciddm.symmetric import Symmetric, conjugate, mirror
 
 LEVELS = torch.tensor([1.0, 0.5, 0.25, 0.1, 0.0])
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciddm.tiled_streams import TiledStreams
+from sciddm.random.tiled_streams import TiledStreams
 
 
 @given(

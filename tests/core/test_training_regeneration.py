@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from sciddm.errors import InputError
 from sciddm.models import build_model, network_of
-from sciddm.predictor import Predictor
-from sciddm.regeneration import StochasticRegeneration
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.training import load_recipe, train
 from sciddm.training.run import build
 from sciddm.zoo import from_pretrained, load_model

@@ -7,7 +7,12 @@ import math
 import pytest
 import torch
 
-from sciddm.tweedie import gamma_mean, gaussian_mean, poisson_mean, poisson_mean_from_ratio
+from sciddm.classical.tweedie import (
+    gamma_mean,
+    gaussian_mean,
+    poisson_mean,
+    poisson_mean_from_ratio,
+)
 
 F64 = torch.float64
 

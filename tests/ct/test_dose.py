@@ -16,6 +16,7 @@ from sciddm.physics import (
     even_angles,
     filtered_back_projection,
 )
+from sciddm.physics.tomography.dose import unbiased_line_integrals
 from sciddm.pipelines.ct import (
     count,
     line_integrals,
@@ -25,8 +26,7 @@ from sciddm.pipelines.ct import (
     to_attenuation,
     to_hu,
 )
-from sciddm.pipelines.ct.dose import unbiased_line_integrals
-from sciddm.streams import Streams
+from sciddm.random.streams import Streams
 
 F64 = torch.float64
 

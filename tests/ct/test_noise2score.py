@@ -8,8 +8,8 @@ import torch
 import xarray as xr
 
 from sciddm.errors import InputError
+from sciddm.physics.tomography.noise_level import noise_level
 from sciddm.pipelines.ct.methods.noise2score import Noise2Score, learn_score, least_variation
-from sciddm.pipelines.ct.noise_level import noise_level
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 from sciddm.pipelines.ct.settings import ScoreSettings
 from sciddm.pipelines.ct.slices import SliceStack

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from sciddm.metrics.noise_power import noise_power, radial_mean
 from sciddm.physics import Ellipse, Projector, draw_ellipses, filtered_back_projection
-from sciddm.pipelines.ct.dose import low_dose_image
-from sciddm.pipelines.ct.noise_fields import reconstruct_noise, window_noise
-from sciddm.pipelines.ct.nps import noise_power, radial_mean
-from sciddm.pipelines.ct.scanner import (
+from sciddm.physics.tomography.dose import low_dose_image
+from sciddm.physics.tomography.scanner import (
     ELECTRONIC_SD,
     NOISE_INDEX_HU,
     full_dose_flux,
     standard_beam,
 )
-from sciddm.streams import Streams
+from sciddm.random.streams import Streams
+from sciddm.simulation.ct.noise_fields import reconstruct_noise, window_noise
 
 SIDE, PIXEL, VIEWS = 48, 3.0, 60
 BEAM = standard_beam((SIDE, SIDE), PIXEL, VIEWS)

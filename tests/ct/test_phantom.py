@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sciddm.errors import InputError
-from sciddm.pipelines.ct.phantom import LESIONS_HU, body_phantom
+from sciddm.simulation.ct.phantom import LESIONS_HU, body_phantom
 
 
 def test_a_seed_is_a_body_whatever_the_matrix() -> None:

@@ -14,15 +14,15 @@ from sciddm.errors import InputError, ModelError
 from sciddm.oracles import GaussianDenoiser
 from sciddm.physics import FanBeam, ParallelBeam, Projector, WeightedProjection, even_angles
 from sciddm.physics.cg import preconditioned_conjugate_gradient
-from sciddm.pipelines.ct.dose import low_dose_sinogram
+from sciddm.physics.tomography.dose import low_dose_sinogram
+from sciddm.physics.tomography.units import to_attenuation
 from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
 from sciddm.pipelines.ct.methods.total_variation import minimise_tv
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
 from sciddm.pipelines.ct.projections import Scan, estimate_flux
 from sciddm.pipelines.ct.settings import PosteriorSettings
-from sciddm.pipelines.ct.units import to_attenuation
 from sciddm.process import EDM, ResShift
-from sciddm.streams import Streams
+from sciddm.random.streams import Streams
 
 SIDE, PIXEL = 8, 20.0
 BEAM = ParallelBeam(even_angles(10, np.pi), 12, PIXEL)

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from sciddm.errors import InputError
-from sciddm.pipelines.ct.texture import (
+from sciddm.metrics.texture import (
     body_mask,
     mean_frequency,
     noise_texture,

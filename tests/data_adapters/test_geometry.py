@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciddm.data_adapters.geometry import centred_affine, oriented_affine, voxel_sizes
+from sciddm.geometry.affine import centred_affine, oriented_affine, voxel_sizes
 
 
 def test_centred_affine_puts_the_centre_of_the_fft_at_the_origin() -> None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from petct_files import AXIAL, OBLIQUE, distances, write_ct
 
 from sciddm.data_adapters.nifti import read_nifti, write_nifti
-from sciddm.data_adapters.petct.grid import Grid, common_grid, grid_of, resample
 from sciddm.data_adapters.petct.images import open_ct_of
 from sciddm.data_adapters.petct.rtstruct import read_rtstruct, save_rtstruct
 from sciddm.data_adapters.petct.seg import read_seg, save_seg
 from sciddm.errors import InputError, OutputError
+from sciddm.geometry.grid import Grid, common_grid, grid_of, resample
 
 
 def upright(shape, spacing, middle=(0.0, 0.0, 0.0)) -> Grid:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from sciddm.classical.spectral.interface import Tile
+from sciddm.classical.spectral.lowrank import LowRank
 from sciddm.networks.skip_unet import SkipUNet
 from sciddm.pipelines.hsi.methods.dds2m import DDS2M, SETTINGS, Settings, levels, next_state
-from sciddm.pipelines.hsi.methods.interface import Tile
-from sciddm.pipelines.hsi.methods.lowrank import LowRank
 from sciddm.pipelines.hsi.methods.whole import statistics_of
 
 QUICK = Settings(steps=50, components=3, rate=1e-2, first=2.0)

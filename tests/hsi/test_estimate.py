@@ -7,13 +7,13 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from sciddm.errors import InputError
-from sciddm.pipelines.hsi import noise
-from sciddm.pipelines.hsi.estimate import (
+from sciddm.physics.spectral.estimate import (
     _regression,
     complete_stripes,
     estimate_noise,
     fit_noise,
 )
+from sciddm.simulation.hsi import noise
 
 
 def scene(bands=40, shape=(50, 61), materials=4, seed=0):

@@ -7,17 +7,17 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from sciddm.autoencoder import Autoencoder, LatentDiffusion
+from sciddm.classical.spectral.components import find_components
+from sciddm.classical.spectral.interface import Tile
 from sciddm.denoiser import Denoiser, NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.ledger import record
 from sciddm.networks import LocalUNet, PatchAutoencoder
-from sciddm.pipelines.hsi.band_positions import POSITIONS, band_positions
-from sciddm.pipelines.hsi.methods.components import find_components
+from sciddm.physics.spectral.band_positions import POSITIONS, band_positions
 from sciddm.pipelines.hsi.methods.finch import Finch, Settings
 from sciddm.pipelines.hsi.methods.fusion import REACH, fused
-from sciddm.pipelines.hsi.methods.interface import Tile
 from sciddm.pipelines.hsi.methods.whole import statistics_of
+from sciddm.priors.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.process import EDM
 
 BANDS, SHAPE = 16, (64, 32)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from sciddm.classical.spectral.lowrank import signal_subspace
 from sciddm.errors import InputError
-from sciddm.pipelines.hsi import NoiseEstimate, estimate_noise, metrics, noise
+from sciddm.metrics import spectral as metrics
+from sciddm.pipelines.hsi import NoiseEstimate, estimate_noise
 from sciddm.pipelines.hsi.methods import Moments, build_method, denoise_cube
-from sciddm.pipelines.hsi.methods.lowrank import signal_subspace
+from sciddm.simulation.hsi import noise
 
 CLASSICAL = ("tv", "lowrank")
 

@@ -10,7 +10,7 @@ from torchmetrics.functional.image import (
     spectral_angle_mapper,
 )
 
-from sciddm.pipelines.hsi import metrics
+from sciddm.metrics import spectral as metrics
 
 
 def pair(shape=(7, 24, 31)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sciddm.pipelines.hsi import noise
+from sciddm.simulation.hsi import noise
 
 KINDS = [
     noise.add_stripes,

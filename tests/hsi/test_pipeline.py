@@ -13,8 +13,10 @@ from scipy.ndimage import gaussian_filter
 from sciddm.data_adapters.hsi import build_cube, open_cube
 from sciddm.data_adapters.hsi.result import load_denoised, result_outputs, save_denoised
 from sciddm.errors import InputError, ModelError
-from sciddm.pipelines.hsi import HyperspectralDenoising, metrics, noise
+from sciddm.metrics import spectral as metrics
+from sciddm.pipelines.hsi import HyperspectralDenoising
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method
+from sciddm.simulation.hsi import noise
 
 
 def mixed(bands=16, shape=(70, 81), materials=3):

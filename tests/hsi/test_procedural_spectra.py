@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sciddm.pipelines.hsi.procedural_spectra import procedural_spectra
-from sciddm.pipelines.hsi.simulation import bundled_library, finch_sensor, respond
+from sciddm.simulation.hsi.procedural_spectra import procedural_spectra
+from sciddm.simulation.hsi.scene import bundled_library, finch_sensor, respond
 
 WAVELENGTH = np.arange(400.0, 2500.1, 5.0)
 SPECTRA = procedural_spectra(WAVELENGTH, count=64, seed=1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sciddm.pipelines.hsi.methods import similar_patches
-from sciddm.pipelines.hsi.methods.similar_patches import refined, refinement_context
+from sciddm.classical.spectral import similar_patches
+from sciddm.classical.spectral.similar_patches import refined, refinement_context
 
 
 def two_materials(seed=0, shape=(24, 20), noise=1.0):

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sciddm.data_adapters.hsi.library import read_library
 from sciddm.errors import InputError
-from sciddm.pipelines.hsi.simulation import (
+from sciddm.simulation.hsi.scene import (
     CLASSES,
     Library,
     Sensor,
     finch_sensor,
-    read_library,
     respond,
     simulate_scene,
 )

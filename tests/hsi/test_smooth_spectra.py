@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciddm.pipelines.hsi.methods import smooth_spectra
-from sciddm.pipelines.hsi.methods.components import find_components
-from sciddm.pipelines.hsi.methods.interface import SceneStatistics
-from sciddm.pipelines.hsi.methods.moments import Moments
-from sciddm.pipelines.hsi.methods.smooth_spectra import SmoothSpectra
+from sciddm.classical.spectral import smooth_spectra
+from sciddm.classical.spectral.components import find_components
+from sciddm.classical.spectral.interface import SceneStatistics
+from sciddm.classical.spectral.moments import Moments
+from sciddm.classical.spectral.smooth_spectra import SmoothSpectra
 
 NM = np.linspace(900.0, 1700.0, 60)
 

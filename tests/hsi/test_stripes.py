@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sciddm.pipelines.hsi.stripes import column_offsets, common_level, signal_directions
+from sciddm.physics.spectral.stripes import column_offsets, common_level, signal_directions
 
 BANDS, COLUMNS, LINES, RANK = 120, 60, 50, 6
 

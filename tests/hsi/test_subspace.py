@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from sciddm.classical.spectral.components import find_components
+from sciddm.classical.spectral.interface import Tile
+from sciddm.classical.spectral.lowrank import project
 from sciddm.denoiser import Denoiser
 from sciddm.ledger import record
-from sciddm.pipelines.hsi.methods.components import find_components
 from sciddm.pipelines.hsi.methods.gaps import GappedData
-from sciddm.pipelines.hsi.methods.interface import Tile
-from sciddm.pipelines.hsi.methods.lowrank import project
 from sciddm.pipelines.hsi.methods.subspace import Settings, Subspace
 from sciddm.pipelines.hsi.methods.whole import statistics_of
 from sciddm.process import EDM

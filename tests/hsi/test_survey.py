@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter
 
 from sciddm.data_adapters.hsi import build_cube
 from sciddm.errors import InputError
-from sciddm.pipelines.hsi import noise
 from sciddm.pipelines.hsi import survey as surveying
 from sciddm.pipelines.hsi.survey import Scene, survey
+from sciddm.simulation.hsi import noise
 
 
 def mixed(bands=24, shape=(60, 41), materials=3, seed=0):

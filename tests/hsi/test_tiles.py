@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sciddm.pipelines.hsi.tiles import ALIGN, cut, side_for
+from sciddm.physics.spectral.tiles import ALIGN, cut, side_for
 
 sizes = st.integers(1, 400)
 

@@ -11,9 +11,9 @@ from sciddm.networks import build_network
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.acquire import Acquisition, acquired, measure
 from sciddm.pipelines.mri.active import CRITERIA, ActiveAcquisition
-from sciddm.pipelines.mri.phantom import head_phantom
-from sciddm.pipelines.mri.simulation import simulate_scan
 from sciddm.process import process_from_config
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import simulate_scan
 
 SHAPE = (40, 32)
 

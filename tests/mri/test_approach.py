@@ -11,12 +11,12 @@ from sciddm.denoiser import Denoiser
 from sciddm.ledger import record, tally
 from sciddm.physics import CartesianMRI, Measurement
 from sciddm.physics.fourier import fft2c, ifft2c
-from sciddm.pipelines.mri.encoding import EncodedSlice, Frame
-from sciddm.pipelines.mri.masks import make_mask
+from sciddm.physics.mri.encoding import EncodedSlice, Frame
+from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri.settings import PriorSettings
-from sciddm.pipelines.mri.simulation import coil_maps
 from sciddm.pipelines.mri.slices import reconstruct_slice
 from sciddm.process import EDM
+from sciddm.simulation.mri.scan import coil_maps
 
 SIZE, SIGMA = 24, 0.05
 SHORT = PriorSettings(samples=4, steps=3, start=0, sigma_max=0.2)

@@ -8,11 +8,11 @@ import torch
 import xarray as xr
 
 from sciddm.physics import CartesianMRI
+from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri.compression import KEPT, compressed
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.sampling import sampling_of
-from sciddm.pipelines.mri.simulation import fft2c, simulate_scan, undersample
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import fft2c, simulate_scan, undersample
 
 SHAPE = (48, 40)
 

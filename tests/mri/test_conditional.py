@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
+from sciddm.classical.tv_measurement import starting_image
 from sciddm.denoiser import Denoiser, NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.networks import build_network
 from sciddm.physics import Identity, Measurement, as_lines
+from sciddm.physics.mri.encoding import encode
+from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.active import ActiveAcquisition
-from sciddm.pipelines.mri.encoding import encode
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.settings import CONDITIONAL, ConditionalSettings
-from sciddm.pipelines.mri.simulation import simulate_scan, undersample
 from sciddm.pipelines.mri.slices import reconstruct_slice
-from sciddm.pipelines.mri.start import starting_image
 from sciddm.process import EDM
 from sciddm.sampling import karras
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import simulate_scan, undersample
 
 NOISE = 0.01
 

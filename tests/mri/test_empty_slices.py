@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri.empty_slices import find_empty, put_back
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.phantom import head_phantom
-from sciddm.pipelines.mri.simulation import simulate_scan, undersample
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import simulate_scan, undersample
 
 SHAPE = (64, 56)
 

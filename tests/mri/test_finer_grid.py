@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciddm.physics.fourier import fft2c, ifft2c, resized
-from sciddm.pipelines.mri.encoding import encode
+from sciddm.physics.mri.encoding import encode
 from sciddm.pipelines.mri.sampling import grid_of
-from sciddm.pipelines.mri.simulation import coil_maps
+from sciddm.simulation.mri.scan import coil_maps
 
 SIDE = st.integers(2, 21)
 

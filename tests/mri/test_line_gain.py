@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sciddm.acquisition.line_gain import line_gain
 from sciddm.physics.fourier import fft2c, ifft2c
-from sciddm.pipelines.mri.line_gain import line_gain
-from sciddm.pipelines.mri.simulation import coil_maps
+from sciddm.simulation.mri.scan import coil_maps
 
 N, Y, X = 6, 12, 8
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciddm.errors import InputError
-from sciddm.pipelines.mri.masks import (
+from sciddm.physics.mri.masks import (
     calibration_region,
     find_undersampled_axes,
     infer_mask,

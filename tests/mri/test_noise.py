@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sciddm.errors import InputError
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.noise import covariance_candidates, estimate_covariance
-from sciddm.pipelines.mri.phantom import head_phantom
-from sciddm.pipelines.mri.simulation import simulate_scan, undersample
+from sciddm.physics.mri.masks import make_mask
+from sciddm.physics.mri.noise import covariance_candidates, estimate_covariance
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import simulate_scan, undersample
 
 COILS, SHAPE = 8, (160, 144)
 

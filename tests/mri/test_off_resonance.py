@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sciddm.pipelines.mri.off_resonance import fat_against_water, field_near_air, outer_shell
+from sciddm.physics.mri.off_resonance import fat_against_water, field_near_air, outer_shell
 
 
 def disc(radius: float, size: int = 96) -> torch.Tensor:

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from sciddm.errors import InputError
-from sciddm.pipelines.mri.phantom import head_phantom
+from sciddm.simulation.mri.phantom import head_phantom
 
 
 def place(image, y, x, radius=0.02):

@@ -8,9 +8,9 @@ import pytest
 
 from sciddm.data_adapters.mri import open_kspace
 from sciddm.physics.fourier import ifft2c
-from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.retrospective import Undersampling, full_image, undersampled
-from sciddm.pipelines.mri.simulation import simulate_scan
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import simulate_scan
 
 REQUEST = Undersampling(acceleration=3, acs=8)
 

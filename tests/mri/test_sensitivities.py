@@ -8,9 +8,9 @@ import torch
 
 from sciddm.errors import InputError
 from sciddm.physics.fourier import fft2c
-from sciddm.pipelines.mri.masks import calibration_region, make_mask
-from sciddm.pipelines.mri.sensitivities import combine, eigenmaps, espirit, rss
-from sciddm.pipelines.mri.simulation import coil_maps, ifft2c, simulate_scan
+from sciddm.physics.mri.masks import calibration_region, make_mask
+from sciddm.physics.mri.sensitivities import combine, eigenmaps, espirit, rss
+from sciddm.simulation.mri.scan import coil_maps, ifft2c, simulate_scan
 
 CASES = [(96, 80, 8), (75, 96, 6), (81, 65, 4)]
 

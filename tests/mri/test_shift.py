@@ -11,14 +11,14 @@ import torch
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.networks import build_network
+from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.describe import facts
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.pipeline import QUALITIES
-from sciddm.pipelines.mri.simulation import simulate_scan, undersample
 from sciddm.process import process_from_config
-from sciddm.shift import FeatureLaw
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import simulate_scan, undersample
+from sciddm.uncertainty.shift import FeatureLaw
 
 LAYER = "net.middle_block"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sciddm.errors import InputError
-from sciddm.pipelines.mri.masks import infer_mask, make_mask
-from sciddm.pipelines.mri.simulation import (
+from sciddm.physics.mri.masks import infer_mask, make_mask
+from sciddm.simulation.mri.scan import (
     coil_maps,
     fft2c,
     ifft2c,

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from sciddm.physics import CartesianMRI, Matrix, Measurement
-from sciddm.pipelines.mri.masks import make_mask
-from sciddm.pipelines.mri.simulation import coil_maps
-from sciddm.pipelines.mri.start import (
+from sciddm.classical.tv_measurement import (
     _adjoint_gradient,
     _gradient,
     starting_image,
     total_variation,
 )
+from sciddm.physics import CartesianMRI, Matrix, Measurement
+from sciddm.physics.mri.masks import make_mask
+from sciddm.simulation.mri.scan import coil_maps
 
 WEIGHT, SIGMA = 3e-3, 1e-3
 

@@ -13,15 +13,15 @@ pytest.importorskip("pytorch_finufft", reason="needs the extra noncartesian")
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.networks import build_network
+from sciddm.physics.mri.trajectory import outer_covariance, visited_cells
 from sciddm.physics.nufft import nufft
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.describe import facts, sampling_mask
-from sciddm.pipelines.mri.phantom import head_phantom
 from sciddm.pipelines.mri.report import mri_report
 from sciddm.pipelines.mri.sampling import sampling_of
-from sciddm.pipelines.mri.simulation import coil_maps
-from sciddm.pipelines.mri.trajectory import outer_covariance, visited_cells
 from sciddm.process import process_from_config
+from sciddm.simulation.mri.phantom import head_phantom
+from sciddm.simulation.mri.scan import coil_maps
 
 SIZE, COILS, NOISE = (48, 40), 4, 0.01
 

@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 from torch import Tensor, nn
 
-from sciddm.data_adapters.petct.grid import DIMS, Grid
+from sciddm.geometry.grid import DIMS, Grid
 
 CENTRE = (6.0, -4.0, 3.0)  # of the ball of `study`, RAS, mm
 AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from petct_files import distances
 
-from sciddm.data_adapters.petct.grid import Grid
-from sciddm.pipelines.petct.lesions import measure_lesions, sphere_weights
+from sciddm.geometry.grid import Grid
+from sciddm.physics.petct.lesions import measure_lesions, sphere_weights
 
 
 def grid(shape, spacing, shift=(0.0, 0.0, 0.0)) -> Grid:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from sciddm.pipelines.petct.metrics import (
+from sciddm.metrics.masks import (
     aggregated_dice,
     calibration_error,
     dice,

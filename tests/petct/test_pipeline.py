@@ -10,13 +10,13 @@ import torch
 import xarray as xr
 from petct_files import CENTRE, distances, study, uptake_pipeline
 
-from sciddm.data_adapters.petct.grid import grid_of
 from sciddm.errors import InputError, ModelError
-from sciddm.pipelines.petct.metrics import dice
-from sciddm.pipelines.petct.phantom import thigh_phantom
+from sciddm.geometry.grid import grid_of
+from sciddm.metrics.masks import dice
 from sciddm.pipelines.petct.pipeline import TumourSegmentation, entropy, lesions_of, tempered
 from sciddm.pipelines.petct.representation import Representation
-from sciddm.streams import Streams
+from sciddm.random.streams import Streams
+from sciddm.simulation.petct.phantom import thigh_phantom
 
 
 @pytest.fixture(scope="module")

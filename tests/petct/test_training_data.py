@@ -10,8 +10,8 @@ import pytest
 import torch
 from petct_files import study as ball_study
 
-from sciddm.data_adapters.petct.grid import Grid
 from sciddm.errors import InputError
+from sciddm.geometry.grid import Grid
 from sciddm.pipelines.petct.augment import Augmentation, cut_patch
 from sciddm.pipelines.petct.folders import FolderStudies, find_cases
 from sciddm.pipelines.petct.sarcoma import FILE

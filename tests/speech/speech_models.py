@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from sciddm.denoiser import Denoiser
 from sciddm.ledger import record
-from sciddm.predictor import Predictor
+from sciddm.priors.predictor import Predictor
+from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.process import SBVE, Process, Scalar, expand
-from sciddm.regeneration import StochasticRegeneration
 
 
 class ConstantMask(nn.Module):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciddm.errors import InputError
-from sciddm.pipelines.speech.chunks import Chunking, join, windows
+from sciddm.physics.speech.chunks import Chunking, join, windows
 
 HOP = 4
 SMALL = Chunking(frames=64, overlap=16, fade=8, step=8)

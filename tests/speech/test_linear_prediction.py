@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speech_models import scaling
 
+from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.errors import InputError
-from sciddm.pipelines.speech.linear_prediction import LinearPrediction
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 
 

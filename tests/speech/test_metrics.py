@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sciddm.errors import InputError
-from sciddm.pipelines.speech.metrics import LevelMeter, estoi, pesq, si_sdr
-from sciddm.pipelines.speech.synthetic import mix, pink_noise, speech_like
+from sciddm.metrics.speech import LevelMeter, estoi, pesq, si_sdr
+from sciddm.simulation.speech.synthetic import mix, pink_noise, speech_like
 
 
 @pytest.fixture(scope="module")

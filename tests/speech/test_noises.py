@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sciddm.pipelines.speech.noises import at_ratio, coloured, crowd, filtered, machine
+from sciddm.simulation.speech.noises import at_ratio, coloured, crowd, filtered, machine
 
 RATE = 16_000
 

@@ -11,15 +11,15 @@ import torch
 import xarray as xr
 from speech_models import Smearing, regeneration, scaling
 
+from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.errors import InputError, ModelError
-from sciddm.pipelines.speech.chunks import Chunking
+from sciddm.physics.speech.chunks import Chunking
+from sciddm.physics.speech.stft import STFT
 from sciddm.pipelines.speech.estimator import Estimator, kind_of, plan
-from sciddm.pipelines.speech.linear_prediction import LinearPrediction
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 from sciddm.pipelines.speech.settings import QUALITIES, Settings
-from sciddm.pipelines.speech.stft import STFT
 from sciddm.process import OUVE, SBVE
-from sciddm.streams import Streams
+from sciddm.random.streams import Streams
 
 SHORT = Chunking(frames=160, overlap=64, fade=16, step=16)
 
@@ -127,7 +127,7 @@ def test_chunks_do_not_matter_away_from_seams(model, seconds):
 def test_chunks_do_not_matter_to_the_bundled_kind_of_network():
     """With a margin beyond the network's context even the seams are those of the whole."""
     from sciddm.networks.spectrogram import SpectrogramUNet
-    from sciddm.predictor import Predictor
+    from sciddm.priors.predictor import Predictor
 
     torch.manual_seed(0)
     small = {"channels": [8, 8], "blocks": [1], "dilations": [1], "squeeze": 2, "levels": False}
@@ -221,7 +221,7 @@ def test_seeds_and_costs():
 def test_chunks_suit_the_network():
     """Every network's coarsest level sees chunks that begin where its frames do."""
     from sciddm.networks.spectrogram import SpectrogramUNet
-    from sciddm.predictor import Predictor
+    from sciddm.priors.predictor import Predictor
 
     small = {"channels": [8, 8], "blocks": [1], "dilations": [1], "squeeze": 2, "levels": False}
     local = Predictor(SpectrogramUNet(2, 4, **small))
@@ -323,7 +323,7 @@ def test_numbers_that_are_none():
 
 def test_a_saved_pipeline_is_the_same_pipeline(tmp_path):
     from sciddm.networks import build_network
-    from sciddm.predictor import Predictor
+    from sciddm.priors.predictor import Predictor
 
     torch.manual_seed(0)
     network = build_network(

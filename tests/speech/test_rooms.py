@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
-from sciddm.pipelines.speech.rooms import (
+from sciddm.simulation.speech.rooms import (
     SPEED_OF_SOUND,
     absorption,
     image_sources,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciddm.errors import InputError
-from sciddm.pipelines.speech.stft import STFT
+from sciddm.physics.speech.stft import STFT
 
 
 def noise(*shape, seed=0, dtype=torch.float32):

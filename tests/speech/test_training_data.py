@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from sciddm.errors import InputError
-from sciddm.pipelines.speech.stft import STFT
+from sciddm.physics.speech.stft import STFT
 from sciddm.pipelines.speech.training_data import (
     RATE,
     RESERVED_ROOMS,

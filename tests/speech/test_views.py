@@ -12,9 +12,9 @@ from torch import Tensor
 from sciddm.pipelines.speech.estimator import Estimator
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 from sciddm.pipelines.speech.settings import Settings
-from sciddm.pipelines.speech.views import ViewedDenoiser, mean_of_views
+from sciddm.priors.views import ViewedDenoiser, mean_of_views
 from sciddm.process import SBVE
-from sciddm.streams import Streams
+from sciddm.random.streams import Streams
 
 
 @pytest.fixture

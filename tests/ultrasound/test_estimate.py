@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sciddm.errors import ModelError
-from sciddm.pipelines.ultrasound.estimate import Widening, estimate
-from sciddm.pipelines.ultrasound.waves import envelope
+from sciddm.physics.ultrasound.estimate import Widening, estimate
+from sciddm.physics.ultrasound.waves import envelope
 
 Z = np.arange(256)
 

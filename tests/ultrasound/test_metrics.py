@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sciddm.pipelines.ultrasound.metrics import (
+from sciddm.metrics.ultrasound import (
     cnr,
     cnr_db,
     correlation,

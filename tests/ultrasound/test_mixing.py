@@ -10,12 +10,12 @@ from support import randn
 from ultrasound_helpers import White
 
 from sciddm.companding import compand, expand_companded
-from sciddm.joint import JointDenoiser
 from sciddm.physics import Operator
+from sciddm.physics.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes
 from sciddm.pipelines.ultrasound import separate as module
-from sciddm.pipelines.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes
 from sciddm.pipelines.ultrasound.separate import patches, separate, spans
 from sciddm.pipelines.ultrasound.settings import Settings
+from sciddm.priors.joint import JointDenoiser
 
 SETTINGS = Settings(samples=2, steps=4, follow_steps=2, guidance="pigdm")
 kinds = pytest.mark.parametrize("kind", [CompandedEchoes, CompandedEnvelopes])

@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from sciddm.data_adapters.ultrasound import build_frames
 from sciddm.errors import InputError
-from sciddm.pipelines.ultrasound.representation import amplitude, represent
-from sciddm.pipelines.ultrasound.waves import Beam, analytic, convolve, envelope
+from sciddm.physics.ultrasound.representation import amplitude, represent
+from sciddm.physics.ultrasound.waves import Beam, analytic, convolve, envelope
 
 FC, N = 2.5e6, 400
 

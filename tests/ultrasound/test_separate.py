@@ -9,7 +9,7 @@ import torch
 from support import randn
 
 from sciddm.companding import MU, compand, compand_slope
-from sciddm.pipelines.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes, CompandedSum
+from sciddm.physics.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes, CompandedSum
 from sciddm.pipelines.ultrasound.separate import reconciled
 from sciddm.pipelines.ultrasound.settings import QUALITIES
 

@@ -10,11 +10,11 @@ import torch
 
 from sciddm.companding import expand_companded
 from sciddm.errors import InputError
-from sciddm.pipelines.ultrasound.anatomy import draw_anatomy, smooth_field
-from sciddm.pipelines.ultrasound.echoes import Clutter, draw_beam, haze_echoes, tissue_echoes
+from sciddm.physics.ultrasound.waves import Beam, envelope
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
 from sciddm.pipelines.ultrasound.training_data import HazePatches, HazyPairs, TissuePatches
-from sciddm.pipelines.ultrasound.waves import Beam, envelope
+from sciddm.simulation.ultrasound.anatomy import draw_anatomy, smooth_field
+from sciddm.simulation.ultrasound.echoes import Clutter, draw_beam, haze_echoes, tissue_echoes
 
 SMALL = Wanted(depth=384, lines=64, seed=1)
 

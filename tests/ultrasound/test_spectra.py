@@ -7,9 +7,9 @@ import pytest
 import torch
 from support import randn
 
-from sciddm.pipelines.ultrasound.echoes import Clutter, haze_echoes, tissue_echoes
-from sciddm.pipelines.ultrasound.spectra import LocalSpectra
-from sciddm.pipelines.ultrasound.waves import Beam
+from sciddm.physics.ultrasound.spectra import LocalSpectra
+from sciddm.physics.ultrasound.waves import Beam
+from sciddm.simulation.ultrasound.echoes import Clutter, haze_echoes, tissue_echoes
 
 SHAPE = (256, 96)
 BEAM = Beam(bandwidth=0.6, lines=1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sciddm.pipelines.ultrasound.veil import veil
+from sciddm.physics.ultrasound.veil import veil
 
 
 def test_a_veil_over_dark_and_bright_parts_has_its_own_power():

@@ -10,7 +10,7 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.pipelines.ct.methods.base import Tick
 from sciddm.pipelines.ct.methods.mirrored import Mirrored
-from sciddm.streams import AntitheticStreams
+from sciddm.random.streams import AntitheticStreams
 
 __all__ = ["START", "draws", "mirrored"]
 

@@ -37,8 +37,8 @@ from torch.nn.functional import (
 )
 
 from sciddm.errors import InputError
+from sciddm.physics.tomography.noise_level import noise_level
 from sciddm.pipelines.ct.methods.base import Estimate, Tick
-from sciddm.pipelines.ct.noise_level import noise_level
 from sciddm.pipelines.ct.slices import SliceStack
 
 __all__ = [

@@ -5,9 +5,9 @@ residual denoising autoencoder (Lim et al., 2020):
 
     min E |sigma s(y + sigma u) + u|^2,      u ~ N(0, I), sigma falling during training
 
-No clean image is seen. The formula of the noise's law (`sciddm.tweedie`) then gives the mean of the
-clean values. The one parameter of that law is the value that leaves the least total variation, if
-it is not given: too little leaves noise, too much adds its opposite.
+No clean image is seen. The formula of the noise's law (`classical.tweedie`) then gives the mean of
+the clean values. The one parameter of that law is the value that leaves the least total variation,
+if it is not given: too little leaves noise, too much adds its opposite.
 
 The formulas are those of noise that is independent from pixel to pixel; that of a reconstruction
 is not, and some of its texture stays.
@@ -23,15 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sciddm.classical.tweedie import gamma_mean, gaussian_mean, poisson_mean
 from sciddm.errors import InputError
 from sciddm.networks import UNet
+from sciddm.physics.tomography.noise_level import noise_level
 from sciddm.pipelines.ct.methods.base import Estimate, Tick
-from sciddm.pipelines.ct.noise_level import noise_level
 from sciddm.pipelines.ct.settings import ScoreSettings
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.precision import network_arithmetic
-from sciddm.streams import fold
-from sciddm.tweedie import gamma_mean, gaussian_mean, poisson_mean
+from sciddm.random.streams import fold
 
 __all__ = ["Noise2Score", "learn_score", "least_variation", "noise_level"]
 

@@ -28,8 +28,8 @@ from sciddm.pipelines.ct.methods.draws import START, draws, mirrored
 from sciddm.pipelines.ct.projections import Scan
 from sciddm.pipelines.ct.settings import PosteriorSettings
 from sciddm.posterior import Consistency, Posterior, residual_ratio
+from sciddm.random.streams import AntitheticStreams
 from sciddm.sampling import Ancestral, karras, sample
-from sciddm.streams import AntitheticStreams
 
 __all__ = ["PosteriorSampling"]
 

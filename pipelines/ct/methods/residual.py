@@ -36,8 +36,8 @@ from sciddm.pipelines.ct.methods.draws import START, draws, mirrored
 from sciddm.pipelines.ct.settings import ResidualSettings
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.posterior import Posterior
+from sciddm.random.streams import AntitheticStreams
 from sciddm.sampling import DDIM, sample, uniform
-from sciddm.streams import AntitheticStreams
 
 __all__ = ["ResidualDiffusion"]
 

@@ -1,14 +1,14 @@
 """Denoising methods behind one interface."""
 
-from sciddm.pipelines.hsi.methods.build import METHODS, QUALITIES, build_method
-from sciddm.pipelines.hsi.methods.interface import (
+from sciddm.classical.spectral.interface import (
     Estimate,
     Fitted,
     Method,
     SceneStatistics,
     Tile,
 )
-from sciddm.pipelines.hsi.methods.moments import Moments
+from sciddm.classical.spectral.moments import Moments
+from sciddm.pipelines.hsi.methods.build import METHODS, QUALITIES, build_method
 from sciddm.pipelines.hsi.methods.whole import denoise_cube
 
 __all__ = [

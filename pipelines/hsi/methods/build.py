@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sciddm.classical.spectral.interface import Method
 from sciddm.errors import InputError
-from sciddm.pipelines.hsi.methods.interface import Method
 
 __all__ = ["METHODS", "QUALITIES", "build_method", "method_class"]
 
 QUALITIES = ("fast", "balanced", "best")
 #: Where each method is. Modules are imported when a method is asked for: some need networks.
 METHODS = {
-    "subspace": "subspace.Subspace",
-    "finch": "finch.Finch",
-    "dds2m": "dds2m.DDS2M",
-    "tv": "tv.TotalVariation",
-    "lowrank": "lowrank.LowRank",
+    "subspace": "sciddm.pipelines.hsi.methods.subspace.Subspace",
+    "finch": "sciddm.pipelines.hsi.methods.finch.Finch",
+    "dds2m": "sciddm.pipelines.hsi.methods.dds2m.DDS2M",
+    "tv": "sciddm.classical.spectral.tv.TotalVariation",
+    "lowrank": "sciddm.classical.spectral.lowrank.LowRank",
 }
 #: Methods that take a quality, and whether they take a model.
 _GRADED = {"subspace": True, "finch": True, "dds2m": False}
@@ -72,5 +72,5 @@ def method_class(name: str) -> Any:
     """
     if name not in METHODS:
         raise InputError(f"unknown method {name}: one of {', '.join(METHODS)}")
-    module, _, kind = METHODS[name].partition(".")
-    return getattr(importlib.import_module(f"{__package__}.{module}"), kind)
+    module, _, kind = METHODS[name].rpartition(".")
+    return getattr(importlib.import_module(module), kind)

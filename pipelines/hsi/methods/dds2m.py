@@ -37,10 +37,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from sciddm.networks.skip_unet import SkipUNet
-from sciddm.pipelines.base import Progress
-from sciddm.pipelines.hsi.methods.components import find_components
-from sciddm.pipelines.hsi.methods.interface import (
+from sciddm.classical.spectral.components import find_components
+from sciddm.classical.spectral.interface import (
     Attributes,
     Estimate,
     Fitted,
@@ -49,10 +47,12 @@ from sciddm.pipelines.hsi.methods.interface import (
     Tile,
     chi2,
 )
-from sciddm.pipelines.hsi.methods.lowrank import project
-from sciddm.plane_streams import PlaneStreams
+from sciddm.classical.spectral.lowrank import project
+from sciddm.networks.skip_unet import SkipUNet
 from sciddm.precision import network_arithmetic
-from sciddm.streams import fold
+from sciddm.progress import Progress
+from sciddm.random.plane_streams import PlaneStreams
+from sciddm.random.streams import fold
 
 __all__ = ["DDS2M", "SETTINGS", "Settings", "levels", "next_state"]
 

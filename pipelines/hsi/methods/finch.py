@@ -44,16 +44,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sciddm import zoo
-from sciddm.autoencoder import LatentDiffusion
-from sciddm.errors import ModelError
-from sciddm.ledger import tally
-from sciddm.networks import PatchAutoencoder
-from sciddm.pipelines.base import Progress
-from sciddm.pipelines.hsi.band_positions import band_positions
-from sciddm.pipelines.hsi.methods.components import find_components
-from sciddm.pipelines.hsi.methods.fusion import REACH, fused, within
-from sciddm.pipelines.hsi.methods.gaps import GappedData
-from sciddm.pipelines.hsi.methods.interface import (
+from sciddm.classical.spectral.components import find_components
+from sciddm.classical.spectral.interface import (
     Attributes,
     Estimate,
     Fitted,
@@ -62,9 +54,17 @@ from sciddm.pipelines.hsi.methods.interface import (
     Tile,
     chi2,
 )
+from sciddm.classical.spectral.similar_patches import refined, refinement_context
+from sciddm.errors import ModelError
+from sciddm.ledger import tally
+from sciddm.networks import PatchAutoencoder
+from sciddm.physics.spectral.band_positions import band_positions
+from sciddm.pipelines.hsi.methods.fusion import REACH, fused, within
+from sciddm.pipelines.hsi.methods.gaps import GappedData
 from sciddm.pipelines.hsi.methods.orientations import turned, turned_back
-from sciddm.pipelines.hsi.methods.similar_patches import refined, refinement_context
-from sciddm.plane_streams import PlaneStreams
+from sciddm.priors.autoencoder import LatentDiffusion
+from sciddm.progress import Progress
+from sciddm.random.plane_streams import PlaneStreams
 from sciddm.sampling import DPMSolver2M, karras, sample
 
 __all__ = ["SETTINGS", "Finch", "Settings"]

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from sciddm.pipelines.hsi.methods.components import Components
-from sciddm.pipelines.hsi.methods.interface import Tile
+from sciddm.classical.spectral.components import Components
+from sciddm.classical.spectral.interface import Tile
 
 __all__ = ["REACH", "fused", "within"]
 

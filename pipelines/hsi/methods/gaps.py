@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from sciddm.pipelines.hsi.methods.components import Components
-from sciddm.pipelines.hsi.methods.interface import Tile
-from sciddm.pipelines.hsi.methods.lowrank import project
-from sciddm.plane_streams import PlaneStreams
+from sciddm.classical.spectral.components import Components
+from sciddm.classical.spectral.interface import Tile
+from sciddm.classical.spectral.lowrank import project
+from sciddm.random.plane_streams import PlaneStreams
 
 __all__ = ["GappedData"]
 
@@ -40,7 +40,7 @@ class GappedData:
         self._basis = known.basis.astype(np.float32)
         noise, mean = (v.astype(np.float32)[:, None] for v in (known.noise, known.mean))
         bands, *self._shape = tile.values.shape
-        values, valid = (a.reshape(bands, -1) for a in (tile.values, tile.valid))
+        values, valid = tile.values.reshape(bands, -1), tile.valid.reshape(bands, -1)
         self._projected = np.empty((self._basis.shape[1], values.shape[1]), np.float32)
         gaps, white = [], []
         for start in range(0, values.shape[1], _PIXELS):
@@ -51,7 +51,8 @@ class GappedData:
             gaps.append(start + some)
             white.append(here[:, some])
         self._gaps = np.concatenate(gaps)
-        self._white, self._valid = np.concatenate(white, axis=1), valid[:, self._gaps]
+        self._white = np.concatenate(white, axis=1)
+        self._valid = valid[:, self._gaps]
 
     def _image(self, coefficients: Array) -> Array:
         return coefficients.reshape(len(coefficients), *self._shape)

@@ -49,12 +49,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from sciddm import zoo
-from sciddm.denoiser import Denoiser
-from sciddm.ledger import tally
-from sciddm.pipelines.base import Progress
-from sciddm.pipelines.hsi.methods.components import find_components
-from sciddm.pipelines.hsi.methods.gaps import GappedData
-from sciddm.pipelines.hsi.methods.interface import (
+from sciddm.classical.spectral.components import find_components
+from sciddm.classical.spectral.interface import (
     Attributes,
     Estimate,
     Fitted,
@@ -63,9 +59,13 @@ from sciddm.pipelines.hsi.methods.interface import (
     Tile,
     chi2,
 )
+from sciddm.classical.spectral.similar_patches import refined, refinement_context
+from sciddm.denoiser import Denoiser
+from sciddm.ledger import tally
+from sciddm.pipelines.hsi.methods.gaps import GappedData
 from sciddm.pipelines.hsi.methods.orientations import turned, turned_back
-from sciddm.pipelines.hsi.methods.similar_patches import refined, refinement_context
-from sciddm.plane_streams import PlaneStreams
+from sciddm.progress import Progress
+from sciddm.random.plane_streams import PlaneStreams
 from sciddm.sampling import DPMSolver2M, karras, sample
 
 __all__ = ["SETTINGS", "Settings", "Subspace"]

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sciddm.classical.spectral.interface import Method, SceneStatistics, Tile
+from sciddm.classical.spectral.lowrank import project, signal_subspace
+from sciddm.classical.spectral.moments import Moments
 from sciddm.errors import InputError
-from sciddm.pipelines.hsi.estimate import NoiseEstimate, estimate_noise
+from sciddm.physics.spectral.estimate import NoiseEstimate, estimate_noise
 from sciddm.pipelines.hsi.methods.build import build_method
-from sciddm.pipelines.hsi.methods.interface import Method, SceneStatistics, Tile
-from sciddm.pipelines.hsi.methods.lowrank import project, signal_subspace
-from sciddm.pipelines.hsi.methods.moments import Moments
 
 __all__ = ["denoise_cube", "statistics_of"]
 

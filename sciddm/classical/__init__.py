@@ -1,0 +1,1 @@
+"""Methods without a trained model: references, and images that sampling starts from."""

@@ -1,0 +1,1 @@
+"""Low rank, total variation and smooth spectra of hyperspectral cubes."""

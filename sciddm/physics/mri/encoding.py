@@ -1,0 +1,149 @@
+"""From a slice of k-space to a measurement in the prior's units, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sciddm.errors import InputError
+from sciddm.physics import CartesianMRI, ChannelNoise, Measurement
+from sciddm.physics.fourier import fft2c, ifft2c, resized
+from sciddm.physics.mri.masks import calibration_region
+from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_phase
+from sciddm.physics.mri.sensitivities import espirit
+
+__all__ = ["CENTRE", "EncodedSlice", "Frame", "encode", "estimate_maps"]
+
+# The low-resolution image that gives phase and level is taken from this many central samples at
+# most: more would follow the anatomy's own phase noise, and the prior has seen 10 to 32.
+CENTRE = 32
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How one slice of a scan is seen by the prior: tissue near 1, phase near 0, white noise.
+
+    An image in the scan's units is ``x * gain * phase``. Channels are whitened and the maps with
+    them; ``level`` keeps them in the scan's units, so the noise is ``level / gain``.
+    """
+
+    maps: Tensor  # (coil, y, x), of the scan's channels, on the grid of the prior's images
+    phase: Tensor  # (y, x) complex, modulus 1
+    gain: float
+    level: float
+    whiten: Callable[[Tensor], Tensor]
+    matrix: tuple[int, int]  # (y, x) of the scan's images
+
+    @property
+    def white_maps(self) -> Tensor:
+        """Maps of the whitened channels, times the phase, in the scan's units of noise."""
+        return self.level * self.whiten(self.maps * self.phase)
+
+    def measurement(self, kspace: Tensor, mask: Tensor, *, iterations: int = 8) -> Measurement:
+        """``y = A x + n`` for k-space (coil, ky, kx) of the scan, sampled where ``mask`` is."""
+        grid = (self.maps.shape[-2], self.maps.shape[-1])
+        mask = resized(mask, grid)
+        operator = CartesianMRI(mask, self.white_maps)
+        data = self.level * self.whiten(resized(kspace, grid)) / self.gain * mask
+        return Measurement(data, operator, self.level / self.gain, iterations=iterations)
+
+    def to_scan(self, x: Tensor) -> Tensor:
+        """Images (..., 1, y, x) of the prior as (..., y, x) in the scan's units, with phase."""
+        image = x[..., 0, :, :] * self.gain * self.phase
+        return _with_pixels(image, self.matrix)
+
+
+@dataclass(frozen=True)
+class EncodedSlice:
+    """One slice as ``y = A x + n`` with x as the prior knows it, and the way back."""
+
+    measurement: Measurement
+    frame: Frame
+    zero_filled: Tensor  # (y, x) complex, scan's units
+
+
+def encode(
+    kspace: Tensor,
+    mask: Tensor,
+    covariance: Tensor,
+    maps: Tensor | None = None,
+    *,
+    iterations: int = 8,
+    grid: tuple[int, int] | None = None,
+) -> EncodedSlice:
+    """Estimates what is missing (maps, phase, scale) and builds the measurement.
+
+    Args:
+        kspace: (coil, ky, kx) complex64, centred, 0 where not sampled.
+        mask: (ky, kx) bool.
+        covariance: E[n n^H] of the channels' noise (coil, coil).
+        maps: coil sensitivity maps (coil, y, x); estimated by ESPIRiT if not given.
+        iterations: conjugate gradient steps of each data-consistency solve.
+        grid: (y, x) of the image that is looked for, if finer than the scan's: what it has beyond
+            the scan's k-space was not measured. Given maps must be of this grid.
+
+    Raises:
+        InputError: no calibration region and no maps, coil counts that differ, or a covariance
+            that is not positive definite.
+    """
+    matrix = (kspace.shape[-2], kspace.shape[-1])
+    if grid is not None:
+        kspace, mask = resized(kspace, grid), resized(mask, grid)
+    if maps is not None and maps.shape != kspace.shape:
+        raise InputError(
+            f"the maps are {tuple(maps.shape)} (coil, y, x) but the data {tuple(kspace.shape)}: "
+            "give maps of the same coils and matrix"
+        )
+    try:
+        noise = ChannelNoise(covariance)
+    except ValueError as error:
+        raise InputError(f"{error}: give a noise level") from error
+    # Whitened data have noise 1; multiplied by the mean noise level they stay in the scan's units.
+    level = float(covariance.diagonal().real.mean().sqrt())
+    whiten = noise.whitening()
+    if maps is not None:
+        centre = _central(mask)
+    else:
+        region = calibration_region(mask.numpy())
+        centre = (region[0].stop - region[0].start, region[1].stop - region[1].start)
+        maps = estimate_maps(whiten(kspace), region, noise)
+    centre = (min(centre[0], CENTRE), min(centre[1], CENTRE))
+    low = (maps.conj() * low_resolution(kspace, centre)).sum(0)
+    gain, phase = bright_level(low), unit_phase(low)
+    if not gain > 0:
+        raise InputError("the centre of k-space holds no signal")
+    frame = Frame(maps, phase, gain, level, whiten, matrix)
+    zero_filled = _with_pixels((maps.conj() * ifft2c(kspace)).sum(0), matrix)
+    return EncodedSlice(frame.measurement(kspace, mask, iterations=iterations), frame, zero_filled)
+
+
+def estimate_maps(
+    white: Tensor, region: tuple[slice, slice], noise: ChannelNoise, *, noise_std: float = 1.0
+) -> Tensor:
+    """ESPIRiT on whitened data, as unit-norm maps of the scan's own channels.
+
+    Whitened coils have equal noise, which is what separates signal from noise in the calibration
+    matrix; their maps times the covariance's Cholesky factor are those of the coils themselves.
+    """
+    if white.shape[0] == 1:
+        return torch.ones_like(white)
+    maps = noise.draw(espirit(white, region, noise_std=noise_std))
+    return maps / torch.linalg.vector_norm(maps, dim=0).where(maps.abs().sum(0) > 0, 1.0)
+
+
+def _with_pixels(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """The image of the same field of view as a scan of ``size`` sees it."""
+    same = image.shape[-2:] == size
+    return image if same else ifft2c(resized(fft2c(image), size))
+
+
+def _central(mask: Tensor) -> tuple[int, int]:
+    """Full widths of the sampled centre, for scans whose maps are given: any size will do."""
+    try:
+        region = calibration_region(mask.numpy(), minimum=2)
+    except InputError:
+        return (8, 8)
+    return (region[0].stop - region[0].start, region[1].stop - region[1].start)

@@ -1,0 +1,387 @@
+"""Receiver noise of a multi-coil scan: its covariance between coils.
+
+    k = F S x + n,   n circular complex Gaussian, independent between samples,  Psi = E[n n^H]
+
+over the coils. A noise-only scan gives Psi directly. Without one it is read from the scan itself,
+where there is no signal to speak of:
+
+    border        sampled k-space furthest from DC;
+    air           along an axis without gaps between samples (the readout of a 1D undersampled scan)
+                  an inverse FFT gives the object's extent along that axis in every acquired line:
+                  what lies beyond it is noise, near DC as well as far from it;
+    calibration   patches of the fully sampled centre of k-space lie in a space of few dimensions,
+                  because the coils see one object (see sensitivities): what the patches have
+                  outside that space is noise. A single coil's do not.
+
+Each can fail. A sharp image has signal in the border, a large one has no air, and where the
+receiver filters or grids the readout there is less noise in the air at the ends of the field of
+view than in the object. Calibration is the least precise (5 to 20 % of the power). So an estimate
+counts when another agrees with it, the smallest such, as signal only adds; if none do, the
+calibration estimate; without a calibration region, the smallest. Entries that were not measured
+(exact zeros: undersampling, zero padding) are left out, and medians make border and air indifferent
+to a few strong samples: for one coil |n|^2 is exponential, with the median sigma^2 ln 2; for C
+coils n^H Psi^-1 n follows a Gamma(C, 1) law.
+
+References:
+    Pruessmann et al., Advances in sensitivity encoding with arbitrary k-space trajectories,
+    Magn Reson Med 46:638 (2001), whitening
+    Tyler, A distribution-free M-estimator of multivariate scatter, Ann Statist 15:234 (1987)
+    Marchenko & Pastur, Distribution of eigenvalues for some sets of random matrices,
+    Math USSR Sb 1:457 (1967)
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaincinv
+
+from sciddm.errors import InputError
+from sciddm.physics.mri.masks import calibration_region
+
+ComplexArray = NDArray[np.complex128]
+
+#: The border of k-space: this fraction of the samples, but at least so many of a slice.
+_BORDER_FRACTION = 0.03
+_BORDER_SAMPLES = 400
+#: Slices that are looked at, spread over the volume: more would cost time and gain nothing.
+_SLICES = 16
+_TYLER_ITERATIONS = 15
+#: Air is where the power is within this factor of the lowest.
+_QUIET = 1.1
+#: Slices whose calibration regions are used, and the side of the part that is used.
+_CALIBRATION_SLICES = 6
+_CALIBRATION_ROUNDS = 2
+_CALIBRATION_LIMIT = 32
+#: Two estimates agree when their powers differ by less than this factor.
+_AGREEMENT = 1.4
+
+
+def estimate_covariance(
+    kspace: ArrayLike, mask: ArrayLike, noise: ArrayLike | None = None
+) -> ComplexArray:
+    """Noise covariance Psi = E[n n^H] between the coils.
+
+    Args:
+        kspace: (coil, ky, kx) or (slice, coil, ky, kx) complex, exactly 0 where not sampled.
+        mask: (ky, kx) or (slice, ky, kx), True where sampled.
+        noise: (coil, sample) noise-only scan of the same receiver bandwidth; used alone if given.
+
+    Returns:
+        Hermitian matrix, (coil, coil), in squared units of k-space. Rows and columns of coils that
+        hold only zeros are 0.
+
+    Raises:
+        InputError: shapes do not match, or there is nothing to estimate from.
+    """
+    if noise is not None:
+        return _from_noise_scan(noise, np.shape(kspace)[-3])
+    candidates = covariance_candidates(kspace, mask)
+    if not candidates:
+        raise InputError(
+            "the scan holds too few samples to estimate its noise: give a noise-only scan"
+        )
+    return candidates[_choose({name: _level(psi) for name, psi in candidates.items()})]
+
+
+def covariance_candidates(kspace: ArrayLike, mask: ArrayLike) -> dict[str, ComplexArray]:
+    """All the estimates that a scan permits, by where they are from.
+
+    Args:
+        kspace, mask: as for `estimate_covariance`.
+
+    Returns:
+        "border"; "air along ky", "air along kx" for axes without gaps; "calibration" where there is
+        a calibration region large enough for the number of coils.
+    """
+    data = np.asarray(kspace)
+    data = data[None] if data.ndim == 3 else data
+    if data.ndim != 4:
+        raise InputError(f"k-space has the axes (slice, coil, ky, kx), not {data.shape}")
+    slices, coils, ny, nx = data.shape
+    sampled = np.asarray(mask, dtype=bool)
+    if sampled.shape not in ((ny, nx), (slices, ny, nx)):
+        raise InputError(f"the mask has shape {sampled.shape}, k-space {data.shape}")
+    sampled = np.broadcast_to(sampled, (slices, ny, nx))
+
+    active = np.flatnonzero((data != 0).any(axis=(0, 2, 3)))
+    found: dict[str, list[ComplexArray]] = {}
+    parts: list[tuple[ComplexArray, NDArray[np.bool_]]] = []
+    for s in np.unique(np.linspace(0, slices - 1, min(slices, _SLICES)).round().astype(int)):
+        kept = sampled[s] & (data[s] != 0).any(axis=0)
+        if len(active) == 0 or not kept.any():
+            continue
+        part = data[s][active].astype(np.complex128)
+        found.setdefault("border", []).append(_border(part, kept))
+        for name, lines in (("ky", part.swapaxes(-1, -2)), ("kx", part)):
+            air = _air(lines, kept.T if name == "ky" else kept)
+            if air is not None:
+                found.setdefault(f"air along {name}", []).append(air)
+        parts.append((part, kept))
+
+    def embed(psi: ComplexArray) -> ComplexArray:
+        covariance = np.zeros((coils, coils), dtype=np.complex128)
+        covariance[np.ix_(active, active)] = psi
+        return covariance
+
+    result = {}
+    for name, samples in found.items():
+        pooled = np.concatenate(samples, axis=1)
+        if pooled.shape[1] >= max(16, 2 * len(active)):
+            result[name] = embed(robust_covariance(pooled))
+    if "border" in result:
+        start = result["border"][np.ix_(active, active)]
+        calibration = _calibration(parts[:: -(-len(parts) // _CALIBRATION_SLICES)], start)
+        if calibration is not None:
+            result["calibration"] = embed(calibration)
+    return result
+
+
+def _level(covariance: ComplexArray) -> float:
+    """Mean logarithm of the coils' noise power."""
+    power = np.diag(covariance).real
+    return float(np.log(power[power > 0]).mean())
+
+
+def _choose(levels: dict[str, float]) -> str:
+    """Name of the estimate to believe, by their logarithmic levels; see the module."""
+
+    def agree(a: str, b: str) -> bool:
+        return abs(levels[a] - levels[b]) < math.log(_AGREEMENT)
+
+    confirmed = [a for a in levels if any(a != b and agree(a, b) for b in levels)]
+    if confirmed:
+        lowest = min(confirmed, key=levels.__getitem__)
+        # Where air agrees with the lowest, rather air: it is more precise.
+        group = [name for name in confirmed if agree(name, lowest)]
+        return next((name for name in group if name.startswith("air")), lowest)
+    if "calibration" in levels:
+        return "calibration"
+    return min(levels, key=levels.__getitem__)
+
+
+def _from_noise_scan(noise: ArrayLike, coils: int) -> ComplexArray:
+    samples = np.asarray(noise, dtype=np.complex128)
+    if samples.ndim != 2 or samples.shape[0] != coils:
+        raise InputError(f"the noise scan has shape {samples.shape}, not ({coils} coils, samples)")
+    samples = samples[:, (samples != 0).any(axis=0)]
+    if samples.shape[1] < 2 * coils or not np.isfinite(samples).all():
+        raise InputError(
+            f"the noise scan holds {samples.shape[1]} samples for {coils} coils, or values that "
+            "are not finite: leave it out, and the noise is estimated from the scan"
+        )
+    return np.asarray(samples @ samples.conj().T / samples.shape[1])
+
+
+def _border(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> ComplexArray:
+    """The samples furthest from DC, (coil, sample): corners first, where signal is least."""
+    ny, nx = sampled.shape
+    y, x = np.ogrid[:ny, :nx]
+    radius = np.hypot((y - ny // 2) / ny, (x - nx // 2) / nx)[sampled]
+    count = max(_BORDER_SAMPLES, round(_BORDER_FRACTION * radius.size))
+    # No more than a quarter: a small scan has no border to spare.
+    outermost = np.argsort(-radius, kind="stable")[: max(1, min(count, radius.size // 4))]
+    return kspace[:, sampled][:, outermost]
+
+
+def _air(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> ComplexArray | None:
+    """Noise beyond the object along the last axis, (coil, sample); None if it cannot be had.
+
+    The position is chosen on every other line and the samples are taken from the rest, and the
+    other way round: choosing and measuring on the same samples would find too little noise.
+    """
+    columns = np.flatnonzero(sampled.any(axis=0))
+    lines = np.flatnonzero(sampled.any(axis=1))
+    box = slice(columns[0], columns[-1] + 1)
+    if not sampled[lines, box].all() or len(lines) < 4:
+        return None
+    shifted = np.fft.ifftshift(kspace[:, lines, box], axes=-1)
+    hybrid = np.fft.fftshift(np.fft.ifft(shifted, axis=-1, norm="ortho"), axes=-1)
+    size = hybrid.shape[-1]
+    width = max(4, size // 16)
+    if size < 4 * width:
+        return None
+    samples = []
+    for chosen, taken in ((0, 1), (1, 0)):
+        power = np.abs(hybrid[:, chosen::2]) ** 2
+        # The median over lines keeps the few strong lines near DC from deciding, whose ringing
+        # reaches everywhere.
+        profile = np.median(power, axis=1)
+        profile = (profile / np.maximum(profile.mean(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+        # Positions wrap around: the air on both sides of the object is one piece.
+        windows = sum(np.roll(profile, -i) for i in range(width)) / width
+        windows = np.where(windows > 1e-10 * windows.max(), windows, np.inf)  # emptied background
+        quiet = np.flatnonzero(windows < _QUIET * windows.min())
+        positions = np.unique((quiet[:, None] + np.arange(width)) % size)
+        samples.append(hybrid[:, taken::2][:, :, positions].reshape(len(hybrid), -1))
+    return np.concatenate(samples, axis=1)
+
+
+def _calibration(
+    parts: list[tuple[ComplexArray, NDArray[np.bool_]]], start: ComplexArray
+) -> ComplexArray | None:
+    """Covariance from what the calibration regions hold outside the space of the signal.
+
+    Args:
+        parts: k-space (coil, ky, kx) and mask (ky, kx) of slices.
+        start: a covariance to whiten with. The noise has an edge to tell it by only where it is
+            white, so the estimate is made anew with itself as the start.
+
+    Returns:
+        (coil, coil); None if no region is large enough for the number of coils, or there is only
+        one.
+    """
+    if len(start) < 2:
+        return None
+    psi = np.diag(np.diag(start))
+    for _ in range(_CALIBRATION_ROUNDS):
+        lower = np.linalg.cholesky(psi)
+        white = [(np.tensordot(np.linalg.inv(lower), k, 1), mask) for k, mask in parts]
+        residuals = [r for r in (_residual(k, mask) for k, mask in white) if r is not None]
+        if not residuals:
+            return None
+        psi = lower @ _solve_residuals(residuals) @ lower.conj().T
+    return np.asarray(psi)
+
+
+def _residual(
+    kspace: ComplexArray, sampled: NDArray[np.bool_]
+) -> tuple[ComplexArray, ComplexArray, float] | None:
+    """What the patches of the calibration region have outside the space of the signal.
+
+    Let p be a patch, Q the projection on the space without signal. With noise Psi on the coils,
+
+        R_cd = sum_i E[(Q p)_ci (Q p)*_di] = sum_ef T_cd,ef Psi_ef,
+        T_cd,ef = sum_ij Q_ci,ej Q_fj,di        (i, j positions within the patch)
+
+    Returns:
+        Conjugates of R (coil^2) and T (coil^2, coil^2), both times their weight, the number of
+        patches beyond what the fit of the signal uses up, and that weight; None if the region is
+        too small or the signal fills it.
+    """
+    try:
+        region = calibration_region(sampled, minimum=8)
+    except InputError:
+        return None
+    parts = []
+    for part, size in zip(region, sampled.shape, strict=True):
+        half = _CALIBRATION_LIMIT // 2
+        parts.append(slice(max(part.start, size // 2 - half), min(part.stop, size // 2 + half)))
+    patch = kspace[:, parts[0], parts[1]]
+    coils, height, width = patch.shape
+
+    for k in (6, 5, 4, 3):
+        count, size = (height - k + 1) * (width - k + 1), coils * k * k
+        if count >= 2.5 * size:
+            break
+    else:
+        return None
+    rows = np.lib.stride_tricks.sliding_window_view(patch, (k, k), axis=(1, 2))
+    rows = rows.transpose(1, 2, 0, 3, 4).reshape(count, size)
+    gram = rows.conj().T @ rows
+    values, vectors = np.linalg.eigh(gram)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    rank = _signal_rank(values, count)
+    if size - rank < max(0.15 * size, 2 * coils):
+        return None
+    null = vectors[:, rank:]
+    q = (null @ null.conj().T).reshape(coils, k * k, coils, k * k)
+    residual = ((null * values[rank:]) @ null.conj().T).reshape(coils, k * k, coils, k * k)
+    r = np.einsum("cidi->cd", residual).reshape(-1)
+    t = np.einsum("ciej,fjdi->cdef", q, q, optimize=True).reshape(coils**2, coils**2)
+    weight = float(count - rank)
+    return r, t * weight, weight * (size - rank) / size
+
+
+def _signal_rank(values: NDArray[np.float64], count: int) -> int:
+    """Number of eigenvalues of the Gram matrix of `count` patches that are not noise.
+
+    The lower half, thought to be noise, gives the noise power by the Marchenko-Pastur law, and
+    the power gives the edge above which there is signal; repeated until the rank stays.
+
+    Args:
+        values: eigenvalues, largest first.
+    """
+    size = len(values)
+    rank = size // 2
+    for _ in range(20):
+        first = max(rank, size // 2)
+        ratio = (size - rank) / (count - rank)
+        mean = _marchenko_pastur_mean(ratio, (size - first) / (size - rank))
+        power = values[first:].mean() / ((count - rank) * mean)
+        edge = 1.1 * power * (math.sqrt(count - rank) + math.sqrt(size - rank)) ** 2
+        found = min(int((values > edge).sum()), size - 4)
+        if found == rank:
+            break
+        rank = found
+    return rank
+
+
+def _marchenko_pastur_mean(ratio: float, fraction: float) -> float:
+    """Mean of the lowest fraction of the eigenvalues of a white sample covariance matrix."""
+    centre, half = 1 + ratio, 2 * math.sqrt(ratio)
+    angle = (np.arange(2000) + 0.5) / 2000 * math.pi
+    value = centre - half * np.cos(angle)
+    density = np.sin(angle) ** 2 / value  # over the angle, not normalised
+    below = np.cumsum(density) <= fraction * density.sum()
+    below[0] = True
+    return float((value * density)[below].sum() / density[below].sum())
+
+
+def _solve_residuals(residuals: list[tuple[ComplexArray, ComplexArray, float]]) -> ComplexArray:
+    """Psi from the sums of the slices' equations; see `_residual`."""
+    r = np.sum([r for r, _, _ in residuals], axis=0)
+    t = np.sum([t for _, t, _ in residuals], axis=0)
+    samples = sum(weight for _, _, weight in residuals)
+    coils = math.isqrt(len(r))
+    solution = np.linalg.lstsq(t, r, rcond=1e-6)[0].reshape(coils, coils).conj()
+    psi = np.asarray(0.5 * (solution + solution.conj().T))
+    # Few samples for many entries: shrink the correlations by the part of their size (James-Stein)
+    # that is chance.
+    power = np.diag(psi).real
+    power = np.maximum(power, 0.1 * np.median(power))
+    root = np.sqrt(np.outer(power, power))
+    correlation = psi / root
+    np.fill_diagonal(correlation, 0)
+    size = float((np.abs(correlation) ** 2).sum())
+    chance = coils * (coils - 1) / samples
+    correlation *= max(0.0, 1 - chance / size) if size > 0 else 0.0
+    values, vectors = np.linalg.eigh(correlation + np.eye(coils))
+    correlation = (vectors * np.maximum(values, 0.05)) @ vectors.conj().T
+    return np.asarray(correlation * root)
+
+
+def robust_covariance(samples: ComplexArray) -> ComplexArray:
+    """Covariance of circular Gaussian vectors, a part of which may be too large.
+
+    Shape from Tyler's estimator, the fixed point of
+
+        Sigma = (C / n) sum_i x_i x_i^H / (x_i^H Sigma^-1 x_i),
+
+    in which every sample counts for its direction only; scale from the median of
+    x^H Sigma^-1 x against that of the Gamma(C, 1) law.
+
+    Args:
+        samples: (coil, sample).
+
+    Returns:
+        (coil, coil).
+    """
+    coils, count = samples.shape
+    spread = np.sqrt(np.median(np.abs(samples) ** 2, axis=1))
+    spread = np.where(spread > 0, spread, np.abs(samples).max(axis=1))
+    x = samples / spread[:, None]
+    x = x[:, (np.abs(x) ** 2).sum(axis=0) > 0]
+    # For few samples lean towards independent coils, which keeps the matrix invertible.
+    shrink = min(1.0, coils / count)
+    sigma = np.eye(coils, dtype=np.complex128)
+    for _ in range(_TYLER_ITERATIONS):
+        distance = np.maximum((x.conj() * np.linalg.solve(sigma, x)).sum(axis=0).real, 1e-300)
+        sigma = (x / distance) @ x.conj().T
+        sigma = (1 - shrink) * sigma + shrink * np.diag(np.diag(sigma))
+        sigma *= coils / np.trace(sigma).real
+    distance = (x.conj() * np.linalg.solve(sigma, x)).sum(axis=0).real
+    sigma *= np.median(distance) / gammaincinv(coils, 0.5)
+    return np.asarray(sigma * np.outer(spread, spread))

@@ -1,0 +1,1 @@
+"""PET/CT: lesions and their uptake."""

@@ -1,0 +1,1 @@
+"""Hyperspectral sensors: noise, stripes and defects of a cube."""

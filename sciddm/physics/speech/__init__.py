@@ -1,0 +1,1 @@
+"""Recordings: short-time spectra and chunks."""

@@ -1,0 +1,1 @@
+"""CT: Hounsfield units, dose, scanners."""

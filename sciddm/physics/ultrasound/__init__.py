@@ -1,0 +1,1 @@
+"""Ultrasound: pulses, local spectra, and what tissue and haze add up to."""

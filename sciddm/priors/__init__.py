@@ -1,0 +1,1 @@
+"""Priors made of others, and what goes before or behind one."""

@@ -1,0 +1,1 @@
+"""Random numbers that depend on the item, not on the batch, the tile or the device."""

@@ -1,0 +1,1 @@
+"""Scenes and scans that need no file: one folder per domain."""

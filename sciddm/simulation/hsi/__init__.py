@@ -1,0 +1,1 @@
+"""Scenes of spectra with the noise of a sensor."""

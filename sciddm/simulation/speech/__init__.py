@@ -1,0 +1,1 @@
+"""Rooms, noises and synthetic speech."""

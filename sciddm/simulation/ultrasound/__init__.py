@@ -1,0 +1,1 @@
+"""Anatomy and its echoes."""
