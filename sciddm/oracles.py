@@ -57,12 +57,17 @@ class MixtureDenoiser(Denoiser):
         if not isinstance(a, Tensor) and a == 0:  # nothing of x0 is left, as at a bridge's end
             return self.moments()[0].expand_as(x_t)
         u = x_t - self.process.shift(b, y)
-        noise = torch.as_tensor(s, dtype=u.dtype) ** 2 * torch.eye(u.shape[-1], dtype=u.dtype)
-        total = a**2 * self.covariances + noise
-        apart = u[:, None] - a * self.means
+        # One time for all items, or one per item: (B, K, n, n) or (K, n, n).
+        level = torch.as_tensor(a, dtype=u.dtype)[..., None, None]
+        std = torch.as_tensor(s, dtype=u.dtype)
+        if isinstance(a, Tensor) and a.ndim == 1:
+            std = std[..., None, None]
+        noise = std.square()[..., None] * torch.eye(u.shape[-1], dtype=u.dtype)
+        total = level[..., None] ** 2 * self.covariances + noise
+        apart = u[:, None] - level * self.means
         solved = torch.linalg.solve(total, apart[..., None])[..., 0]
         logits = self.weights.log() - 0.5 * (apart * solved).sum(-1) - 0.5 * torch.logdet(total)
-        component = self.means + a * torch.einsum("kij,bkj->bki", self.covariances, solved)
+        component = self.means + level * torch.einsum("kij,bkj->bki", self.covariances, solved)
         return torch.einsum("bk,bki->bi", logits.softmax(-1), component)
 
     def posterior(self, y: Tensor, H: Tensor, R: Tensor) -> MixtureDenoiser:
@@ -84,6 +89,27 @@ class MixtureDenoiser(Denoiser):
         )
         weights = (self.weights.log() + predictive.log_prob(y)).softmax(-1)
         return MixtureDenoiser(self.process, weights, mean, cov)
+
+    def log_evidence(self, y: Tensor, H: Tensor, R: Tensor) -> Tensor:
+        """log p(y) = log sum_k w_k N(y; H mu_k, H S_k H^T + R), in nats.
+
+        Args:
+            y: data (m,) or (B, m).
+            H: (m, n).
+            R: (m, m).
+
+        Returns:
+            () or (B,).
+        """
+        predictive = torch.distributions.MultivariateNormal(
+            self.means @ H.T, H @ self.covariances @ H.T + R
+        )
+        return (self.weights.log() + predictive.log_prob(y[..., None, :])).logsumexp(-1)
+
+    def log_density(self, x0: Tensor) -> Tensor:
+        """log p(x0) of the prior, (B,) for (B, n), in nats."""
+        components = torch.distributions.MultivariateNormal(self.means, self.covariances)
+        return (self.weights.log() + components.log_prob(x0[..., None, :])).logsumexp(-1)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """n exact draws (n, dim)."""

@@ -66,10 +66,18 @@ class Posterior:
 
     For complex samples the standard deviation is sqrt(E|x - mean|^2); take ``map(torch.abs)``
     first for magnitudes.
+
+    Attributes:
+        samples: (K, B, ...), of equal weight.
+        cost: what they took.
+        log_evidence: log p(y) of each item (B,) in nats, where the sampler estimates it
+            (``sampling.smc``, ``uncertainty.evidence``). Of two operators, noise levels or
+            priors the one with the larger value explains the same data better.
     """
 
     samples: Tensor
     cost: Cost = field(default_factory=Cost)
+    log_evidence: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Posterior:
         """The posterior of function(x), such as a magnitude."""

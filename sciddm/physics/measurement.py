@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from sciddm.physics.noise import ChannelNoise, IndependentNoise
-from sciddm.physics.operator import Linear, Operator
+from sciddm.physics.operator import Linear, Operator, inner
 
 Noise = ChannelNoise | IndependentNoise
 
@@ -55,6 +56,32 @@ class Measurement:
     def residual(self, x: Tensor) -> Tensor:
         """y - A x, in the units of y."""
         return self.y - self.A(x)
+
+    def log_likelihood(self, x: Tensor, measured: int | Tensor | None = None) -> Tensor:
+        """log N(y; A x, sigma^2 I) of each item, in nats.
+
+        -|y - A x|^2 / (2 sigma^2) - m/2 ln(2 pi sigma^2); for complex data
+        -|y - A x|^2 / sigma^2 - m ln(pi sigma^2).
+
+        Args:
+            x: (B, ...).
+            measured: m, how many entries of y are measured, one number or one per item (B,);
+                those that are not 0 if not given.
+
+        Returns:
+            (B,), in double precision.
+        """
+        e = self.residual(x)
+        n = self.A.range_ndim
+        power = inner(e, e, n).real.double().flatten(1).sum(1) / self.sigma**2
+        if measured is None:
+            measured = (self.y != 0).flatten(-n).sum(-1)
+        count = torch.as_tensor(measured, dtype=torch.float64, device=power.device)
+        if count.ndim > 1:
+            count = count.reshape(-1)
+        if e.is_complex():
+            return -power - count * math.log(math.pi * self.sigma**2)
+        return -0.5 * power - 0.5 * count * math.log(2 * math.pi * self.sigma**2)
 
     def grad(self, x: Tensor) -> Tensor:
         """Gradient of |y - A x|^2 / (2 sigma^2): -A^H (y - A x) / sigma^2."""

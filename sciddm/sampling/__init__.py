@@ -3,6 +3,7 @@
 from sciddm.sampling.grids import karras, log_snr, uniform
 from sciddm.sampling.reverse_diffusion import ReverseDiffusion
 from sciddm.sampling.sample import sample
+from sciddm.sampling.smc import Particles, smc
 from sciddm.sampling.steps import DDIM, Ancestral, DPMSolver2M, Heun, PredictorCorrector, Step
 from sciddm.sampling.transition import Leg, fresh, markov, ode, resshift
 
@@ -12,6 +13,7 @@ __all__ = [
     "DPMSolver2M",
     "Heun",
     "Leg",
+    "Particles",
     "PredictorCorrector",
     "ReverseDiffusion",
     "Step",
@@ -22,5 +24,6 @@ __all__ = [
     "ode",
     "resshift",
     "sample",
+    "smc",
     "uniform",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import pytest
 import torch
+from oracle import Bulk, measured_mixture
 from support import F64, Impulses, law, randn, random_mixture, sliced_w2
 from torch import Tensor
 
@@ -14,7 +14,7 @@ from sciddm.denoiser import Denoiser
 from sciddm.guidance import DDNM, DDS, DPS, MMPS, DiffPIR, PiGDM
 from sciddm.ledger import record, tally
 from sciddm.oracles import GaussianDenoiser, MixtureDenoiser
-from sciddm.physics import CartesianMRI, Mask, Matrix, Measurement
+from sciddm.physics import CartesianMRI, Matrix, Measurement
 from sciddm.posterior import Posterior
 from sciddm.process import EDM, OUVE, Process, VPLinear
 from sciddm.random.streams import Streams
@@ -386,16 +386,6 @@ def test_the_wrong_tau_would_be_seen():
 # On mixtures ------------------------------------------------------------------------------------
 
 
-class Bulk:
-    """One generator for a large batch: quicker than a stream per item."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def at(self, step: int):
-        return lambda like: torch.randn(like.shape, dtype=like.dtype, generator=self.generator)
-
-
 def golden_mixture() -> tuple[MixtureDenoiser, Measurement, MixtureDenoiser]:
     prior = MixtureDenoiser(
         EDM(sigma_max=20.0),
@@ -425,29 +415,9 @@ def test_split_gibbs_on_the_golden_mixture():
     assert sliced_w2(x, draws) < 0.036
 
 
-@cache
-def oracle(kind: str):
-    """K = 6, d = 8, m = 4, sigma 20 to .02: a random operator or a mask, its posterior, a floor."""
-    prior = MixtureDenoiser(EDM(sigma_max=20.0), *random_mixture(6, 8, seed=2, spread=1.0))
-    truth = prior.sample(1, torch.Generator().manual_seed(11))[0]
-    H = randn(4, 8, seed=12) / math.sqrt(8) if kind == "random" else torch.eye(8, dtype=F64)[::2]
-    sigma = 0.1
-    y = H @ truth + sigma * randn(4, seed=13)
-    exact = prior.posterior(y, H, sigma**2 * torch.eye(4, dtype=F64))
-    n = 1000
-    draws = exact.sample(n, torch.Generator().manual_seed(1))
-    floor = sliced_w2(draws, exact.sample(n, torch.Generator().manual_seed(2)))
-    if kind == "random":
-        m = Measurement(y, Matrix(H), sigma)
-    else:
-        data = torch.zeros(8, dtype=F64)
-        data[::2] = y
-        m = Measurement(data, Mask(torch.arange(8) % 2 == 0, ndim=1), sigma)
-    return prior, m, draws, floor
-
-
 def distance(kind: str, method: str, steps: int) -> float:
-    prior, m, draws, _ = oracle(kind)
+    o = measured_mixture(kind)
+    prior, m, draws = o.prior, o.measurement, o.draws
     grid = karras(prior.process, steps, 20.0, 0.02)
     x = 20 * randn(len(draws), 8, seed=7)
     if method == "Gibbs":
@@ -476,7 +446,9 @@ def test_posterior_samplers_on_a_mixture(kind, method, steps, bound):
     Two exact sets differ by .033 (random operator) and .019 (mask). The random operator mixes
     the modes, whose weights no method here gets right.
     """
-    assert oracle(kind)[3] < 0.034
+    o = measured_mixture(kind)
+    other = o.posterior.sample(1000, torch.Generator().manual_seed(2))
+    assert sliced_w2(o.draws, other) < 0.034
     assert distance(kind, method, steps) < bound
 
 
