@@ -19,10 +19,10 @@ from typer.core import TyperGroup
 
 from sciddm import __version__
 from sciddm.errors import InputError, SciddmError
-from sciddm.pipelines.allocator import keep_freed_memory
-from sciddm.pipelines.collector import collect_seldom
 from sciddm.pipelines.command import DEBUG
-from sciddm.pipelines.console import output, say
+from sciddm.pipelines.engine.allocator import keep_freed_memory
+from sciddm.pipelines.engine.collector import collect_seldom
+from sciddm.pipelines.engine.console import output, say
 from sciddm.pipelines.options import Threads, check_quality, use_threads
 
 __all__ = ["DOMAINS", "app", "main"]

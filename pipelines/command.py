@@ -17,9 +17,9 @@ from typing import Any
 import typer
 
 from sciddm.errors import OutputError, SciddmError
-from sciddm.pipelines.batch import Job, Outcome, make_folder, plan, run
-from sciddm.pipelines.console import output, progress_bar, say
-from sciddm.pipelines.summary import document, show
+from sciddm.pipelines.engine.batch import Job, Outcome, make_folder, plan, run
+from sciddm.pipelines.engine.console import output, progress_bar, say
+from sciddm.pipelines.engine.summary import document, show
 from sciddm.progress import Progress
 
 __all__ = ["DEBUG", "execute", "repeat"]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from sciddm.pipelines.batch import Job, Outcome, run
-from sciddm.pipelines.console import output, progress_bar, say
-from sciddm.pipelines.summary import Fact, show
+from sciddm.pipelines.engine.batch import Job, Outcome, run
+from sciddm.pipelines.engine.console import output, progress_bar, say
+from sciddm.pipelines.engine.summary import Fact, show
 
 __all__ = ["show_job"]
 

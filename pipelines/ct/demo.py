@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sciddm.data_adapters.ct import open_ct, save_ct
 from sciddm.metrics.hounsfield import psnr, rmse
-from sciddm.pipelines.batch import make_folder
-from sciddm.pipelines.console import say
 from sciddm.pipelines.ct.run import denoise_file, load_denoiser
 from sciddm.pipelines.ct.simulate import low_dose_volume
 from sciddm.pipelines.demonstration import show_job
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.batch import make_folder
+from sciddm.pipelines.engine.console import say
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.simulation.ct.phantom import body_phantom
 
 __all__ = ["run_demo"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sciddm.errors import InputError
 from sciddm.metrics.hounsfield import hu_bias
 from sciddm.metrics.texture import body_mask, uniform_tissue
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.summary import Fact
 
 __all__ = [
     "SHIFT_HU",

@@ -12,8 +12,8 @@ from sciddm.data_adapters.ct.nifti import SUFFIXES
 from sciddm.errors import InputError
 from sciddm.metrics.hounsfield import hu_bias, psnr, rmse, ssim
 from sciddm.metrics.texture import body_mask, mean_frequency, noise_texture, uniform_tissue
-from sciddm.pipelines.batch import stem
-from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
+from sciddm.pipelines.engine.batch import stem
+from sciddm.pipelines.engine.scores import Score, evaluate_pairs, pairs
 
 __all__ = ["compare", "evaluate_volumes"]
 

@@ -11,7 +11,6 @@ import xarray as xr
 
 from sciddm.data_adapters.ct import open_ct
 from sciddm.errors import InputError, ModelError
-from sciddm.pipelines.consistency import consistency_attributes
 from sciddm.pipelines.ct.methods.base import SliceMethod, Tick
 from sciddm.pipelines.ct.methods.filter2noise import SelfTrainedFilter
 from sciddm.pipelines.ct.methods.noise2score import Noise2Score
@@ -20,6 +19,7 @@ from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Qual
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
 from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.progress import Progress
+from sciddm.uncertainty.consistency import consistency_attributes
 
 __all__ = ["CTDenoising", "Denoised", "Denoising", "DenoisingMethod"]
 

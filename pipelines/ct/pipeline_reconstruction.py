@@ -16,7 +16,6 @@ from sciddm.data_adapters.ct import read_sinogram
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.affine import centred_affine
 from sciddm.physics.fbp import Window
-from sciddm.pipelines.consistency import consistency_attributes
 from sciddm.pipelines.ct.methods.base import SinogramMethod, Tick
 from sciddm.pipelines.ct.methods.fbp import FilteredBackProjection
 from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
@@ -26,6 +25,7 @@ from sciddm.pipelines.ct.settings import POSTERIOR, TV, Quality, chosen
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
 from sciddm.posterior import Consistency
 from sciddm.progress import Progress
+from sciddm.uncertainty.consistency import consistency_attributes
 
 __all__ = ["CTReconstruction", "Reconstructed", "ReconstructionMethod", "ReconstructionRun"]
 

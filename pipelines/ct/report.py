@@ -26,7 +26,7 @@ from sciddm.pipelines.ct.describe import (
     probed,
     reconstruction_facts,
 )
-from sciddm.pipelines.report import (
+from sciddm.pipelines.engine.report.page import (
     Axis,
     Chart,
     Curve,
@@ -36,7 +36,7 @@ from sciddm.pipelines.report import (
     Table,
     Verdict,
 )
-from sciddm.pipelines.summary import Fact, jsonable, warnings_of
+from sciddm.pipelines.engine.summary import Fact, jsonable, warnings_of
 
 __all__ = ["WINDOWS", "denoising_report", "denoising_verdict", "reconstruction_report"]
 

@@ -21,7 +21,6 @@ from sciddm.data_adapters.ct import (
 )
 from sciddm.data_adapters.staging import check_outputs, staged
 from sciddm.errors import InputError, OutputError
-from sciddm.pipelines.batch import Job, Outcome, with_page
 from sciddm.pipelines.ct.describe import denoising_facts, dose_facts, reconstruction_facts
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
@@ -33,8 +32,9 @@ from sciddm.pipelines.ct.simulate import (
     thin_sinogram,
 )
 from sciddm.pipelines.ct.slices import DIMS
-from sciddm.pipelines.report import Report, write
-from sciddm.pipelines.summary import Fact, done, jsonable
+from sciddm.pipelines.engine.batch import Job, Outcome, with_page
+from sciddm.pipelines.engine.report.page import Report, write
+from sciddm.pipelines.engine.summary import Fact, done, jsonable
 from sciddm.progress import Progress
 
 __all__ = [

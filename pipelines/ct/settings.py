@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from sciddm.errors import InputError
-from sciddm.pipelines.qualities import Quality, of_quality
+from sciddm.pipelines.engine.quality import Quality, of_quality
 
 __all__ = [
     "FILTER",

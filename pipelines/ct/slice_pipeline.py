@@ -16,9 +16,9 @@ from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.ledger import tally
-from sciddm.pipelines.base import Pipeline, provenance_of
 from sciddm.pipelines.ct.methods.base import Method, Tick
 from sciddm.pipelines.ct.slices import DIMS
+from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.progress import Progress
 
 __all__ = ["Floats", "SlicePipeline", "SliceResult", "SliceRun"]

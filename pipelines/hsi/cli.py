@@ -23,7 +23,7 @@ from sciddm.pipelines.options import (
 )
 
 if TYPE_CHECKING:
-    from sciddm.pipelines.batch import Job, Outcome
+    from sciddm.pipelines.engine.batch import Job, Outcome
     from sciddm.progress import Progress
 
 __all__ = ["app"]
@@ -238,9 +238,9 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Make a scene of soil, crop residue and green vegetation as FINCH sees it (0.9 to 1.7 um)."""
-    from sciddm.pipelines.console import output
+    from sciddm.pipelines.engine.console import output
+    from sciddm.pipelines.engine.summary import document, show
     from sciddm.pipelines.hsi.scenes import Wanted, simulate_file
-    from sciddm.pipelines.summary import document, show
 
     wanted = Wanted(lines, samples, bands, start, stop, noise.value, level, seed, library)
     outcome = simulate_file(wanted, target, clean, overwrite=overwrite)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from sciddm.pipelines.batch import make_folder
-from sciddm.pipelines.console import say
 from sciddm.pipelines.demonstration import show_job
-from sciddm.pipelines.evaluation import Score
+from sciddm.pipelines.engine.batch import make_folder
+from sciddm.pipelines.engine.console import say
+from sciddm.pipelines.engine.scores import Score
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.pipelines.hsi.evaluate import compare
 from sciddm.pipelines.hsi.methods import build_method
 from sciddm.pipelines.hsi.run import denoise_file
 from sciddm.pipelines.hsi.scenes import Wanted, simulate_file
-from sciddm.pipelines.summary import Fact
 
 __all__ = ["run_demo"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.summary import Fact
 
 __all__ = ["facts", "matrix", "noise_facts", "per_band", "significant"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.hsi import open_cube
 from sciddm.errors import InputError
 from sciddm.metrics.spectral import Running, ssim
-from sciddm.pipelines.batch import stem
-from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
+from sciddm.pipelines.engine.batch import stem
+from sciddm.pipelines.engine.scores import Score, evaluate_pairs, pairs
 from sciddm.pipelines.hsi.survey import Scene
 
 __all__ = ["compare", "evaluate_cubes"]

@@ -9,11 +9,11 @@ from typing import Any
 
 from sciddm import __version__
 from sciddm.errors import InputError
-from sciddm.pipelines.batch import Job, Outcome, one_line, plan, run
-from sciddm.pipelines.console import output, progress_bar, say
+from sciddm.pipelines.engine.batch import Job, Outcome, one_line, plan, run
+from sciddm.pipelines.engine.console import output, progress_bar, say
+from sciddm.pipelines.engine.summary import jsonable, show
 from sciddm.pipelines.hsi.describe import significant
 from sciddm.pipelines.hsi.run import estimate_file
-from sciddm.pipelines.summary import jsonable, show
 
 __all__ = ["estimate_files"]
 

@@ -17,7 +17,7 @@ from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.hsi import open_cube
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
-from sciddm.pipelines.base import Pipeline
+from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.hsi.assemble import Canvas, finished, in_memory
 from sciddm.pipelines.hsi.denoise import Denoised, denoise_scene
 from sciddm.pipelines.hsi.methods import METHODS, Method, build_method

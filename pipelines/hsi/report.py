@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.pipelines.engine.report.page import Chart, Curve, Panel, Report, Section, Table, Verdict
+from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.hsi.describe import facts, per_band
-from sciddm.pipelines.report import Chart, Curve, Panel, Report, Section, Table, Verdict
-from sciddm.pipelines.summary import jsonable, warnings_of
 
 __all__ = ["hsi_report", "verdict"]
 

@@ -20,15 +20,15 @@ from sciddm.data_adapters.hsi import open_cube
 from sciddm.data_adapters.hsi.result import load_denoised, result_outputs, save_denoised
 from sciddm.data_adapters.staging import check_outputs, staged
 from sciddm.errors import InputError
-from sciddm.pipelines.batch import Job, Outcome
+from sciddm.pipelines.engine.batch import Job, Outcome
+from sciddm.pipelines.engine.report.page import write
+from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.hsi.assemble import Canvas, finished, in_file, in_memory
 from sciddm.pipelines.hsi.describe import facts, noise_facts
 from sciddm.pipelines.hsi.methods.build import method_class
 from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising, attributes
 from sciddm.pipelines.hsi.report import hsi_report
 from sciddm.pipelines.hsi.survey import Scene, survey
-from sciddm.pipelines.report import write
-from sciddm.pipelines.summary import jsonable, warnings_of
 from sciddm.progress import Progress
 
 __all__ = ["denoise_file", "estimate_file", "given_noise", "outputs"]

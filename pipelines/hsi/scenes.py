@@ -15,9 +15,9 @@ from sciddm.data_adapters.hsi.library import read_library
 from sciddm.data_adapters.staging import check_outputs
 from sciddm.errors import InputError
 from sciddm.metrics.spectral import psnr
-from sciddm.pipelines.batch import Job, Outcome
+from sciddm.pipelines.engine.batch import Job, Outcome
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.pipelines.hsi.describe import matrix
-from sciddm.pipelines.summary import Fact
 from sciddm.simulation.hsi.noise import (
     NoisyCube,
     add_dead_pixels,

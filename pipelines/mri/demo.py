@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sciddm import data_adapters
-from sciddm.pipelines.batch import make_folder
-from sciddm.pipelines.console import say
 from sciddm.pipelines.demonstration import show_job
+from sciddm.pipelines.engine.batch import make_folder
+from sciddm.pipelines.engine.console import say
 from sciddm.pipelines.mri.run import load_pipeline, reconstruct_file
 from sciddm.simulation.mri.phantom import head_phantom
 from sciddm.simulation.mri.scan import simulate_scan

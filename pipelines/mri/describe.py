@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sciddm.metrics.volume import psnr_volume, ssim_volume
 from sciddm.physics.mri.masks import infer_mask
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.summary import Fact
 
 __all__ = ["contradicts", "facts", "pixel_mm", "sampling_mask"]
 

@@ -22,14 +22,14 @@ from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
 from sciddm.physics.fourier import resized
 from sciddm.physics.mri.encoding import EncodedSlice
-from sciddm.pipelines.base import Pipeline, provenance_of
-from sciddm.pipelines.consistency import consistency_attributes
+from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
+from sciddm.pipelines.engine.quality import Quality
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.slices import reconstruct_slice
-from sciddm.pipelines.qualities import Quality
 from sciddm.posterior import Consistency, Posterior, residual_ratio
 from sciddm.progress import Progress
+from sciddm.uncertainty.consistency import consistency_attributes
 from sciddm.uncertainty.shift_score import ShiftScore
 from sciddm.uncertainty.std_factor import spread_at
 

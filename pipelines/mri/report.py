@@ -9,6 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.pipelines.engine.report.page import Panel, Report, Section, Table, Verdict, grey_window
+from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.mri.describe import (
     consistency,
     contradicts,
@@ -17,8 +19,6 @@ from sciddm.pipelines.mri.describe import (
     pixel_mm,
     sampling_mask,
 )
-from sciddm.pipelines.report import Panel, Report, Section, Table, Verdict, grey_window
-from sciddm.pipelines.summary import jsonable, warnings_of
 
 __all__ = ["mri_report"]
 

@@ -20,13 +20,13 @@ from sciddm.data_adapters.mri.result import (
     save_mri_result,
 )
 from sciddm.errors import InputError
-from sciddm.pipelines.batch import Job, Outcome, with_page
+from sciddm.pipelines.engine.batch import Job, Outcome, with_page
+from sciddm.pipelines.engine.report.page import write
+from sciddm.pipelines.engine.summary import Fact, done, jsonable
 from sciddm.pipelines.mri.describe import facts, sampling_mask
 from sciddm.pipelines.mri.pipeline import MRIReconstruction
 from sciddm.pipelines.mri.report import mri_report
 from sciddm.pipelines.mri.retrospective import Undersampling, undersampled
-from sciddm.pipelines.report import write
-from sciddm.pipelines.summary import Fact, done, jsonable
 from sciddm.progress import Progress
 
 if TYPE_CHECKING:

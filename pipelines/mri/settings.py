@@ -14,7 +14,7 @@ from sciddm.denoiser import Denoiser, NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.guidance import MMPS, DiffPIR, Guided, Informed
 from sciddm.physics import Measurement
-from sciddm.pipelines.qualities import of_quality
+from sciddm.pipelines.engine.quality import of_quality
 from sciddm.priors.symmetric import Symmetric, conjugate, mirror
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from sciddm.pipelines.options import (
 )
 
 if TYPE_CHECKING:
-    from sciddm.pipelines.batch import Job, Outcome
+    from sciddm.pipelines.engine.batch import Job, Outcome
     from sciddm.progress import Progress
 
 __all__ = ["app"]

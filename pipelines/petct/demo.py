@@ -11,11 +11,11 @@ from sciddm.data_adapters.ct import save_ct
 from sciddm.data_adapters.nifti import read_nifti
 from sciddm.data_adapters.petct.images import save_volume
 from sciddm.metrics.masks import mask_scores
-from sciddm.pipelines.batch import make_folder
-from sciddm.pipelines.console import say
 from sciddm.pipelines.demonstration import show_job
+from sciddm.pipelines.engine.batch import make_folder
+from sciddm.pipelines.engine.console import say
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.pipelines.petct.run import load_pipeline, segment_study
-from sciddm.pipelines.summary import Fact
 from sciddm.simulation.petct.phantom import thigh_phantom
 
 __all__ = ["run_demo"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from sciddm.physics.petct.lesions import Lesion
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.summary import Fact
 
 __all__ = ["segmentation_facts", "suv_facts"]
 

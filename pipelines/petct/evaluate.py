@@ -13,8 +13,8 @@ from sciddm.data_adapters.petct.images import SUFFIXES
 from sciddm.errors import InputError
 from sciddm.geometry.grid import grid_of
 from sciddm.metrics.masks import aggregated_dice, mask_scores
-from sciddm.pipelines.batch import stem
-from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
+from sciddm.pipelines.engine.batch import stem
+from sciddm.pipelines.engine.scores import Score, evaluate_pairs, pairs
 
 __all__ = ["compare", "evaluate_masks"]
 

@@ -20,7 +20,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.grid import DIMS, common_grid, grid_of, resample
 from sciddm.physics.petct.lesions import Lesion, measure_lesions
-from sciddm.pipelines.base import Pipeline, provenance_of
+from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.petct.draws import DiffusionDraws, OneEvaluation, Source, windows_of
 from sciddm.pipelines.petct.representation import AIR_HU, Representation
 from sciddm.pipelines.petct.settings import Settings, chosen

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from sciddm.geometry.grid import grid_of, resample
 from sciddm.physics.petct.lesions import Lesion
+from sciddm.pipelines.engine.report.page import Panel, Report, Section, Table, Verdict
+from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.petct.describe import segmentation_facts
-from sciddm.pipelines.report import Panel, Report, Section, Table, Verdict
-from sciddm.pipelines.summary import jsonable, warnings_of
 
 __all__ = ["segmentation_report"]
 

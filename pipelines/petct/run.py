@@ -19,12 +19,12 @@ from sciddm.data_adapters.petct.seg import save_seg
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError, OutputError
 from sciddm.physics.petct.lesions import COLUMNS
-from sciddm.pipelines.batch import Job, Outcome, stem, with_page
+from sciddm.pipelines.engine.batch import Job, Outcome, stem, with_page
+from sciddm.pipelines.engine.report.page import write
+from sciddm.pipelines.engine.summary import done, jsonable
 from sciddm.pipelines.petct.describe import segmentation_facts, suv_facts
 from sciddm.pipelines.petct.pipeline import TumourSegmentation, lesions_of
 from sciddm.pipelines.petct.report import segmentation_report
-from sciddm.pipelines.report import write
-from sciddm.pipelines.summary import done, jsonable
 from sciddm.progress import Progress
 
 __all__ = ["is_dicom", "load_pipeline", "outputs", "segment_study", "suv_file", "suv_outputs"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sciddm.errors import InputError
-from sciddm.pipelines.qualities import of_quality
+from sciddm.pipelines.engine.quality import of_quality
 
 __all__ = ["SETTINGS", "Settings", "chosen"]
 

@@ -10,11 +10,11 @@ import xarray as xr
 
 from sciddm.data_adapters.audio import open_audio, save_audio
 from sciddm.metrics.speech import si_sdr
-from sciddm.pipelines.batch import make_folder
-from sciddm.pipelines.console import say
 from sciddm.pipelines.demonstration import show_job
+from sciddm.pipelines.engine.batch import make_folder
+from sciddm.pipelines.engine.console import say
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.pipelines.speech.run import enhance_file, load_pipeline
-from sciddm.pipelines.summary import Fact
 from sciddm.simulation.speech.synthetic import mix, pink_noise, speech_like
 
 __all__ = ["run_demo"]

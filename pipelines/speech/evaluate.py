@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.audio import open_audio, resample
 from sciddm.errors import InputError
 from sciddm.metrics.speech import LevelMeter, estoi, pesq, si_sdr
-from sciddm.pipelines.batch import stem
-from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
+from sciddm.pipelines.engine.batch import stem
+from sciddm.pipelines.engine.scores import Score, evaluate_pairs, pairs
 
 __all__ = ["compare", "evaluate_folders"]
 

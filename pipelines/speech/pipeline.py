@@ -25,7 +25,7 @@ from sciddm.ledger import tally
 from sciddm.metrics.speech import LevelMeter
 from sciddm.physics.speech.chunks import Chunking
 from sciddm.physics.speech.stft import STFT
-from sciddm.pipelines.base import Pipeline
+from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
 from sciddm.pipelines.speech.settings import Quality, Settings, settings_for

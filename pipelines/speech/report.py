@@ -10,10 +10,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from sciddm.pipelines.report import Axis, Panel, Player, Report, Section, Table, Verdict
+from sciddm.pipelines.engine.report.page import Axis, Panel, Player, Report, Section, Table, Verdict
+from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.speech.describe import facts
 from sciddm.pipelines.speech.enhance import Block
-from sciddm.pipelines.summary import jsonable, warnings_of
 
 __all__ = ["Excerpt", "speech_report"]
 

@@ -12,13 +12,13 @@ import sciddm
 from sciddm.data_adapters.attributes import sidecar
 from sciddm.data_adapters.audio import AudioFile, AudioSink, encoding_for
 from sciddm.data_adapters.staging import staged
-from sciddm.pipelines.batch import Job, Outcome
-from sciddm.pipelines.report import write
+from sciddm.pipelines.engine.batch import Job, Outcome
+from sciddm.pipelines.engine.report.page import write
+from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.speech.describe import facts
 from sciddm.pipelines.speech.enhance import Block
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 from sciddm.pipelines.speech.report import Excerpt, speech_report
-from sciddm.pipelines.summary import jsonable, warnings_of
 from sciddm.progress import Progress
 
 __all__ = ["enhance_file", "load_pipeline", "outputs"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sciddm.errors import InputError
-from sciddm.pipelines.qualities import Quality, of_quality
+from sciddm.pipelines.engine.quality import Quality, of_quality
 
 __all__ = ["QUALITIES", "Kind", "Quality", "Sampler", "Settings", "settings_for"]
 

@@ -16,8 +16,8 @@ from sciddm.data_adapters.ultrasound import build_frames, save_frames
 from sciddm.data_adapters.ultrasound.channels import open_channels
 from sciddm.errors import InputError
 from sciddm.physics import PlaneWaveDAS
-from sciddm.pipelines.batch import Job, Outcome
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.batch import Job, Outcome
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.progress import Progress
 
 __all__ = ["beamform", "beamform_file", "demodulate"]

@@ -23,7 +23,7 @@ from sciddm.pipelines.options import (
 )
 
 if TYPE_CHECKING:
-    from sciddm.pipelines.batch import Job, Outcome
+    from sciddm.pipelines.engine.batch import Job, Outcome
     from sciddm.progress import Progress
 
 __all__ = ["app"]
@@ -217,8 +217,8 @@ def beamform(
     threads: Threads = None,
 ) -> None:
     """Make IQ frames of plane-wave channel data from a linear array: delay and sum."""
-    from sciddm.pipelines.console import output, progress_bar
-    from sciddm.pipelines.summary import document, show
+    from sciddm.pipelines.engine.console import output, progress_bar
+    from sciddm.pipelines.engine.summary import document, show
     from sciddm.pipelines.ultrasound.beamform import beamform_file
 
     if target.suffix.lower() != ".h5":
@@ -263,8 +263,8 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Make a scan with known tissue and known haze."""
-    from sciddm.pipelines.console import output
-    from sciddm.pipelines.summary import document, show
+    from sciddm.pipelines.engine.console import output
+    from sciddm.pipelines.engine.summary import document, show
     from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_file
 
     for path in (target, *([clean] if clean else [])):

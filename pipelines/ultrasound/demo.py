@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sciddm.data_adapters.ultrasound import open_frames
-from sciddm.pipelines.batch import make_folder
-from sciddm.pipelines.console import say
 from sciddm.pipelines.demonstration import show_job
-from sciddm.pipelines.evaluation import Score
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.batch import make_folder
+from sciddm.pipelines.engine.console import say
+from sciddm.pipelines.engine.scores import Score
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.pipelines.ultrasound.evaluate import COLUMNS, measure
 from sciddm.pipelines.ultrasound.run import dehaze_file, load_pipeline
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_file

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.summary import Fact
 
 __all__ = ["facts", "size_text"]
 

@@ -21,8 +21,8 @@ from sciddm.metrics.ultrasound import (
     psnr,
 )
 from sciddm.physics.ultrasound.representation import amplitude, log_compressed
-from sciddm.pipelines.batch import stem
-from sciddm.pipelines.evaluation import Score, evaluate_pairs, pairs
+from sciddm.pipelines.engine.batch import stem
+from sciddm.pipelines.engine.scores import Score, evaluate_pairs, pairs
 from sciddm.pipelines.ultrasound.regions import regions_of, stated_regions
 
 __all__ = ["COLUMNS", "RANGE_DB", "evaluate_scans", "measure"]

@@ -24,13 +24,13 @@ from sciddm.physics.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes
 from sciddm.physics.ultrasound.representation import Representation, represent
 from sciddm.physics.ultrasound.spectra import LocalSpectra
 from sciddm.physics.ultrasound.waves import envelope
-from sciddm.pipelines.base import Pipeline
-from sciddm.pipelines.consistency import consistency_attributes
+from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.ultrasound.separate import patches, separate
 from sciddm.pipelines.ultrasound.settings import Settings, chosen
 from sciddm.posterior import Consistency
 from sciddm.priors.joint import JointDenoiser
 from sciddm.progress import Progress
+from sciddm.uncertainty.consistency import consistency_attributes
 
 __all__ = ["DEFAULTS", "Store", "UltrasoundDehazing"]
 

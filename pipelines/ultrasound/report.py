@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.ultrasound.scan_conversion import picture_grid, to_picture
 from sciddm.physics.ultrasound.representation import amplitude, log_compressed
-from sciddm.pipelines.report import Film, Panel, Report, Section, Table, Verdict
-from sciddm.pipelines.summary import warnings_of
+from sciddm.pipelines.engine.report.page import Film, Panel, Report, Section, Table, Verdict
+from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.pipelines.ultrasound.describe import facts, size_text
 
 __all__ = ["ultrasound_report"]

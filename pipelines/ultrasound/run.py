@@ -9,9 +9,9 @@ from typing import Any
 
 from sciddm.data_adapters.ultrasound import open_frames
 from sciddm.data_adapters.ultrasound.result import check_format, dehazed_outputs, save_dehazed
-from sciddm.pipelines.batch import Job, Outcome, with_page
-from sciddm.pipelines.report import write
-from sciddm.pipelines.summary import done, jsonable
+from sciddm.pipelines.engine.batch import Job, Outcome, with_page
+from sciddm.pipelines.engine.report.page import write
+from sciddm.pipelines.engine.summary import done, jsonable
 from sciddm.pipelines.ultrasound.describe import facts
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 from sciddm.pipelines.ultrasound.report import ultrasound_report

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
 from sciddm.errors import InputError
-from sciddm.pipelines.qualities import of_quality
+from sciddm.pipelines.engine.quality import of_quality
 
 __all__ = ["GUIDANCE", "QUALITIES", "GuidanceName", "Settings", "chosen"]
 

@@ -15,8 +15,8 @@ from scipy import ndimage
 from sciddm.data_adapters.ultrasound import build_frames, save_frames
 from sciddm.errors import InputError
 from sciddm.physics.ultrasound.waves import SAMPLES_PER_PERIOD, analytic
-from sciddm.pipelines.batch import Job, Outcome
-from sciddm.pipelines.summary import Fact
+from sciddm.pipelines.engine.batch import Job, Outcome
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.simulation.ultrasound.anatomy import VIEWS, Anatomy, draw_anatomy
 from sciddm.simulation.ultrasound.echoes import (
     Clutter,

@@ -11,7 +11,7 @@ import pytest
 
 SCRIPT = """
 import resource, sys
-from sciddm.pipelines.allocator import keep_freed_memory
+from sciddm.pipelines.engine.allocator import keep_freed_memory
 
 def faults(size=48 * 2**20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sciddm.errors import InputError, OutputError
-from sciddm.pipelines.batch import Job, Outcome, make_folder, one_line, plan, run, stem
+from sciddm.pipelines.engine.batch import Job, Outcome, make_folder, one_line, plan, run, stem
 
 FORMATS = {"read": (".h5", ".zarr"), "written": (".nii.gz", ".h5"), "suffix": ".nii.gz"}
 

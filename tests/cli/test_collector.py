@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import gc, sys
-from sciddm.pipelines.collector import collect_seldom
+from sciddm.pipelines.engine.collector import collect_seldom
 
 class Told:
     def __init__(self, name):

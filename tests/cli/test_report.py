@@ -15,8 +15,7 @@ from cli_helpers import FakePipeline, object_kspace
 from matplotlib import image as pictures
 
 from sciddm.errors import OutputError
-from sciddm.pipelines.mri.report import mri_report, verdict
-from sciddm.pipelines.report import (
+from sciddm.pipelines.engine.report.page import (
     Chart,
     Curve,
     Panel,
@@ -28,6 +27,7 @@ from sciddm.pipelines.report import (
     render,
     write,
 )
+from sciddm.pipelines.mri.report import mri_report, verdict
 
 
 def page_of(panel: Panel | Chart) -> str:

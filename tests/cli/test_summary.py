@@ -8,8 +8,8 @@ import pytest
 
 from sciddm.errors import InputError
 from sciddm.metrics.volume import psnr_volume, ssim_volume
-from sciddm.pipelines.batch import Job, Outcome
-from sciddm.pipelines.summary import Fact, document, jsonable, warnings_of
+from sciddm.pipelines.engine.batch import Job, Outcome
+from sciddm.pipelines.engine.summary import Fact, document, jsonable, warnings_of
 
 
 def test_jsonable_is_strict_json() -> None:

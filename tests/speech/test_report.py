@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from matplotlib import image as pictures
 
-from sciddm.pipelines.report import Axis, Panel, Report, Section, Verdict, render
+from sciddm.pipelines.engine.report.page import Axis, Panel, Report, Section, Verdict, render
 from sciddm.pipelines.speech.enhance import Block
 from sciddm.pipelines.speech.report import Excerpt, speech_report
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sciddm import __version__
-from sciddm.pipelines.batch import Job, Outcome
+from sciddm.pipelines.engine.batch import Job, Outcome
 
 __all__ = ["Fact", "document", "done", "jsonable", "show", "warnings_of"]
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from sciddm import __version__
 from sciddm.errors import InputError, SciddmError
-from sciddm.pipelines.batch import one_line
-from sciddm.pipelines.console import output, say
-from sciddm.pipelines.summary import jsonable
+from sciddm.pipelines.engine.batch import one_line
+from sciddm.pipelines.engine.console import output, say
+from sciddm.pipelines.engine.summary import jsonable
 
 __all__ = ["Score", "evaluate_pairs", "pairs"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciddm.pipelines.panels import DARK, INK
+from sciddm.pipelines.engine.report.panels import DARK, INK
 
 __all__ = ["Chart", "Curve", "draw_chart"]
 

@@ -17,8 +17,8 @@ from typing import Literal
 
 from sciddm import __version__
 from sciddm.errors import OutputError
-from sciddm.pipelines.charts import Chart, Curve, draw_chart
-from sciddm.pipelines.panels import Axis, Panel, draw, grey_window
+from sciddm.pipelines.engine.report.charts import Chart, Curve, draw_chart
+from sciddm.pipelines.engine.report.panels import Axis, Panel, draw, grey_window
 
 __all__ = [
     "Axis",

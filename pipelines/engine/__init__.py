@@ -1,0 +1,1 @@
+"""What all domains share: verbs, requests, batches, messages. Knows no domain."""

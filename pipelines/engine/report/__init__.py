@@ -1,0 +1,1 @@
+"""A result on one page."""
