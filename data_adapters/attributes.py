@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sciddm.data_adapters.commit.checksums import FILES
+
 __all__ = ["decode", "encode", "plain", "read_sidecar", "sidecar"]
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
@@ -72,6 +74,7 @@ def read_sidecar(path: Path, kind: str) -> dict[str, Any]:
         content = decode(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # absent, or somebody else's file of the same name
         return {}
+    content.pop(FILES, None)
     return content if content.pop("sciddm_kind", None) == kind else {}
 
 

@@ -22,12 +22,13 @@ import xarray as xr
 import sciddm
 from sciddm.data_adapters.attributes import read_sidecar, sidecar
 from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.hdf5 import read_hdf5, write_hdf5
 from sciddm.data_adapters.labelled import read_labelled, write_labelled
 from sciddm.data_adapters.mri.bart import read_bart_image, write_bart_image, write_bart_kspace
 from sciddm.data_adapters.mri.fastmri import write_fastmri
 from sciddm.data_adapters.nifti import read_nifti, write_nifti
-from sciddm.data_adapters.staging import check_outputs, is_zarr, staged
+from sciddm.data_adapters.staging import check_outputs, is_zarr
 from sciddm.errors import InputError, OutputError
 
 __all__ = [
@@ -98,13 +99,13 @@ def save_result(
     _, suffix = _parted(path, RESULT_SUFFIXES)
     values = _image(dataset, image)
     std = _image(dataset, "std") if "std" in dataset else None
-    stale: list[Path] = []
+    stale: list[Path] = []  # of an earlier result that had a standard deviation
     if std is None:
         stale = [p for p in targets[1:-1] if p.name.rpartition(".")[0].endswith("_std")]
         stale = stale or [p for p in targets[1:-1] if p.name.endswith("_std.nii.gz")]
     check_outputs(targets, overwrite)
     wanted = [p for p in targets if p not in stale]
-    with staged(wanted[::-1], overwrite) as at:
+    with commit(wanted[::-1], overwrite, remove=stale, nbytes=dataset.nbytes // 2) as at:
         if suffix in (".nii", ".nii.gz"):
             write_nifti(values, at[path], dataset.attrs)
             if std is not None:
@@ -122,8 +123,6 @@ def save_result(
             kept |= {"sciddm_image": image, "sciddm_axes": list(_axes(dataset[image]) or ())}
         text = sidecar(kept, "result", sciddm.__version__)
         at[targets[-1]].write_text(text, encoding="utf-8")
-    for left in stale:  # of an earlier result that had a standard deviation
-        left.unlink(missing_ok=True)
 
 
 def load_result(path: str | Path) -> xr.Dataset:
@@ -182,7 +181,7 @@ def save_kspace(dataset: xr.Dataset, path: str | Path, overwrite: bool = False) 
     if "kspace" in dataset and "trajectory" in dataset:
         if suffix not in (".nc", ".zarr"):
             raise OutputError(f"{path}: {suffix} has no place for a trajectory: write .nc or .zarr")
-        with staged(targets[::-1], overwrite) as at:
+        with commit(targets[::-1], overwrite) as at:
             write_labelled(dataset, at[path], "zarr" if suffix == ".zarr" else "nc", "kspace")
         return
     if "kspace" not in dataset or set(dataset["kspace"].dims) != set(_KSPACE):
@@ -190,7 +189,7 @@ def save_kspace(dataset: xr.Dataset, path: str | Path, overwrite: bool = False) 
     kspace = dataset["kspace"].transpose(*_KSPACE).values
     if not np.iscomplexobj(kspace):
         raise InputError(f"{path}: k-space is {kspace.dtype}, not complex: give complex data")
-    with staged(targets[::-1], overwrite) as at:
+    with commit(targets[::-1], overwrite) as at:
         if suffix == ".h5":
             write_fastmri(dataset, at[path])
         elif suffix == ".cfl":

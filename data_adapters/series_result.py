@@ -8,16 +8,16 @@ other names    as `save.save_result` has it
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from contextlib import ExitStack
 from pathlib import Path
 
 import xarray as xr
 
 import sciddm
 from sciddm.data_adapters.attributes import sidecar
+from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.dicom_slices import names_folder
 from sciddm.data_adapters.save import result_outputs
-from sciddm.data_adapters.staging import check_folder, check_outputs, staged, staged_folder
+from sciddm.data_adapters.staging import check_folder, check_outputs
 from sciddm.errors import InputError, OutputError
 
 __all__ = ["check_series_outputs", "is_series_target", "save_series", "series_outputs"]
@@ -102,14 +102,18 @@ def save_series(
     if "std" in dataset:
         parts[path.with_name(path.name + "_std")] = ("std", f"standard deviation of: {description}")
     attributes = path.with_name(path.name + ".json")
-    with ExitStack() as stack:
-        # Entered first, renamed last: the image is there only when all else is.
-        folders = {
-            target: stack.enter_context(staged_folder(target, overwrite, ".dcm"))
-            for target in parts
-        }
-        at = stack.enter_context(staged([attributes], overwrite))
+    # The image last: it is there only when all else is.
+    targets = [attributes, *list(parts)[::-1]]
+    std = path.with_name(path.name + "_std")
+    stale = [std] if std not in parts and _is_series(std) else []
+    folders = dict.fromkeys(parts, ".dcm")
+    with commit(targets, overwrite, folders=folders, remove=stale) as at:
         for target, (name, text) in parts.items():
-            write(dataset[name], folders[target], target, text)
+            write(dataset[name], at[target], target, text)
         told = sidecar(dataset.attrs, "result", sciddm.__version__)
         at[attributes].write_text(told, encoding="utf-8")
+
+
+def _is_series(folder: Path) -> bool:
+    """Whether a folder holds slices and nothing else."""
+    return folder.is_dir() and all(p.suffix.lower() == ".dcm" for p in folder.iterdir())

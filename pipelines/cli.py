@@ -24,12 +24,18 @@ from sciddm.pipelines.engine.allocator import keep_freed_memory
 from sciddm.pipelines.engine.collector import collect_seldom
 from sciddm.pipelines.engine.console import output, say
 from sciddm.pipelines.options import Threads, check_quality, use_threads
+from sciddm.pipelines.signals import exit_code, stop_on_signals
 
 __all__ = ["DOMAINS", "app", "main"]
 
 #: Domains: each a package with its verbs in `cli.app` and `demo.run_demo(folder, quality)`.
 DOMAINS = ("mri", "ct", "speech", "hsi", "ultrasound", "petct")
 _INTERRUPTED = 130
+_STATES = {
+    "changed": "is not what was written with its JSON file",
+    "missing": "is missing",
+    "unchecked": "lists no checksums: it was written by an earlier version",
+}
 
 
 class CommandLine(TyperGroup):
@@ -53,6 +59,7 @@ class CommandLine(TyperGroup):
         if standalone_mode:  # the process is ours
             keep_freed_memory()
             collect_seldom()
+            stop_on_signals()
         try:
             code = super().main(
                 args=arguments,
@@ -68,6 +75,7 @@ class CommandLine(TyperGroup):
             code = _answer(error)
         code = code if isinstance(code, int) else 0
         if code == _INTERRUPTED:
+            code = exit_code()
             say("error", "stopped; outputs that were finished are kept")
         if standalone_mode:
             sys.exit(code)
@@ -181,6 +189,33 @@ def _rows(value: Any, prefix: str = "") -> list[tuple[str, str]]:
     text = str(value)
     # Arrays are kept as text that nobody reads; --json has them in full.
     return [(prefix, text if " " in text or len(text) <= 80 else f"{text[:20]}...")]
+
+
+@app.command()
+def verify(
+    outputs: Annotated[
+        list[Path], typer.Argument(help="Outputs, their JSON files, or folders of outputs.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check that outputs are whole and belong together, by the checksums in their JSON files."""
+    from sciddm.data_adapters.commit import verify as checks_of
+
+    checks = checks_of(outputs)
+    if as_json:
+        listed = [
+            {"path": str(c.path), "state": c.state, "listed_in": str(c.listed_in)} for c in checks
+        ]
+        print(json.dumps(listed, indent=2))
+    bad = [c for c in checks if c.state in ("changed", "missing")]
+    for check in checks if not as_json else ():
+        if check.state != "whole":
+            say("error" if check in bad else "note", f"{check.path}: {_STATES[check.state]}")
+    if not as_json:
+        whole = sum(c.state == "whole" for c in checks)
+        print(f"{whole} of {len(checks)} outputs are whole")
+    if bad:
+        raise typer.Exit(1)
 
 
 @app.command()

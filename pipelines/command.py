@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from sciddm.data_adapters.commit import BusyError, claim, recover
 from sciddm.errors import OutputError, SciddmError
 from sciddm.pipelines.engine.batch import Job, Outcome, make_folder, plan, run
 from sciddm.pipelines.engine.console import output, progress_bar, say
@@ -90,6 +91,9 @@ def execute(
             return None
         return _finished(job, outputs_of(job.target), request)
 
+    for folder in sorted({job.target.parent for job in jobs}):
+        for sentence in recover(folder):
+            say("note", sentence)
     if planned.batch:
         make_folder(target)
         if overwrite or any(not all(p.exists() for p in outputs_of(j.target)) for j in jobs):
@@ -100,10 +104,18 @@ def execute(
     def attempt(job: Job) -> Outcome:
         # What is left of an interrupted batch is ours, `finished` has seen to that.
         replace = overwrite or planned.batch
-        check(outputs_of(job.target), replace)
+        paths = outputs_of(job.target)
+        check(paths, replace)
         number = f"{jobs.index(job) + 1}/{len(jobs)} " if planned.batch else ""
-        with progress_bar(f"{number}{job.source.name}") as progress:
-            return work(job, replace, progress)
+        try:
+            with claim(paths), progress_bar(f"{number}{job.source.name}") as progress:
+                # Another process may have made it between the look and the claim.
+                return finished(job) or work(job, replace, progress)
+        except BusyError as busy:
+            if not planned.batch:
+                raise
+            say("note", f"{job.source.name}: left to another process ({busy})")
+            return Outcome(job, "skipped")
 
     def tell(outcome: Outcome) -> None:
         if outcome.cause is not None and debug:

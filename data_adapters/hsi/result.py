@@ -15,9 +15,10 @@ import xarray as xr
 
 import sciddm
 from sciddm.data_adapters.attributes import read_sidecar, sidecar
+from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.hsi.cube import checked_cube
 from sciddm.data_adapters.hsi.files import cube_outputs, open_cube, write_cube
-from sciddm.data_adapters.staging import check_outputs, discard, staged
+from sciddm.data_adapters.staging import check_outputs
 
 __all__ = ["load_denoised", "result_outputs", "save_denoised", "std_path"]
 
@@ -73,14 +74,12 @@ def save_denoised(
     # The name of the file of numbers is that of the new header, whatever the old one was called.
     held = held.assign_attrs(data_suffix=".img") if "data_suffix" in held.attrs else held
     check_outputs(result_outputs(path, spread=True), overwrite)
-    with staged(targets[::-1], overwrite) as at:
+    stale = [] if spread else cube_outputs(std_path(path))  # of an earlier result that had one
+    with commit(targets[::-1], overwrite, remove=stale) as at:
         write_cube(held.drop_vars("std", errors="ignore"), path, at)
         if spread:
             write_cube(_std(held), std_path(path), at)
         at[targets[-1]].write_text(sidecar(attrs, "result", sciddm.__version__), encoding="utf-8")
-    if not spread:
-        for left in cube_outputs(std_path(path)):  # of an earlier result that had one
-            discard(left)
 
 
 def load_denoised(path: str | Path) -> xr.Dataset:

@@ -327,7 +327,7 @@ def test_nothing_is_left_when_renaming_fails(
         done.append(target)
         rename(source, target)
 
-    monkeypatch.setattr("sciddm.data_adapters.staging.os.replace", second_fails)
+    monkeypatch.setattr(os, "replace", second_fails)
     with pytest.raises(OutputError, match="Permission denied"):
         save_result(a_result(), tmp_path / "a.nii.gz")
     assert done
@@ -352,10 +352,11 @@ def test_main_output_appears_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     rename = os.replace
 
     def noted(source: Any, target: Any) -> None:
-        order.append(Path(target).name)
+        if Path(target).parent == tmp_path:
+            order.append(Path(target).name)
         rename(source, target)
 
-    monkeypatch.setattr("sciddm.data_adapters.staging.os.replace", noted)
+    monkeypatch.setattr(os, "replace", noted)
     save_result(a_result(), tmp_path / "a.nii.gz")
     assert order[-1] == "a.nii.gz"
     assert set(order) == {"a.nii.gz", "a_std.nii.gz", "a.json"}
