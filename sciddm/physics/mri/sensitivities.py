@@ -33,6 +33,7 @@ from torch import Tensor
 
 from sciddm.errors import InputError
 from sciddm.physics.fourier import ifft2c
+from sciddm.physics.mri.smooth_phase import with_smooth_phase
 
 #: Side of the part of the calibration region that is used, in samples: further out there is more
 #: noise than signal, and the cost grows with the number of patches.
@@ -63,9 +64,7 @@ def espirit(
     halves the error of an ill-posed reconstruction against maps that are 1 everywhere. There is no
     soft edge: weights below 1 would brighten what is reconstructed under them.
 
-    Phase: a virtual coil, a fixed sum of the coils that has no zero over the support, sees the
-    image's own phase. So neither maps nor image carry the phase of a single coil, and both are as
-    smooth as the array and the object permit.
+    Phase: as smooth as the array permits, without a vortex over the support; see `smooth_phase`.
 
     Args:
         kspace: (coil, ky, kx) complex; best with noise of equal power in all coils.
@@ -127,7 +126,7 @@ def eigenmaps(
         strip = slice(first, first + rows)
         operator = torch.einsum("cdix,iy->dcyx", half, along_y[:, strip])
         vectors[:, strip], values[strip] = _dominant(operator, start[:, strip])
-    return _fix_phase(vectors, values > _OBJECT), values
+    return with_smooth_phase(vectors, values > _OBJECT), values
 
 
 def combine(kspace: Tensor, maps: Tensor) -> Tensor:
@@ -256,25 +255,3 @@ def _dominant(operator: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
 def _norm(vector: Tensor) -> Tensor:
     """Over the coils; ten times as fast as torch's for complex numbers."""
     return (vector.real.square() + vector.imag.square()).sum(0).sqrt()
-
-
-def _fix_phase(vectors: Tensor, support: Tensor) -> Tensor:
-    """Rotate every pixel so that the virtual coil sum_c conj(w_c) s_c is real and positive.
-
-    w is, among the principal vectors of the sensitivities over the support, the one whose virtual
-    coil has the largest mean logarithm: the coil without zeros. The strongest one alone will not
-    do, for around a zero the phase turns by 2 pi.
-
-    Args:
-        vectors: (coil, y, x).
-        support: (y, x) bool.
-    """
-    inside = vectors[:, support] if bool(support.any()) else vectors.flatten(1)
-    _, modes = torch.linalg.eigh(inside @ inside.mH)
-    modes = modes[:, -4:]
-    level = torch.log((modes.mH @ inside).abs().clamp(min=1e-6)).mean(1)
-    weights = modes[:, int(level.argmax())]
-    # An eigenvector's own phase is arbitrary: make the weights add up to a positive number.
-    weights = weights * torch.exp(1j * -weights.sum().angle())
-    virtual = torch.einsum("c,cyx->yx", weights.conj(), vectors)
-    return vectors * torch.exp(-1j * virtual.angle())

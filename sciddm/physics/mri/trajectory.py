@@ -18,6 +18,7 @@ from sciddm.physics.fourier import fft2c
 from sciddm.physics.mri.encoding import CENTRE, EncodedSlice, Frame, estimate_maps
 from sciddm.physics.mri.noise import robust_covariance
 from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_phase
+from sciddm.physics.mri.smooth_phase import with_smooth_phase
 from sciddm.physics.noise import ChannelNoise
 from sciddm.physics.noncartesian import NonCartesianMRI
 from sciddm.physics.nufft import nufft_adjoint
@@ -30,6 +31,8 @@ _LEAST_SQUARE = 12
 #: Area per sample up to which k-space counts as sampled without gaps; 1 is Nyquist's. Golden
 #: angles leave gaps of nearly twice the mean.
 _GAP = 1.5
+#: Root of the sum of squares, over its maximum, above which a pixel counts as object.
+_OBJECT = 0.1
 
 
 def encode_trajectory(
@@ -124,10 +127,9 @@ def _maps(white: Tensor, side: int, noise: ChannelNoise, spread: float) -> Tenso
         return estimate_maps(white, (region[0], region[1]), noise, noise_std=spread)
     if white.shape[0] == 1:
         return torch.ones_like(white)
-    # Too little for ESPIRiT: the coils' low-resolution images over the root of their sum of
-    # squares, in the phase of the coil mean.
+    # Too little for ESPIRiT: low-resolution images over the root of their sum of squares.
     low = low_resolution(white, (side + 2, side + 2))
     root = torch.linalg.vector_norm(low, dim=0)
-    shared = unit_phase(low.sum(0))
-    maps = noise.draw(low / root.clamp(min=1e-6 * float(root.max())) * shared.conj())
+    unit = low / root.clamp(min=1e-6 * float(root.max()))
+    maps = noise.draw(with_smooth_phase(unit, root > _OBJECT * float(root.max())))
     return maps / torch.linalg.vector_norm(maps, dim=0).clamp(min=1e-12)
