@@ -1,6 +1,7 @@
 """More speech and noise for the speech models, from packages of Debian's archive.
 
     python recipes/debian_sounds.py OUT [--packages FOLDER] [--ffmpeg PROGRAM] [--without NAME]
+                                        [--speech NAME=FOLDER ...]
 
 Fetches packages of sounds (`apt-get download`; those that lie in ``--packages`` already are taken
 from there), unpacks what is listed below, and writes mono recordings at 16 kHz in the layout that
@@ -15,6 +16,12 @@ The sounds are CC0, CC BY or CC BY-SA, but for some of `supertuxkart-data`, whic
 and which was not sorted out: `--without supertuxkart-data` leaves it out. Read
 /usr/share/doc/PACKAGE/copyright before a model that was trained on them is given away. The bundled
 `speech-denoise` was trained on all but those.
+
+`--speech NAME=FOLDER` adds folders of utterances, one a file, in OUT/recordings: a group of its own
+in `SpeechMixtures(more=[OUT, OUT/recordings])`. `speech-live` heard two such, from
+public repositories: rhasspy/dataset-voice-kerstin (CC0) and MycroftAI/Precise-Community-Data
+(public domain). Packages under the GPL alone (klettres-data, ktuberling-data, hedgewars-data,
+tuxpaint-stamps-default, colobot-common-sounds) are left out.
 """
 
 from __future__ import annotations
@@ -36,7 +43,7 @@ import soundfile
 from numpy.typing import NDArray
 
 RATE = 16_000
-SOUNDS = (".ogg", ".wav", ".g722", ".flac", ".opus", ".mp3")
+SOUNDS = (".ogg", ".wav", ".g722", ".flac", ".opus", ".mp3", ".webm")
 LONGEST_S = 60.0  # of a noise recording
 SHORTEST_S = 1.0  # of an utterance
 MUSIC = 24  # recordings of a package's music, which would otherwise outweigh everything else
@@ -77,6 +84,8 @@ PACKAGES = (
     Package("minetest-data"),
     Package("lomiri-sounds"),
     Package("asterisk-moh-opsound-wav"),
+    Package("asterisk-prompt-it-menardi-wav", "speech", without=("silence/",)),
+    Package("endless-sky-data"),
 )
 
 
@@ -86,6 +95,9 @@ def main() -> None:
     parser.add_argument("--packages", type=Path, help="folder of packages that are there already")
     parser.add_argument("--ffmpeg", default="ffmpeg", help="the program")
     parser.add_argument("--without", nargs="*", default=[], help="names of packages to leave out")
+    parser.add_argument(
+        "--speech", nargs="*", default=[], metavar="NAME=FOLDER", help="folders of utterances"
+    )
     args = parser.parse_args()
     if not shutil.which("dpkg-deb") or not shutil.which(args.ffmpeg):
         parser.error("dpkg-deb (a Debian system) and ffmpeg are needed")
@@ -99,6 +111,11 @@ def main() -> None:
             else:
                 seconds = write_noise(package.name, files, args.out / "noise_train", args.ffmpeg)
         print(f"{package.name}: {len(files)} files, {seconds / 60:.1f} min of {package.kind}")
+    for entry in args.speech:
+        name, _, folder = entry.partition("=")
+        files = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SOUNDS)
+        seconds = write_speech(name, files, args.out / "recordings" / "train", args.ffmpeg)
+        print(f"{name}: {len(files)} files, {seconds / 60:.1f} min of speech")
 
 
 def unpack(package: Package, known: Path | None, scratch: Path) -> Iterator[Path]:

@@ -158,13 +158,13 @@ class SpeechMixtures(Dataset):
             low, high = self.snr
             ratio = rng.uniform(low if self.task == "denoise" else max(low, 5.0), high)
             noisy = speech + at_ratio(self._noise(rng), speech, ratio)
-        target, noisy = _microphone(target, noisy, rng)
+        target, noisy = microphone(target, noisy, rng)
         gain = 1.0 / max(float(np.abs(noisy).max()), 1e-5)
         if rng.random() < 0.7:
             gain *= 10 ** (rng.uniform(-15, 0) / 20)
         pair = (target * gain).astype(np.float32), (noisy * gain).astype(np.float32)
         if self.silent and rng.random() < self.silent:
-            _cut(pair, rng)
+            cut(pair, rng)
         return pair
 
     def _speech(self, rng: np.random.Generator) -> Wave:
@@ -174,7 +174,7 @@ class SpeechMixtures(Dataset):
         while missing > 0:
             whole = self.utterances[int(rng.choice(len(self.utterances), p=self.share))]
             start = int(rng.integers(0, max(1, len(whole) - missing // 2)))
-            wave = _respeed(_floats(whole[start : start + 2 * missing]), rng)
+            wave = respeed(_floats(whole[start : start + 2 * missing]), rng)
             parts.append(wave * np.float32(10 ** (rng.uniform(-3, 3) / 20)))
             missing -= len(wave)
             pause = int(rng.uniform(0, 0.5) * RATE) if rng.random() < 0.5 else 0
@@ -197,8 +197,8 @@ class SpeechMixtures(Dataset):
             # distant ones only, a network takes away what is not there.
             whole = whole * 10 ** (-rng.uniform(0, 15) / 20)
             whole[: len(direct)] = direct
-        speech = _convolve(dry, whole, delay)
-        return (_convolve(dry, direct, delay), speech) if dereverb else (speech, speech)
+        speech = convolve(dry, whole, delay)
+        return (convolve(dry, direct, delay), speech) if dereverb else (speech, speech)
 
     def _noise(self, rng: np.random.Generator) -> Wave:
         kinds: list[Callable[[np.random.Generator], Wave]]
@@ -214,7 +214,7 @@ class SpeechMixtures(Dataset):
         need = 2 * self.samples  # what the fastest speed leaves of it is enough
         wave = np.resize(wave, need) if len(wave) < need else wave
         start = int(rng.integers(0, len(wave) - need + 1))
-        noise = _respeed(_floats(wave[start : start + need]), rng)[: self.samples]
+        noise = respeed(_floats(wave[start : start + need]), rng)[: self.samples]
         return (
             noise
             if rng.random() < 0.5
@@ -236,11 +236,11 @@ class SpeechMixtures(Dataset):
             noise = crowd(noise, rng)
         if rng.random() < 0.5:
             response, _, delay = split_direct(random_room(RATE, rng, (0.2, 0.8)), RATE, 0.0025)
-            noise = _convolve(noise, response, delay)
+            noise = convolve(noise, response, delay)
         return noise
 
 
-def _microphone(
+def microphone(
     target: NDArray[Any], noisy: NDArray[Any], rng: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """One random frequency response on both."""
@@ -254,7 +254,7 @@ def _microphone(
     return filtered(target, response), filtered(noisy, response)
 
 
-def _cut(pair: tuple[Wave, Wave], rng: np.random.Generator) -> None:
+def cut(pair: tuple[Wave, Wave], rng: np.random.Generator) -> None:
     """Up to half of both becomes digital silence, at the beginning or at the end."""
     length = len(pair[0])
     edge = int(rng.uniform(0, 0.5) * length)
@@ -263,14 +263,14 @@ def _cut(pair: tuple[Wave, Wave], rng: np.random.Generator) -> None:
         wave[silent] = 0
 
 
-def _convolve(wave: NDArray[Any], response: NDArray[Any], delay: int) -> Wave:
+def convolve(wave: NDArray[Any], response: NDArray[Any], delay: int) -> Wave:
     """The convolution without its delay, in the length of the wave."""
     return fftconvolve(wave, response.astype(np.float32))[delay : delay + len(wave)].astype(
         np.float32
     )
 
 
-def _respeed(wave: Wave, rng: np.random.Generator) -> Wave:
+def respeed(wave: Wave, rng: np.random.Generator) -> Wave:
     if rng.random() < 0.5:
         return wave
     up, down = _SPEEDS[int(rng.integers(len(_SPEEDS)))]

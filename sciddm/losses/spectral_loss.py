@@ -18,14 +18,18 @@ class SpectralLoss:
 
         complex mean|Z - X|^2 + magnitude mean(|Z| - |X|)^2
             + snr ln( sum|l(Z) - l(X)|^2 / sum|l(X)|^2 )
+            + segmental mean_k ln( sum_k|l(Z) - l(X)|^2 / sum_k|l(X)|^2 )
             + loudness distance(|l(Z)|^2, |l(X)|^2),           l(Z) = |Z|^(p-1) Z
 
     The first term alone asks for the mean of X, which shrinks what is uncertain; the second keeps
     its level. Spectrograms are amplitude-compressed; l with ``power`` p = 1/e undoes the
     compression by an exponent e, so that the third term is the noise-to-signal ratio of the
-    waveform (Parseval) in units of 10/ln 10 dB, the same for loud and quiet items. The last term is
-    what the ear makes of it (``losses.loudness``); it needs to know what frequencies the bins are,
-    from 0 to half of ``rate``, and how many frames there are in a second.
+    waveform (Parseval) in units of 10/ln 10 dB, the same for loud and quiet items. The fourth is
+    its mean over segments k of ``segment`` frames: what remains of the noise in a pause counts as
+    much as an error beside it does. The last term is what the ear makes of it
+    (``losses.loudness``); it needs to know what frequencies the bins are, from 0 to half of
+    ``rate``, and how many frames there are in a second. It says nothing about items whose truth
+    is silent.
 
     Braun and Tashev, A consolidated view of loss functions for supervised deep learning-based
     speech enhancement, 2021, eqs. 4-6 (complex and magnitude); Le Roux et al., SDR - half-baked or
@@ -40,17 +44,23 @@ class SpectralLoss:
     loudness: float = 0.0
     rate: float = 16_000.0
     frame_rate: float = 125.0
+    segmental: float = 0.0
+    segment: int = 32
 
     def __post_init__(self) -> None:
-        if min(self.complex, self.magnitude, self.snr, self.loudness) < 0:
+        weights = self.complex, self.magnitude, self.snr, self.loudness, self.segmental
+        if min(weights) < 0:
             raise ValueError("weights of the spectral loss are >= 0")
-        if min(self.scale, self.power, self.rate, self.frame_rate) <= 0:
-            raise ValueError("scale, power and rates of the spectral loss are > 0")
+        if min(self.scale, self.power, self.rate, self.frame_rate, self.segment) <= 0:
+            raise ValueError("scale, power, rates and segment of the spectral loss are > 0")
 
     @property
     def config(self) -> dict[str, Any]:
         """The arguments that make this loss again."""
-        return asdict(self)
+        config = asdict(self)
+        if not self.segmental:  # as models that were stored before it have it
+            del config["segmental"], config["segment"]
+        return config
 
     def __call__(self, estimate: Tensor, truth: Tensor) -> Tensor:
         """(B, C, F, T) complex, twice -> (B,)."""
@@ -58,20 +68,33 @@ class SpectralLoss:
         loss = self.complex * _power(z - x).mean(1)
         if self.magnitude:
             loss = loss + self.magnitude * (z.abs() - x.abs()).square().flatten(1).mean(1)
-        if not (self.snr or self.loudness):
+        if not (self.snr or self.segmental or self.loudness):
             return loss
         z, x = (v * v.abs().clamp_min(_TINY) ** (self.power - 1) for v in (z, x))
         if self.snr:
-            # The constant is the power of a signal 60 dB below the scale: silence has no ratio.
-            error, signal = (_power(v).mean(1) + 1e-6 for v in (z - x, x))
+            error, signal = (_power(v).mean(1) + _QUIET for v in (z - x, x))
             loss = loss + self.snr * (error / signal).log()
+        if self.segmental:
+            error, signal = (self._segments(v) + _QUIET for v in (z - x, x))
+            loss = loss + self.segmental * (error / signal).log().mean(1)
         if self.loudness:
             z, x = (v.real.square() + v.imag.square() for v in (z, x))
             each = loudness_distance(z.flatten(0, 1), x.flatten(0, 1), self.rate, self.frame_rate)
-            loss = loss + self.loudness * each.unflatten(0, z.shape[:2]).mean(1)
+            heard = (x.flatten(1).mean(1) > _QUIET).to(each.dtype)
+            loss = loss + self.loudness * heard * each.unflatten(0, z.shape[:2]).mean(1)
         return loss
 
+    def _segments(self, v: Tensor) -> Tensor:
+        """Mean power of each whole segment of frames (B, K); of all frames if there is none."""
+        power = (v.real.square() + v.imag.square()).flatten(1, 2).mean(1)
+        count = power.shape[-1] // self.segment
+        if count == 0:
+            return power.mean(-1, keepdim=True)
+        return power[:, : count * self.segment].unflatten(1, (count, -1)).mean(2)
 
+
+#: The power of a signal 60 dB below the scale: silence has no ratio.
+_QUIET = 1e-6
 _TINY = 1e-8  # |v|^(p-1) with p < 2 has no finite slope at 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from sciddm.networks.causal_dual_path import CausalDualPath
 from sciddm.networks.dual_path import DualPathNetwork
 from sciddm.networks.local_unet import LocalUNet
 from sciddm.networks.ncsnpp import NCSNpp
@@ -28,6 +29,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
         NCSNpp,
         PatchAutoencoder,
         DualPathNetwork,
+        CausalDualPath,
     )
 }
 

@@ -101,6 +101,8 @@ class SpectralLossSpec(_Strict):
     loudness: float = Field(default=0.0, ge=0)
     rate: float = Field(default=16_000.0, gt=0)
     frame_rate: float = Field(default=125.0, gt=0)
+    segmental: float = Field(default=0.0, ge=0)
+    segment: int = Field(default=32, gt=0)
 
 
 class PredictorSpec(_Strict):

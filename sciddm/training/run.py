@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from sciddm.errors import InputError
 from sciddm.models import AnyModel, build_model, network_of
+from sciddm.networks.causal_dual_path import CausalDualPath
 from sciddm.networks.dual_path import DualPathNetwork
 from sciddm.networks.spectrogram import SpectrogramUNet
 from sciddm.networks.unet import UNet
@@ -37,8 +38,9 @@ def build(recipe: Recipe) -> AnyModel:
 
     A recipe with predictor and denoiser can also start from a predictor alone; the denoiser's
     network then begins with the predictor's features, which saves it most of the way. One with
-    autoencoder and denoiser can start from an autoencoder alone. A UNet with conditioning can
-    start from one without, blind to it.
+    autoencoder and denoiser can start from an autoencoder alone. A predictor can start from a
+    model that has one. A UNet with conditioning can start from one without, blind to it; a
+    CausalDualPath from a DualPathNetwork.
 
     Raises:
         InputError: the weights of ``start_from`` do not fit the recipe's model.
@@ -52,6 +54,8 @@ def build(recipe: Recipe) -> AnyModel:
         start = from_pretrained(recipe.start_from).model
         alone = isinstance(model, StochasticRegeneration) and isinstance(start, Predictor)
         target: AnyModel = model
+        if isinstance(model, Predictor) and isinstance(start, StochasticRegeneration):
+            start = start.predictor
         if isinstance(model, StochasticRegeneration) and alone:
             target = model.predictor
         elif isinstance(model, LatentDiffusion) and isinstance(start, Autoencoder):
@@ -60,11 +64,13 @@ def build(recipe: Recipe) -> AnyModel:
             if type(target) is not type(start):
                 raise RuntimeError(f"{type(start).__name__} in place of {type(target).__name__}")
             mine, theirs = network_of(target), network_of(start)
-            if isinstance(mine, UNet) and isinstance(theirs, UNet):
-                mine.adopt(theirs)
+            unets = isinstance(mine, UNet) and isinstance(theirs, UNet)
+            two_sided = isinstance(mine, CausalDualPath) and isinstance(theirs, DualPathNetwork)
+            if unets or two_sided:
+                mine.adopt(theirs)  # type: ignore[operator]
             else:
                 mine.load_state_dict(theirs.state_dict())
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"start_from: the weights of {recipe.start_from!r} do not fit this recipe's model"
             ) from error

@@ -68,6 +68,26 @@ def test_the_ratio_is_that_of_the_uncompressed_spectrogram(power):
     assert torch.allclose(quiet(*(v * 0.5 for v in compressed)), loss, atol=1e-3)
 
 
+def test_segments_count_alike_however_loud_they_are():
+    """The mean over segments of ln of their noise-to-signal ratio; what is left over is cut."""
+    true, guess = noise(1, 1, 6, 10, seed=5), noise(1, 1, 6, 10, seed=6)
+    true, guess = (v * torch.tensor([1.0, 30.0]).repeat_interleave(5) for v in (true, guess))
+    loss = SpectralLoss(0.0, 0.0, segmental=2.0, segment=4)(guess, true)
+    error, signal = (
+        (v.abs().square()[..., :8].unflatten(-1, (2, 4)).sum((1, 2, 4)))
+        for v in (guess - true, true)
+    )
+    assert torch.allclose(loss, 2 * (error / signal).log().mean(1), atol=1e-4)
+    # A pause: 20 dB less of the noise in it are ln 100, of one segment in two.
+    true[..., :4] = 0
+    kept, taken = guess.clone(), guess.clone()
+    taken[..., :4] *= 0.1
+    loss = SpectralLoss(0.0, 0.0, segmental=1.0, segment=4)
+    change = loss(kept, true) - loss(taken, true)
+    assert float(change) == pytest.approx(math.log(100) / 2, abs=1e-3)
+    assert "segmental" not in SpectralLoss().config
+
+
 def test_the_loss_has_a_gradient_at_silence():
     loss = SpectralLoss(1.0, 1.0, 0.1, 2.0)
     for x in (torch.zeros(1, 1, 3, 3, dtype=torch.complex64), noise(1, 1, 3, 3)):

@@ -149,7 +149,7 @@ def test_levels_are_those_of_a_recording_divided_by_its_peak(corpus):
 def test_dereverberation_aims_at_the_aligned_direct_sound(corpus, monkeypatch):
     data = mixtures(corpus, "dereverb", snr=(60.0, 60.0))
     monkeypatch.setattr(
-        "sciddm.pipelines.speech.training_data._microphone", lambda t, n, rng: (t, n)
+        "sciddm.pipelines.speech.training_data.microphone", lambda t, n, rng: (t, n)
     )
     gains, shares = [], []
     for seed in range(12):

@@ -1,1 +1,1 @@
-"""Rooms, noises and synthetic speech."""
+"""Rooms, noises, transients, music, recorders and synthetic speech."""
