@@ -17,6 +17,8 @@ from sciddm.errors import InputError, SciddmError
 __all__ = ["check_finite", "check_size", "existing_file", "memory_limit", "one_line", "reading"]
 
 _WITHOUT_SYSCONF = 16 * 2**30
+_SMALL = 2**29
+_PACKED = 100  # measured data are packed less, even where most of a picture is black
 
 
 def existing_file(path: str | Path) -> Path:
@@ -58,14 +60,35 @@ def one_line(error: BaseException) -> str:
 
 
 def memory_limit() -> int:
-    """Bytes above which an array is refused: half of the memory, since work needs a copy."""
+    """Bytes above which an array is refused.
+
+    Half of the memory, since work needs a copy, and no more than what is free.
+    """
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):  # not a POSIX system
-        return _WITHOUT_SYSCONF
+        half = _WITHOUT_SYSCONF
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return min(half, int(lines["MemAvailable"].split()[0]) * 1024)
+    except (OSError, KeyError, ValueError):  # not Linux
+        return half
 
 
-def check_size(path: Path, name: str, shape: Sequence[int], itemsize: int = 8) -> None:
+def plausible_size(stored: int) -> int:
+    """Bytes that a container of a size plausibly holds: 100 times as many, or half a GiB."""
+    return max(_SMALL, _PACKED * stored)
+
+
+def check_size(
+    path: Path,
+    name: str,
+    shape: Sequence[int],
+    itemsize: int = 8,
+    *,
+    stored: int | Path | None = None,
+) -> None:
     """Refuses an array before anything is allocated for it.
 
     Args:
@@ -73,9 +96,11 @@ def check_size(path: Path, name: str, shape: Sequence[int], itemsize: int = 8) -
         name: of the array.
         shape: as the header states it.
         itemsize: bytes per element.
+        stored: size of the container in bytes, or the file itself; None for no check against it.
 
     Raises:
-        InputError: an axis without elements, or more bytes than `memory_limit`.
+        InputError: an axis without elements, more bytes than `memory_limit`, or than
+            `plausible_size`.
     """
     sizes = [int(n) for n in shape]
     if min(sizes, default=1) < 1:
@@ -85,6 +110,12 @@ def check_size(path: Path, name: str, shape: Sequence[int], itemsize: int = 8) -
         raise InputError(
             f"{path}: {name} claims the shape {tuple(sizes)}, {needed / 2**30:.0f} GiB, too much "
             "for the memory of this machine: the header is damaged, or split the file"
+        )
+    size = stored.stat().st_size if isinstance(stored, Path) else stored
+    if size is not None and needed > plausible_size(size):
+        raise InputError(
+            f"{path}: {name} claims the shape {tuple(sizes)}, {needed / 2**30:.1f} GiB, but the "
+            f"file has {size / 2**20:.1f} MiB: it is damaged, or save it uncompressed"
         )
 
 

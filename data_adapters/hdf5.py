@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.attributes import decode, encode, plain
 from sciddm.data_adapters.checks import check_size, existing_file, reading
+from sciddm.data_adapters.gate.hdf5 import check_hdf5, check_written
 from sciddm.errors import InputError
 
 __all__ = ["ATTRS", "names_in", "open_hdf5", "read_array", "read_hdf5", "text_of", "write_hdf5"]
@@ -89,16 +90,22 @@ def open_hdf5(path: Path) -> h5py.File:
     """Opens a file for reading.
 
     Raises:
-        InputError: not HDF5, or truncated.
+        InputError: not HDF5, truncated, or one that reads files of other folders.
     """
     try:
-        return h5py.File(path, "r")
+        file = h5py.File(path, "r")
     except OSError as error:
         if h5py.is_hdf5(path):
             raise InputError(
                 f"{path}: a damaged or truncated HDF5 file: copy or export it again"
             ) from error
         raise InputError(f"{path}: not an HDF5 file: give a file of a format it says") from error
+    try:
+        check_hdf5(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def read_array(node: h5py.Dataset, path: Path) -> NDArray[Any]:
@@ -112,11 +119,12 @@ def read_array(node: h5py.Dataset, path: Path) -> NDArray[Any]:
     name = node.name.lstrip("/")
     if node.shape is None:
         raise InputError(f"{path}: {name} is empty: export it again")
-    check_size(path, name, node.shape, node.dtype.itemsize)
+    check_size(path, name, node.shape, node.dtype.itemsize, stored=_stored(node, path))
     if node.size * node.dtype.itemsize > 4096 and node.id.get_storage_size() == 0:
         virtual = node.is_virtual or node.external
         if not virtual:
             raise InputError(f"{path}: {name} was declared but never written: export it again")
+    check_written(node, path)
     if h5py.check_string_dtype(node.dtype) is not None:
         return np.asarray(node.asstr()[()])
     values = np.asarray(node[()])
@@ -129,6 +137,11 @@ def read_array(node: h5py.Dataset, path: Path) -> NDArray[Any]:
             joined.real, joined.imag = values[fields[0]], values[fields[1]]
             return joined
     return values
+
+
+def _stored(node: h5py.Dataset, path: Path) -> int | None:
+    """Size of the file that holds a dataset; None where other files hold it."""
+    return None if node.is_virtual or node.external else path.stat().st_size
 
 
 def names_in(file: h5py.Group, most: int = 12) -> str:

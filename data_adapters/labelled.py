@@ -16,6 +16,8 @@ import xarray as xr
 
 from sciddm.data_adapters.attributes import decode, encode, plain
 from sciddm.data_adapters.checks import check_size, reading
+from sciddm.data_adapters.gate.netcdf import check_netcdf
+from sciddm.data_adapters.gate.zarr import check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.errors import InputError
 
@@ -55,6 +57,11 @@ def read_labelled(path: Path, form: Literal["nc", "zarr"], kind: str) -> xr.Data
     options: dict[str, Any] = {"engine": "zarr", "consolidated": False}
     if form == "nc":
         options = {"engine": "netcdf4"}
+    with reading(path):
+        if form == "nc":
+            check_netcdf(path)
+        else:
+            check_zarr(path)
     with (
         reading(path),
         xr.open_dataset(path, mask_and_scale=False, decode_times=False, **options) as file,

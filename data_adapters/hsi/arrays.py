@@ -9,7 +9,6 @@ place lies as JSON under `sciddm_attrs`. Files of MATLAB 7.3 are HDF5, whose axe
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.attributes import decode, encode
 from sciddm.data_adapters.checks import check_size, existing_file, reading
-from sciddm.data_adapters.hdf5 import ATTRS
+from sciddm.data_adapters.gate.npz import open_npz
+from sciddm.data_adapters.hdf5 import ATTRS, open_hdf5, read_array
 from sciddm.data_adapters.hsi.cube import build_cube, per_unit
 from sciddm.errors import InputError, OutputError
 
@@ -39,6 +39,14 @@ _WAVELENGTHS = (
     "wl",
     "lambda",
 )
+#: What is read beside the cube.
+_LISTS = frozenset(
+    {
+        *_WAVELENGTHS,
+        *("fwhm", "fwhm_nm", "fwhm_um", "bbl", "good", "good_wavelengths"),
+        *("band_name", "band_gain", "band_offset", ATTRS),
+    }
+)
 _MAT_BYTES = 2**31 - 2**20  # one array of a MATLAB 5 file
 
 
@@ -50,12 +58,11 @@ def read_arrays(source: str | Path) -> xr.Dataset:
     """
     path = existing_file(source)
     with reading(path):
-        arrays = _read_npz(path) if path.suffix.lower() == ".npz" else _read_mat(path)
-    name = _cube_name(path, arrays)
+        name, arrays = _read_npz(path) if path.suffix.lower() == ".npz" else _read_mat(path)
+        kept = decode(str(arrays[ATTRS].reshape(-1)[0])) if ATTRS in arrays else {}
     values = arrays[name]
     listed = next((n for n in _WAVELENGTHS if n in arrays), None)
     wavelength = None if listed is None else arrays[listed].reshape(-1)
-    kept = decode(str(arrays[ATTRS].reshape(-1)[0])) if ATTRS in arrays else {}
     axis = kept.get("band_axis")
     if axis is None:
         fits = (
@@ -123,27 +130,44 @@ def write_arrays(dataset: xr.Dataset, path: Path) -> None:
             scipy.io.savemat(file, arrays, do_compression=True)
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    # A zip file tells how large it will be before anything is unpacked.
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            check_size(path, member.filename, (member.file_size,), 1)
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+def _read_npz(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
+    """The cube's name, and the arrays that are needed."""
+    with open_npz(path) as held:
+        name = _cube_name(path, {n: _like(*held.described(n)) for n in held})
+        return name, {n: held[n] for n in held if n == name or n in _LISTS}
 
 
-def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
+def _read_mat(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
     if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
-            nodes = {k: v for k, v in file.items() if isinstance(v, h5py.Dataset)}
-            for name, node in nodes.items():
-                check_size(path, name, node.shape or (1,), node.dtype.itemsize)
-            read = {k: np.asarray(v[()]) for k, v in nodes.items() if v.dtype.kind in "fiuV"}
-        return {k: v.transpose() for k, v in read.items()}
-    for name, shape, _ in scipy.io.whosmat(path):
-        check_size(path, name, [max(1, n) for n in shape])
-    found = scipy.io.loadmat(path)
-    return {k: np.asarray(v) for k, v in found.items() if not k.startswith("__")}
+        with open_hdf5(path) as file:
+            nodes = {k: v for k, v in file.items() if isinstance(v, h5py.Dataset) and v.shape}
+            # The axes of a MATLAB file run backwards.
+            shapes = {k: _like(v.shape[::-1], v.dtype) for k, v in nodes.items()}
+            name = _cube_name(path, shapes)
+            wanted = [k for k in nodes if k == name or k in _LISTS]
+            return name, {k: read_array(nodes[k], path).transpose() for k in wanted}
+    known = {n: (shape, kind) for n, shape, kind in scipy.io.whosmat(path)}
+    name = _cube_name(path, {n: _like(*_matlab(*v)) for n, v in known.items()})
+    wanted = [n for n in known if n == name or n in _LISTS]
+    for key in wanted:
+        shape, dtype = _matlab(*known[key])
+        check_size(path, key, [max(1, n) for n in shape], dtype.itemsize, stored=path)
+    found = scipy.io.loadmat(path, variable_names=wanted)
+    return name, {n: np.asarray(found[n]) for n in wanted}
+
+
+def _matlab(shape: tuple[int, ...], kind: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type by MATLAB's word for it; text and structures are objects here."""
+    words = {"single": "float32", "double": "float64", "logical": "bool"}
+    try:
+        return shape, np.dtype(words.get(kind, kind))
+    except TypeError:
+        return shape, np.dtype(object)
+
+
+def _like(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array of that shape and type that takes no memory."""
+    return np.broadcast_to(np.empty((), dtype), shape)
 
 
 def _cube_name(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:

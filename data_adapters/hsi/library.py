@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.gate.npz import open_npz
 from sciddm.errors import InputError
 from sciddm.simulation.hsi.scene import CLASSES, Library
 
@@ -23,7 +24,7 @@ def read_library(path: str | Path) -> Library:
         InputError: damaged, or without these.
     """
     path = existing_file(path)
-    with reading(path), np.load(path, allow_pickle=False) as file:
+    with reading(path), open_npz(path) as file:
         missing = [k for k in ("reflectance", "wavelength_um", "level2") if k not in file]
         if missing:
             raise InputError(f"{path}: no {', '.join(missing)} in it: give earthlib's spectra")

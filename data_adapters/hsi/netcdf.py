@@ -23,6 +23,8 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 
 from sciddm.data_adapters.attributes import decode
 from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.gate.netcdf import check_netcdf
+from sciddm.data_adapters.gate.zarr import check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.labelled import write_labelled
@@ -52,7 +54,10 @@ def read_netcdf(source: str | Path) -> xr.Dataset:
     if not zarr:
         existing_file(path)
     with reading(path):
-        if not zarr:
+        if zarr:
+            check_zarr(path)
+        else:
+            check_netcdf(path)
             with netCDF4.Dataset(path) as file:
                 if _BANDS in file.groups:
                     return _read_emit(path)

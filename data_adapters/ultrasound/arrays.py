@@ -9,7 +9,6 @@ B-mode is taken from 0..255.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.checks import check_size, existing_file, reading
+from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.gate.npz import Members, open_npz
 from sciddm.data_adapters.ultrasound.frames import KINDS, build_frames
 from sciddm.data_adapters.ultrasound.sector import image_region
 from sciddm.errors import InputError
@@ -41,17 +41,16 @@ def read_npz(source: str | Path, stated: Stated | None = None) -> xr.Dataset:
         InputError: damaged, pickled objects, no frames, or axes that do not fit.
     """
     path = existing_file(source)
-    with reading(path):
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                check_size(path, member.filename, (max(1, member.file_size),), 1)
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+    with reading(path), open_npz(path) as file:
+        # The frames, and what describes them: all else stays packed.
+        frames = next((k for k in (*KINDS, "frames") if _is_image(file, k)), None)
+        arrays = {k: file[k] for k in file if k == frames or len(file.described(k)[0]) < 2}
+        shapes = {k: file.described(k)[0] for k in file}
     known = {k: v.reshape(-1)[0] for k, v in arrays.items() if v.size == 1}
     known |= {k: v for k, v in (stated or {}).items() if v is not None}
     name = next((k for k in (*KINDS, "frames") if k in arrays and arrays[k].ndim >= 2), None)
     if name is None:
-        held = ", ".join(f"{k} {v.shape}" for k, v in arrays.items()) or "nothing"
+        held = ", ".join(f"{k} {v}" for k, v in shapes.items()) or "nothing"
         raise InputError(f"{path}: no array rf, iq, envelope, bmode or frames in it ({held})")
     kind = str(known.get("kind") or ("bmode" if name == "frames" else name))
     values = arrays[name]
@@ -76,6 +75,10 @@ def read_npz(source: str | Path, stated: Stated | None = None) -> xr.Dataset:
         pitch=known.get("pitch"),
         mask=image_region(values.reshape(-1, *values.shape[-2:])) if shown else None,
     )
+
+
+def _is_image(file: Members, name: str) -> bool:
+    return name in file and len(file.described(name)[0]) >= 2
 
 
 def _ordered(path: Path, values: NDArray[Any], axes: Any) -> NDArray[Any]:

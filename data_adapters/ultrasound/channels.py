@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_finite, existing_file, reading
+from sciddm.data_adapters.gate.npz import open_npz
 from sciddm.data_adapters.hdf5 import names_in, open_hdf5, text_of
 from sciddm.data_adapters.ultrasound.frames import SOUND_SPEED
 from sciddm.errors import InputError
@@ -36,6 +37,7 @@ _OTHER_NAMES = {
     "t0": ("start_time", "initial_time"),
     "c": ("sound_speed",),
 }
+_MORE = ("axes", "pitch", "correction_time_shift", "bandwidth")
 _PERCENT = 2.0  # a bandwidth above it is one in percent
 
 
@@ -52,8 +54,9 @@ def open_channels(source: str | Path, stated: dict[str, Any] | None = None) -> x
     path = existing_file(source)
     given = {k: v for k, v in (stated or {}).items() if v is not None}
     if path.suffix.lower() == ".npz":
-        with reading(path), np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with reading(path), open_npz(path) as file:
+            known = {*_OTHER_NAMES, *(n for names in _OTHER_NAMES.values() for n in names), *_MORE}
+            arrays = {name: file[name] for name in file if name in known}
         return _from_arrays(path, arrays, given)
     with reading(path), open_hdf5(path) as file:
         name = _uff_object(path, file)

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.gate.npz import open_npz
 from sciddm.errors import InputError
 
 __all__ = ["regions_of", "stated_regions"]
@@ -65,8 +66,8 @@ def regions_of(data: xr.Dataset) -> Regions | None:
 
 
 def _from_file(path: Path, shape: tuple[int, int]) -> Regions:
-    with reading(path), np.load(path, allow_pickle=False) as file:
-        held = {n: np.asarray(file[n], bool) for n in ("tissue", "blood") if n in file.files}
+    with reading(path), open_npz(path) as file:
+        held = {n: np.asarray(file[n], bool) for n in ("tissue", "blood") if n in file}
     for name, mask in held.items():
         if mask.shape[-2:] != shape or mask.ndim not in (2, 3):
             raise InputError(f"{path}: mask {name} has the shape {mask.shape}, frames {shape}")
