@@ -1,22 +1,42 @@
 """Samplers: time grids, steps, and the loop that runs them."""
 
+from sciddm.sampling.churn import Churn
+from sciddm.sampling.deis import DEIS
+from sciddm.sampling.dpm_v3 import DPMSolverV3, SolverStatistics, solver_statistics
 from sciddm.sampling.grids import karras, log_snr, uniform
+from sciddm.sampling.multistep import DPMSolver3M
+from sciddm.sampling.pndm import PNDM
+from sciddm.sampling.restart import Restart
 from sciddm.sampling.reverse_diffusion import ReverseDiffusion
 from sciddm.sampling.sample import sample
+from sciddm.sampling.singlestep import DPMSolver2S, DPMSolver3S
 from sciddm.sampling.smc import Particles, smc
 from sciddm.sampling.steps import DDIM, Ancestral, DPMSolver2M, Heun, PredictorCorrector, Step
+from sciddm.sampling.time_shift import TimeShift
 from sciddm.sampling.transition import Leg, fresh, markov, ode, resshift
+from sciddm.sampling.unipc import UniPC
 
 __all__ = [
     "DDIM",
+    "DEIS",
+    "PNDM",
     "Ancestral",
+    "Churn",
     "DPMSolver2M",
+    "DPMSolver2S",
+    "DPMSolver3M",
+    "DPMSolver3S",
+    "DPMSolverV3",
     "Heun",
     "Leg",
     "Particles",
     "PredictorCorrector",
+    "Restart",
     "ReverseDiffusion",
+    "SolverStatistics",
     "Step",
+    "TimeShift",
+    "UniPC",
     "fresh",
     "karras",
     "log_snr",
@@ -25,5 +45,6 @@ __all__ = [
     "resshift",
     "sample",
     "smc",
+    "solver_statistics",
     "uniform",
 ]

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from oracle import Bulk
 from support import F64, FlowSE, Impulses, law, randn, random_mixture, sliced_w2
 from torch import Tensor
 
@@ -21,12 +22,20 @@ from sciddm.process import EDM, IRSDE, OUVE, SBVE, Process, RectifiedFlow, ResSh
 from sciddm.random.streams import Streams
 from sciddm.sampling import (
     DDIM,
+    DEIS,
+    PNDM,
     Ancestral,
+    Churn,
     DPMSolver2M,
+    DPMSolver2S,
+    DPMSolver3M,
+    DPMSolver3S,
     Heun,
     Leg,
     PredictorCorrector,
+    Restart,
     ReverseDiffusion,
+    UniPC,
     fresh,
     karras,
     log_snr,
@@ -237,7 +246,9 @@ def test_markov_tau_at_the_end_of_a_bridge():
 def test_last_step_to_clean_data_returns_the_estimate():
     denoiser = GaussianDenoiser(EDM(), torch.zeros(3, dtype=F64), torch.eye(3, dtype=F64))
     x = randn(4, 3)
-    for step in (DDIM(), Ancestral(), Heun(), DPMSolver2M(), DPMSolver2M(sde=True)):
+    for name, step in STEPS.items():
+        if name == "Churn":  # starts at a higher level
+            continue
         out = sample(denoiser, x, [0.8, 0.0], step, generator=Streams(0, 4), denoise_last=False)
         assert torch.allclose(out, x / (1 + 0.8**2))
 
@@ -358,7 +369,19 @@ STEPS = {
     "2M": DPMSolver2M(),
     "2M SDE": DPMSolver2M(sde=True),
     "fresh": Ancestral(fresh),
+    "2S": DPMSolver2S(),
+    "3S": DPMSolver3S(),
+    "3M": DPMSolver3M(),
+    "3M SDE": DPMSolver3M(sde=True),
+    "PLMS": PNDM(),
+    "F-PNDM": PNDM("runge-kutta"),
+    "S-PNDM": PNDM("improved-euler"),
+    "DEIS": DEIS(3),
+    "UniPC": UniPC(3),
+    "Churn": Churn(2.0, 8),
+    "Restart": Restart(0.3, 1.0, 2, 3),
 }
+NOISY = ("DDIM eta .5", "Ancestral", "2M SDE", "fresh", "3M SDE", "Churn", "Restart")
 every_step = pytest.mark.parametrize("name", STEPS)
 
 
@@ -400,9 +423,9 @@ def test_an_item_does_not_depend_on_its_batch(name):
     for i in range(4):
         alone = sample(denoiser, x[i : i + 1], grid, STEPS[name], generator=Streams(9, [i]))
         assert torch.allclose(alone[0], together[i], atol=1e-10)
-    noisy = STEPS[name] not in (DDIM(), Heun(), DPMSolver2M())
     other = sample(denoiser, x, grid, STEPS[name], generator=Streams(10, 4))
-    assert noisy != torch.allclose(other, together, atol=1e-10)  # the seed matters where it must
+    # The seed matters where it must.
+    assert (name in NOISY) != torch.allclose(other, together, atol=1e-10)
 
 
 @every_step
@@ -422,7 +445,7 @@ def test_complex_data_is_two_real_channels(name):
         math.sqrt(2 * v + 16.0) * randn(n, dtype=torch.complex128),
         grid,
         STEPS[name],
-        generator=_Bulk(1),
+        generator=Bulk(1),
         denoise_last=False,
     )
     parts = torch.view_as_real(out)
@@ -436,16 +459,6 @@ def test_complex_data_is_two_real_channels(name):
     assert power == pytest.approx(cov[0, 0].item(), rel=4 / math.sqrt(n))
     assert float(parts[:, 0].var()) == pytest.approx(power / 2, rel=4 * math.sqrt(2 / n))
     assert abs(float((parts[:, 0] * parts[:, 1]).mean())) < 4 * power / 2 / math.sqrt(n)
-
-
-class _Bulk:
-    """One generator for a large batch: quicker than a stream per item."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def at(self, step: int):
-        return lambda like: torch.randn(like.shape, dtype=like.dtype, generator=self.generator)
 
 
 def test_single_precision_is_close_to_double():
@@ -549,7 +562,7 @@ def test_mixture_oracle(name, steps):
     assert floor < 0.06
     x = 20.0 * randn(len(exact), 8, seed=6)
     grid = karras(denoiser.process, steps, 20.0, 0.02)
-    out = sample(denoiser, x, grid, STEPS[name], generator=_Bulk(3))
+    out = sample(denoiser, x, grid, STEPS[name], generator=Bulk(3))
     assert sliced_w2(out, exact) < 0.075
 
 
@@ -583,6 +596,13 @@ def test_grids():
         (Ancestral(), 1),
         (DPMSolver2M(), 1),
         (Heun(), 2),
+        (DPMSolver2S(), 2),
+        (DPMSolver3S(), 3),
+        (DPMSolver3M(), 1),
+        (PNDM(), 1),
+        (DEIS(3), 1),
+        (UniPC(3), 1),
+        (Churn(1.0, 7, DDIM()), 1),
         (PredictorCorrector(DDIM(), corrections=2), 3),
     ],
 )
