@@ -1,3 +1,59 @@
-"""sciddm: diffusion models for people who measure things."""
+"""sciddm: diffusion models for people who measure things.
+
+    scan = sciddm.open("scan.h5")
+    result = sciddm.mri.reconstruct(scan, quality="fast", seed=0)
+    result.estimate, result.std, result.warnings, result.verdict
+    result.save("image.nii.gz")
+
+``sciddm.mri``, ``ct``, ``hsi``, ``petct``, ``speech`` and ``ultrasound`` have the verbs of the
+command line under the same names, with the same options.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sciddm.errors import InputError, ModelError, OptionError, OutputError, SciddmError
+    from sciddm.pipelines.engine.result import Result
+    from sciddm.pipelines.open import open_any as open
+    from sciddm.zoo.pretrained import from_pretrained as load
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "ModelError",
+    "OptionError",
+    "OutputError",
+    "Result",
+    "SciddmError",
+    "__version__",
+    "load",
+    "open",
+]
+
+# Loaded on first use: `import sciddm` needs neither torch nor xarray.
+_NAMES = {
+    **dict.fromkeys(
+        ("InputError", "ModelError", "OptionError", "OutputError", "SciddmError"), "sciddm.errors"
+    ),
+    "Result": "sciddm.pipelines.engine.result",
+    "load": "sciddm.zoo.pretrained:from_pretrained",
+    "open": "sciddm.pipelines.open:open_any",
+}
+_MODULES: dict[str, str] = {}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name in _NAMES:
+        module, _, attribute = _NAMES[name].partition(":")
+        return getattr(importlib.import_module(module), attribute or name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_MODULES})

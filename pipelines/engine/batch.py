@@ -46,6 +46,7 @@ class Outcome:
         warnings: sentences a user must not miss.
         error: one line, when it failed.
         cause: the exception behind it.
+        listing: header and rows of a table that is printed below the facts of a single item.
     """
 
     job: Job
@@ -56,6 +57,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
     cause: BaseException | None = None
+    listing: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None
 
 
 def stem(path: Path, suffixes: Iterable[str]) -> str:

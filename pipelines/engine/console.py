@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from sciddm.errors import OptionError, SciddmError
+
 if TYPE_CHECKING:
     from sciddm.progress import Progress
 
-__all__ = ["output", "progress_bar", "say"]
+__all__ = ["output", "progress_bar", "say", "spoken"]
 
 _PIPED_WIDTH = 160
 
@@ -30,9 +32,16 @@ def say(kind: str, message: str) -> None:
     print(f"{kind}: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
+def spoken(error: BaseException) -> str:
+    """The message of an error for the command line: options by their flags."""
+    if isinstance(error, OptionError):
+        return f"--{error.option.replace('_', '-')}: {error.problem}"
+    return str(error) if isinstance(error, SciddmError) else ""
+
+
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
-    """A progress bar on stderr; silent where stderr is no terminal."""
+    """A progress bar on stderr or in a notebook; silent elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
@@ -45,7 +54,7 @@ def progress_bar(title: str) -> Iterator[Progress]:
         TextColumn("{task.description}", style="dim", markup=False),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal or console.is_jupyter),
     ) as bars:
         task = bars.add_task("", total=None, title=title)
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from sciddm.pipelines.engine.batch import one_line
 from sciddm.pipelines.engine.console import output, say
 from sciddm.pipelines.engine.summary import jsonable
 
-__all__ = ["Score", "evaluate_pairs", "pairs"]
+__all__ = ["Columns", "Score", "Scores", "evaluate_pairs", "pairs", "print_scores", "score_pairs"]
 
 #: Metric -> what its column is called, and the format of its values.
 Columns = Mapping[str, tuple[str, str]]
@@ -66,6 +67,137 @@ def pairs(
     return [(name, path, theirs.get(name)) for name, path in ours.items()]
 
 
+@dataclass
+class Scores:
+    """What ``evaluate`` gives back.
+
+    Attributes:
+        scores: of every pair.
+        columns: metrics in their order.
+        kind: what one is called.
+        overall: measures of all pairs together.
+    """
+
+    scores: list[Score]
+    columns: Columns
+    kind: str
+    overall: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pair could be compared."""
+        return not any(score.error for score in self.scores)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Those that at least one pair has."""
+        return [m for m in self.columns if any(m in s.values for s in self.scores)]
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Of every metric over the pairs that have it."""
+        return {m: _mean([s.values[m] for s in self.scores if m in s.values]) for m in self.metrics}
+
+    @property
+    def warnings(self) -> list[str]:
+        """Which metrics are missing, and why."""
+        sentences = []
+        for metric in dict.fromkeys(m for s in self.scores for m in s.missing):
+            reasons = dict.fromkeys(s.missing[metric] for s in self.scores if metric in s.missing)
+            for reason in reasons:
+                names = [s.name for s in self.scores if s.missing.get(metric) == reason]
+                count = f"{len(names)} {self.kind}s" if len(names) > 1 else names[0]
+                sentences.append(f"{count}: {reason}")
+        return list(dict.fromkeys(sentences))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document: mean, what is measured over all, and every pair."""
+        results = [
+            {"name": s.name, **s.values, "missing": s.missing, "error": s.error or None}
+            for s in self.scores
+        ]
+        content = {
+            "sciddm_version": __version__,
+            "mean": self.mean,
+            **self.overall,
+            "results": results,
+        }
+        checked: dict[str, Any] = jsonable(content)
+        return checked
+
+    def rows(self) -> tuple[list[str], list[list[str]]]:
+        """Header and cells of a table, the mean last."""
+        metrics, mean = self.metrics, self.mean
+        rows = [[s.name, *(self._cell(m, s.values.get(m)) for m in metrics)] for s in self.scores]
+        if len(rows) > 1:
+            rows.append(["mean", *(self._cell(m, mean[m]) for m in metrics)])
+        return [self.kind, *(self.columns[m][0] for m in metrics)], rows
+
+    def _cell(self, metric: str, value: float | None) -> str:
+        return "" if value is None else self.columns[metric][1].format(value)
+
+    def __repr__(self) -> str:
+        header, rows = self.rows()
+        widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
+        lines = [
+            "  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True))
+            for row in [header, *rows]
+        ]
+        return "\n".join(lines + [f"{k} over all: {v:.3f}" for k, v in self.overall.items()])
+
+
+def score_pairs(
+    pairs_: Sequence[tuple[str, Any, Any]],
+    compare: Callable[[Any, Any, Score], None],
+    *,
+    kind: str,
+    where: str,
+) -> list[Score]:
+    """The score of every pair; one that cannot be compared has its error, and the others go on.
+
+    Args:
+        pairs_: name, reference and estimate, None where there is no estimate of that name.
+        compare: fills in the score of a pair.
+        kind: what one is called in messages.
+        where: where the estimates are, for messages.
+    """
+    scores = []
+    for name, reference, estimate in pairs_:
+        score = Score(name)
+        try:
+            if estimate is None:
+                raise InputError(f"{where}: holds no {kind} named {name}")
+            compare(reference, estimate, score)
+        except SciddmError as error:
+            score.error = one_line(error)
+        scores.append(score)
+    return scores
+
+
+def print_scores(scores: Scores, as_json: bool) -> None:
+    """Errors and warnings on stderr, the table or the JSON document on stdout."""
+    for score in scores.scores:
+        if score.error:
+            say("error", score.error)
+    for warning in scores.warnings:
+        say("warning", warning)
+    if as_json:
+        print(json.dumps(scores.to_dict(), indent=2))
+        return
+    from rich.table import Table
+
+    header, rows = scores.rows()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, name in enumerate(header):
+        table.add_column(name, overflow="fold" if number == 0 else "ellipsis")
+        table.columns[-1].justify = "left" if number == 0 else "right"
+    for row in rows:
+        table.add_row(*row, style="bold" if row[0] == "mean" and len(rows) > 1 else None)
+    output().print(table)
+    for name, value in scores.overall.items():
+        output().print(f"{name} over all: {value:.3f}")
+
+
 def evaluate_pairs(
     found: Sequence[tuple[str, Path, Path | None]],
     compare: Callable[[Path, Path, Score], None],
@@ -76,72 +208,11 @@ def evaluate_pairs(
     as_json: bool,
     overall: Callable[[], Mapping[str, float]] = dict,
 ) -> bool:
-    """Prints the scores of all pairs, and their mean.
-
-    Args:
-        found: from `pairs`.
-        compare: fills in the score of a pair; its errors are told, and the others go on.
-        columns: metrics in their order.
-        kind: what one is called in messages.
-        where: where the estimates are, for messages.
-        as_json: a JSON document instead of a table.
-        overall: measures of all pairs together that are no means, called when all are compared.
-
-    Returns:
-        Whether every pair could be compared.
-    """
-    scores = []
-    for name, reference, estimate in found:
-        score = Score(name)
-        try:
-            if estimate is None:
-                raise InputError(f"{where}: holds no {kind} named {name}")
-            compare(reference, estimate, score)
-        except SciddmError as error:
-            score.error = one_line(error)
-            say("error", score.error)
-        scores.append(score)
-    for metric in dict.fromkeys(m for s in scores for m in s.missing):
-        reasons = dict.fromkeys(s.missing[metric] for s in scores if metric in s.missing)
-        for reason in reasons:
-            names = [s.name for s in scores if s.missing.get(metric) == reason]
-            count = f"{len(names)} {kind}s" if len(names) > 1 else names[0]
-            say("warning", f"{count}: {reason}")
-    _tell(scores, columns, kind, as_json, overall())
-    return not any(s.error for s in scores)
-
-
-def _tell(
-    scores: Sequence[Score],
-    columns: Columns,
-    kind: str,
-    as_json: bool,
-    overall: Mapping[str, float],
-) -> None:
-    metrics = [m for m in columns if any(m in s.values for s in scores)]
-    mean = {m: _mean([s.values[m] for s in scores if m in s.values]) for m in metrics}
-    if as_json:
-        results = [
-            {"name": s.name, **s.values, "missing": s.missing, "error": s.error or None}
-            for s in scores
-        ]
-        content = {"sciddm_version": __version__, "mean": mean, **overall, "results": results}
-        print(json.dumps(jsonable(content), indent=2))
-        return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(kind, overflow="fold")
-    for metric in metrics:
-        table.add_column(columns[metric][0], justify="right")
-    for s in scores:
-        cells = [columns[m][1].format(s.values[m]) if m in s.values else "" for m in metrics]
-        table.add_row(s.name, *cells)
-    if len(scores) > 1:
-        table.add_row("mean", *(columns[m][1].format(mean[m]) for m in metrics), style="bold")
-    output().print(table)
-    for name, value in overall.items():
-        output().print(f"{name} over all: {value:.3f}")
+    """Prints the scores of all pairs, and their mean; whether every pair could be compared."""
+    scores = Scores(score_pairs(found, compare, kind=kind, where=str(where)), columns, kind)
+    scores.overall = dict(overall())
+    print_scores(scores, as_json)
+    return scores.complete
 
 
 def _mean(values: Sequence[float]) -> float:

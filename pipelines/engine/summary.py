@@ -30,7 +30,7 @@ class Fact:
         key: name in the JSON document, unit included (`psnr_db`).
         label: words for people.
         value: the value itself.
-        text: the value for people, with its unit.
+        text: the value for people, with its unit; empty for what only the JSON holds.
     """
 
     key: str
@@ -120,16 +120,26 @@ def _show_one(outcome: Outcome, console: Console) -> None:
     table.add_column(overflow="fold")
     table.add_row("file", str(outcome.job.source))
     for fact in outcome.facts.values():
-        table.add_row(fact.label, fact.text)
+        if fact.text:
+            table.add_row(fact.label, fact.text)
     table.add_row("seconds", f"{outcome.seconds:.1f}")
     outputs = outcome.outputs
     for k, path in enumerate(outputs):
         table.add_row(("written" if outcome.status == "done" else "kept") * (k == 0), str(path))
     console.print(table)
+    if outcome.listing is not None:
+        header, rows = outcome.listing
+        columns = Table(box=None, pad_edge=False, header_style="dim")
+        for number, name in enumerate(header):
+            columns.add_column(name, justify="left" if number == 0 else "right")
+        for row in rows:
+            columns.add_row(*row)
+        console.print()
+        console.print(columns)
 
 
 def _show_many(outcomes: Sequence[Outcome], console: Console) -> None:
-    facts = {key: f.label for o in outcomes for key, f in o.facts.items()}
+    facts = {key: f.label for o in outcomes for key, f in o.facts.items() if f.text}
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("file", overflow="fold")
     for label in facts.values():

@@ -12,10 +12,10 @@ from sciddm.data_adapters.ultrasound.result import check_format, dehazed_outputs
 from sciddm.pipelines.engine.batch import Job, Outcome, with_page
 from sciddm.pipelines.engine.report.page import write
 from sciddm.pipelines.engine.summary import done, jsonable
+from sciddm.pipelines.engine.unfinished import Unfinished
 from sciddm.pipelines.ultrasound.describe import facts
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 from sciddm.pipelines.ultrasound.report import ultrasound_report
-from sciddm.pipelines.ultrasound.unfinished import Unfinished
 from sciddm.progress import Progress
 
 __all__ = ["dehaze_file", "load_pipeline", "outputs"]

@@ -18,18 +18,19 @@ from safetensors.torch import load_file, save_file
 
 from sciddm.errors import ModelError
 from sciddm.models import AnyModel, build_model, describe_model, network_of
+from sciddm.zoo.names import CARD, CONFIG, WEIGHTS, is_model_folder
 
 __all__ = [
     "CARD",
     "CONFIG",
     "WEIGHTS",
+    "is_model_folder",
     "load_model",
     "read_representation",
     "save_model",
     "weights_hash",
 ]
 
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "card.json"
 _VERSION = 1
 
 
@@ -96,8 +97,3 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def weights_hash(folder: str | Path) -> str:
     """SHA-256 of the weights file, which every result records."""
     return hashlib.sha256((Path(folder) / WEIGHTS).read_bytes()).hexdigest()
-
-
-def is_model_folder(path: str | Path) -> bool:
-    """Whether the folder holds a model."""
-    return all((Path(path) / name).is_file() for name in (CONFIG, WEIGHTS))

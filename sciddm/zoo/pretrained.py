@@ -1,4 +1,4 @@
-"""Finding and loading models: bundled ones by name, folders, hub repositories."""
+"""Loading models: bundled ones by name, folders, hub repositories, published checkpoints."""
 
 from __future__ import annotations
 
@@ -9,22 +9,12 @@ from typing import Any
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.models import AnyModel
-from sciddm.zoo.card import Card, read_card
-from sciddm.zoo.folder import (
-    CARD,
-    CONFIG,
-    WEIGHTS,
-    is_model_folder,
-    load_model,
-    read_representation,
-    weights_hash,
-)
+from sciddm.zoo.catalog import CHECKPOINT, find
+from sciddm.zoo.folder import load_model, read_representation, weights_hash
+from sciddm.zoo.model_card import Card, read_card
 from sciddm.zoo.official_sgmse import file_hash, read_checkpoint
 
-__all__ = ["Model", "card", "find", "from_pretrained", "list_models"]
-
-CHECKPOINT = ".ckpt"
-BUNDLED = Path(__file__).parent / "weights"
+__all__ = ["Model", "from_pretrained"]
 
 
 @dataclass(frozen=True)
@@ -57,19 +47,6 @@ class Model:
         return self.model
 
 
-def list_models() -> list[Card]:
-    """Cards of the bundled models, by name."""
-    folders = sorted(BUNDLED.iterdir()) if BUNDLED.is_dir() else []
-    return [read_card(folder) for folder in folders if is_model_folder(folder)]
-
-
-def card(source: str | Path) -> Card:
-    """The card of a model; see ``find`` for what ``source`` may be."""
-    if Path(source).suffix == CHECKPOINT:
-        return _from_checkpoint(Path(source)).card
-    return read_card(find(source))
-
-
 def from_pretrained(source: str | Path) -> Model:
     """A model ready to use: frozen, evaluation mode.
 
@@ -100,39 +77,3 @@ def _from_checkpoint(path: Path) -> Model:
         weights_sha256=weights,
     )
     return Model(model, about, weights, representation)
-
-
-def find(source: str | Path) -> Path:
-    """The folder of a model.
-
-    Args:
-        source: a bundled model's name, a folder, or a hub id ``owner/name`` (downloaded once, by
-            huggingface-hub; only the three files of a model are fetched).
-    """
-    name = str(source)
-    if is_model_folder(source):
-        return Path(source)
-    if "/" not in name and is_model_folder(BUNDLED / name):
-        return BUNDLED / name
-    if Path(source).exists():
-        raise ModelError(f"{name}: not a model folder (it needs {CONFIG} and {WEIGHTS})")
-    if name.count("/") == 1 and not name.startswith((".", "/")):
-        return _download(name)
-    known = ", ".join(c.name for c in list_models()) or "none"
-    raise ModelError(f"no model named {name!r}; bundled: {known}; or give a folder or a hub id")
-
-
-def _download(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = snapshot_download(repository, allow_patterns=[CONFIG, WEIGHTS, CARD])
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"{repository}: neither a folder nor a reachable hub model ({first})"
-        ) from error
-    if not is_model_folder(folder):
-        raise ModelError(f"{repository}: the hub repository holds no sciddm model")
-    return Path(folder)

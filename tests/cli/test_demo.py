@@ -13,7 +13,7 @@ import pytest
 from cli_helpers import Sciddm, everything
 
 from sciddm.data_adapters import load_result, open_kspace
-from sciddm.zoo import pretrained
+from sciddm.zoo import catalog
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def bundled(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     from sciddm.pipelines.mri import run
 
     shutil.copytree(model, tmp_path / "weights" / "mri-brain")
-    monkeypatch.setattr(pretrained, "BUNDLED", tmp_path / "weights")
+    monkeypatch.setattr(catalog, "BUNDLED", tmp_path / "weights")
     run.load_pipeline.cache_clear()
     yield
     run.load_pipeline.cache_clear()
@@ -59,7 +59,7 @@ def test_demo_without_its_model_writes_nothing(
 ) -> None:
     from sciddm.pipelines.mri import run
 
-    monkeypatch.setattr(pretrained, "BUNDLED", tmp_path / "nowhere")
+    monkeypatch.setattr(catalog, "BUNDLED", tmp_path / "nowhere")
     run.load_pipeline.cache_clear()
     answer = sciddm("demo", "-o", tmp_path / "out")
     assert answer.code == 2

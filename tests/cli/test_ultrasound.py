@@ -15,11 +15,11 @@ from ultrasound_helpers import White, save_pair
 from sciddm.data_adapters.hdf5 import read_hdf5
 from sciddm.data_adapters.ultrasound import build_frames, open_frames, save_frames
 from sciddm.physics.ultrasound.waves import envelope
+from sciddm.pipelines.engine.unfinished import Unfinished
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
-from sciddm.pipelines.ultrasound.unfinished import Unfinished
 from sciddm.priors.joint import JointDenoiser
-from sciddm.zoo.card import Card
+from sciddm.zoo.model_card import Card
 
 SMALL = Wanted(depth=96, lines=24, frames=3, seed=1)
 

@@ -15,9 +15,8 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.networks import UNet
 from sciddm.process import OUVE
-from sciddm.zoo import load_model, save_model
+from sciddm.zoo import find, from_pretrained, load_model, save_model
 from sciddm.zoo.folder import CARD, CONFIG, WEIGHTS, is_model_folder, weights_hash
-from sciddm.zoo.pretrained import find, from_pretrained
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sciddm.errors import ModelError
-from sciddm.zoo.folder import CARD
+from sciddm.zoo.names import CARD
 
 __all__ = ["Card", "read_card"]
 

@@ -1,4 +1,4 @@
-"""Frames of a clip that were finished before a run was stopped, kept beside the output."""
+"""Parts that were finished before a run was stopped, kept beside the output."""
 
 from __future__ import annotations
 

@@ -1,0 +1,85 @@
+"""`sciddm models`: what is bundled, and the cards."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from sciddm.pipelines.engine.console import output
+from sciddm.pipelines.engine.option import bundled_models
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Trained models: what they were trained on and how good they are.")
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in bundled_models() if name.startswith(incomplete)]
+
+
+@app.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The bundled models."""
+    from rich.table import Table
+
+    from sciddm import zoo
+
+    cards = zoo.list_models()
+    if as_json:
+        print(json.dumps([card.model_dump(mode="json") for card in cards], indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("name", "summary", "licence"):
+        table.add_column(column, overflow="fold")
+    for card in cards:
+        table.add_row(card.name, card.summary, str(getattr(card, "licence", "") or ""))
+    output().print(table)
+
+
+@app.command("info")
+def model_info(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a model, a model folder or a hub id.", autocompletion=_complete
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The card of a model: data, licence, split, metrics, coverage, limits."""
+    from rich.table import Table
+
+    from sciddm import zoo
+
+    values = zoo.card(name).model_dump(mode="json")
+    if as_json:
+        print(json.dumps(values, indent=2))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in values.items():
+        for line, (label, text) in enumerate(_rows(value)):
+            heading = key.replace("_", " ") if line == 0 else ""
+            table.add_row(heading, f"{label}: {text}" if label else text)
+    output().print(table)
+
+
+def _rows(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """A card's entry as lines: nested mappings as `a / b: value`."""
+    if isinstance(value, dict) and value:
+        nested = [_rows(v, f"{prefix} / {k}" if prefix else str(k)) for k, v in value.items()]
+        return [row for rows in nested for row in rows]
+    if isinstance(value, list):
+        if not any(isinstance(v, dict | list) for v in value):
+            return [(prefix, ", ".join(str(v) for v in value))]
+        return [row for v in value for row in _rows(v, prefix)]
+    if value in (None, "", {}):
+        return []
+    text = str(value)
+    # Arrays are kept as text that nobody reads; --json has them in full.
+    return [(prefix, text if " " in text or len(text) <= 80 else f"{text[:20]}...")]

@@ -1,0 +1,27 @@
+"""The domains, by name. None is imported before it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sciddm.pipelines.engine.domain import Domain
+
+__all__ = ["DOMAINS", "load_domain"]
+
+#: Name -> one line of help. Each is a package whose module ``requests`` holds a ``DOMAIN``.
+DOMAINS = {
+    "mri": "MRI: images from multi-coil raw data.",
+    "ct": "CT: low-dose images and projections.",
+    "speech": "Speech: recordings without their noise and echo.",
+    "hsi": "Hyperspectral: satellite cubes without noise.",
+    "ultrasound": "Ultrasound: scans without haze.",
+    "petct": "PET/CT: tumour segmentation, SUV.",
+}
+
+
+def load_domain(name: str) -> Domain:
+    """A domain with its verbs."""
+    domain: Domain = importlib.import_module(f"sciddm.pipelines.{name}.requests").DOMAIN
+    return domain

@@ -1,0 +1,57 @@
+"""What ``sciddm demo DOMAIN`` does: simulate, then exactly what the command line would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sciddm.errors import InputError
+from sciddm.pipelines.engine.batch import Job, make_folder
+from sciddm.pipelines.engine.console import output, progress_bar, say
+from sciddm.pipelines.engine.context import Context
+from sciddm.pipelines.engine.domain import Domain
+from sciddm.pipelines.engine.execute import process
+from sciddm.pipelines.engine.result import outputs_of
+from sciddm.pipelines.engine.summary import show
+
+__all__ = ["run_demo"]
+
+
+def run_demo(domain: Domain, folder: Path, quality: str) -> None:
+    """Simulates a measurement, writes it, runs the demo's verb on it with a report, and shows it.
+
+    Args:
+        domain: whose demo.
+        folder: made if it is not there; results of an earlier demo in it are replaced.
+        quality: fast, balanced or best.
+
+    Raises:
+        InputError: the domain has no demo.
+        ModelError: the bundled model is missing.
+        OutputError: the folder cannot be written.
+    """
+    demo = domain.demo
+    if demo is None:
+        raise InputError(f"no demo for {domain.name!r}")
+    verb = demo.verb
+    verb.prepare(verb.request.of({"quality": quality}))  # before anything is written
+    make_folder(folder)
+    say("note", f"simulating {demo.note}")
+    example = demo.simulate(folder)
+    request = verb.request.of({**example.options, "quality": quality})
+    with progress_bar("demo") as progress:
+        outcome = process(
+            verb,
+            Job(example.source, example.target),
+            example.target,
+            request,
+            Context(progress, target=example.target),
+            overwrite=True,
+            report=True,
+        )
+    for warning in outcome.warnings:
+        say("warning", warning)
+    outcome.facts.update((fact.key, fact) for fact in example.truth())
+    outcome.outputs += example.simulated
+    show([outcome], output())
+    page = outputs_of(verb, example.target, request, report=True)[-1]
+    output().print(f"\nOpen {page} in a browser to {demo.page} it.")

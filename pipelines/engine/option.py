@@ -1,0 +1,97 @@
+"""One option of a verb: what it means, what values it takes, and its flags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+__all__ = ["Model", "Option", "Quality", "Seed", "bundled_models", "choices_of"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is said of a field of a request, as ``Annotated[int, Option("...", ge=1)]``.
+
+    Attributes:
+        help: one sentence for the command line and the docstring.
+        ge, gt, le, lt: bounds of a number, or of each of several.
+        flags: on the command line; ``--name`` with dashes if empty.
+        metavar: what stands for the value in the help.
+        incidental: says how to run, not what to compute; not stored with the result.
+        hidden: an older name of an option, left out of the help.
+        complete: values that the shell completes.
+    """
+
+    help: str
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    flags: tuple[str, ...] = ()
+    metavar: str | None = None
+    incidental: bool = False
+    hidden: bool = False
+    complete: Callable[[], Iterable[str]] | None = None
+
+    def problem(self, value: Any) -> str:
+        """What is wrong with a value, empty if nothing is."""
+        if isinstance(value, list | tuple):
+            return next((text for text in map(self.problem, value) if text), "")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return ""
+        rules: tuple[tuple[float | None, Callable[[float], bool], str], ...] = (
+            (self.ge, lambda bound: value >= bound, "at least"),
+            (self.gt, lambda bound: value > bound, "more than"),
+            (self.le, lambda bound: value <= bound, "at most"),
+            (self.lt, lambda bound: value < bound, "less than"),
+        )
+        bounds = [(bound, holds, word) for bound, holds, word in rules if bound is not None]
+        # NaN and the infinities satisfy no bound of a physical quantity.
+        finite = value == value and abs(value) != float("inf")
+        if all(holds(bound) for bound, holds, _ in bounds) and (finite or not bounds):
+            return ""
+        return f"{value:g} is given, take {' and '.join(f'{w} {b:g}' for b, _, w in bounds)}"
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        def within(value: Any) -> Any:
+            problem = self.problem(value)
+            if problem:
+                raise ValueError(problem)
+            return value
+
+        return core_schema.no_info_after_validator_function(within, handler(source))
+
+
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """The values of a ``Literal``, or of one among the alternatives of a union; empty otherwise."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return tuple(str(value) for value in get_args(annotation))
+    for part in get_args(annotation):
+        if get_origin(part) is Literal:
+            return tuple(str(value) for value in get_args(part))
+    return ()
+
+
+def bundled_models() -> list[str]:
+    """Names of the bundled models."""
+    from sciddm import zoo
+
+    return [card.name for card in zoo.list_models()]
+
+
+#: Name of a bundled model, a model folder, or a hub id.
+Model = Annotated[str, Option("Trained model: name, folder or hub id.", complete=bundled_models)]
+#: Speed level, the same word in every domain.
+Quality = Annotated[Literal["fast", "balanced", "best"], Option("How long to compute.")]
+Seed = Annotated[int, Option("Seed of all random draws.", ge=0)]

@@ -1,0 +1,131 @@
+"""All options of a verb in one frozen, validated object.
+
+The options of the command line, the parameters of the Python function, the request that is stored
+with a result, and the printed command follow from its fields: an option is declared once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sciddm.errors import OptionError
+from sciddm.pipelines.engine.option import Option, choices_of
+
+__all__ = ["Declared", "Request"]
+
+
+class Declared(NamedTuple):
+    """An option as it is declared.
+
+    Attributes:
+        annotation: its type, without the ``Option``.
+        option: what is said of it.
+        default: ``inspect.Parameter.empty`` where one must be given.
+    """
+
+    annotation: Any
+    option: Option
+    default: Any
+
+
+class Request(BaseModel):
+    """Base of all requests. The docstring of a subclass is the help text of its verb.
+
+    Every field is ``name: Annotated[type, Option("help", ...)] = default``.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, validate_default=False
+    )
+
+    def check(self) -> None:
+        """Raises OptionError for options that do not go together; overridden where some do not."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """The request with these values and the defaults of all others.
+
+        Raises:
+            OptionError: an unknown option, a value of the wrong type or beyond its bounds, options
+                that do not go together.
+        """
+        try:
+            request = cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise cls._readable(error) from None
+        request.check()
+        return request
+
+    @classmethod
+    def declared(cls) -> dict[str, Declared]:
+        """All options by their names, in the order of declaration."""
+        return dict(_declared(cls))
+
+    @classmethod
+    def signature(cls) -> list[inspect.Parameter]:
+        """The options as keyword-only parameters."""
+        return [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=d.default, annotation=d.annotation
+            )
+            for name, d in cls.declared().items()
+        ]
+
+    def stored(self) -> dict[str, Any]:
+        """The options that decide the result, as JSON can hold them."""
+        return {
+            name: _plain(getattr(self, name))
+            for name, d in self.declared().items()
+            if not d.option.incidental
+        }
+
+    @classmethod
+    def _readable(cls, error: ValidationError) -> OptionError:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "option"
+        known = cls.declared()
+        if first["type"] == "extra_forbidden":
+            return OptionError(name, f"there is no such option, only {', '.join(known)}")
+        if first["type"] == "missing":
+            return OptionError(name, f"is missing: {known[name].option.help}")
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, ValueError):
+            return OptionError(name, str(cause))
+        value = first["input"]
+        choices = choices_of(known[name].annotation) if name in known else ()
+        if choices:
+            return OptionError(name, f"{value!r} is given, take one of {', '.join(choices)}")
+        return OptionError(name, f"{value!r} is given: {first['msg'][0].lower()}{first['msg'][1:]}")
+
+
+@cache
+def _declared(cls: type[Request]) -> tuple[tuple[str, Declared], ...]:
+    hints = get_type_hints(cls, include_extras=True)
+    found = []
+    for name, field in cls.model_fields.items():
+        annotation, option = hints[name], None
+        if get_origin(annotation) is Annotated:
+            annotation, *extras = get_args(annotation)
+            option = next((extra for extra in extras if isinstance(extra, Option)), None)
+        if option is None:
+            raise TypeError(f"{cls.__name__}.{name}: declare it as Annotated[type, Option(...)]")
+        default = inspect.Parameter.empty if field.is_required() else field.default
+        found.append((name, Declared(annotation, option, default)))
+    return tuple(found)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    # Data that were given in place of a file.
+    return f"<{type(value).__name__}>"

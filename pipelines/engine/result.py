@@ -1,0 +1,209 @@
+"""A result in the user's hands: numbers, verdict, files, page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sciddm.data_adapters.commit import commit
+from sciddm.errors import InputError, OutputError
+from sciddm.pipelines.engine.batch import one_line, stem
+from sciddm.pipelines.engine.summary import Fact, warnings_of
+from sciddm.pipelines.engine.target import Saving
+from sciddm.uncertainty.verdict import Verdict
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sciddm.pipelines.engine.context import Context
+    from sciddm.pipelines.engine.request import Request
+    from sciddm.pipelines.engine.verb import Transform
+
+__all__ = ["Result", "outputs_of"]
+
+
+def outputs_of(
+    verb: Transform[..., Any, Any], target: Path, request: Request, report: bool
+) -> list[Path]:
+    """All outputs of a verb for a main output, that first, the page last.
+
+    Raises:
+        OutputError: a report is asked of a verb that has none, or the target's suffix is unknown.
+    """
+    paths = [Path(p) for p in verb.target.outputs(target, request)]
+    if report:
+        if verb.page is None:
+            raise OutputError(f"{target}: `{verb.name}` has no report: leave --report out")
+        paths.append(target.with_name(f"{stem(target, verb.target.suffixes)}.html"))
+    return paths
+
+
+class Result:
+    """What a verb gives back.
+
+    Attributes:
+        data: an xarray.Dataset with everything: ``estimate`` and ``std`` (where the method has
+            one), the variables and attributes that the domain's page of the documentation names.
+        request: the options it was made with.
+    """
+
+    def __init__(
+        self,
+        dataset: xr.Dataset,
+        verb: Transform[..., Any, Any],
+        request: Request,
+        *,
+        data: Any,
+        source: Path | None,
+        context: Context,
+    ) -> None:
+        self._dataset, self._verb, self.request = dataset, verb, request
+        self._input, self._source = data, source
+        # Keeps the scratch files that lazy variables are read from.
+        self._context = context
+        self._remarks: list[str] = []
+
+    @property
+    def data(self) -> xr.Dataset:
+        """All variables, the estimate under the name ``estimate``, too."""
+        dataset = self._dataset
+        for name, own in (("estimate", self._verb.estimate), ("std", self._verb.std)):
+            if own in dataset and name not in dataset:
+                dataset = dataset.assign({name: dataset[own]})
+        return dataset
+
+    @property
+    def estimate(self) -> xr.DataArray:
+        """The estimate, with coordinates and units."""
+        return self._dataset[self._verb.estimate].rename("estimate")
+
+    @property
+    def std(self) -> xr.DataArray | None:
+        """The standard deviation of the estimate; None where the method has none."""
+        if self._verb.std not in self._dataset:
+            return None
+        return self._dataset[self._verb.std].rename("std")
+
+    @property
+    def attrs(self) -> dict[Any, Any]:
+        """All that repeats the run, and what was found."""
+        return self._dataset.attrs
+
+    @property
+    def warnings(self) -> list[str]:
+        """What must not be missed, one sentence each."""
+        return [*warnings_of(self._dataset.attrs), *self._remarks]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Does it fit the data, is it calibrated, is the input familiar?"""
+        return Verdict.from_attributes(self._dataset.attrs)
+
+    @property
+    def facts(self) -> dict[str, Fact]:
+        """What the command line prints, by the keys of its JSON."""
+        return {fact.key: fact for fact in self._verb.facts(self._dataset)}
+
+    def save(
+        self, path: str | Path, *, overwrite: bool = False, report: bool = False
+    ) -> list[Path]:
+        """Writes what the command line would write: all outputs, or none.
+
+        Args:
+            path: main output; its suffix chooses the format.
+            overwrite: existing outputs may be replaced.
+            report: write the HTML page, too.
+
+        Returns:
+            The outputs that were written, the main one first.
+
+        Raises:
+            OutputError: an output exists or cannot be written.
+        """
+        target, verb = Path(path), self._verb
+        paths = outputs_of(verb, target, self.request, report)
+        page = self._page_or_remark() if report else None
+        main, *others = paths
+        for folder in dict.fromkeys(p.parent for p in others if p.parent != main.parent):
+            raise OutputError(f"{folder}: outputs lie in one folder, that of {main}: name it")
+        series = {p: verb.target.series(p) for p in paths if verb.target.series(p)}
+        with commit([*others, main], overwrite, folders=series) as at:
+            saving = Saving(self.request, self._source, dict(at))
+            verb.target.save(self._dataset, target, saving)
+            if page is not None:
+                at[paths[-1]].write_text(page, encoding="utf-8")
+        return [p for p in paths if p.exists()]
+
+    def page(self) -> str:
+        """The report as HTML text.
+
+        Raises:
+            InputError: the verb has none.
+        """
+        from sciddm.pipelines.engine.report.page import render
+
+        if self._verb.page is None:
+            raise InputError(f"`{self._verb.name}` has no report")
+        return render(self._verb.page(self._input, self._dataset))
+
+    def _page_or_remark(self) -> str | None:
+        """The page; where it cannot be made a remark, since a result is worth more than its page."""
+        try:
+            return self.page()
+        except Exception as error:
+            self._remarks.append(
+                f"The report could not be made ({one_line(error)}); the result is complete."
+            )
+            return None
+
+    def report(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Writes the report as one HTML file.
+
+        Raises:
+            OutputError: the file exists or cannot be written.
+        """
+        path = Path(path)
+        with commit([path], overwrite) as at:
+            at[path].write_text(self.page(), encoding="utf-8")
+        return path
+
+    def plot(self, **index: int) -> Any:
+        """A picture of the estimate and its standard deviation: a matplotlib Figure.
+
+        Args:
+            index: which plane of a volume, such as ``slice=3``; the middle one if not given.
+        """
+        from sciddm.pipelines.engine.plot import figure
+
+        return figure(self.estimate, self.std, index)
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """The facts, warnings and verdict as plain values."""
+        return {
+            **{key: fact.value for key, fact in self.facts.items()},
+            "warnings": self.warnings,
+            **{k: v for k, v in self.verdict.attributes().items() if k != "verdict"},
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"<sciddm {self._verb.domain} {self._verb.name}>"]
+        lines += [f"  {fact.label}: {fact.text}" for fact in self.facts.values()]
+        answers = self.verdict.attributes()
+        lines += [
+            f"  {key.removeprefix('verdict_')}: {answer}"
+            for key, answer in answers.items()
+            if key != "verdict"
+        ]
+        lines += [f"  warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The page, in a frame of its own, so that its style stays there."""
+        if self._verb.page is None:
+            return f"<pre>{escape(repr(self))}</pre>"
+        return (
+            f'<iframe srcdoc="{escape(self.page())}" width="100%" height="640" '
+            'style="border: 0" title="sciddm"></iframe>'
+        )
