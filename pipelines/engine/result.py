@@ -149,7 +149,7 @@ class Result:
         return render(self._verb.page(self._input, self._dataset))
 
     def _page_or_remark(self) -> str | None:
-        """The page; where it cannot be made a remark, since a result is worth more than its page."""
+        """The page; a remark where it cannot be made: a result is worth more than its page."""
         try:
             return self.page()
         except Exception as error:
