@@ -351,20 +351,28 @@ def test_restart_costs_what_it_says():
 
 def test_time_shift_tells_the_network_the_noise_of_the_state():
     """Noise that is 10 % too strong at one level: the error of the final variance falls."""
-    prior = GaussianDenoiser(EDM(), torch.zeros(32, dtype=F64), 0.25 * torch.eye(32, dtype=F64))
-    grid = karras(prior.process, 20, 10.0, 0.02)
+
+    class White(GaussianDenoiser):
+        def forward(self, x_t, t, y=None, cond=None):
+            sigma2 = torch.as_tensor(t, dtype=F64).reshape(-1, 1) ** 2
+            return 0.25 / (0.25 + sigma2) * x_t
+
+    prior = White(EDM(), torch.zeros(1, dtype=F64), torch.ones(1, 1, dtype=F64))
+    grid = karras(prior.process, 100, 10.0, 0.02)
 
     def std(step: Step, factor: float) -> float:
-        x = factor * math.sqrt(0.25 + 100) * randn(200, 32, seed=1)
+        x = factor * math.sqrt(0.25 + 100) * randn(4, 50_000, seed=1)
         out = sample(prior, x, grid, step, generator=Bulk(2), denoise_last=False)
         return float(out.std())
 
     shift = TimeShift(DDIM(), 0.25)
     plain, right = std(DDIM(), 1.1), std(DDIM(), 1.0)
-    assert plain / right == pytest.approx(1.1, abs=0.01)
-    assert abs(std(shift, 1.1) / right - 1) < 0.8 * (plain / right - 1)
-    # Left alone, nothing changes but by the scatter of |w|^2 over 32 elements.
-    assert std(shift, 1.0) == pytest.approx(right, rel=0.01)
+    assert plain / right == pytest.approx(1.1, abs=0.001)
+    assert abs(std(shift, 1.1) / right - 1) < 0.7 * (plain / right - 1)
+    # Left alone, nothing changes but by the scatter of |w|^2 and the step itself.
+    assert std(shift, 1.0) == pytest.approx(right, rel=5e-3)
+    # Without the data's variance, as published, it does: the state is taken for noisier.
+    assert std(TimeShift(DDIM(), 0.0, cutoff=0.1), 1.0) < 0.98 * right
 
 
 def test_time_shift_is_per_item_and_stops_at_its_cutoff():
