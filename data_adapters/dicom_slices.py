@@ -33,6 +33,7 @@ __all__ = [
 
 #: The new series' number lies that much above its source's.
 SERIES_OFFSET = 1000
+_LONGEST = 64  # characters of a series' description
 _EMPTY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
     "StudyID", "AccessionNumber", "ReferringPhysicianName", "Manufacturer",
@@ -78,9 +79,11 @@ def anonymous_headers(
 
 def describe(dataset: Dataset, description: str, now: datetime.datetime) -> None:
     """Says what was done, when, and that this software did it."""
-    dataset.DerivationDescription = description[:1024]
-    before = str(dataset.get("SeriesDescription", "") or "")
-    dataset.SeriesDescription = f"{before} {description}".strip()[:64]
+    earlier = str(dataset.get("DerivationDescription", "") or "")
+    dataset.DerivationDescription = (f"{earlier}; {description}" if earlier else description)[
+        -1024:
+    ]
+    dataset.SeriesDescription = _series_description(dataset, description)
     dataset.InstanceCreationDate = now.strftime("%Y%m%d")
     dataset.InstanceCreationTime = now.strftime("%H%M%S")
     item = Dataset()
@@ -91,6 +94,14 @@ def describe(dataset: Dataset, description: str, now: datetime.datetime) -> None
     dataset.ContributingEquipmentSequence = Sequence(
         [*dataset.get("ContributingEquipmentSequence", []), item]
     )
+
+
+def _series_description(dataset: Dataset, description: str) -> str:
+    """The source's own description, shortened, and what was done last, whole if it can be."""
+    before = str(dataset.get("SeriesDescription", "") or "")
+    own = re.split(r"(?:^|\s)(?:std of )?sciddm \d", before)[0].strip()
+    done = description[:_LONGEST]
+    return f"{own[: max(0, _LONGEST - 1 - len(done))].strip()} {done}".strip()
 
 
 def set_pixels(

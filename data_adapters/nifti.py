@@ -24,16 +24,18 @@ __all__ = ["read_nifti", "write_nifti"]
 
 _MM = {"mm": 1.0, "unknown": 1.0, "meter": 1e3, "micron": 1e-3}
 _SCANNER, _ALIGNED = 1, 2  # codes of what an affine refers to
+_SHEAR = 1e-4  # cosine between axes: .05 mm over 500 mm
 _DEFLATE_RATIO = 1032  # the most that deflate can compress
 
 
 def write_nifti(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> None:
-    """Writes a volume as float32.
+    """Writes a volume: whole numbers of 8 bits as uint8, all others as float32.
 
     Args:
-        image: (slice, y, x), real.
+        image: (slice, y, x), real; a mask is bool or uint8, so that viewers open a label map.
         path: .nii or .nii.gz.
-        attrs: `affine` and `orientation_known`, or `voxel_size_mm` [z, y, x], as far as known.
+        attrs: `affine` and `orientation_known`, or `voxel_size_mm` [z, y, x], as far as known;
+            `nifti_codes`, [qform, sform] as a file had them, are kept.
     """
     known = attrs.get("affine") is not None
     affine = np.asarray(attrs["affine"], dtype=np.float64) if known else None
@@ -42,15 +44,33 @@ def write_nifti(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> No
     unit = "unknown" if affine is None else "mm"
     if affine is None:
         affine = np.asarray(centred_affine([1.0] * 3, image.shape))
-    volume = nib.Nifti1Image(
-        np.ascontiguousarray(image.transpose(2, 1, 0), dtype=np.float32), affine
-    )
+    kind = np.uint8 if image.dtype in (np.bool_, np.uint8) else np.float32
+    volume = nib.Nifti1Image(np.ascontiguousarray(image.transpose(2, 1, 0), dtype=kind), affine)
     code = _SCANNER if known and attrs.get("orientation_known", True) else _ALIGNED
-    volume.set_sform(affine, code)
-    volume.set_qform(affine, code, strip_shears=True)
+    _place(volume, affine, code, attrs.get("nifti_codes") if known else None)
     volume.header.set_xyzt_units(unit)
     volume.header["descrip"] = b"sciddm"
     nib.save(volume, path)
+
+
+def _place(volume: Any, affine: NDArray[np.float64], code: int, stored: Any) -> None:
+    """Sets sform and, where it can say the same, qform: a quaternion has no place for a shear.
+
+    Args:
+        volume: nibabel's.
+        affine: of its voxels.
+        code: of a new file.
+        stored: [qform, sform] codes of the file that the affine came from, or None.
+    """
+    qform, sform = (int(c) for c in stored) if stored is not None else (code, code)
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    sheared = float(np.abs(axes.T @ axes - np.eye(3)).max()) > _SHEAR
+    volume.set_qform(affine, 0 if sheared else qform, strip_shears=True)
+    volume.set_sform(affine, sform)
+    if qform == sform == 0 and np.allclose(volume.header.get_best_affine(), affine, atol=1e-4):
+        return  # voxel sizes alone, as they came
+    if sform == 0 and (sheared or qform == 0):
+        volume.set_sform(affine, qform or _ALIGNED)
 
 
 def read_nifti(source: str | Path) -> xr.DataArray:
@@ -84,8 +104,17 @@ def read_nifti(source: str | Path) -> xr.DataArray:
         values = np.asarray(volume.get_fdata(dtype=np.float32, caching="unchanged"))
         unit = _MM.get(volume.header.get_xyzt_units()[0], 1.0)
         affine = np.asarray(volume.affine, dtype=np.float64).copy()
+        header = volume.header
+        codes = [int(header["qform_code"]), int(header["sform_code"])]
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+            raise InputError(f"{path}: its affine is no map of voxels to places: export it again")
     affine[:3] *= unit
     values = values.reshape([*shape[:3], *[1] * (3 - len(shape))]).transpose(2, 1, 0)
     check_finite(path, "the volume", values)
-    attrs = {"voxel_size_mm": voxel_sizes(affine), "affine": affine.tolist(), "source": path.name}
+    attrs = {
+        "voxel_size_mm": voxel_sizes(affine),
+        "affine": affine.tolist(),
+        "nifti_codes": codes,
+        "source": path.name,
+    }
     return xr.DataArray(np.ascontiguousarray(values), dims=("slice", "y", "x"), attrs=attrs)

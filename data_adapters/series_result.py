@@ -100,7 +100,7 @@ def save_series(
         raise InputError(f"{path}: the result has no variable {image}: add it")
     parts = {path: (image, description)}
     if "std" in dataset:
-        parts[path.with_name(path.name + "_std")] = ("std", f"standard deviation of: {description}")
+        parts[path.with_name(path.name + "_std")] = ("std", f"std of {description}")
     attributes = path.with_name(path.name + ".json")
     # The image last: it is there only when all else is.
     targets = [attributes, *list(parts)[::-1]]

@@ -1,6 +1,6 @@
 """CT: DICOM series, NIfTI volumes, sinograms in HDF5, projections in DICOM-CT-PD."""
 
-from sciddm.data_adapters.ct.dicom import is_dicom_folder, read_dicom, read_headers
+from sciddm.data_adapters.ct.dicom import is_dicom_folder, read_dicom
 from sciddm.data_adapters.ct.nifti import read_ct_nifti, save_ct_nifti
 from sciddm.data_adapters.ct.open import open_ct, open_sinogram, save_ct
 from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
@@ -24,7 +24,6 @@ __all__ = [
     "open_sinogram",
     "read_ct_nifti",
     "read_dicom",
-    "read_headers",
     "read_projections",
     "read_sinogram",
     "save_ct",

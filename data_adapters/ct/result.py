@@ -85,7 +85,15 @@ def save_ct_result(
         # The steps of the source's numbers are those of the image only.
         own = {k: v for k, v in dataset.attrs.items() if k != "rescale" or values.name == image}
         volume = values.assign_attrs({**own, "units": "HU"})
-        write_slices(volume, place, target, description=text, source=source, series=series)
+        write_slices(
+            volume,
+            place,
+            target,
+            description=text,
+            source=source,
+            series=series,
+            is_map=values.name != image,
+        )
 
     save_series(
         dataset, path, image=image, description=description, write=write, overwrite=overwrite

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from sciddm.data_adapters.checks import check_finite, check_size
-from sciddm.data_adapters.ct.dicom import Modality, Series, read_dicom, read_headers, read_slice
+from sciddm.data_adapters.ct.dicom import volume_of
 from sciddm.data_adapters.ct.nifti import SUFFIXES
+from sciddm.data_adapters.dicom_series import PET, Series, read_series
 from sciddm.data_adapters.nifti import read_nifti, write_nifti
 from sciddm.data_adapters.petct.suv import suv_scaling
 from sciddm.data_adapters.staging import staged
@@ -24,10 +26,8 @@ from sciddm.errors import InputError, OutputError
 from sciddm.geometry.affine import voxel_sizes
 from sciddm.geometry.grid import DIMS
 
-__all__ = ["PET", "SUFFIXES", "open_ct_of", "open_pet", "read_pet_series", "save_volume"]
+__all__ = ["SUFFIXES", "open_ct_of", "open_pet", "read_pet_series", "save_volume"]
 
-PET = Modality("PT", "the activity", None)
-_ENHANCED = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1")
 _HIGHEST_SUV, _LOWEST_SUV, _HIGHEST_CT_FLOOR = 1000.0, -5.0, -200.0
 
 
@@ -52,16 +52,12 @@ def open_pet(
     if not path.name.lower().endswith(SUFFIXES):
         return read_pet_series(path, series, weight_kg=weight_kg, dose_mbq=dose_mbq)
     volume = _labelled(read_nifti(path), path, "SUV")
-    low, high = float(volume.min()), float(volume.max())
+    low = float(volume.min())
     if low < _HIGHEST_CT_FLOOR:
         raise InputError(
             f"{path}: values down to {low:.0f} are those of a CT, not SUV: are PET and CT swapped?"
         )
-    if high > _HIGHEST_SUV or low < _LOWEST_SUV:
-        raise InputError(
-            f"{path}: values from {low:.3g} to {high:.3g} are no SUV: NIfTI of PET must hold SUV, "
-            "as `sciddm petct suv` makes it of a DICOM series"
-        )
+    _check_range(path, volume.values)
     return volume
 
 
@@ -77,20 +73,18 @@ def read_pet_series(
     Raises:
         InputError: as `open_pet`.
     """
-    found = read_headers(path, series, PET, mixed=True)
-    first = found.headers[0]
-    if str(first.get("SOPClassUID")) in _ENHANCED:
-        raise InputError(f"{path}: enhanced (multi-frame) PET: export it as single slices")
-    scaling = suv_scaling(found.headers, str(path), weight_kg=weight_kg, dose_mbq=dose_mbq)
-    shape = (len(found.files), int(first.Rows), int(first.Columns))
-    check_size(path, "the series", shape, 4)
-    suv = np.empty(shape, np.float32)
-    for values, file in zip(suv, found.files, strict=True):
-        values[:] = read_slice(file, shape[1:]) * scaling.factor
+    slices = read_series(path, series, PET)
+    scaling = suv_scaling(slices.headers, str(path), weight_kg=weight_kg, dose_mbq=dose_mbq)
+    check_size(path, "the series", slices.shape, 4)
+    suv = np.empty(slices.shape, np.float32)
+    for index, values, _ in slices.values():
+        suv[index] = values * scaling.factor
     check_finite(path, "the series", suv)
-    attrs = {**_place(found), **scaling.told, "units": "SUV", "source": path.name}
-    if scaling.warnings:
-        attrs["warnings"] = [f"PET: {w}" for w in scaling.warnings]
+    _check_range(path, suv)
+    attrs = {**_place(slices), **scaling.told, "units": "SUV", "source": path.name}
+    remarks = [*scaling.warnings, *slices.notes]
+    if remarks:
+        attrs["warnings"] = [f"PET: {w}" for w in remarks]
     return xr.DataArray(suv, dims=DIMS, name="suv", attrs=attrs)
 
 
@@ -114,9 +108,8 @@ def open_ct_of(path: str | Path, series: str | None = None) -> xr.DataArray:
                 "and CT swapped?"
             )
         return volume
-    found = read_headers(path, series, mixed=True)
-    volume = read_dicom(path, str(found.headers[0].SeriesInstanceUID))
-    return volume.assign_attrs(_place(found))
+    slices = read_series(path, series)
+    return volume_of(path, slices).assign_attrs(_place(slices))
 
 
 def save_volume(volume: xr.DataArray, path: str | Path, *, overwrite: bool = False) -> None:
@@ -137,11 +130,21 @@ def _labelled(volume: xr.DataArray, path: Path, units: str) -> xr.DataArray:
     return renamed.assign_attrs(units=units, format="nifti", source=path.name)
 
 
-def _place(found: Series) -> dict[str, Any]:
-    first = found.headers[0]
+def _check_range(path: Path, suv: NDArray[np.float32]) -> None:
+    """Whether values can be SUV, whatever they came from."""
+    low, high = float(suv.min()), float(suv.max())
+    if high > _HIGHEST_SUV or low < _LOWEST_SUV:
+        raise InputError(
+            f"{path}: values from {low:.3g} to {high:.3g} are no SUV: check units, dose and times "
+            "of a DICOM series; NIfTI of PET must hold SUV, as `sciddm petct suv` makes it"
+        )
+
+
+def _place(series: Series) -> dict[str, Any]:
+    first = series.headers[0]
     return {
-        "affine": found.affine.tolist(),
-        "voxel_size_mm": voxel_sizes(found.affine),
+        "affine": series.affine.tolist(),
+        "voxel_size_mm": voxel_sizes(series.affine),
         "orientation_known": True,
         "format": "dicom",
         "series": str(first.get("SeriesInstanceUID", "")),

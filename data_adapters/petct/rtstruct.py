@@ -24,7 +24,8 @@ from skimage.measure import find_contours
 
 import sciddm
 from sciddm.data_adapters.checks import existing_file, reading
-from sciddm.data_adapters.ct.dicom import Series, read_headers
+from sciddm.data_adapters.dicom_series import Series, read_series
+from sciddm.data_adapters.dicom_text import UTF8, unicode_header
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
 
@@ -63,10 +64,9 @@ def save_rtstruct(
         InputError: the mask has other voxels than the series.
         OutputError: the file exists or cannot be written.
     """
-    found = read_headers(source, series, mixed=True)
-    first = found.headers[0]
+    found = read_series(source, series)
     inside = np.asarray(mask) > 0
-    shape = (len(found.files), int(first.Rows), int(first.Columns))
+    shape = found.shape
     if inside.shape != shape:
         raise InputError(f"{source}: has {shape} voxels, the mask {inside.shape}: give its series")
     dataset = _document(found, label)
@@ -98,10 +98,9 @@ def read_rtstruct(path: str | Path, source: str | Path) -> NDArray[np.bool_]:
     from skimage.draw import polygon2mask
 
     path = existing_file(path)
-    found = read_headers(source, mixed=True)
-    first = found.headers[0]
-    rows, columns = int(first.Rows), int(first.Columns)
-    out = np.zeros((len(found.files), rows, columns), bool)
+    found = read_series(source)
+    _, rows, columns = found.shape
+    out = np.zeros(found.shape, bool)
     to_index = np.linalg.inv(found.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0])
     with reading(path):
         dataset = pydicom.dcmread(path)
@@ -156,14 +155,16 @@ def _image(header: Dataset) -> Dataset:
 
 
 def _document(found: Series, label: str) -> FileDataset:
-    first = found.headers[0]
+    first = unicode_header(found.headers[0])
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = _RTSTRUCT
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     d = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    d.SpecificCharacterSet = UTF8
     for keyword in _KEPT:
         setattr(d, keyword, first.get(keyword, ""))
+    d.OperatorsName = None  # required, and may be empty
     now = datetime.datetime.now()
     d.SOPClassUID, d.SOPInstanceUID = _RTSTRUCT, meta.MediaStorageSOPInstanceUID
     d.Modality, d.Manufacturer, d.SoftwareVersions = "RTSTRUCT", "sciddm", sciddm.__version__

@@ -15,6 +15,10 @@ BQML   the equation above
 GML    1: they are SUV already (SUV Type absent or BW)
 CNTS   Philips' factor (7053,1000); or Bq/ml by (7053,1009), then the equation
 =====  =====================================================================================
+
+Enhanced (multi-frame) PET states its units as a code, and as a date-time what it is corrected to.
+Times are compared in one zone: a date-time with an offset from UTC is brought to that of the file
+(TimezoneOffsetFromUTC). A delay that leaves less than 1/64 of the dose is an error in the file.
 """
 
 from __future__ import annotations
@@ -33,8 +37,10 @@ __all__ = ["Scaling", "decay_factor", "suv_scaling"]
 
 _PHILIPS, _GE = "Philips PET Private Group", "GEMS_PETD_01"
 _DAY = 86_400.0
-_LONGEST_DELAY = 24 * 3600.0  # s between injection and scan; more is a date that was changed
+_MOST_HALF_LIVES = 6.0  # between injection and scan: nobody waits longer
+_LONG_LIVED = 12 * 3600.0  # s, half-life from which on the day of the injection matters
 _HEAVIEST_KG = 650.0
+_LEAST_HEIGHT_M, _MOST_HEIGHT_M = 0.3, 2.8
 _LEAST_BQ = 1e5  # a dose below is one in MBq or mCi that was written as Bq
 
 
@@ -77,7 +83,7 @@ def suv_scaling(
         InputError: something that is needed is missing, impossible, or in units without a rule.
     """
     first = headers[0]
-    units = str(first.get("Units") or "").strip().upper()
+    units = _units(first)
     if units == "GML":
         kind = str(first.get("SUVType") or "BW").strip().upper()
         if kind != "BW":
@@ -106,14 +112,15 @@ def suv_scaling(
     tracer = _tracer(first, name)
     dose = _dose(tracer, name, dose_mbq)
     told: dict[str, Any] = {"suv_rule": rule, "weight_kg": weight, "dose_mbq": dose / 1e6}
+    told |= _body(first, weight)
     decayed = dose
     warnings: list[str] = []
-    correction = str(first.get("DecayCorrection") or "").strip().upper()
-    if correction == "START":
+    correction = _correction(first)
+    if correction in ("START", "STATED"):
         half_life = _number(tracer.get("RadionuclideHalfLife"))
         if not half_life or half_life <= 0:
             raise InputError(f"{name}: RadionuclideHalfLife (0018,1075) is missing: export it")
-        delay, warnings = _delay(headers, tracer, name)
+        delay, warnings = _delay(headers, tracer, name, half_life)
         decayed = dose * decay_factor(delay, half_life)
         told |= {"uptake_min": delay / 60, "half_life_min": half_life / 60}
     elif correction != "ADMIN":
@@ -127,9 +134,11 @@ def suv_scaling(
 
 
 def _check_corrections(header: Dataset, name: str) -> None:
+    if str(header.get("AttenuationCorrected") or "").strip().upper() == "NO":
+        raise InputError(f"{name}: is not corrected for attenuation: export the corrected series")
     corrected = header.get("CorrectedImage")
     if corrected in (None, ""):
-        return  # of old exports; DecayCorrection says the rest
+        return  # of old exports and enhanced images; DecayCorrection says the rest
     if isinstance(corrected, str):
         corrected = [corrected]
     done = {str(v).strip().upper() for v in corrected}
@@ -181,19 +190,57 @@ def _dose(tracer: Dataset, name: str, given: float | None) -> float:
     return dose
 
 
-def _delay(headers: Sequence[Dataset], tracer: Dataset, name: str) -> tuple[float, list[str]]:
-    """Seconds from the injection to the time the images are corrected to."""
-    scan = _scan_start(headers, name)
-    stated = _moment(tracer.get("RadiopharmaceuticalStartDateTime"))
-    warnings = []
+def _units(header: Dataset) -> str:
+    """BQML, GML, CNTS or what else is stated, "" where nothing is."""
+    units = str(header.get("Units") or "").strip().upper()
+    mapping = header.get("RealWorldValueMappingSequence")
+    if units or not mapping:
+        return units
+    codes = mapping[0].get("MeasurementUnitsCodeSequence")
+    code = str(codes[0].get("CodeValue") or "").strip() if codes else ""
+    return {"BQ/ML": "BQML", "{SUVBW}G/ML": "GML", "G/ML{SUVBW}": "GML"}.get(code.upper(), code)
+
+
+def _correction(header: Dataset) -> str:
+    """DecayCorrection; "STATED" where an enhanced image states the time it is corrected to."""
+    correction = str(header.get("DecayCorrection") or "").strip().upper()
+    corrected = str(header.get("DecayCorrected") or "").strip().upper() == "YES"
+    stated = corrected and header.get("DecayCorrectionDateTime")
+    return "STATED" if stated and not correction else correction
+
+
+def _body(header: Dataset, weight_kg: float) -> dict[str, Any]:
+    """Lean body mass (Janmahasatian et al., 2005) and body surface (Du Bois, 1916), where known.
+
+    SUL = SUV x lean mass / weight; SUV-BSA [m2/l] = SUV x surface / weight.
+    """
+    height = _number(header.get("PatientSize"))
+    if not height or not _LEAST_HEIGHT_M < height < _MOST_HEIGHT_M:
+        return {}
+    surface = 0.007184 * weight_kg**0.425 * (100 * height) ** 0.725
+    told: dict[str, Any] = {"height_m": height, "body_surface_m2": surface}
+    offset = {"M": (6680.0, 216.0), "F": (8780.0, 244.0)}.get(str(header.get("PatientSex") or ""))
+    if offset is not None:
+        told["lean_mass_kg"] = 9270 * weight_kg / (offset[0] + offset[1] * weight_kg / height**2)
+    return told
+
+
+def _delay(
+    headers: Sequence[Dataset], tracer: Dataset, name: str, half_life_s: float
+) -> tuple[float, list[str]]:
+    """Seconds from the injection to the time the images are corrected to.
+
+    Raises:
+        InputError: no time, or none that can be.
+    """
+    zone = _zone(headers[0])
+    scan = _scan_start(headers, name, zone)
+    longest = _MOST_HALF_LIVES * half_life_s
+    stated = _moment(tracer.get("RadiopharmaceuticalStartDateTime"), zone)
     if stated is not None:
         delay = (scan - stated).total_seconds()
-        if 0 <= delay < _LONGEST_DELAY:
+        if 0 <= delay <= longest:
             return delay, []
-        warnings.append(
-            "the date of the injection contradicts that of the scan (changed when names were "
-            "removed?): its time of day was used"
-        )
     start = _time(tracer.get("RadiopharmaceuticalStartTime"))
     if start is None and stated is not None:
         start = stated.time()
@@ -203,14 +250,51 @@ def _delay(headers: Sequence[Dataset], tracer: Dataset, name: str) -> tuple[floa
             "RadiopharmaceuticalStartTime (0018,1072), is missing: export the original series"
         )
     injected = datetime.datetime.combine(scan.date(), start)
-    delay = (scan - injected).total_seconds()
     # A time of day after the scan's is one of the day before.
-    return delay % _DAY, warnings
+    delay = (scan - injected).total_seconds() % _DAY
+    if delay > longest:
+        told = f"{stated:%Y-%m-%d %H:%M:%S}" if stated is not None else f"{start:%H:%M:%S}"
+        raise InputError(
+            f"{name}: an injection at {told} and a scan at {scan:%Y-%m-%d %H:%M:%S} cannot be, "
+            f"with a half-life of {half_life_s / 60:.4g} min: correct the times, or their zone"
+        )
+    warnings = []
+    if stated is not None:
+        warnings.append(
+            "the date of the injection contradicts that of the scan (changed when names were "
+            "removed?): its time of day was used"
+        )
+    if half_life_s > _LONG_LIVED:
+        warnings.append(
+            f"the day of the injection is not known, and the half-life is {half_life_s / 3600:.3g} "
+            f"h: SUV holds if the injection was {delay / 3600:.3g} h before the scan"
+        )
+    return delay, warnings
 
 
-def _scan_start(headers: Sequence[Dataset], name: str) -> datetime.datetime:
-    """The time that START refers to: the series', unless it was given to it afterwards."""
+def _zone(header: Dataset) -> datetime.timedelta | None:
+    """Offset of the file's times from UTC, where it is stated."""
+    return _offset(str(header.get("TimezoneOffsetFromUTC") or "").strip())
+
+
+def _offset(text: str) -> datetime.timedelta | None:
+    """+HHMM or -HHMM."""
+    if len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
+        return None
+    size = datetime.timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
+    return size if text[0] == "+" else -size
+
+
+def _scan_start(
+    headers: Sequence[Dataset], name: str, zone: datetime.timedelta | None
+) -> datetime.datetime:
+    """The time that the images are corrected to: the stated one, else the start of the series,
+    unless that was given to it afterwards."""
     first = headers[0]
+    if _correction(first) == "STATED":
+        moment = _moment(first.get("DecayCorrectionDateTime"), zone)
+        if moment is not None:
+            return moment
     acquired = [
         moment
         for h in headers
@@ -220,7 +304,7 @@ def _scan_start(headers: Sequence[Dataset], name: str) -> datetime.datetime:
     series = _together(first.get("SeriesDate"), first.get("SeriesTime"))
     if series is not None and (earliest is None or series <= earliest):
         return series
-    private = _moment(_private_text(first, 0x0009, 0x0D, _GE))
+    private = _moment(_private_text(first, 0x0009, 0x0D, _GE), zone)
     if private is not None:
         return private
     if earliest is None:
@@ -250,12 +334,17 @@ def _together(date: Any, time: Any) -> datetime.datetime | None:
     return None if day is None or moment is None else datetime.datetime.combine(day, moment)
 
 
-def _moment(value: Any) -> datetime.datetime | None:
-    """A DT without its zone: all times of a file are in one."""
+def _moment(value: Any, zone: datetime.timedelta | None) -> datetime.datetime | None:
+    """A DT as a local time of the file; without an offset of its own it is one already."""
     text = str(value or "").strip().strip("\0")
+    own = None
     for sign in "+-":
-        text = text.partition(sign)[0]
-    return _together(text[:8], text[8:]) if len(text) >= 10 else None
+        text, found, after = text.partition(sign)
+        own = _offset(sign + after) if found else own
+    moment = _together(text[:8], text[8:]) if len(text) >= 10 else None
+    if moment is None or own is None or zone is None:
+        return moment
+    return moment - own + zone
 
 
 def _date(value: Any) -> datetime.date | None:

@@ -161,7 +161,7 @@ def test_inputs_and_outputs_that_cannot_be(
     (tmp_path / "empty").mkdir()
     shutil.copy(tmp_path / "other" / "0003.dcm", scan / "0009.dcm")
     cases = [
-        ([scan, "-o", tmp_path / "a"], "another series"),
+        ([scan, "-o", tmp_path / "a"], "2 series of CT"),
         ([tmp_path / "none.nii.gz", "-o", tmp_path / "a"], "none.nii.gz"),
         ([tmp_path / "empty", "-o", tmp_path / "a"], "no DICOM series and no file named"),
         ([tmp_path / "other", "-o", tmp_path / "a.png"], "a.png"),

@@ -226,8 +226,9 @@ def test_one_of_several_series(tmp_path):
     other.SeriesInstanceUID, other.Modality = generate_uid(), "SR"
     other.save_as(tmp_path / "scan" / "report.dcm")
     assert read_dicom(tmp_path / "scan", uid).shape == SHAPE
-    with pytest.raises(InputError, match=r"report\.dcm|another series"):
-        read_dicom(tmp_path / "scan")
+    volume = read_dicom(tmp_path / "scan")
+    assert volume.shape == SHAPE
+    assert any("report.dcm" in w for w in volume.attrs["warnings"])
     with pytest.raises(InputError, match="no images of the series"):
         read_dicom(tmp_path / "scan", "1.2.3")
 
@@ -235,17 +236,15 @@ def test_one_of_several_series(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"SeriesInstanceUID": "1.2.3.4"}, "another series"),
+        ({"SeriesInstanceUID": "1.2.3.4"}, "2 series of CT"),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "colour image"),
         ({"Modality": "MR"}, "modality is MR"),
-        ({"PhotometricInterpretation": "MONOCHROME1"}, "MONOCHROME1"),
         ({"NumberOfFrames": 5}, "several frames"),
         ({"RescaleSlope": None}, "RescaleSlope is missing"),
         ({"Columns": None}, "Columns is missing"),
         ({"RescaleType": "MGML"}, "MGML"),
         ({"ImagePositionPatient": None}, "ImagePositionPatient is missing"),
         ({"PixelSpacing": ["0.8", "0.9"]}, "PixelSpacing differs"),
-        ({"ImageOrientationPatient": [0, 1, 0, 1, 0, 0]}, "ImageOrientationPatient differs"),
         ({"Rows": 7}, "7 x 7 pixels"),
         ({"PixelData": None}, "no pixels"),
         ({"PixelData": b"\0\0"}, "damaged"),
@@ -257,7 +256,8 @@ def test_slices_that_do_not_belong(tmp_path, values, message):
     change(tmp_path / "scan" / "4.dcm", **values)
     with pytest.raises(InputError, match=message) as caught:
         read_dicom(tmp_path / "scan")
-    assert str(tmp_path / "scan" / "4.dcm") in str(caught.value)
+    assert "4.dcm" in str(caught.value)
+    assert str(tmp_path / "scan") in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

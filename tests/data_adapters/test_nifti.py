@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from sciddm.data_adapters import load_result, open_kspace, read_nifti, save_result
+from sciddm.data_adapters.nifti import write_nifti
 from sciddm.errors import InputError
 
 
@@ -155,3 +156,41 @@ def test_damaged_compression(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(InputError, match="damaged"):
         read_nifti(path)
+
+
+def test_a_sheared_volume_is_where_its_sform_says(tmp_path: Path) -> None:
+    """Slices of a gantry tilted by 20 degrees: a quaternion would lie 12 mm off over 48 rows."""
+    tilt = np.radians(20)
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-1.5, -1.5, 3.0])
+    affine[1, 2] = 3.0 * np.tan(tilt)
+    write_nifti(np.zeros((6, 48, 64), np.float32), tmp_path / "a.nii", {"affine": affine})
+    stored = nib.load(tmp_path / "a.nii")
+    assert (int(stored.header["qform_code"]), int(stored.header["sform_code"])) == (0, 1)
+    np.testing.assert_allclose(stored.affine, affine, atol=1e-5)
+    np.testing.assert_allclose(read_nifti(tmp_path / "a.nii").attrs["affine"], affine, atol=1e-5)
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (2, 4), (1, 0), (0, 3), (0, 0)])
+def test_codes_are_kept_as_they_came(tmp_path: Path, codes: tuple[int, int]) -> None:
+    volume = nib.Nifti1Image(np.zeros((5, 4, 3), np.float32), None)
+    volume.header.set_zooms((2.0, 1.5, 4.0))
+    affine = volume.header.get_base_affine()
+    volume.set_qform(affine, codes[0])
+    volume.set_sform(affine, codes[1])
+    nib.save(volume, tmp_path / "a.nii")
+    read = read_nifti(tmp_path / "a.nii")
+    write_nifti(read.values, tmp_path / "b.nii", read.attrs)
+    again = nib.load(tmp_path / "b.nii")
+    assert (int(again.header["qform_code"]), int(again.header["sform_code"])) == codes
+    np.testing.assert_allclose(again.affine, affine, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8])
+def test_masks_are_label_maps(tmp_path: Path, kind: type) -> None:
+    mask = np.zeros((3, 4, 5), kind)
+    mask[1, 2, 3] = True
+    write_nifti(mask, tmp_path / "m.nii.gz", {"voxel_size_mm": [1.0, 1.0, 1.0]})
+    stored = nib.load(tmp_path / "m.nii.gz")
+    assert stored.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(np.asarray(stored.dataobj), mask.transpose(2, 1, 0))

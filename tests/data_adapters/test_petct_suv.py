@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dicom_makers import write_enhanced
 from petct_files import pet_header, tracer, write_ct, write_pet, write_series
 from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID
 
 from sciddm.data_adapters.petct.images import open_ct_of, open_pet
 from sciddm.errors import InputError
@@ -62,8 +66,8 @@ MIDNIGHT = {"SeriesDate": "20240311", "SeriesTime": "003000", "AcquisitionDate":
             },
             HALF_HOUR,
         ),
-        ({"Units": "GML", "RadiopharmaceuticalInformationSequence": None}, 5000.0),
-        ({"Units": "GML", "SUVType": "BW", "PatientWeight": None}, 5000.0),
+        ({"Units": "GML", "RadiopharmaceuticalInformationSequence": None, "slope": 0.001}, 5.0),
+        ({"Units": "GML", "SUVType": "BW", "PatientWeight": None, "slope": 0.001}, 5.0),
     ],
 )
 def test_every_rule(tmp_path, changes, expected):
@@ -211,3 +215,92 @@ def test_a_slice_is_missing(tmp_path):
     sorted((tmp_path / "pet").iterdir())[2].unlink()
     with pytest.raises(InputError, match="a slice is missing"):
         open_pet(tmp_path / "pet")
+
+
+ZIRCONIUM = {"RadionuclideHalfLife": "282240", "RadiopharmaceuticalStartTime": "100000"}
+
+
+def test_a_long_lived_tracer_days_before(tmp_path):
+    """Zr-89, five days before by (0018,1078): 2^-(120 / 78.4) of the dose is left."""
+    tracer_ = tracer(**ZIRCONIUM, RadiopharmaceuticalStartDateTime="20240305100000")
+    write_pet(tmp_path / "pet", BQ, RadiopharmaceuticalInformationSequence=tracer_)
+    volume = open_pet(tmp_path / "pet")
+    left = 370e6 * 2 ** (-120 / 78.4)
+    assert np.allclose(volume.values, 5000 * 70_000 / left, rtol=1e-6)
+    assert "warnings" not in volume.attrs
+
+
+def test_the_day_of_a_long_lived_tracer_is_asked_for(tmp_path):
+    tracer_ = tracer(**ZIRCONIUM)
+    write_pet(tmp_path / "pet", BQ, RadiopharmaceuticalInformationSequence=tracer_)
+    said = open_pet(tmp_path / "pet").attrs["warnings"]
+    assert any("day of the injection is not known" in w for w in said)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"RadiopharmaceuticalStartTime": "100500"},  # after the scan, or 24 hours before it
+        {
+            "RadiopharmaceuticalStartTime": None,
+            "RadiopharmaceuticalStartDateTime": "20240310103000",
+        },
+        {"RadionuclideHalfLife": "109.8"},  # in minutes
+        {"RadiopharmaceuticalStartTime": "200000"},  # 14 hours before
+    ],
+)
+def test_times_that_cannot_be_are_refused(tmp_path, times):
+    write_pet(tmp_path / "pet", BQ, RadiopharmaceuticalInformationSequence=tracer(**times))
+    with pytest.raises(InputError, match="cannot be, with a half-life"):
+        open_pet(tmp_path / "pet")
+
+
+@pytest.mark.parametrize(
+    ("stated", "zone"),
+    [
+        ("20240310000000+0100", "+1000"),  # 23:00 UTC, so 09:00 at the scanner
+        ("20240309230000+0000", "+1000"),
+        ("20240310090000+1000", "+1000"),
+        ("20240310090000", "+1000"),  # without an offset: the scanner's own time
+        ("20240310090000+0900", None),  # the scanner's zone is not told
+    ],
+)
+def test_times_are_compared_in_one_zone(tmp_path, stated, zone):
+    """All of them an hour before the scan at 10:00 local time."""
+    tracer_ = tracer(RadiopharmaceuticalStartDateTime=stated, RadiopharmaceuticalStartTime=None)
+    changes = {"RadiopharmaceuticalInformationSequence": tracer_, "TimezoneOffsetFromUTC": zone}
+    write_pet(tmp_path / "pet", BQ, **changes)
+    assert np.allclose(open_pet(tmp_path / "pet").values, AT_SCAN, rtol=2e-6)
+
+
+def test_suv_that_cannot_be_is_refused_from_dicom_too(tmp_path):
+    write_pet(tmp_path / "pet", BQ, Units="GML", slope=4.0)
+    with pytest.raises(InputError, match="are no SUV"):
+        open_pet(tmp_path / "pet")
+
+
+@pytest.mark.parametrize(("sex", "lean"), [("M", 55.857), ("F", 45.197)])
+def test_lean_mass_and_surface_are_told(tmp_path, sex, lean):
+    """Janmahasatian's and Du Bois' equations for 70 kg and 1.75 m, by hand."""
+    write_pet(tmp_path / "pet", BQ, PatientSize="1.75", PatientSex=sex)
+    attrs = open_pet(tmp_path / "pet").attrs
+    assert attrs["lean_mass_kg"] == pytest.approx(lean, abs=1e-3)
+    assert attrs["body_surface_m2"] == pytest.approx(1.848, abs=1e-3)
+
+
+def test_enhanced_pet(tmp_path):
+    """Units as a code, and the time that it is corrected to as a date-time."""
+    kind = UID("1.2.840.10008.5.1.4.1.1.130")
+    unit = Dataset()
+    unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "Bq/ml", "UCUM", "Bq/ml"
+    mapping = Dataset()
+    mapping.MeasurementUnitsCodeSequence = Sequence([unit])
+    values = {k: v for k, v in pet_header().items() if k not in ("Units", "DecayCorrection")}
+    activity = write_enhanced(
+        tmp_path / "pet" / "pet.dcm", np.full((4, 6, 8), 4976.0), storage=kind, modality="PT",
+        **values, DecayCorrected="YES", DecayCorrectionDateTime="20240310100000",
+        RealWorldValueMappingSequence=Sequence([mapping]),
+    )  # fmt: skip
+    left = 370e6 * 2 ** (-3600 / 6586.2)
+    volume = open_pet(tmp_path / "pet")
+    assert np.allclose(volume.values, activity * 70e3 / left, rtol=2e-6)

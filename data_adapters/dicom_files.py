@@ -1,0 +1,148 @@
+"""DICOM files of a folder, and the series they make up.
+
+Headers are read without pixels. A folder's own files count; where it has none, or only the index
+of a medium (DICOMDIR), those of its subfolders do. Files without the mark of DICOM are passed over,
+and all others are read or named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+
+from sciddm.data_adapters.checks import reading
+from sciddm.errors import InputError
+
+__all__ = ["SeriesFiles", "dicom_headers", "is_dicom_folder", "open_dicom", "series_of"]
+
+_MARK = b"DICM"
+
+
+@dataclass(frozen=True)
+class SeriesFiles:
+    """The files of one series.
+
+    Attributes:
+        uid: SeriesInstanceUID.
+        headers: of the files, without pixels.
+    """
+
+    uid: str
+    headers: dict[Path, Dataset]
+
+    @property
+    def first(self) -> Dataset:
+        """Its first header, for what all share."""
+        return next(iter(self.headers.values()))
+
+    @property
+    def modality(self) -> str:
+        return str(self.first.get("Modality") or "")
+
+    @property
+    def number(self) -> str:
+        return str(self.first.get("SeriesNumber") or "")
+
+    @property
+    def description(self) -> str:
+        return str(self.first.get("SeriesDescription") or "")
+
+    @property
+    def images(self) -> int:
+        """Frames of all files."""
+        return sum(max(1, int(h.get("NumberOfFrames") or 1)) for h in self.headers.values())
+
+    def __str__(self) -> str:
+        count = f"{self.images} image{'s' * (self.images != 1)}"
+        told = [self.modality, f"number {self.number}" if self.number else "", count]
+        name = f" '{self.description}'" if self.description else ""
+        file = next(iter(self.headers)).name
+        return f"{self.uid}{name} ({', '.join(t for t in told if t)}, {file})"
+
+
+def is_dicom_folder(path: Path) -> bool:
+    """Whether a folder holds DICOM files itself, not in subfolders."""
+    if not path.is_dir():
+        return False
+    return any(_is_marked(p) for p in path.iterdir() if not p.name.startswith(".") and p.is_file())
+
+
+def dicom_headers(path: Path) -> dict[Path, Dataset]:
+    """The headers of all DICOM files of a folder, or of one file.
+
+    Raises:
+        InputError: nothing there, or a DICOM file that cannot be read: names it.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder: check the name")
+    if not path.is_dir():
+        return dict(_read(path, alone=True))
+    found = {f: h for file in _files(path) for f, h in _read(file)}
+    if not found:
+        nested = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+        found = {f: h for file in nested for f, h in _read(file)}
+    return found
+
+
+def series_of(headers: dict[Path, Dataset]) -> list[SeriesFiles]:
+    """The headers by SeriesInstanceUID, in the order of their first files."""
+    groups: dict[str, dict[Path, Dataset]] = {}
+    for file, header in headers.items():
+        groups.setdefault(str(header.get("SeriesInstanceUID") or ""), {})[file] = header
+    return [SeriesFiles(uid, files) for uid, files in groups.items()]
+
+
+def open_dicom(file: Path, *, pixels: bool) -> FileDataset:
+    """Reads a file.
+
+    Raises:
+        InputError: not DICOM.
+    """
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=not pixels)
+    except InvalidDicomError as error:
+        raise InputError(f"{file}: not a DICOM file: remove it from the folder") from error
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _read(file: Path, *, alone: bool = False) -> Iterator[tuple[Path, Dataset]]:
+    """The header of a file, or nothing where the file is no image of its own."""
+    with reading(file), file.open("rb") as start:
+        marked = start.read(132)[128:] == _MARK
+    if not marked and not alone and file.suffix.lower() != ".dcm":
+        return  # a text or a picture beside the slices
+    with reading(file):
+        header = open_dicom(file, pixels=False)
+    if "DirectoryRecordSequence" in header:
+        return  # the index of a medium
+    if "SOPClassUID" not in header or "SeriesInstanceUID" not in header:
+        raise InputError(f"{file}: its header ends early: truncated, copy or export it again")
+    yield file, header
+
+
+def _is_marked(file: Path) -> bool:
+    if file.suffix.lower() == ".dcm":
+        return True
+    try:
+        with file.open("rb") as start:
+            return start.read(132)[128:] == _MARK
+    except OSError:
+        return False
+
+
+def class_name(header: Dataset) -> str:
+    """What kind of object a header belongs to, in words: "Segmentation Storage"."""
+    return UID(str(header.get("SOPClassUID") or "")).name
