@@ -68,12 +68,17 @@ def memory_limit() -> int:
         half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):  # not a POSIX system
         half = _WITHOUT_SYSCONF
+    return min(half, available_memory())
+
+
+def available_memory() -> int:
+    """Bytes that are free, as far as the system says."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             lines = dict(line.split(":", 1) for line in file)
-        return min(half, int(lines["MemAvailable"].split()[0]) * 1024)
+        return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):  # not Linux
-        return half
+        return _WITHOUT_SYSCONF
 
 
 def plausible_size(stored: int) -> int:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.attributes import decode, encode, plain
 from sciddm.data_adapters.checks import check_size, existing_file, reading
 from sciddm.data_adapters.gate.hdf5 import check_hdf5, check_written
+from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
 
 __all__ = ["ATTRS", "names_in", "open_hdf5", "read_array", "read_hdf5", "text_of", "write_hdf5"]
@@ -60,6 +61,7 @@ def write_hdf5(
             file.create_dataset(name, data=value)
 
 
+@isolated
 def read_hdf5(source: str | Path, kind: str) -> xr.Dataset:
     """Reads what `write_hdf5` wrote, bit for bit.
 

@@ -19,6 +19,7 @@ from sciddm.data_adapters.checks import check_size, reading
 from sciddm.data_adapters.gate.netcdf import check_netcdf
 from sciddm.data_adapters.gate.zarr import check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
+from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
 
 __all__ = ["read_labelled", "write_labelled"]
@@ -48,6 +49,7 @@ def write_labelled(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"],
         _split(held).to_netcdf(path, engine="netcdf4", format="NETCDF4")
 
 
+@isolated
 def read_labelled(path: Path, form: Literal["nc", "zarr"], kind: str) -> xr.Dataset:
     """Reads what `write_labelled` wrote, bit for bit.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from sciddm.data_adapters import isolation
 from sciddm.data_adapters.commit import BusyError, claim, recover
 from sciddm.errors import OutputError, SciddmError
 from sciddm.pipelines.engine.batch import Job, Outcome, make_folder, plan, run
@@ -85,6 +86,7 @@ def execute(
     )
     jobs = planned.jobs
     debug = bool(context.find_root().meta.get(DEBUG))
+    isolation.prepare()  # loads while the model does
 
     def finished(job: Job) -> Outcome | None:
         if overwrite or not planned.batch:

@@ -33,6 +33,7 @@ import xarray as xr
 from sciddm.data_adapters.attributes import decode, encode
 from sciddm.data_adapters.checks import check_finite, existing_file, reading
 from sciddm.data_adapters.hdf5 import ATTRS, names_in, open_hdf5, read_array, text_of
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
 
@@ -131,6 +132,34 @@ def read_sinogram(source: str | Path) -> xr.Dataset:
         InputError: not there, damaged, another layout, NaN, or an impossible geometry.
     """
     path = existing_file(source)
+    values, attrs, angles, others, more = _stored(path)
+    values = np.asarray(values if values.ndim == 3 else values[None], np.float32)
+    if angles.shape != values.shape[1:2]:
+        raise InputError(
+            f"{path}: {angles.shape} angles for {values.shape[1]} views: give one each"
+        )
+    flux = others.get("incident_flux")
+    if flux is not None and (flux.shape not in ((), values.shape[2:]) or not (flux > 0).all()):
+        raise InputError(
+            f"{path}: incident_flux {flux.shape} is not one number above 0, or one per cell"
+        )
+    if "z" in others and others["z"].shape != values.shape[:1]:
+        raise InputError(
+            f"{path}: z has {others['z'].shape} positions for {values.shape[0]} slices"
+        )
+    if not 0 <= attrs.get("electronic_sd", 0.0) < math.inf:
+        raise InputError(f"{path}: electronic_sd is {attrs['electronic_sd']}: it is 0 or above")
+    bare = xr.Dataset(
+        {"sinogram": (("z", "view", "cell"), values)}, {"view": angles}, {**more, **attrs}
+    )
+    beam = beam_of(bare)
+    more |= {k: v for k, v in attrs.items() if k not in (*_TEXT, *_NUMBERS)}
+    return build_sinogram(values, beam, incident_flux=flux, z_mm=others.get("z"), **more)
+
+
+@isolated
+def _stored(path: Path) -> tuple[Any, dict[str, Any], Any, dict[str, Any], dict[str, Any]]:
+    """(sinogram, attributes of the geometry, angles in rad, flux and z, further attributes)."""
     with reading(path), open_hdf5(path) as file:
         geometry = file.get("geometry")
         if "sinogram" not in file or not isinstance(geometry, h5py.Group):
@@ -159,28 +188,7 @@ def read_sinogram(source: str | Path) -> xr.Dataset:
         if "electronic_sd" in file.attrs:
             attrs["electronic_sd"] = float(file.attrs["electronic_sd"])
         more = decode(file[ATTRS][()]) if ATTRS in file else {}
-    values = np.asarray(values if values.ndim == 3 else values[None], np.float32)
-    if angles.shape != values.shape[1:2]:
-        raise InputError(
-            f"{path}: {angles.shape} angles for {values.shape[1]} views: give one each"
-        )
-    flux = others.get("incident_flux")
-    if flux is not None and (flux.shape not in ((), values.shape[2:]) or not (flux > 0).all()):
-        raise InputError(
-            f"{path}: incident_flux {flux.shape} is not one number above 0, or one per cell"
-        )
-    if "z" in others and others["z"].shape != values.shape[:1]:
-        raise InputError(
-            f"{path}: z has {others['z'].shape} positions for {values.shape[0]} slices"
-        )
-    if not 0 <= attrs.get("electronic_sd", 0.0) < math.inf:
-        raise InputError(f"{path}: electronic_sd is {attrs['electronic_sd']}: it is 0 or above")
-    bare = xr.Dataset(
-        {"sinogram": (("z", "view", "cell"), values)}, {"view": angles}, {**more, **attrs}
-    )
-    beam = beam_of(bare)
-    more |= {k: v for k, v in attrs.items() if k not in (*_TEXT, *_NUMBERS)}
-    return build_sinogram(values, beam, incident_flux=flux, z_mm=others.get("z"), **more)
+    return values, attrs, angles, others, more
 
 
 def save_sinogram(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:

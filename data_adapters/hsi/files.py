@@ -14,6 +14,7 @@ from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
 from sciddm.data_adapters.hsi.envi import ENVI_SUFFIXES, envi_outputs, read_envi, write_envi
 from sciddm.data_adapters.hsi.geotiff import read_geotiff, write_geotiff
 from sciddm.data_adapters.hsi.netcdf import read_netcdf, write_emit, write_netcdf
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import is_zarr, staged
 from sciddm.errors import InputError, OutputError
 
@@ -22,6 +23,7 @@ __all__ = ["CUBE_SUFFIXES", "cube_outputs", "open_cube", "save_cube", "write_cub
 CUBE_SUFFIXES = (*ENVI_SUFFIXES, ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
 
 
+@isolated
 def open_cube(path: str | Path) -> xr.Dataset:
     """Opens a hyperspectral cube; see `cube` for what is returned.
 

@@ -14,23 +14,28 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import rasterio
 import rioxarray
 import xarray as xr
+from dask.base import tokenize
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window
 
 from sciddm.data_adapters.attributes import decode, encode
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.hsi.georeference import moved, parse_crs
+from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import OutputError
 
 __all__ = ["read_geotiff", "write_geotiff"]
 
 _LENGTH = re.compile(r"([\d.]+)\s*\(?(nanometers|nm|micrometers|microns|um|µm)\b", re.IGNORECASE)
 _IN_FILE = ("source", "format", "crs", "transform", "description", "tags", "compress")
+_DRIVER = "GTiff"  # GDAL would read other formats under this name, some of which name other files
 _WIDER = {np.dtype(np.float16): np.dtype(np.float32)}
 
 
@@ -43,16 +48,15 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
     path = existing_file(source)
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # not every cube is
-        with rasterio.open(path) as file:
+        with rasterio.open(path, driver=_DRIVER) as file:
             tags = [file.tags(i) for i in file.indexes]
             imagery = [file.tags(i, ns="IMAGERY") for i in file.indexes]
             names = file.descriptions
             own = {k: v for k, v in file.tags().items() if k != "AREA_OR_POINT"}
             profile = dict(file.profile)
             shape = (file.count, file.height, file.width)
-            itemsize = np.dtype(file.dtypes[0]).itemsize
-        pieces = dict(zip(("band", "y", "x"), chunks_of(shape, itemsize), strict=True))
-        opened = rioxarray.open_rasterio(path, chunks=pieces, mask_and_scale=False)
+            stored = _Raster(path, shape, np.result_type(*file.dtypes))
+        opened = rioxarray.open_rasterio(path, mask_and_scale=False, driver=_DRIVER)
         assert isinstance(opened, xr.DataArray)
         wavelength, fwhm, units = _wavelengths(tags, imagery, names)
         crs = opened.rio.crs
@@ -69,7 +73,7 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
         order = {"pixel": "bip", "line": "bil"}.get(profile.get("interleave", ""), "bsq")
         return build_cube(
             path,
-            opened.data,
+            stored.lazy(),
             form="geotiff",
             wavelength=wavelength,
             units=units,
@@ -87,6 +91,34 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
                 "tags": own or None,
             },
         )
+
+
+class _Raster:
+    """The bands of a file as an array (band, y, x) that opens it whenever it is indexed."""
+
+    ndim = 3
+
+    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+        self.path, self.shape, self.dtype = path.resolve(), shape, dtype
+
+    def lazy(self) -> da.Array:
+        """As a dask array in blocks of whole lines."""
+        chunks = chunks_of(self.shape, self.dtype.itemsize)
+        return da.from_array(self, chunks=chunks, name="tif-" + tokenize(self), asarray=True)
+
+    @isolated
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> Any:
+        bands, lines, samples = (range(n)[i] for n, i in zip(self.shape, index, strict=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(self.path, driver=_DRIVER) as file:
+                window = Window(samples.start, lines.start, len(samples), len(lines))
+                values = file.read([b + 1 for b in bands], window=window)
+        return values[:, :: lines.step, :: samples.step]
+
+    def __dask_tokenize__(self) -> Any:
+        status = self.path.stat()
+        return str(self.path), status.st_mtime_ns, status.st_size
 
 
 def write_geotiff(dataset: xr.Dataset, path: Path) -> None:

@@ -10,7 +10,7 @@ Fill values stay in the cube as they are; ``nodata`` names them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from sciddm.data_adapters.gate.netcdf import check_netcdf
 from sciddm.data_adapters.gate.zarr import check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.labelled import write_labelled
 from sciddm.data_adapters.staging import is_zarr
 from sciddm.errors import InputError
@@ -142,6 +143,7 @@ class _Variable:
         self.path, self.group, self.name = path.resolve(), group, name
         self.shape, self.dtype, self.ndim = like.shape, like.dtype, like.ndim
 
+    @isolated
     def __getitem__(self, index: Any) -> Any:
         with NETCDF4_PYTHON_LOCK, netCDF4.Dataset(self.path) as file:
             place = file if self.group is None else file[self.group]
@@ -155,23 +157,48 @@ class _Variable:
         return str(self.path), stamp, self.group, self.name
 
 
+class _StoreArray:
+    """An array of a Zarr store that opens it whenever it is indexed."""
+
+    def __init__(self, path: Path, name: str, like: Any) -> None:
+        self.path, self.name = path.resolve(), name
+        self.shape, self.dtype, self.ndim = like.shape, like.dtype, like.ndim
+
+    @isolated
+    def __getitem__(self, index: Any) -> Any:
+        import zarr
+
+        return np.asarray(zarr.open_group(self.path, mode="r")[self.name][index])
+
+    def __dask_tokenize__(self) -> Any:
+        return str(self.path), self.path.stat().st_mtime_ns, self.name
+
+
 def _opened(path: Path, group: str | None, zarr: bool) -> xr.Dataset:
     """All variables without scaling or masking, those of 3 axes lazily."""
     if zarr:
         options: dict[str, Any] = {"engine": "zarr", "consolidated": False}
-        return xr.open_dataset(path, mask_and_scale=False, decode_times=False, chunks={}, **options)
+        with xr.open_dataset(
+            path, mask_and_scale=False, decode_times=False, cache=False, **options
+        ) as store:
+            return _lazy(store, lambda name, variable: _StoreArray(path, name, variable))
     with xr.open_dataset(
         path, engine="netcdf4", group=group, mask_and_scale=False, decode_times=False, cache=False
     ) as file:
-        held = file.copy()
-        for name, variable in file.variables.items():
-            if variable.ndim != 3 or variable.dtype.kind not in "fiu":
-                held[name] = variable.load()
-                continue
-            raw = _Variable(path, group, str(name), variable)
-            chunks = chunks_of(raw.shape, raw.dtype.itemsize)
-            lazy = da.from_array(raw, chunks=chunks, name="nc-" + tokenize(raw), asarray=True)
-            held[name] = (variable.dims, lazy, variable.attrs)
+        return _lazy(file, lambda name, variable: _Variable(path, group, name, variable))
+
+
+def _lazy(file: xr.Dataset, stored: Callable[[str, Any], Any]) -> xr.Dataset:
+    """A data set whose cubes are read block by block from what `stored` makes of them."""
+    held = file.copy()
+    for name, variable in file.variables.items():
+        if variable.ndim != 3 or variable.dtype.kind not in "fiu":
+            held[name] = variable.load()
+            continue
+        raw = stored(str(name), variable)
+        chunks = chunks_of(raw.shape, raw.dtype.itemsize)
+        lazy = da.from_array(raw, chunks=chunks, name="nc-" + tokenize(raw), asarray=True)
+        held[name] = (variable.dims, lazy, variable.attrs)
     return held
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.hdf5 import names_in, open_hdf5
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.labelled import read_labelled
 from sciddm.data_adapters.mri.bart import cfl_pair, read_bart_kspace, read_bart_maps
 from sciddm.data_adapters.mri.fastmri import MAPS, read_fastmri, read_fastmri_maps
@@ -38,6 +39,7 @@ _OTHERS = {
 }
 
 
+@isolated
 def open_kspace(path: str | Path) -> xr.Dataset:
     """Reads raw data; see `scan` for what is returned.
 
@@ -66,6 +68,7 @@ def open_kspace(path: str | Path) -> xr.Dataset:
     return read_ismrmrd(path) if is_ismrmrd else read_fastmri(path)
 
 
+@isolated
 def open_maps(path: str | Path) -> xr.DataArray:
     """Reads coil sensitivities.
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.checks import check_finite, existing_file, reading
 from sciddm.data_adapters.gate.npz import open_npz
 from sciddm.data_adapters.hdf5 import names_in, open_hdf5, text_of
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.ultrasound.frames import SOUND_SPEED
 from sciddm.errors import InputError
 
@@ -41,6 +42,7 @@ _MORE = ("axes", "pitch", "correction_time_shift", "bandwidth")
 _PERCENT = 2.0  # a bandwidth above it is one in percent
 
 
+@isolated
 def open_channels(source: str | Path, stated: dict[str, Any] | None = None) -> xr.Dataset:
     """Opens channel data.
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from sciddm.data_adapters.checks import existing_file
 from sciddm.data_adapters.hdf5 import write_hdf5
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import staged
 from sciddm.data_adapters.ultrasound.arrays import read_npz
 from sciddm.data_adapters.ultrasound.frames import checked_frames
@@ -23,6 +24,7 @@ __all__ = ["FRAME_SUFFIXES", "is_clip_folder", "open_frames", "save_frames"]
 FRAME_SUFFIXES = (".h5", ".hdf5", ".uff", ".npz", ".dcm", *PICTURES, *CLIPS, *VIDEOS)
 
 
+@isolated
 def open_frames(source: str | Path, stated: dict[str, Any] | None = None) -> xr.Dataset:
     """Opens frames; see `frames` for what is returned.
 

@@ -1,0 +1,173 @@
+"""What a worker does for its caller: arrays as they are, and one error for whatever goes wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import isolation_samples as samples
+import numpy as np
+import pytest
+
+from sciddm.data_adapters.isolation import call
+from sciddm.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SCIDDM_ISOLATION", "on")
+    yield
+    call._shut_down()
+
+
+def test_arrays_come_back_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with pytest.warns(RuntimeWarning, match="the header says two things"):
+        first = samples.read_whole(path, size=100_003)
+    np.testing.assert_array_equal(first["large"], np.arange(100_003))
+    np.testing.assert_array_equal(first["other"], np.arange(0, 100_003, 2))
+    np.testing.assert_array_equal(first["small"], 1)
+    first["large"][:] = -1  # the caller's own
+    with pytest.warns(RuntimeWarning):
+        second = samples.read_whole(path, size=100_003)
+    assert second["large"][1] == 1
+    assert (first["large"] == -1).all()
+    assert first["pid"] == second["pid"] != os.getpid()
+
+
+def test_methods_and_threads(tmp_path: Path) -> None:
+    variable = samples.Variable(tmp_path / "a.h5")
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda k=k: found.append(variable[k])) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(int(v) for v, _ in found) == list(range(6))
+    assert len({pid for _, pid in found}) == 1
+
+
+def test_relative_names_are_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").write_text(name)
+        monkeypatch.chdir(tmp_path / name)
+        assert samples.read_text(Path("a")) == name
+
+
+def test_an_error_is_that_of_the_reader(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no cube in it") as raised:
+        samples.read_unusable(tmp_path / "a.h5")
+    assert "read_unusable" in str(raised.value.__cause__)  # what --debug shows
+
+
+@pytest.mark.parametrize("isolation", ["on", "off"])
+def test_a_surprise_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    monkeypatch.setenv("SCIDDM_ISOLATION", isolation)
+    with pytest.raises(InputError, match=r"a\.h5: damaged .*KeyError: 'never'"):
+        samples.read_surprise(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (samples.read_crash, "crashes .SIGSEGV"),
+        (samples.read_loop, "does not end within 1 s of processor time"),
+        (lambda path: samples.read_bomb(path, 2**31), r"needs more memory than 1\.0 GiB"),
+    ],
+)
+def test_what_ends_a_worker_ends_nothing_else(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[Path], None],
+    words: str,
+) -> None:
+    monkeypatch.setenv("SCIDDM_READ_SECONDS", "1")
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"damaged")
+    with pytest.raises(InputError, match=rf"a\.h5.*{words}"):
+        read(path)
+    with pytest.warns(RuntimeWarning):
+        assert samples.read_whole(path)["pid"] != os.getpid()
+
+
+def test_a_large_file_may_need_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with path.open("wb") as file:
+        file.truncate(2**24)
+    assert samples.read_room(path, 2**31) == 2**31
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="needs more memory"):
+        samples.read_room(path, 2**31)
+
+
+def test_a_reader_that_sleeps_is_ended_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sciddm.data_adapters.isolation.limits import Limits
+
+    monkeypatch.setattr(call, "limits_for", lambda path: Limits(10, 0.3, 2**30))
+    with pytest.raises(InputError, match="does not end within 0 s"):
+        call._call("time", "sleep", (60,), {}, tmp_path / "a.h5")
+
+
+def test_an_interruption_leaves_no_answer_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sciddm.data_adapters.isolation import worker
+
+    def interrupted(link: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            samples.read_bomb(tmp_path / "a.h5", 5)
+    with pytest.warns(RuntimeWarning):
+        assert "pid" in samples.read_whole(tmp_path / "a.h5")
+
+
+def test_a_fork_starts_its_own(tmp_path: Path) -> None:
+    variable = samples.Variable(tmp_path / "a.h5")
+    _, mine = variable[0]
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _, theirs = variable[0]
+        os.write(write, str(theirs).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert int(os.read(read, 20)) != mine
+    assert variable[0][1] == mine
+
+
+def test_the_worker_goes_with_its_caller(tmp_path: Path) -> None:
+    """Even where the caller is killed."""
+    code = textwrap.dedent(
+        """
+        import os, signal, sys
+        sys.path.insert(0, sys.argv[1])
+        import isolation_samples
+        print(isolation_samples.Variable("a.h5")[0][1], flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    here = str(Path(__file__).parent)
+    ended = subprocess.run([sys.executable, "-c", code, here], capture_output=True, check=False)
+    pid = int(ended.stdout)
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the worker is still there")
