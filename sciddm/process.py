@@ -22,6 +22,12 @@ References:
     Yue et al., ResShift, 2023, eqs. 1-2, 10.
     Liu et al., Residual Denoising Diffusion Models, 2024, eq. 7 (RDDM).
     Jukic et al., Schroedinger Bridge for Generative Speech Enhancement, 2024, table 1 (SB-VE).
+    Song et al., Score-Based Generative Modeling through SDEs, 2021, eq. 29 (sub-VP).
+    Li et al., BBDM: Image-to-image Translation with Brownian Bridge Diffusion Models, 2023, eq. 4.
+    Shi et al., Resfusion: Denoising Diffusion Probabilistic Models for Image Restoration Based on
+        Prior Residual Noise, 2024, eqs. 6-9.
+    Lee et al., FlowSE: Flow Matching-based Speech Enhancement, 2025, eq. 8.
+    Ho et al., Denoising Diffusion Probabilistic Models, 2020, section 4 (discrete schedules).
 """
 
 from __future__ import annotations
@@ -35,15 +41,21 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "DDPM",
     "EDM",
     "IRSDE",
     "OUVE",
     "RDDM",
     "SBVE",
     "VE",
+    "BrownianBridge",
+    "DDPMCosine",
+    "FlowSE",
     "Process",
     "RectifiedFlow",
     "ResShift",
+    "Resfusion",
+    "SubVP",
     "VPCosine",
     "VPLinear",
     "process_from_config",
@@ -359,9 +371,145 @@ class SBVE(Process):
         return a, b, (total * b * a.clamp(min=0.0)).sqrt()
 
 
+class SubVP(VPLinear):
+    """a as of VP, s = 1 - a^2 (s, not s^2): less noise than VP everywhere. Song et al., eq. 29."""
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, b, s = super().coefficients(t)
+        return a, b, s**2
+
+
+class BrownianBridge(Process):
+    """a = 1 - t, b = t, s = sqrt(2 c t (1 - t)): pinned at x0 and y. Li et al., eq. 4.
+
+    c = 1/2 is the stochastic interpolant (1 - t) x0 + t y + sqrt(t (1 - t)) z of Albergo et al.,
+    2023, between pairs.
+    """
+
+    has_endpoint = True
+
+    def __init__(self, c: float = 1.0) -> None:
+        self.c = c
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return 1 - t, t, (2 * self.c * t * (1 - t).clamp(min=0.0)).sqrt()
+
+
+class FlowSE(Process):
+    """a = 1 - t, b = t, s = .487 t: a straight flow from y with noise to x0. Lee et al., eq. 8."""
+
+    t_max = 0.999  # a(1) = 0
+    has_endpoint = True
+
+    def __init__(self, noise: float = 0.487) -> None:
+        self.noise = noise
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return 1 - t, t, self.noise * t
+
+
+class Resfusion(Process):
+    """x_t = q x0 + (1 - q)(y - x0) + sqrt(1 - q^2) z: a = 2q - 1, b = 1 - q, s = sqrt(1 - q^2).
+
+    q = sqrt(abar) of the cosine schedule falls from 1 to 1/2, where x = y/2 + .866 z.
+    The published reverse step is the transition with ``sampling.resfusion``'s tau. Shi et al.,
+    eqs. 6-9; their 12 steps are those of abar at multiples of 1/12 until q = 1/2.
+    """
+
+    t_max = 0.999  # a(1) = 0
+    has_endpoint = True
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        first = 0.008 / 1.008 * math.pi / 2
+        last = math.acos(0.5 * math.cos(first))
+        q = (first + t * (last - first)).cos() / math.cos(first)
+        return 2 * q - 1, 1 - q, (1 - q**2).clamp(min=0.0).sqrt()
+
+
+class DDPM(Process):
+    """A discrete schedule of T steps, for networks that were trained with it.
+
+    beta_k^(1/power) rises linearly from beta_min^(1/power) to beta_max^(1/power): power 1 is
+    "linear" (Ho et al.), power 2 with .00085, .012 is "scaled_linear" (latent diffusion). With
+    abar_k the product of 1 - beta, a = sqrt(abar) and s = sqrt(1 - abar).
+
+    Index k = 0 already is one step of noise: it stands at t = (k + 1)/T, and t = 0 is clean.
+    Between two indices ln(s/a) is linear in t. ``index`` is what such a network is told.
+    """
+
+    def __init__(
+        self,
+        beta_min: float = 1e-4,
+        beta_max: float = 0.02,
+        power: float = 1.0,
+        steps: float = 1000,
+    ) -> None:
+        self.beta_min, self.beta_max = beta_min, beta_max
+        self.power, self.steps = power, int(steps)
+
+    def betas(self) -> Tensor:
+        """beta_k (T,), float64."""
+        low, high = (v ** (1 / self.power) for v in (self.beta_min, self.beta_max))
+        return torch.linspace(low, high, self.steps, dtype=torch.float64) ** self.power
+
+    @property
+    def t_min(self) -> float:  # type: ignore[override]
+        return 1 / self.steps
+
+    def index(self, t: Scalar) -> Scalar:
+        """k of a time, not rounded; below 0 towards t = 0."""
+        return t * self.steps - 1
+
+    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_abar = torch.log1p(-self.betas()).cumsum(0)
+        levels = 0.5 * (torch.log(-torch.expm1(log_abar)) - log_abar)  # ln sigma_k
+        k = t * self.steps - 1
+        low = k.detach().floor().clamp(0, self.steps - 2).long()
+        start, end = levels[low], levels[low + 1]
+        log_sigma = start + (k - low) * (end - start)
+        # Below the first index sigma itself is linear, down to 0.
+        first = levels[0].exp()
+        sigma = torch.where(k < 0, (k + 1) * first, log_sigma.exp())
+        a = (1 + sigma**2) ** -0.5
+        return a, torch.zeros_like(t), sigma * a
+
+
+class DDPMCosine(DDPM):
+    """abar_k = f(k + 1)/f(0), f(k) = cos^2((k/T + .008)/1.008 pi/2), beta <= .999.
+
+    The discrete schedule of Nichol and Dhariwal, eq. 17; see ``DDPM``.
+    """
+
+    def __init__(self, steps: float = 1000) -> None:
+        self.steps = int(steps)
+
+    def betas(self) -> Tensor:
+        """beta_k (T,), float64."""
+        u = torch.arange(self.steps + 1, dtype=torch.float64) / self.steps
+        f = ((u + 0.008) / 1.008 * math.pi / 2).cos() ** 2
+        return (1 - f[1:] / f[:-1]).clamp(max=0.999)
+
+
 PROCESSES: dict[str, type[Process]] = {
     cls.__name__: cls
-    for cls in (VPLinear, VPCosine, VE, EDM, RectifiedFlow, OUVE, IRSDE, ResShift, RDDM, SBVE)
+    for cls in (
+        VPLinear,
+        VPCosine,
+        SubVP,
+        VE,
+        EDM,
+        RectifiedFlow,
+        DDPM,
+        DDPMCosine,
+        OUVE,
+        IRSDE,
+        ResShift,
+        RDDM,
+        SBVE,
+        BrownianBridge,
+        Resfusion,
+        FlowSE,
+    )
 }
 
 

@@ -13,7 +13,7 @@ from sciddm.sampling.singlestep import DPMSolver2S, DPMSolver3S
 from sciddm.sampling.smc import Particles, smc
 from sciddm.sampling.steps import DDIM, Ancestral, DPMSolver2M, Heun, PredictorCorrector, Step
 from sciddm.sampling.time_shift import TimeShift
-from sciddm.sampling.transition import Leg, fresh, markov, ode, resshift
+from sciddm.sampling.transition import Leg, fresh, markov, ode, resfusion, resshift
 from sciddm.sampling.unipc import UniPC
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "log_snr",
     "markov",
     "ode",
+    "resfusion",
     "resshift",
     "sample",
     "smc",

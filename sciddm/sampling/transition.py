@@ -9,6 +9,7 @@ Every tau in [0, 1] keeps the marginals (given the true x0), so tau belongs to t
 * 0: the probability-flow step (DDIM; Song et al. 2021, eq. 12);
 * ``markov``: 1 - (a_t s_r / (a_r s_t))^2, the reverse of the Markov chain (ancestral, DDPM);
 * ``resshift``: 1 - (s_r / s_t)^2, the posterior of ResShift (Yue et al. 2023, eq. 7);
+* ``resfusion``: 1 - (q_t s_r / (q_r s_t))^2 with q = (1 + a)/2 (Shi et al. 2024, eq. 11);
 * 1: fresh noise (DAPS, split Gibbs).
 """
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from sciddm.process import Process, Scalar
 
-__all__ = ["Leg", "Randn", "TauRule", "fresh", "markov", "ode", "resshift", "scaled"]
+__all__ = ["Leg", "Randn", "TauRule", "fresh", "markov", "ode", "resfusion", "resshift", "scaled"]
 
 Randn = Callable[[Tensor], Tensor]
 TauRule = Callable[[Process, float, float], Scalar]
@@ -51,6 +52,14 @@ def resshift(process: Process, t: float, r: float) -> Scalar:
     if not isinstance(s_t, Tensor) and s_t == 0:
         return 0.0
     return 1 - (s_r / s_t) ** 2
+
+
+def resfusion(process: Process, t: float, r: float) -> Scalar:
+    """tau = 1 - (q_t s_r / (q_r s_t))^2, q = (1 + a)/2: VP's Markov tau in Resfusion's own q."""
+    (a_t, _, s_t), (a_r, _, s_r) = process(t), process(r)
+    if not isinstance(s_t, Tensor) and s_t == 0:
+        return 1.0
+    return 1 - ((1 + a_t) * s_r / ((1 + a_r) * s_t)) ** 2
 
 
 def scaled(eta: float) -> TauRule:

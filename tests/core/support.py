@@ -19,16 +19,6 @@ F64 = torch.float64
 Run = Callable[[Tensor, "Impulses"], Tensor]
 
 
-class FlowSE(Process):
-    """x_t = (1 - t) x0 + t y + 0.487 t z: a process made of one line of coefficients."""
-
-    t_max = 0.999
-    has_endpoint = True
-
-    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return 1 - t, t, 0.487 * t
-
-
 def all_processes() -> list[Process]:
     return [cls() for cls in PROCESSES.values()]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import F64, FlowSE, all_processes, randn
+from support import F64, all_processes, randn
 from torch import Tensor, nn
 
 from sciddm.denoiser import (
@@ -19,7 +19,7 @@ from sciddm.denoiser import (
 )
 from sciddm.ledger import tally
 from sciddm.oracles import GaussianDenoiser, MixtureDenoiser
-from sciddm.process import EDM, OUVE, SBVE, Process, VPLinear
+from sciddm.process import EDM, OUVE, SBVE, FlowSE, Process, VPLinear
 
 
 class Oracle(nn.Module):

@@ -8,17 +8,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import F64, FlowSE, all_processes, randn
+from support import F64, all_processes, randn
 
 from sciddm.process import (
+    DDPM,
     EDM,
     IRSDE,
     OUVE,
     RDDM,
     SBVE,
     VE,
+    BrownianBridge,
+    DDPMCosine,
+    FlowSE,
     RectifiedFlow,
+    Resfusion,
     ResShift,
+    SubVP,
     VPCosine,
     VPLinear,
     process_from_config,
@@ -133,6 +139,54 @@ def test_ve_edm_and_flow_coefficients():
     assert VE(0.01, 50.0)(0.5) == pytest.approx((1.0, 0.0, math.sqrt(0.01 * 50.0)))
     assert EDM()(3.25) == (1.0, 0.0, 3.25)
     assert RectifiedFlow()(0.3) == pytest.approx((0.7, 0.0, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("t", "a", "s"),
+    [(0.1, 0.9467218, 0.1037178), (0.5, 0.2811829, 0.9209362), (1.0, 0.006571586, 0.9999568)],
+)
+def test_sub_vp_golden(t, a, s):
+    """s is 1 - a^2, and not its root: at t = .1 VP has .322."""
+    assert SubVP()(t) == pytest.approx((a, 0.0, s), abs=6e-8)
+
+
+def test_brownian_bridge_golden():
+    for t, variance in ((0.25, 0.375), (0.5, 0.5), (0.9, 0.18)):
+        a, b, s = BrownianBridge()(t)
+        assert (a, b, s**2) == pytest.approx((1 - t, t, variance))
+    assert BrownianBridge()(0.0) == (1.0, 0.0, 0.0)
+    assert BrownianBridge()(1.0) == (0.0, 1.0, 0.0)
+
+
+def test_resfusion_starts_at_half_of_y():
+    a, b, s = Resfusion()(1.0)
+    assert (a, b, s) == pytest.approx((0.0, 0.5, math.sqrt(3) / 2), abs=1e-12)
+    # a + b = q, 1 - q^2 = s^2: a mean of x0 and y - x0, with what is missing to a power of 1.
+    a, b, s = Resfusion()(0.4)
+    assert (a + b) ** 2 + s**2 == pytest.approx(1)
+    assert a + 2 * b == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("process", "sigmas"),
+    [
+        (DDPM(), (0.0100005, 3.424137, 157.4073)),
+        (DDPM(0.00085, 0.012, 2.0), (0.0291672, 1.612886, 14.61464)),
+        (DDPMCosine(), (0.0064254, 1.012390, 20291.0)),
+    ],
+)
+def test_discrete_schedules_golden(process, sigmas):
+    """sqrt((1 - abar_k)/abar_k) at k = 0, 499, 999, and the index that says so."""
+    for k, sigma in zip((0, 499, 999), sigmas, strict=True):
+        t = (k + 1) / 1000
+        assert process.sigma(t) == pytest.approx(sigma, rel=2e-5)
+        assert process.index(process.time(process.sigma(t))) == pytest.approx(k, abs=1e-6)
+        a, _, s = process(t)
+        assert a**2 + s**2 == pytest.approx(1)
+    # Between two indices ln sigma is linear.
+    low, mid, high = (math.log(process.sigma(t)) for t in (0.5, 0.5005, 0.501))
+    assert mid == pytest.approx(0.5 * (low + high))
+    assert process(0.0) == (1.0, 0.0, 0.0)
 
 
 # The stated SDEs -------------------------------------------------------------------------------
@@ -268,7 +322,7 @@ def test_time_stays_within_the_process(process):
 def test_a_network_can_be_told_the_level_at_both_ends(process):
     """ln(s/a) is finite at t_min, and at t_max unless that is the end of a bridge."""
     assert process.sigma(process.t_min) > 0
-    assert math.isfinite(process.sigma(process.t_max)) or isinstance(process, SBVE)
+    assert math.isfinite(process.sigma(process.t_max)) or isinstance(process, SBVE | BrownianBridge)
     assert float(process.sigma(torch.tensor([process.t_max], dtype=F64))) == process.sigma(
         process.t_max
     )

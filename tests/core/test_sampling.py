@@ -13,12 +13,25 @@ from itertools import pairwise
 import pytest
 import torch
 from oracle import Bulk
-from support import F64, FlowSE, Impulses, law, randn, random_mixture, sliced_w2
+from support import F64, Impulses, law, randn, random_mixture, sliced_w2
 from torch import Tensor
 
 from sciddm.ledger import tally
 from sciddm.oracles import GaussianDenoiser, MixtureDenoiser
-from sciddm.process import EDM, IRSDE, OUVE, SBVE, Process, RectifiedFlow, ResShift, VPLinear
+from sciddm.process import (
+    EDM,
+    IRSDE,
+    OUVE,
+    SBVE,
+    BrownianBridge,
+    FlowSE,
+    Process,
+    RectifiedFlow,
+    Resfusion,
+    ResShift,
+    SubVP,
+    VPLinear,
+)
 from sciddm.random.streams import Streams
 from sciddm.sampling import (
     DDIM,
@@ -41,6 +54,7 @@ from sciddm.sampling import (
     log_snr,
     markov,
     ode,
+    resfusion,
     resshift,
     sample,
     uniform,
@@ -115,6 +129,9 @@ STARTS = {
     "EDM": (EDM(), 5.0),
     "VPLinear": (VPLinear(), 0.6),
     "RectifiedFlow": (RectifiedFlow(), 0.9),
+    "SubVP": (SubVP(), 0.6),
+    "BrownianBridge": (BrownianBridge(), 0.9),
+    "Resfusion": (Resfusion(), 0.9),
 }
 
 
@@ -302,6 +319,37 @@ def test_resshift_posterior_step(t, r):
     noise = process.kappa * math.sqrt(eta_r / eta_t * alpha)
     expected = (eta_r / eta_t, alpha / eta_t, 0.0, noise)
     assert weights_of_step(process, resshift, t, r) == pytest.approx(expected, rel=1e-9, abs=1e-14)
+
+
+def test_resfusion_step_is_the_published_one():
+    """With resnoise = z + (1 - sqrt(alpha)) sqrt(1 - abar)/beta (y - x0) the published step is
+    DDPM's, (x - beta/sqrt(1 - abar) resnoise)/sqrt(alpha) and its posterior variance. T = 12, from
+    the fifth step to the fourth: tau .4293, where Markov's of (a, s) is .5658."""
+    process = Resfusion()
+
+    def angle(k: int) -> float:
+        return (k / 12 + 0.008) / 1.008 * math.pi / 2
+
+    def q(k: int) -> float:
+        return math.cos(angle(k)) / math.cos(angle(0))
+
+    end = (math.acos(0.5 * math.cos(angle(0))) - angle(0)) / (math.pi / 2 / 1.008)
+    t, r = 5 / 12 / end, 4 / 12 / end
+    assert resfusion(process, t, r) == pytest.approx(0.4293, abs=6e-5)
+    assert markov(process, t, r) == pytest.approx(0.5658, abs=6e-5)
+    abar, before = q(5) ** 2, q(4) ** 2
+    alpha = abar / before
+    beta = 1 - alpha
+    # z = (x - (2q - 1) x0 - (1 - q) y)/sqrt(1 - abar)
+    on_noise = -beta / math.sqrt(1 - abar) / math.sqrt(alpha)
+    gap = (1 - math.sqrt(alpha)) * math.sqrt(1 - abar) / beta
+    root = math.sqrt(1 - abar)
+    on_x = 1 / math.sqrt(alpha) + on_noise / root
+    on_x0 = on_noise * (-(2 * q(5) - 1) / root - gap)
+    on_y = on_noise * (-(1 - q(5)) / root + gap)
+    noise = math.sqrt(beta * (1 - before) / (1 - abar))
+    expected = (on_x, on_x0, on_y, noise)
+    assert weights_of_step(process, resfusion, t, r) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", STARTS)
