@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,14 +23,20 @@ from sciddm.physics.fourier import resized
 from sciddm.physics.mri.encoding import EncodedSlice
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.engine.quality import Quality
+from sciddm.pipelines.mri.judgement import (
+    consistency_of,
+    judgement,
+    noise_remark,
+    vortex_remark,
+)
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.slices import reconstruct_slice
-from sciddm.posterior import Consistency, Posterior, residual_ratio
+from sciddm.posterior import Posterior
 from sciddm.progress import Progress
-from sciddm.uncertainty.consistency import consistency_attributes
 from sciddm.uncertainty.shift_score import ShiftScore
 from sciddm.uncertainty.std_factor import spread_at
+from sciddm.uncertainty.verdict import Finding
 
 __all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
 
@@ -139,6 +144,7 @@ class MRIReconstruction(Pipeline):
         given = _maps(scan if maps is None else maps, source.shape_of_maps)
         given = None if given is None else given[:, source.alive]
         covariance = source.covariance(noise_std)
+        level = float(covariance.diagonal().real.mean().sqrt())
         slices = source.kspace.shape[0]
         done = 0
         levels = settings.levels
@@ -175,23 +181,33 @@ class MRIReconstruction(Pipeline):
             nfe=cost.nfe / (slices * settings.samples),
             nvjp=cost.nvjp / (slices * settings.samples),
             noperator=cost.noperator // slices,
-            noise_std=float(covariance.diagonal().real.mean().sqrt()),
+            noise_std=level,
             acceleration=round(source.acceleration, 3),
             sciddm_version=sciddm.__version__,
-            **self._judged(drawn, source),
+            **self._judged(drawn, source, noise_remark(level, source.own_noise_levels()), given),
         )
 
     def _judged(
-        self, drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling
+        self,
+        drawn: list[tuple[EncodedSlice, Posterior]],
+        source: Sampling,
+        noise: str | None,
+        given: Tensor | None,
     ) -> dict[str, Any]:
-        """Attributes on whether to trust the images: consistency, shift, warnings."""
-        found = [_consistency(*d, source.measured(i)) for i, d in enumerate(drawn)]
-        attrs = consistency_attributes(found)
-        if self.shift is None:
-            return attrs
-        scores = [self.shift(self.denoiser, posterior.mean) for _, posterior in drawn]
-        more, warnings = self.shift.attributes(scores)
-        return {**attrs, **more, "warnings": json.dumps(json.loads(attrs["warnings"]) + warnings)}
+        """Attributes on whether to trust the images: the verdict, its figures, warnings."""
+        consistencies = [
+            consistency_of(encoded.measurement, posterior, source.measured(i))
+            for i, (encoded, posterior) in enumerate(drawn)
+        ]
+        scores = (
+            [self.shift(self.denoiser, posterior.mean) for _, posterior in drawn]
+            if self.shift is not None
+            else []
+        )
+        images = [encoded.zero_filled for encoded, _ in drawn]
+        remark = None if given is None else vortex_remark(given, images)
+        remarks = [] if remark is None else [remark]
+        return judgement(consistencies, noise, Finding(), self.shift, scores, remarks)
 
 
 def _maps(source: xr.Dataset | xr.DataArray | np.ndarray, shape: tuple[int, ...]) -> Tensor | None:
@@ -237,11 +253,3 @@ def _images(
     if keep_samples:
         variables["samples"] = (("sample", *dims), torch.stack(samples, dim=1).numpy())
     return xr.Dataset(variables)
-
-
-def _consistency(encoded: EncodedSlice, posterior: Posterior, mask: Tensor) -> Consistency:
-    """Residual of the samples, beside that of the image that fits best without the prior."""
-    m = encoded.measurement
-    mask = resized(mask, (m.y.shape[-2], m.y.shape[-1]))
-    best = m.A.pinv(m.y, iterations=15)
-    return posterior.consistency(m, mask, floor=residual_ratio(m, best, mask))

@@ -17,7 +17,7 @@ from torch import Tensor
 from sciddm.errors import InputError
 from sciddm.physics.mri.encoding import EncodedSlice, encode
 from sciddm.physics.mri.masks import infer_mask
-from sciddm.physics.mri.noise import estimate_covariance
+from sciddm.physics.mri.noise import covariance_candidates, estimate_covariance
 
 __all__ = ["OnGrid", "OnTrajectory", "Sampling", "grid_of", "sampling_of"]
 
@@ -72,6 +72,11 @@ class Sampling(ABC):
     def _estimated_covariance(self) -> Tensor:
         """``covariance`` from the scan's noise samples or its own k-space."""
 
+    def own_noise_levels(self) -> list[float]:
+        """sqrt(E|n|^2), mean over the living coils, by each part of the scan that shows noise;
+        empty where it has no such parts."""
+        return []
+
     @abstractmethod
     def encode(
         self,
@@ -111,6 +116,11 @@ class OnGrid(Sampling):
             self.kspace[:, self.alive].numpy(), self.mask.numpy(), self._noise
         )
         return torch.from_numpy(found).to(torch.complex64)
+
+    def own_noise_levels(self) -> list[float]:
+        data = self.kspace[:, self.alive].numpy()
+        candidates = covariance_candidates(data, self.mask.numpy())
+        return [float(np.sqrt(np.diag(psi).real.mean())) for psi in candidates.values()]
 
     def encode(
         self,

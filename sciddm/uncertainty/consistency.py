@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from sciddm.posterior import Consistency
+from sciddm.uncertainty.verdict import Answer, Finding
 
-__all__ = ["consistency_attributes"]
+__all__ = ["consistency_attributes", "fit_finding"]
 
 
 def consistency_attributes(
@@ -40,3 +41,20 @@ def consistency_attributes(
         "contradicts": int(worst.contradicts),
         "warnings": json.dumps(warnings),
     }
+
+
+def fit_finding(found: Sequence[Consistency], remarks: Sequence[str] = ()) -> Finding:
+    """Whether the estimates fit their own measurements: the worst slice decides.
+
+    Args:
+        found: of each slice.
+        remarks: reasons to answer "no" whatever the residuals are, such as a wrong noise level.
+    """
+    if not found:
+        return Finding("no", None, None, " ".join(remarks)) if remarks else Finding()
+    worst = max(found, key=lambda c: (c.contradicts, c.model_fails, c.ratio))
+    fails = worst.contradicts or worst.model_fails
+    where = "" if len(found) == 1 or not fails else f" (slice {found.index(worst) + 1})"
+    sentences = [*([f"{worst.verdict}{where}"] if fails or not remarks else []), *remarks]
+    answer: Answer = "no" if fails or remarks else "yes"
+    return Finding(answer, worst.ratio, 1 + worst.tolerance, " ".join(sentences))

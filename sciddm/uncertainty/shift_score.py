@@ -18,6 +18,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.random.streams import Streams
 from sciddm.uncertainty.shift import FeatureLaw, pooled_features
+from sciddm.uncertainty.verdict import Finding
 
 __all__ = ["ShiftScore"]
 
@@ -77,12 +78,22 @@ class ShiftScore:
 
     def attributes(self, scores: Sequence[float]) -> tuple[dict[str, Any], list[str]]:
         """Attributes and warnings of a result: shift (the median slice's), shift_limit."""
+        finding = self.finding(scores)
+        attrs = {"shift": round(float(np.median(scores)), 2), "shift_limit": round(self.limit, 2)}
+        return attrs, [finding.sentence] if finding.answer == "no" else []
+
+    def finding(self, scores: Sequence[float]) -> Finding:
+        """Whether an input is like the training data: the median slice decides."""
         median = float(np.median(scores))
-        attrs = {"shift": round(median, 2), "shift_limit": round(self.limit, 2)}
         if median <= self.limit:
-            return attrs, []
-        return attrs, [
+            sentence = (
+                f"The image is like the model's training data (shift score {median:.1f}, limit "
+                f"{self.limit:.1f})."
+            )
+            return Finding("yes", median, self.limit, sentence)
+        sentence = (
             f"The image is unlike the model's training data (shift score {median:.1f}, limit "
             f"{self.limit:.1f}): another body part, contrast or resolution. The intervals may be "
             "too narrow."
-        ]
+        )
+        return Finding("no", median, self.limit, sentence)

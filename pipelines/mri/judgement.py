@@ -1,0 +1,117 @@
+"""What is said of a reconstruction: does it fit the data, is it calibrated, is it familiar?"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from sciddm.physics import Measurement, as_lines
+from sciddm.physics.best_fit import best_fit
+from sciddm.physics.fourier import resized
+from sciddm.physics.mri.smooth_phase import phase_vortices
+from sciddm.posterior import Consistency, Posterior
+from sciddm.uncertainty.consistency import consistency_attributes, fit_finding
+from sciddm.uncertainty.shift_score import ShiftScore
+from sciddm.uncertainty.verdict import Finding, Verdict
+
+__all__ = ["consistency_of", "judgement", "noise_remark", "vortex_remark"]
+
+#: Factor between the noise level that is used and those that the scan itself shows, from which it
+#: is named; and factor within which two of those agree.
+_NOISE_FACTOR, _AGREE = 1.5, 1.2
+#: Part of the largest magnitude from which a pixel of an image counts as object.
+_OBJECT = 0.2
+
+
+def consistency_of(m: Measurement, posterior: Posterior, mask: Tensor) -> Consistency:
+    """Residual of the samples, beside the least that any image leaves.
+
+    Args:
+        m: one slice.
+        posterior: its samples (K, 1, 1, y, x).
+        mask: (ky, kx) or (shot, sample) bool, entries that were measured.
+    """
+    seen = resized(mask, (m.y.shape[-2], m.y.shape[-1]))
+    told = posterior.consistency(m, seen)
+    # Up to the tolerance the floor decides nothing; beyond it, whether the noise is reached does.
+    enough = 1 + told.tolerance if told.ratio <= 1 + told.tolerance else 1.0
+    fit = best_fit(as_lines(m), posterior.mean[0], enough**2 * told.measured)
+    floor = min(math.sqrt(fit.misfit / max(told.measured, 1)), told.ratio)
+    return Consistency(told.ratio, told.measured, floor, told.tolerance)
+
+
+def noise_remark(level: float, own: Sequence[float]) -> str | None:
+    """A sentence where a noise level is far from all that the scan itself shows.
+
+    Args:
+        level: sqrt(E|n|^2) of a sample, mean over the coils, as it is used.
+        own: levels that the scan's parts show; one alone is no witness.
+    """
+    known = sorted(value for value in own if value > 0)
+    # Signal only adds: the lowest two that agree are believed, as when the level is estimated.
+    pair = next(((a, b) for a, b in pairwise(known) if b < _AGREE * a), None)
+    if level <= 0 or pair is None:
+        return None
+    if any(1 / _NOISE_FACTOR < level / value < _NOISE_FACTOR for value in known):
+        return None
+    shown = math.sqrt(pair[0] * pair[1])
+    return (
+        f"The noise level is {level / shown:.2g} times what the scan itself shows ({level:.3g} "
+        f"against {shown:.3g}): check it, for the standard deviation and the weight of the data "
+        "follow it."
+    )
+
+
+def vortex_remark(maps: Tensor, images: Sequence[Tensor]) -> str | None:
+    """A sentence where maps that came with a scan have a phase vortex inside the object.
+
+    Args:
+        maps: (slice, coil, y, x).
+        images: (y, x) of each slice, which show where the object is.
+    """
+    vortices = 0
+    for own, image in zip(maps, images, strict=True):
+        inside = (image.abs() > _OBJECT * image.abs().max()) & (own.abs().sum(0) > 0)
+        vortices += int(np.abs(phase_vortices(own, inside)).sum())
+    if not vortices:
+        return None
+    return (
+        f"The maps have {vortices} phase vortices inside the object, where their phase turns by "
+        "2 pi about a pixel: an image that is brought to another grid is dark there. Estimate the "
+        "maps anew, or align their phase."
+    )
+
+
+def judgement(
+    consistencies: Sequence[Consistency],
+    noise: str | None,
+    calibrated: Finding,
+    shift: ShiftScore | None,
+    scores: Sequence[float],
+    remarks: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Attributes of a result: the verdict with its figures, and all warnings.
+
+    Args:
+        consistencies: of every slice.
+        noise: see ``noise_remark``.
+        calibrated: whether lines that were kept out were predicted.
+        shift: the model's score of distribution shift, if it has one.
+        scores: of every slice, by it.
+        remarks: other warnings.
+    """
+    fits = fit_finding(consistencies, [] if noise is None else [noise])
+    attrs = consistency_attributes(consistencies)
+    familiar = Finding()
+    if shift is not None:
+        familiar = shift.finding(scores)
+        attrs |= shift.attributes(scores)[0]
+    verdict = Verdict(fits, calibrated, familiar)
+    warnings = [*verdict.warnings, *remarks]
+    return {**attrs, **verdict.attributes(), "warnings": json.dumps(warnings)}
