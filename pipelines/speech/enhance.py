@@ -23,6 +23,7 @@ from torch import Tensor
 from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import Recording, resample_blocks
 from sciddm.physics.speech.chunks import Chunk, Chunking, join, windows
+from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.stft import STFT
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
@@ -68,12 +69,14 @@ class Front:
         rate: the model's rate in Hz.
         chunking: how long recordings are cut.
         prediction: takes late reverberation away first, for a model that was trained behind it.
+        level: brings every moment to the level that the model was trained at.
     """
 
     stft: STFT
     rate: int
     chunking: Chunking = field(default_factory=Chunking)
     prediction: LinearPrediction | None = None
+    level: LocalLevel | None = None
 
     @property
     def representation(self) -> dict[str, Any]:
@@ -83,7 +86,14 @@ class Front:
             **self.stft.config,
             "rate": self.rate,
             **({} if before is None else {"linear_prediction": before.config}),
+            **({} if self.level is None else {"local_level": self.level.config}),
         }
+
+    def gains(self, y: Tensor) -> Tensor:
+        """Factors (..., 1, T), or 1, that bring a spectrogram (..., F, T) to the model's level."""
+        if self.level is None:
+            return torch.ones(())
+        return self.level.gains(y, self.stft, self.rate)
 
 
 @dataclass(frozen=True)
@@ -180,10 +190,11 @@ def _estimates(
         for c in range(channels):
             if wave[c].any():  # silence stays silence, whatever a network would make of it
                 y = stft.analyse(wave[c])[None, None]
+                gains = front.gains(y)
                 first = chunk.start // stft.hop
                 streams = [TiledStreams(seed, [c * _CHANNEL + k], [first]) for k in range(samples)]
-                for k, estimate in enumerate(draw(y, streams)):
-                    out[k, c] = stft.synthesise(estimate[0, 0], length)
+                for k, estimate in enumerate(draw(y * gains, streams)):
+                    out[k, c] = stft.synthesise((estimate / gains)[0, 0], length)
             if progress is not None:
                 done = number * channels + c + 1
                 progress(done, total * channels, f"part {number + 1} of {total}")

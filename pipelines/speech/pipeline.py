@@ -24,6 +24,7 @@ from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
 from sciddm.metrics.speech import LevelMeter
 from sciddm.physics.speech.chunks import Chunking
+from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.stft import STFT
 from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
@@ -55,6 +56,7 @@ class SpeechEnhancement(Pipeline):
         stft: the representation it was trained on.
         rate: of its training data, in Hz.
         prediction: what took late reverberation away from its training data first, if anything.
+        level: brings every moment of a recording to the level of the training data, if given.
         chunking: how long recordings are cut; by what the model's networks can see if not given.
         calibration: the card's entry: for a quality {"spread": factor} on the standard deviation
             of samples, by which 90 % intervals held 90 % of validation recordings.
@@ -68,6 +70,7 @@ class SpeechEnhancement(Pipeline):
         rate: int = _DEFAULT_RATE,
         *,
         prediction: LinearPrediction | None = None,
+        level: LocalLevel | None = None,
         chunking: Chunking | None = None,
         calibration: Mapping[str, Any] | None = None,
         provenance: dict[str, Any] | None = None,
@@ -75,7 +78,9 @@ class SpeechEnhancement(Pipeline):
         self.calibration = dict(calibration or {})
         self.kind = kind_of(model)
         self.model = model
-        self.front = Front(stft or STFT(), rate, chunking or _chunking(model), prediction)
+        stft = stft or STFT()
+        reach = 0 if level is None else level.context(stft, rate)
+        self.front = Front(stft, rate, chunking or _chunking(model, reach), prediction, level)
         self.provenance = provenance or {"model": "unnamed", "weights_sha256": ""}
 
     @classmethod
@@ -89,9 +94,11 @@ class SpeechEnhancement(Pipeline):
             )
         rate = int(settings.pop("rate", _DEFAULT_RATE))
         before = settings.pop("linear_prediction", None)
+        nearby = settings.pop("local_level", None)
         try:
             stft = STFT(**settings)
             prediction = LinearPrediction(**{**before, "rate": rate}) if before else None
+            level = LocalLevel(**nearby) if nearby else None
         except (TypeError, InputError) as error:
             raise ModelError(
                 f"{source}: the model's spectrogram is not usable ({error})"
@@ -102,6 +109,7 @@ class SpeechEnhancement(Pipeline):
             stft,
             rate,
             prediction=prediction,
+            level=level,
             calibration=loaded.card.calibration,
             provenance=provenance,
         )
@@ -333,21 +341,22 @@ class Enhancement:
         return found
 
 
-def _chunking(model: Any) -> Chunking:
+def _chunking(model: Any, reach: int = 0) -> Chunking:
     """Long chunks for networks that see a bounded stretch (they state their `context`).
 
     Networks that go through a recording in blocks get chunks that begin with one, and of which
     nothing is used that a seam could have changed. Others (NCSN++) normalise and attend over all
     frames: they were trained on crops of 256, and their memory grows with the square of the length.
+    ``reach`` frames further away change the level at which the network sees a frame.
     """
     parts = [m for m in model.modules() if isinstance(m, Predictor | NetworkDenoiser)]
     networks: list[Any] = [part.network for part in parts]
     if networks and all(hasattr(network, "context") for network in networks):
         block = math.lcm(*(getattr(network, "block", 1) for network in networks))
         if block == 1:
-            return Chunking()
+            return Chunking(overlap=256 + 2 * reach)
         usual = Chunking()
-        hidden = 2 * max(network.context for network in networks) + usual.fade
+        hidden = 2 * (max(network.context for network in networks) + reach) + usual.fade
         overlap = block * math.ceil(hidden / block)
         return Chunking(frames=4 * overlap, overlap=overlap, step=block)
     return Chunking(frames=512, overlap=128, step=64)  # 64: frames of their coarsest level
