@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sciddm.data_adapters import isolation
 from sciddm.data_adapters.commit import BusyError, claim, recover
 from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.engine.batch import Job, Outcome, Plan, make_folder, plan, run
@@ -69,6 +70,7 @@ def execute(
     Returns:
         The exit code.
     """
+    isolation.prepare()  # loads while the model does
     planned = _plan(verb, inputs, target, running.form)
     jobs = planned.jobs
     if target is None and running.report:
