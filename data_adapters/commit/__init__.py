@@ -1,19 +1,7 @@
-"""Outputs that appear together or not at all, whatever happens to the process or the disk.
-
-A commit works like a database's. All outputs of an item are written beside their targets, in
-``FOLDER/.sciddm/TOKEN/``, and flushed to the disk. One journal then names the switch from old to
-new. A process that is killed before the journal leaves the old outputs; one that is killed after
-it leaves the new ones: the next start finishes the switch.
-
-    FOLDER/.sciddm/lock             held for moments, by whoever changes the list of claims
-    FOLDER/.sciddm/TOKEN/owner      who writes which outputs; locked as long as the process lives
-    FOLDER/.sciddm/TOKEN/new/NAME   an output that is being written, under its own name
-    FOLDER/.sciddm/TOKEN/journal    the switch: exists from the moment at which all is flushed
-    FOLDER/.sciddm/TOKEN/old/NAME   what was replaced, until the switch is complete
-"""
+"""Writing outputs as one commit (see ``sciddm.storage``): checked before, with checksums after."""
 
 from sciddm.data_adapters.commit.checksums import Check, verify
-from sciddm.data_adapters.commit.claims import BusyError, Claim, claim, recover
 from sciddm.data_adapters.commit.transaction import commit
+from sciddm.storage import BusyError, Claim, claim, recover
 
 __all__ = ["BusyError", "Check", "Claim", "claim", "commit", "recover", "verify"]

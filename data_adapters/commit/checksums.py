@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sciddm.data_adapters.commit.claims import HIDDEN, recover
 from sciddm.errors import InputError
+from sciddm.storage.claims import HIDDEN, recover
 
 __all__ = ["FILES", "Check", "digest", "record", "verify"]
 

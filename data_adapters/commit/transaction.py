@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import errno
-import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sciddm.data_adapters.commit.checksums import record
-from sciddm.data_adapters.commit.claims import (
-    Claim,
-    extend,
-    held_claim,
-    is_staging,
-    release,
-    take,
-)
-from sciddm.data_adapters.commit.durable import flush
-from sciddm.data_adapters.commit.switch import clear, switch
 from sciddm.data_adapters.commit.targets import check_folder, check_outputs
 from sciddm.errors import OutputError, SciddmError
+from sciddm.storage import transaction
 
 __all__ = ["commit"]
 
@@ -69,72 +58,19 @@ def commit(
 
     check()
     main = targets[-1]
+
+    def ready(written: Mapping[str, Path]) -> None:
+        check()  # somebody else may have been quicker
+        record(written)
+
     try:
-        if is_staging(main.parent):
-            with _inner(targets, folders) as at:
-                yield at
-            return
         _check_space(main, nbytes)
-        with _claimed(targets, remove) as own:
-            try:
-                at = _places(own.new, targets, folders)
-                yield at
-                check()  # somebody else may have been quicker
-                _settle(own, at, [p.name for p in remove])
-            finally:
-                clear(own.place)
+        with transaction(targets, remove=remove, folders=list(folders), before=ready) as at:
+            yield at
     except SciddmError:
         raise
     except Exception as error:
         raise OutputError(_said(main, error)) from error
-
-
-def _settle(own: Claim, at: Mapping[Path, Path], remove: Sequence[str]) -> None:
-    written = {t.name: place for t, place in at.items() if os.path.lexists(place)}
-    record(written)
-    flush([own.new])
-    switch(own.place, list(written), remove)
-
-
-@contextmanager
-def _claimed(targets: Sequence[Path], remove: Sequence[Path]) -> Iterator[Claim]:
-    names = {p.name for p in (*targets, *remove)}
-    held = held_claim(targets)
-    if held is not None:
-        with held.lock:
-            extend(held, names)
-            yield held
-        return
-    own = take(targets[-1].parent, names)
-    try:
-        yield own
-    finally:
-        release(own)
-
-
-@contextmanager
-def _inner(targets: Sequence[Path], folders: Mapping[Path, str]) -> Iterator[dict[Path, Path]]:
-    """Within another commit, which flushes and switches: only whole or not at all."""
-    place = targets[-1].parent / secrets.token_hex(6)
-    place.mkdir()
-    try:
-        at = _places(place, targets, folders)
-        yield at
-        for target, written in at.items():
-            if target.is_dir():
-                shutil.rmtree(target)
-            if os.path.lexists(written):
-                os.replace(written, target)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _places(place: Path, targets: Sequence[Path], folders: Mapping[Path, str]) -> dict[Path, Path]:
-    place.mkdir(exist_ok=True)
-    at = {t: place / t.name for t in targets}
-    for target in folders:
-        at[target].mkdir(exist_ok=True)
-    return at
 
 
 def _check_space(target: Path, nbytes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -12,7 +13,7 @@ import warnings
 from typing import Any
 
 from sciddm.data_adapters.isolation.transport import ClosedError, receive, send
-from sciddm.errors import SciddmError
+from sciddm.errors import InputError, SciddmError
 
 __all__ = ["INSIDE", "serve"]
 
@@ -67,10 +68,19 @@ def _answer(
         return "value", value, [(str(w.message), w.category) for w in told]
     except SciddmError as error:
         _unlimited()
-        return "error", error, traceback.format_exc()
+        return "error", _plain(error), traceback.format_exc()
     except BaseException as error:
         _unlimited()
         return _raised(error)
+
+
+def _plain(error: SciddmError) -> SciddmError:
+    """The error, as one that the caller can unpickle: the arguments of some are others."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return InputError(str(error))
+    return error
 
 
 def _raised(error: BaseException) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sciddm.data_adapters.isolation import isolated
-from sciddm.errors import InputError
+from sciddm.errors import InputError, OptionError
 
 
 @isolated
@@ -33,6 +33,12 @@ def read_text(path: Path) -> str:
 def read_unusable(path: Path) -> None:
     """Says what is wrong."""
     raise InputError(f"{path}: no cube in it: give another")
+
+
+@isolated
+def read_option(path: Path) -> None:
+    """An error whose arguments are not its message."""
+    raise OptionError("axes", "give two")
 
 
 @isolated

@@ -243,7 +243,7 @@ def test_without_locks_the_record_of_the_owner_decides(
     with claim([target]):
         place = next(p for p in (tmp_path / ".sciddm").iterdir() if p.is_dir())
         record = json.loads((place / "owner").read_text())
-        monkeypatch.setattr("sciddm.data_adapters.commit.claims._HELD", [])
+        monkeypatch.setattr("sciddm.storage.claims._HELD", [])
         with pytest.raises(BusyError):  # alive: this very process
             commit([target], True).__enter__()
         for change in ({"started": 1}, {"pid": 2**22 + 1}):  # the number is another's, or nobody's

@@ -65,6 +65,8 @@ def test_relative_names_are_the_callers(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_error_is_that_of_the_reader(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no cube in it") as raised:
         samples.read_unusable(tmp_path / "a.h5")
+    with pytest.raises(InputError, match="axes: give two"):
+        samples.read_option(tmp_path / "a.h5")
     assert "read_unusable" in str(raised.value.__cause__)  # what --debug shows
 
 

@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sciddm.data_adapters.commit.switch import NEW, settle
-from sciddm.errors import OutputError
+from sciddm.errors import OutputError, SciddmError
+from sciddm.storage.switch import NEW, settle
 
 try:
     import fcntl
@@ -139,6 +139,8 @@ def take(folder: Path, names: Collection[str]) -> Claim:
                         f"{owner.get('host')} ({place}): wait for it or stop it"
                     )
             return _made(hidden / secrets.token_hex(6), set(names))
+    except SciddmError:  # some of which are an OSError, too
+        raise
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written to ({error.strerror})") from error
 

@@ -14,8 +14,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from sciddm.data_adapters.commit.durable import flush_folder, write_durably
 from sciddm.errors import OutputError
+from sciddm.storage.durable import flush_folder, write_durably
 
 __all__ = ["NEW", "clear", "settle", "switch"]
 
