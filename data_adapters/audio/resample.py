@@ -2,7 +2,8 @@
 
 A windowed sinc (Kaiser, 64 zero crossings, pass band to 0.947 of the lower Nyquist frequency):
 errors in the pass band are below 1e-6. Sample 0 stays at time 0, and L samples at rate p become
-ceil(L q / p) at rate q.
+ceil(L q / p) at rate q. Ratios of small numbers have a table of all their phases, others take
+`AnyRatio`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 
+from sciddm.data_adapters.audio.any_ratio import AnyRatio
 from sciddm.errors import SciddmError
 
-__all__ = ["resample", "resample_blocks"]
+__all__ = ["live_resampler", "resample", "resample_blocks"]
 
 _ZERO_CROSSINGS = 64
-_KAISER = {
+
+
+class _Filter(TypedDict):
+    lowpass_filter_width: int
+    rolloff: float
+    resampling_method: str
+    beta: float
+
+
+_KAISER: _Filter = {
     "lowpass_filter_width": _ZERO_CROSSINGS,
     "rolloff": 0.9475937167399596,
     "resampling_method": "sinc_interp_kaiser",
@@ -28,10 +39,20 @@ _KAISER = {
 }
 
 
+# Weights that a table of all phases may have: 4 MB.
+_LARGEST_TABLE = 2**20
+# For live use: 2 ms of lookahead at 16 kHz, -90 dB from 1.17 of the lower Nyquist frequency on.
+_LIVE_ZERO_CROSSINGS = 32
+_LIVE_BETA = 9.0
+
+
 def resample(wave: Tensor, rate: int, new_rate: int) -> Tensor:
     """(..., L) at `rate` -> (..., ceil(L new_rate / rate)) at `new_rate`."""
     if rate == new_rate:
         return wave
+    if _is_large(*_reduced(rate, new_rate)):
+        convert = _any_ratio(rate, new_rate)
+        return torch.cat([convert.push(wave), convert.finish()], dim=-1)
     result: Tensor = _kernel(*_reduced(rate, new_rate))(wave)
     return result
 
@@ -53,6 +74,9 @@ def resample_blocks(
     p, q = _reduced(rate, new_rate)
     if p == q:
         yield from blocks
+        return
+    if _is_large(p, q):
+        yield from _converted(blocks, _any_ratio(p, q))
         return
     convert = _kernel(p, q)
     # Pieces are cut at multiples of p, where input and output samples coincide.
@@ -76,6 +100,42 @@ def resample_blocks(
     if held is not None:
         first = left // p * q
         yield convert(held)[..., first : first + math.ceil(pushed * q / p) - yielded]
+
+
+def live_resampler(rate: int, new_rate: int) -> AnyRatio:
+    """A converter with little delay: 32 zero crossings of the lower rate's sinc."""
+    return AnyRatio(
+        rate,
+        new_rate,
+        zero_crossings=_LIVE_ZERO_CROSSINGS,
+        rolloff=_KAISER["rolloff"],
+        beta=_LIVE_BETA,
+    )
+
+
+def _converted(blocks: Iterable[Tensor], convert: AnyRatio) -> Iterator[Tensor]:
+    empty = True
+    for block in blocks:
+        empty = False
+        yield convert.push(block)
+    if not empty:
+        yield convert.finish()
+
+
+def _any_ratio(rate: int, new_rate: int) -> AnyRatio:
+    return AnyRatio(
+        rate,
+        new_rate,
+        zero_crossings=_ZERO_CROSSINGS,
+        rolloff=_KAISER["rolloff"],
+        beta=_KAISER["beta"],
+    )
+
+
+def _is_large(p: int, q: int) -> bool:
+    """Whether the table of all phases of p : q has too many weights."""
+    width = math.ceil(_ZERO_CROSSINGS * p / (min(p, q) * _KAISER["rolloff"]))
+    return q * (2 * width + p) > _LARGEST_TABLE
 
 
 def _reduced(rate: int, new_rate: int) -> tuple[int, int]:

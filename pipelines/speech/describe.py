@@ -25,9 +25,9 @@ def facts(attrs: Mapping[str, Any], channels: int) -> dict[str, Fact]:
         Fact("channels", "channels", channels, str(channels)),
     ]
     bandwidth = float(attrs["bandwidth_hz"])
-    if 2 * bandwidth < rate:  # what lies above is not given back
-        text = f"{bandwidth / 1000:g} of {rate / 2000:g} kHz"
-        found.append(Fact("bandwidth_hz", "bandwidth", bandwidth, text))
+    if 2 * bandwidth < rate:  # what lies above follows the model's highest part
+        text = f"{bandwidth / 1000:g} of {rate / 2000:g} kHz; {attrs['upper_band']}"
+        found.append(Fact("bandwidth_hz", "model's band", bandwidth, text))
     change = float(attrs["level_change_db"])
     if math.isfinite(change):
         found.append(Fact("level_change_db", "level change", change, f"{change:+.1f} dB"))

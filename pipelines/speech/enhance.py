@@ -2,7 +2,10 @@
 
     recording -> minus mean, over peak -> model's rate -> (linear prediction) -> chunks
               -> spectrogram -> estimate -> waveform -> cross-fade -> recording's rate
-              -> times peak, plus mean
+              -> plus upper band -> times peak, plus mean
+
+What lies above the model's band (`band_gain`) is kept at the gain that the model gave the highest
+part of its own.
 
 Each channel goes this way alone. Memory is that of a chunk, however long the recording is: it is
 read twice from its start, once for its levels, once to be enhanced.
@@ -25,6 +28,7 @@ from sciddm.data_adapters.audio import Recording, resample_blocks
 from sciddm.physics.speech.chunks import Chunk, Chunking, join, windows
 from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.stft import STFT
+from sciddm.physics.speech.upper_band import band_gain
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
 from sciddm.random.tiled_streams import TiledStreams
@@ -158,19 +162,41 @@ def enhanced_blocks(
     chunks = front.chunking.cut(length, front.stft.hop)
     mean = torch.from_numpy(levels.mean)[:, None].float()
     scale = torch.from_numpy(np.where(levels.silent, 1.0, levels.peak))[:, None].float()
-    normalised = ((torch.from_numpy(b) - mean) / scale for b in recording.blocks(_BLOCK))
-    seen = resample_blocks(normalised, recording.rate, front.rate)
+    beyond = recording.rate > front.rate
+    seen = resample_blocks(_normalised(recording, mean, scale), recording.rate, front.rate)
     if front.prediction is not None:
         seen = front.prediction.stream(seen, length)
-    estimates = _estimates(windows(seen, chunks), front, draw, samples, seed, len(chunks), progress)
+    estimates = _estimates(
+        windows(seen, chunks), front, draw, samples, seed, len(chunks), progress, beyond=beyond
+    )
     back = resample_blocks(join(estimates), front.rate, recording.rate)
     kept = 0.0 if attenuation_limit is None else 10 ** (-attenuation_limit / 20)
     silent = torch.from_numpy(levels.silent)[:, None]
-    for wave, noisy in _beside(back, map(torch.from_numpy, recording.blocks(_BLOCK))):
-        whole = wave * scale + mean
+    beside: Iterable[Tensor] = (torch.from_numpy(b)[None] for b in recording.blocks(_BLOCK))
+    if beyond:
+        beside = _with_upper_band(recording, mean, scale, front.rate)
+    for waves, both in _beside(back, beside):
+        noisy, whole = both[0], waves[:samples] * scale + mean
+        if beyond:
+            whole = whole + waves[samples].clamp(0, 1) * both[1] * scale
         out = torch.where(silent, noisy, whole.mean(0) + kept * (noisy - whole.mean(0)))
         std = spread * (1 - kept) * whole.std(0) if samples > 1 else None
         yield Block(noisy.numpy(), out.numpy(), None if std is None else std.numpy())
+
+
+def _normalised(recording: Recording, mean: Tensor, scale: Tensor) -> Iterator[Tensor]:
+    """The recording's blocks without offset, at a peak of 1."""
+    return ((torch.from_numpy(b) - mean) / scale for b in recording.blocks(_BLOCK))
+
+
+def _with_upper_band(
+    recording: Recording, mean: Tensor, scale: Tensor, rate: int
+) -> Iterator[Tensor]:
+    """Pieces (2, channel, n): the recording; what ``rate`` cannot hold of it, normalised."""
+    low = resample_blocks(_normalised(recording, mean, scale), recording.rate, rate)
+    passed = resample_blocks(low, rate, recording.rate)
+    for below, noisy in _beside(passed, map(torch.from_numpy, recording.blocks(_BLOCK))):
+        yield torch.stack([noisy, (noisy - mean) / scale - below])
 
 
 def _estimates(
@@ -181,20 +207,29 @@ def _estimates(
     seed: int,
     total: int,
     progress: Progress | None,
+    *,
+    beyond: bool,
 ) -> Iterator[tuple[Chunk, Tensor]]:
-    """Each chunk with its enhanced waves (sample, channel, n)."""
+    """Each chunk with its enhanced waves (sample, channel, n).
+
+    Behind the last sample comes, if there is a band ``beyond`` the model's, the gain for it.
+    """
     stft = front.stft
     for number, (chunk, wave) in enumerate(waves):
         channels, length = wave.shape
-        out = torch.zeros(samples, channels, length)
+        out = torch.zeros(samples + beyond, channels, length)
         for c in range(channels):
             if wave[c].any():  # silence stays silence, whatever a network would make of it
                 y = stft.analyse(wave[c])[None, None]
                 gains = front.gains(y)
                 first = chunk.start // stft.hop
                 streams = [TiledStreams(seed, [c * _CHANNEL + k], [first]) for k in range(samples)]
-                for k, estimate in enumerate(draw(y * gains, streams)):
-                    out[k, c] = stft.synthesise((estimate / gains)[0, 0], length)
+                estimates = [(e / gains)[0, 0] for e in draw(y * gains, streams)]
+                for k, estimate in enumerate(estimates):
+                    out[k, c] = stft.synthesise(estimate, length)
+                if beyond:
+                    mean = torch.stack(estimates).mean(0)
+                    out[samples, c] = band_gain(mean, y[0, 0], stft, length)
             if progress is not None:
                 done = number * channels + c + 1
                 progress(done, total * channels, f"part {number + 1} of {total}")

@@ -26,6 +26,7 @@ from sciddm.metrics.speech import LevelMeter
 from sciddm.physics.speech.chunks import Chunking
 from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.stft import STFT
+from sciddm.physics.speech.upper_band import BAND
 from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
@@ -311,6 +312,7 @@ class Enhancement:
             "duration_s": duration,
             "model_rate": front.rate,
             "bandwidth_hz": min(recording.rate, front.rate) / 2,
+            **({"upper_band": _upper_band(front.rate)} if recording.rate > front.rate else {}),
             "nfe": max(self._evaluations, default=0),
             "nvjp": 0,
             "parts": len(front.chunking.cut(seen, front.stft.hop)),
@@ -339,6 +341,12 @@ class Enhancement:
                 "full scale); what was cut off is not restored."
             )
         return found
+
+
+def _upper_band(rate: int) -> str:
+    """What was done above the model's band."""
+    low, high = (edge * rate / 2000 for edge in BAND)
+    return f"above {rate / 2000:g} kHz: at the gain of {low:.1f} to {high:.1f} kHz"
 
 
 def _chunking(model: Any, reach: int = 0) -> Chunking:
