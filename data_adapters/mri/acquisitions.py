@@ -23,7 +23,6 @@ from sciddm.geometry.affine import oriented_affine, voxel_sizes
 
 __all__ = [
     "NOT_IMAGING",
-    "SINGLE",
     "Geometry",
     "Plan",
     "RawData",
@@ -46,7 +45,6 @@ NOT_IMAGING = (
     30,  # phase stabilization reference, and
     31,  # phase stabilization: not named by older releases
 )
-SINGLE = ("contrast", "phase", "set")
 
 
 class RawData(ABC):

@@ -3,7 +3,9 @@
     dimension   0   1   2   3      4           13
     meaning     x   y   z   coil   map sets    slice
 
-Here kx is x, ky is y. Slices of 2D k-space are dimension 13; z is a second phase encoding, kz, and
+Here kx is x, ky is y; of k-space with a single x, (1, y, z, coil), as BART's tutorials have it, ky
+is y and kx is z. Echoes (5), cardiac phases (9) and times (10) are frames, read one after the
+other (`frames`). Slices of 2D k-space are dimension 13; z is a second phase encoding, kz, and
 a 3D scan becomes slices across x (`volume`). Slices of images and maps are z. BART's FFT is
 centred as ours is; its scale drops out.
 
@@ -13,6 +15,7 @@ Source: M. Uecker et al., BART Toolbox for Computational MRI, doi.org/10.5281/ze
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.attributes import read_sidecar
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
+from sciddm.data_adapters.mri.frames import Selection, with_frames
 from sciddm.data_adapters.mri.scan import build_scan
 from sciddm.data_adapters.mri.volume import slices_across_readout
 from sciddm.errors import InputError
@@ -45,6 +49,10 @@ _MEANING = (
     *("cardiac phase", "time", "time", "level", "slice", "average", "batch"),
 )
 _LONGEST_HEADER = 2**20
+#: Dimensions along which every entry is an image of its own, and what they count.
+_FRAMES = {5: "contrast", 9: "phase", 10: "repetition"}
+#: Power of the strongest line over the median line's, from which k-space has a centre there.
+_PEAK = 8.0
 
 
 def cfl_pair(path: str | Path) -> tuple[Path, Path]:
@@ -90,24 +98,94 @@ def write_cfl(path: str | Path, array: NDArray[Any]) -> None:
         file.write(np.asarray(array, dtype="<c8").tobytes(order="F"))
 
 
-def read_bart_kspace(path: str | Path) -> xr.Dataset:
+def read_bart_kspace(path: str | Path, select: Selection | None = None) -> xr.Dataset:
     """Reads 2D or 3D Cartesian k-space; see `scan` for what is returned.
 
     Geometry is taken from NAME.json where `write_bart_kspace`'s caller left one.
+
+    Args:
+        path: either file, or their common name.
+        select: which contrasts, phases or repetitions to read; see `frames`.
 
     Raises:
         InputError: unusable; non-Cartesian, or with dimensions that have no place here.
     """
     data, _ = cfl_pair(path)
     array = read_cfl(path)
+    for axis in _FRAMES:  # kept open until all are counted
+        array = np.take(array, _values(data, array.shape[axis], _FRAMES[axis], select), axis=axis)
+    counts = {name: array.shape[axis] for axis, name in _FRAMES.items()}
+    frames = int(np.prod(list(counts.values())))
+    if frames == 1:
+        return _one_frame(data, array)
+    order = [axis for axis in _FRAMES if array.shape[axis] > 1]
+    moved = np.moveaxis(array, order, range(len(order)))
+    stack = moved.reshape(frames, *(1 if i in order else n for i, n in enumerate(array.shape)))
+    scans = [_one_frame(data, one) for one in stack]
+    grid = np.meshgrid(
+        *(_values(data, read, _FRAMES[axis], select) for axis, read in _sizes(path, order)),
+        indexing="ij",
+    )
+    values = {_FRAMES[axis]: g.ravel() for axis, g in zip(order, grid, strict=True)}
+    return with_frames(_joined(scans), values, frames)
+
+
+def _sizes(path: str | Path, axes: Sequence[int]) -> list[tuple[int, int]]:
+    """(axis, its size in the file)."""
+    dims = _dimensions(cfl_pair(path)[1])
+    return [(axis, dims[axis]) for axis in axes]
+
+
+def _joined(scans: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Frames one after the other along ``slice``."""
+    if all("mask" in scan for scan in scans):
+        scans = [scan.assign(mask=_per_slice(scan)) for scan in scans]
+    return xr.concat(scans, dim="slice", combine_attrs="override", coords="minimal")
+
+
+def _per_slice(scan: xr.Dataset) -> xr.DataArray:
+    mask = scan["mask"]
+    return mask if "slice" in mask.dims else mask.expand_dims(slice=scan.sizes["slice"])
+
+
+def _values(path: Path, size: int, name: str, select: Selection | None) -> NDArray[np.intp]:
+    """The numbers along a dimension that are to be read."""
+    wanted = np.arange(size) if name not in (select or {}) else np.array((select or {})[name])
+    if not len(wanted) or wanted.min() < 0 or wanted.max() >= size:
+        raise InputError(f"{path}: no such {name} in it: it has 0 to {size - 1}")
+    return wanted.astype(np.intp)
+
+
+def _one_frame(data: Path, array: NDArray[np.complex64]) -> xr.Dataset:
+    """A scan without further frames."""
+    attrs = {**read_sidecar(data.with_suffix(".json"), "kspace"), "format": "bart"}
     if array.shape[_X] == 1:
-        raise InputError(f"{data}: no samples along x, as non-Cartesian data has it: grid it first")
+        axes = (_Y, _Z, _COIL, _SLICE)
+        _only(data, array.shape, axes)
+        plane = array.reshape([array.shape[i] for i in axes], order="F").transpose(3, 2, 0, 1)
+        if plane.shape[3] == 1 or not _peaked(plane):
+            raise InputError(
+                f"{data}: no samples along x, as non-Cartesian data has it: grid it first"
+            )
+        return build_scan(data, plane, attrs)
     if array.shape[_Z] > 1:
         return _volume(data, array)
     _only(data, array.shape, (_X, _Y, _COIL, _SLICE))
     kspace = array.reshape([array.shape[i] for i in (_X, _Y, _COIL, _SLICE)], order="F")
-    attrs = {**read_sidecar(data.with_suffix(".json"), "kspace"), "format": "bart"}
     return build_scan(data, kspace.transpose(3, 2, 1, 0), attrs)
+
+
+def _peaked(kspace: NDArray[np.complex64]) -> bool:
+    """Whether power falls off along both of the last axes, as about the centre of a grid.
+
+    Spokes and spirals, (sample, shot), all pass the centre: their power is the same for all shots.
+    """
+    power = (np.abs(kspace) ** 2).sum(axis=(0, 1))
+    return all(
+        float(line.max()) > _PEAK * float(np.median(line[line > 0]))
+        for line in (power.sum(axis=0), power.sum(axis=1))
+        if line.any()
+    )
 
 
 def _volume(path: Path, array: NDArray[np.complex64]) -> xr.Dataset:

@@ -1,6 +1,6 @@
 """Acquisitions on the Cartesian grid, sorted into k-space.
 
-    kspace[slice, :, kz, ky, :] = mean over averages and repetitions of the readouts of that line,
+    kspace[slice, :, kz, ky, :] = mean over averages of the readouts of that line,
     ky = kspace_encode_step_1 - centre of the encoding limits + N_ky // 2, and kz likewise
 
 The samples of a readout lie about its centre_sample; partial echoes leave the rest 0. Readout
@@ -12,14 +12,18 @@ Noise acquisitions are scaled to the noise of k-space: noise power goes with 1 /
 
     noise *= sqrt(dwell_noise / (dwell * noise_bandwidth * averages))
 
-Source: S. J. Inati et al., ISMRM Raw data format, doi.org/10.1002/mrm.26089. Lines for navigation,
-phase correction and feedback are left out; lines for calibration only are used where they belong to
-the scan (calibration mode 'embedded') and nothing else was measured there.
+Source: S. J. Inati et al., ISMRM Raw data format, doi.org/10.1002/mrm.26089. Lines for navigation
+and feedback are left out. Lines for calibration only join the scan where they belong to it (mode
+'embedded') and nothing else was measured there; in every other mode they make k-space of their own,
+`calibration`, which gives the coil maps. Repetitions, contrasts, cardiac phases and sets are
+images of their own (`frames`); averages are averaged. Readouts that run backwards are corrected by
+the lines for phase correction (`echo_planar`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +35,6 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.mri.acquisitions import (
-    SINGLE,
     Plan,
     RawData,
     geometry_of,
@@ -40,6 +43,15 @@ from sciddm.data_adapters.mri.acquisitions import (
     noise_of,
     placed,
     placed_volume,
+)
+from sciddm.data_adapters.mri.echo_planar import corrected, ghost_phase
+from sciddm.data_adapters.mri.frames import (
+    FRAME_AXES,
+    Frames,
+    Selection,
+    frames_of,
+    selected,
+    with_frames,
 )
 from sciddm.data_adapters.mri.header import Header
 from sciddm.data_adapters.mri.oversampling import Crop
@@ -50,101 +62,165 @@ from sciddm.errors import InputError
 __all__ = ["read_cartesian"]
 
 _MOST = 64  # times fewer samples than the matrix claims: no scan is undersampled so far
+_PLACE = ("slice", "kspace_encode_step_2", "kspace_encode_step_1")
+_ECHOES = 32  # central lines in which the echo is looked for
+_LEAST_PART = 4  # times fewer lines than another image has: it is not complete
+_ECHO = 8  # times the median power, from which a peak is an echo
 
 
 @dataclass(frozen=True)
 class _Grid(Plan):
-    """Places of the lines: `shape` is slices, coils, N_kz, N_ky, N_kx of the encoded matrix."""
+    """Places of the lines: `shape` is slices, coils, N_kz, N_ky, N_kx of the encoded matrix.
+
+    Attributes:
+        rows: ky of each line.
+        partitions: kz of each line.
+        frames: the images of one place that they belong to.
+    """
 
     rows: NDArray[np.intp]
     partitions: NDArray[np.intp]
+    frames: Frames
 
 
-def read_cartesian(raw: RawData, form: str) -> xr.Dataset:
+def read_cartesian(raw: RawData, form: str, select: Selection | None = None) -> xr.Dataset:
     """A 2D or 3D Cartesian scan; see `scan` for what is returned.
 
     Args:
         raw: the acquisitions.
         form: the attribute `format`.
+        select: which repetitions, contrasts, ... to read; all if not given.
 
     Raises:
-        InputError: unusable; several contrasts, slabs, orientations, ...
+        InputError: unusable; several slabs, orientations, ...
     """
     header = raw.header
     if not (header.encoded.matrix[0] and header.encoded.matrix[1]):
         raise InputError(f"{raw.path}: its header states no encoded matrix: export it again")
-    plan = _sorted(raw)
-    kspace, mask, averages = _filled(raw, plan)
+    plan, extra = _sorted(raw, select)
+    ghosts = _ghosts(raw, plan)
+    kspace, mask, averages = _filled(raw, plan, ghosts)
+    calibration = None if extra is None else _filled(raw, extra, ghosts)[0]
     noise = noise_of(raw, plan, averages)
     geometry, order = geometry_of(raw, plan)
     attrs = {**header.attrs, "format": form, "averages": averages}
+    remarks = _remarks(raw, plan, ghosts)
+    if remarks:
+        attrs["scan_remarks"] = remarks
     rx, ry, rz = header.recon.matrix
+    count, slices = plan.frames.count, plan.shape[0]
     if plan.shape[2] > 1:
-        data, mask, part = slices_across_readout(raw.path, kspace[0], mask[0])
-        shape = (data.shape[0], data.shape[2], data.shape[3])
+        parts = [slices_across_readout(raw.path, k, m) for k, m in zip(kspace, mask, strict=True)]
+        data, mask = (np.concatenate([p[i] for p in parts]) for i in (0, 1))
+        shape = (len(parts[0][0]), data.shape[2], data.shape[3])
         attrs |= {**placed_volume(geometry, header, shape), "encoding": "3D, slices across x"}
+        part = min(p[2] for p in parts)
         if part < 1:
             attrs["partial_echo"] = f"{part:.3f} of the readout measured, the rest taken as 0"
             noise = None if noise is None else noise * np.float32(math.sqrt(part))
         if ry and rz:
             attrs["image_shape"] = [ry, rz]
-        return build_scan(raw.path, data, attrs, mask=mask, noise=noise)
+        if calibration is not None:
+            measured = (calibration != 0).any(axis=1)
+            own = slices_across_readout(raw.path, calibration[0], measured[0])[0]
+            calibration = np.concatenate([own] * count)
+        scan = build_scan(raw.path, data, attrs, mask=mask, noise=noise, calibration=calibration)
+        return with_frames(scan, plan.frames.values, count)
     kspace, mask = kspace[:, :, 0], mask[:, 0]
     if (np.diff(order) < 0).any():
-        kspace, mask = kspace[order], mask[order]
-    attrs |= placed(geometry, kspace.shape)
+        every = (np.arange(count)[:, None] * slices + order).ravel()
+        kspace, mask = kspace[every], mask[every]
+    if calibration is not None:
+        calibration = np.concatenate([calibration[order, :, 0]] * count)
+    attrs |= placed(geometry, (slices, *kspace.shape[1:]))
     if rx and ry:
         attrs["image_shape"] = [ry, rx]
-    return build_scan(raw.path, kspace, attrs, mask=mask, noise=noise)
+    scan = build_scan(raw.path, kspace, attrs, mask=mask, noise=noise, calibration=calibration)
+    return with_frames(scan, plan.frames.values, count)
 
 
-def _sorted(raw: RawData) -> _Grid:
-    """Finds the imaging lines and their places."""
+def _sorted(raw: RawData, select: Selection | None) -> tuple[_Grid, _Grid | None]:
+    """Finds the imaging lines and their places; and those for calibration, if they stay apart."""
     path, header, heads = raw.path, raw.header, raw.heads
     flags, index = heads["flags"], heads["idx"]
     imaging = imaging_of(raw)
-    only_calibration = has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION) & ~has(
-        flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING
-    )
-    if header.calibration_mode not in ("", "embedded"):
-        imaging &= ~only_calibration
-    else:
-        place = (
-            index["slice"].astype(np.int64) << 32
-            | index["kspace_encode_step_2"].astype(np.int64) << 16
-            | index["kspace_encode_step_1"]
-        )
-        taken = np.isin(place, place[imaging & ~only_calibration])
-        imaging &= ~(only_calibration & taken)
+    if imaging.any():
+        chosen = selected(path, index[imaging], select)
+        imaging[np.flatnonzero(imaging)[~chosen]] = False
+    only_calibration = imaging & has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+    only_calibration &= ~has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+    imaging &= ~only_calibration
+    if header.calibration_mode in ("", "embedded"):
+        place = np.stack([index[n].astype(np.int64) for n in (*FRAME_AXES, *_PLACE)], axis=1)
+        taken = {tuple(row) for row in place[imaging].tolist()}
+        free = np.array([tuple(row) not in taken for row in place.tolist()])
+        imaging |= only_calibration & free
+        only_calibration[:] = False
     lines = np.flatnonzero(imaging)
     if not len(lines):
         raise InputError(f"{path}: no imaging data among {len(heads)} acquisitions: export again")
-    chosen, index = heads[lines], index[lines]
-    for axis in SINGLE:
-        values = np.unique(index[axis])
-        if len(values) > 1:
-            raise InputError(
-                f"{path}: {len(values)} values of '{axis}' in one file: write one file for each"
-            )
+    chosen = heads[lines]
     coils = np.unique(chosen["active_channels"])
     if len(coils) > 1:
         raise InputError(f"{path}: {coils.min()} to {coils.max()} coils in one scan: export again")
     nx, ny, nz = header.encoded.matrix
     nz = max(nz, 1)
-    rows = _places(path, index["kspace_encode_step_1"], header.ky_centre, ny, "lines")
-    partitions = _places(path, index["kspace_encode_step_2"], header.kz_centre, nz, "partitions")
-    numbers, slices = np.unique(index["slice"], return_inverse=True)
+    numbers = np.unique(chosen["idx"]["slice"])
     if nz > 1 and len(numbers) > 1:
         raise InputError(f"{path}: {len(numbers)} slabs of a 3D scan: write one file for each")
+    frames = frames_of(chosen["idx"])
     longest = int(chosen["number_of_samples"].max())
-    if len(numbers) * ny * nz > _MOST * len(lines) or nx > _MOST * longest:
+    images = frames.count * len(numbers)
+    if images * ny * nz > _MOST * len(lines) or nx > _MOST * longest:
         raise InputError(
-            f"{path}: its header claims {len(numbers) * nz} slices of {ny} lines of {nx} samples, "
+            f"{path}: its header claims {images * nz} slices of {ny} lines of {nx} samples, "
             f"the file has {len(lines)} lines of up to {longest}: correct the encoded matrix"
         )
     shape = (len(numbers), int(coils[0]), nz, ny, nx)
-    check_size(path, "k-space", (*shape[:-1], _kept(header)), 16 if nz > 1 else 8)
-    return _Grid(lines, slices.reshape(-1), shape, rows, partitions)
+    size = (images, *shape[1:-1], _kept(header))
+    check_size(path, "k-space", size, 16 if nz > 1 else 8)
+    plan = _grid(raw, lines, numbers, shape, frames)
+    _check_complete(raw, plan)
+    apart = only_calibration & (heads["active_channels"] == coils[0])
+    apart &= np.isin(index["slice"], numbers)
+    if not apart.any():
+        return plan, None
+    lines = np.flatnonzero(apart)
+    return plan, _grid(raw, lines, numbers, shape, Frames(np.zeros(len(lines), np.intp), {}))
+
+
+def _check_complete(raw: RawData, plan: _Grid) -> None:
+    """Raises InputError where an image has far fewer lines than others, as of a scan cut short."""
+    count = plan.frames.count * plan.shape[0]
+    lines = np.bincount(plan.frames.number * plan.shape[0] + plan.slices, minlength=count)
+    few = np.flatnonzero(lines * _LEAST_PART < lines.max())
+    if not len(few) or plan.frames.count == 1:
+        return
+    frame = int(few[0]) // plan.shape[0]
+    what = ", ".join(f"{name} {values[frame]}" for name, values in plan.frames.values.items())
+    name = next(iter(plan.frames.values))
+    raise InputError(
+        f"{raw.path}: {what} has {lines[few[0]]} lines of a slice where others have {lines.max()}: "
+        f"select the complete ones, as by --select {name}=0..2"
+    )
+
+
+def _grid(
+    raw: RawData,
+    lines: NDArray[np.intp],
+    numbers: NDArray[Any],
+    shape: tuple[int, ...],
+    frames: Frames,
+) -> _Grid:
+    """The places of lines, whose slices are among ``numbers``."""
+    index, header = raw.heads["idx"][lines], raw.header
+    nz, ny = shape[2], shape[3]
+    rows = _places(raw.path, index["kspace_encode_step_1"], header.ky_centre, ny, "lines")
+    partitions = _places(
+        raw.path, index["kspace_encode_step_2"], header.kz_centre, nz, "partitions"
+    )
+    slices = np.searchsorted(numbers, index["slice"]).astype(np.intp)
+    return _Grid(lines, slices, shape, rows, partitions, frames)
 
 
 def _places(
@@ -154,6 +230,9 @@ def _places(
     centre = size // 2 if stated is None else stated
     if size == 1 and stated is None and not steps.any():
         return np.zeros(len(steps), np.intp)
+    # A centre of 0 is what writers leave that do not state one.
+    if stated == 0 and steps.max(initial=0) > size - 1 - size // 2:
+        centre = size // 2
     places = steps.astype(np.intp) - centre + size // 2
     if places.min() < 0 or places.max() >= size:
         hint = "a 3D scan whose " if size == 1 else ""
@@ -164,19 +243,27 @@ def _places(
     return places
 
 
-def _filled(raw: RawData, plan: _Grid) -> tuple[NDArray[np.complex64], NDArray[np.bool_], int]:
-    """k-space (slice, coil, kz, ky, kx) without oversampling, its mask (slice, kz, ky, kx), the
-    usual number of averages."""
+def _filled(
+    raw: RawData, plan: _Grid, ghosts: Mapping[int, NDArray[np.complex64]]
+) -> tuple[NDArray[np.complex64], NDArray[np.bool_], int]:
+    """k-space (image, coil, kz, ky, kx) without oversampling, its mask (image, kz, ky, kx), the
+    usual number of averages; an image is a slice of a frame."""
     slices, coils, nz, ny, nx = plan.shape
+    images = plan.frames.count * slices
     crop = Crop(nx, _kept(raw.header))
-    kspace = np.zeros((slices, coils, nz, ny, crop.kept), np.complex64)
-    counts = np.zeros((slices, nz, ny, crop.kept), np.int32)
+    kspace = np.zeros((images, coils, nz, ny, crop.kept), np.complex64)
+    counts = np.zeros((images, nz, ny, crop.kept), np.int32)
+    turned = _centre_as_acquired(raw, plan)
     for k, line in enumerate(raw.readouts(plan.lines)):
-        first, line = _placed_samples(raw.path, raw.heads[plan.lines[k]], line, nx)
+        head = raw.heads[plan.lines[k]]
+        first, line = _placed_samples(raw.path, head, line, nx, turned)
         along, values = crop(first, line)
         s, z, y = plan.slices[k], plan.partitions[k], plan.rows[k]
-        kspace[s, :, z, y, along] += values
-        counts[s, z, y, along] += 1
+        if int(s) in ghosts and has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
+            values = corrected(values, along, ghosts[int(s)])
+        image = plan.frames.number[k] * slices + s
+        kspace[image, :, z, y, along] += values
+        counts[image, z, y, along] += 1
     mask = counts > 0
     averages = int(np.median(counts[mask])) if mask.any() else 1
     if counts.max(initial=0) > 1:
@@ -184,15 +271,93 @@ def _filled(raw: RawData, plan: _Grid) -> tuple[NDArray[np.complex64], NDArray[n
     return kspace, mask, averages
 
 
+def _ghosts(raw: RawData, plan: _Grid) -> dict[int, NDArray[np.complex64]]:
+    """For each slice what its reversed readouts are multiplied by; empty where none is needed."""
+    heads = raw.heads
+    if not has(heads["flags"][plan.lines], ismrmrd.ACQ_IS_REVERSE).any():
+        return {}
+    chosen = has(heads["flags"], ismrmrd.ACQ_IS_PHASECORR_DATA)
+    chosen &= (heads["encoding_space_ref"] == 0) & (heads["active_channels"] == plan.shape[1])
+    lines = np.flatnonzero(chosen)
+    nx = plan.shape[-1]
+    crop, turned = Crop(nx, _kept(raw.header)), _centre_as_acquired(raw, plan)
+    numbers = np.unique(heads["idx"]["slice"][plan.lines])
+    sums: dict[tuple[int, bool], list[NDArray[np.complex64]]] = {}
+    for line, values in zip(lines, raw.readouts(lines), strict=True):
+        first, values = _placed_samples(raw.path, heads[line], values, nx, turned)
+        along, values = crop(first, values)
+        whole = np.zeros((len(values), crop.kept), np.complex64)
+        whole[:, along] = values
+        place = int(np.searchsorted(numbers, heads["idx"]["slice"][line]))
+        back = bool(has(heads["flags"][line], ismrmrd.ACQ_IS_REVERSE))
+        sums.setdefault((place, back), []).append(whole)
+    found = {}
+    for place in range(plan.shape[0]):
+        ahead, back = sums.get((place, False)), sums.get((place, True))
+        if ahead and back:
+            found[place] = ghost_phase(np.mean(ahead, axis=0), np.mean(back, axis=0))
+    if found and len(found) < plan.shape[0]:
+        raise InputError(
+            f"{raw.path}: lines for phase correction of {len(found)} of {plan.shape[0]} slices: "
+            "export it again with all of them"
+        )
+    return found
+
+
+def _remarks(raw: RawData, plan: _Grid, ghosts: Mapping[int, NDArray[np.complex64]]) -> list[str]:
+    """Sentences for the result's warnings.
+
+    Raises:
+        InputError: an echo-planar scan without lines for phase correction.
+    """
+    back = has(raw.heads["flags"][plan.lines], ismrmrd.ACQ_IS_REVERSE)
+    if ghosts or not back.any() or back.all():
+        return []
+    if raw.header.trajectory == "epi":
+        raise InputError(
+            f"{raw.path}: an echo-planar scan without lines for phase correction "
+            "(ACQ_IS_PHASECORR_DATA), so its ghost cannot be taken off: export it again with them"
+        )
+    return [
+        "Readouts run in both directions and the file has no lines for phase correction: if they "
+        "differ in delay or phase, a ghost lies half a field of view away."
+    ]
+
+
+def _centre_as_acquired(raw: RawData, plan: _Grid) -> bool:
+    """Whether center_sample of reversed partial readouts counts samples as they were acquired.
+
+    The format does not say, and both are in use: the echo, where the signal is strongest, tells.
+    """
+    heads, nx = raw.heads[plan.lines], plan.shape[-1]
+    total = heads["number_of_samples"].astype(np.intp)
+    centre = heads["center_sample"].astype(np.intp)
+    chosen = has(heads["flags"], ismrmrd.ACQ_IS_REVERSE) & (total != nx)
+    chosen &= 2 * centre + 1 != total
+    if not chosen.any():
+        return True
+    middle = np.abs(plan.rows - plan.shape[3] // 2) + np.abs(plan.partitions - plan.shape[2] // 2)
+    lines = np.flatnonzero(chosen)
+    lines = np.sort(lines[np.argsort(middle[lines], kind="stable")[:_ECHOES]])
+    votes = 0.0
+    for k, values in zip(lines, raw.readouts(plan.lines[lines]), strict=True):
+        power = (np.abs(values) ** 2).sum(axis=0)
+        peak = int(power.argmax())
+        nearer = abs(peak - (total[k] - 1 - centre[k])) - abs(peak - centre[k])
+        if power[peak] > _ECHO * np.median(power):  # else it may be anywhere
+            votes += float(power[peak]) * np.sign(nearer)
+    return votes >= 0
+
+
 def _placed_samples(
-    path: Path, head: Any, line: NDArray[np.complex64], nx: int
+    path: Path, head: Any, line: NDArray[np.complex64], nx: int, as_acquired: bool
 ) -> tuple[int, NDArray[np.complex64]]:
     """(first sample of the encoded matrix, samples) of a readout."""
     total, centre = line.shape[1], int(head["center_sample"])
     before, after = int(head["discard_pre"]), int(head["discard_post"])
     if total == nx:  # a whole readout fits in one way only; many files leave its centre at 0
         centre = nx // 2
-    elif has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
+    elif has(head["flags"], ismrmrd.ACQ_IS_REVERSE) and as_acquired:
         centre = total - 1 - centre
     if has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
         line, before, after = line[:, ::-1], after, before

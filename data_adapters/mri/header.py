@@ -55,6 +55,7 @@ class Header:
         ky_centre: first encoding step through the centre of k-space; None if not stated.
         kz_centre: second encoding step through it, of 3D scans; None if not stated.
         calibration_mode: of parallel imaging: embedded, separate, ...; empty if not stated.
+        ramp_sampled: of echo-planar scans: readouts begin on the ramp of the gradient.
         noise_bandwidth: relative bandwidth of the receiver's noise; 1 if not stated.
         attrs: attributes of the scan: field strength, sequence times, scanner.
     """
@@ -65,6 +66,7 @@ class Header:
     ky_centre: int | None = None
     kz_centre: int | None = None
     calibration_mode: str = ""
+    ramp_sampled: bool = False
     noise_bandwidth: float = 1.0
     attrs: dict[str, Any] = field(default_factory=dict)
 
@@ -114,9 +116,21 @@ def parse_header(text: str | bytes, path: Path) -> Header:
         ky_centre=ky_centre,
         kz_centre=kz_centre,
         calibration_mode=_text(encoding, "parallelImaging/calibrationMode").lower(),
+        ramp_sampled=_ramp_sampled(encoding),
         noise_bandwidth=bandwidth if bandwidth > 0 else 1.0,
         attrs=attrs,
     )
+
+
+def _ramp_sampled(encoding: ElementTree.Element) -> bool:
+    """Whether the description of an echo-planar trajectory lets readouts begin on the ramp."""
+    stated = {
+        _text(node, "name"): _number(node, "value")
+        for kind in ("userParameterLong", "userParameterDouble")
+        for node in encoding.findall(f"trajectoryDescription/{kind}")
+    }
+    ramp, delay = stated.get("rampUpTime", 0.0), stated.get("acqDelayTime", math.inf)
+    return ramp > 0 and delay < ramp
 
 
 def build_header(

@@ -15,6 +15,7 @@ from sciddm.data_adapters.checks import check_size, existing_file, reading
 from sciddm.data_adapters.hdf5 import names_in, open_hdf5, text_of
 from sciddm.data_adapters.mri.acquisitions import RawData
 from sciddm.data_adapters.mri.cartesian import read_cartesian
+from sciddm.data_adapters.mri.frames import Selection
 from sciddm.data_adapters.mri.header import Header, parse_header
 from sciddm.data_adapters.mri.ismrmrd_trajectory import read_trajectory_scan
 from sciddm.errors import InputError
@@ -34,11 +35,15 @@ def find_group(file: h5py.File) -> str | None:
     return "dataset" if "dataset" in found else (found[0] if len(found) == 1 else None)
 
 
-def read_ismrmrd(source: str | Path) -> xr.Dataset:
+def read_ismrmrd(source: str | Path, select: Selection | None = None) -> xr.Dataset:
     """Reads a scan, Cartesian (2D or 3D) or along trajectories; see `scan` for what is returned.
 
+    Args:
+        source: the file.
+        select: which repetitions, contrasts, ... to read; see `frames`.
+
     Raises:
-        InputError: unusable; several contrasts, slabs, orientations, ...
+        InputError: unusable; several slabs, orientations, ...
     """
     path = existing_file(source)
     with reading(path), open_hdf5(path) as file:
@@ -55,9 +60,14 @@ def read_ismrmrd(source: str | Path) -> xr.Dataset:
             raise InputError(f"{path}: {name}/data holds no acquisitions: export it again")
         check_size(path, "the list of acquisitions", table.shape, table.dtype.itemsize)
         raw = _Table(path, header, table)
-        if header.trajectory in ("", "cartesian"):
-            return read_cartesian(raw, "ismrmrd")
-        return read_trajectory_scan(raw)
+        if header.trajectory == "epi" and header.ramp_sampled:
+            raise InputError(
+                f"{path}: an echo-planar scan sampled on the ramps of its gradient: regrid "
+                "its readouts first, and remove the ramp times from its trajectory description"
+            )
+        if header.trajectory in ("", "cartesian", "epi"):
+            return read_cartesian(raw, "ismrmrd", select)
+        return read_trajectory_scan(raw, select)
 
 
 class _Table(RawData):

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.mri.acquisitions import (
-    SINGLE,
     Plan,
     RawData,
     geometry_of,
@@ -33,6 +32,7 @@ from sciddm.data_adapters.mri.acquisitions import (
     noise_of,
     placed,
 )
+from sciddm.data_adapters.mri.frames import FRAME_AXES, Selection, selected
 from sciddm.data_adapters.mri.header import Header
 from sciddm.data_adapters.mri.scan import build_trajectory_scan
 from sciddm.errors import InputError
@@ -42,15 +42,19 @@ __all__ = ["read_trajectory_scan"]
 _TOLERANCE = 1.01
 
 
-def read_trajectory_scan(raw: RawData) -> xr.Dataset:
+def read_trajectory_scan(raw: RawData, select: Selection | None = None) -> xr.Dataset:
     """The scan of a file with trajectories; see `scan`.
+
+    Args:
+        raw: the acquisitions.
+        select: which repetitions, contrasts, ... to read; see `frames`.
 
     Raises:
         InputError: 3D, several contrasts, readouts of several lengths, no positions, or positions
             in no known unit.
     """
     path, heads, header = raw.path, raw.heads, raw.header
-    plan, shots = _sorted(raw)
+    plan, shots = _sorted(raw, select)
     slices, coils, count, samples = plan.shape
     kspace = np.zeros(plan.shape, np.complex64)
     positions = np.zeros((slices, count, samples, 2), np.float32)
@@ -79,7 +83,7 @@ def read_trajectory_scan(raw: RawData) -> xr.Dataset:
     return build_trajectory_scan(path, kspace[order], positions[order], attrs, noise=noise)
 
 
-def _sorted(raw: RawData) -> tuple[Plan, NDArray[np.intp]]:
+def _sorted(raw: RawData, select: Selection | None) -> tuple[Plan, NDArray[np.intp]]:
     """The imaging readouts, and the number of each within its slice, in the order of the file."""
     path, heads, header = raw.path, raw.heads, raw.header
     imaging = imaging_of(raw) & ~(
@@ -87,6 +91,8 @@ def _sorted(raw: RawData) -> tuple[Plan, NDArray[np.intp]]:
         & ~has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
     )
     lines = np.flatnonzero(imaging)
+    if len(lines):
+        lines = lines[selected(path, heads["idx"][lines], select)]
     if not len(lines):
         raise InputError(f"{path}: no imaging data among {len(heads)} acquisitions: export again")
     chosen = heads[lines]
@@ -100,11 +106,12 @@ def _sorted(raw: RawData) -> tuple[Plan, NDArray[np.intp]]:
             f"{path}: a 3D scan along a trajectory, only 2D ones can be read: transform it along z "
             "and write each partition as a slice"
         )
-    for axis in (*SINGLE, "average", "repetition"):
+    for axis in (*FRAME_AXES, "average"):
         values = np.unique(chosen["idx"][axis])
         if len(values) > 1:
             raise InputError(
-                f"{path}: {len(values)} values of '{axis}' in one file: write one file for each"
+                f"{path}: {len(values)} values of '{axis}' in one file: choose one, "
+                f"--select {axis}={values[0]}"
             )
     coils = np.unique(chosen["active_channels"])
     lengths = np.unique(

@@ -13,6 +13,7 @@ from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.labelled import read_labelled
 from sciddm.data_adapters.mri.bart import cfl_pair, read_bart_kspace, read_bart_maps
 from sciddm.data_adapters.mri.fastmri import MAPS, read_fastmri, read_fastmri_maps
+from sciddm.data_adapters.mri.frames import Selection
 from sciddm.data_adapters.mri.ismrmrd import find_group, read_ismrmrd
 from sciddm.data_adapters.mri.scan import (
     build_scan,
@@ -40,12 +41,14 @@ _OTHERS = {
 
 
 @isolated
-def open_kspace(path: str | Path) -> xr.Dataset:
+def open_kspace(path: str | Path, *, select: Selection | None = None) -> xr.Dataset:
     """Reads raw data; see `scan` for what is returned.
 
     Args:
         path: fastMRI HDF5, ISMRMRD HDF5, Siemens .dat, BART cfl/hdr (either file, or their common
             name), or the .nc and .zarr that `save_kspace` writes.
+        select: which repetitions, contrasts, ... to read of a file that counts them, such as
+            {"repetition": [0, 1]}; see `frames`. All if not given.
 
     Raises:
         InputError: unusable; one line that names the file and what helps.
@@ -53,11 +56,12 @@ def open_kspace(path: str | Path) -> xr.Dataset:
     path = Path(path)
     form = _format(path)
     if form == "zarr" or form == "nc":
+        _none_to_select(path, select)
         return _own(path, form)
     if form == "bart":
-        return read_bart_kspace(path)
+        return read_bart_kspace(path, select)
     if form == "twix":
-        return read_twix(path)
+        return read_twix(path, select)
     with reading(path), open_hdf5(path) as file:
         is_ismrmrd = "kspace" not in file and find_group(file) is not None
         if "kspace" not in file and "sciddm_kind" in file.attrs:
@@ -65,7 +69,10 @@ def open_kspace(path: str | Path) -> xr.Dataset:
                 f"{path}: no k-space in it, but a {file.attrs['sciddm_kind']} ({names_in(file)}): "
                 "give raw data"
             )
-    return read_ismrmrd(path) if is_ismrmrd else read_fastmri(path)
+    if is_ismrmrd:
+        return read_ismrmrd(path, select)
+    _none_to_select(path, select)
+    return read_fastmri(path)
 
 
 @isolated
@@ -102,6 +109,13 @@ def open_maps(path: str | Path) -> xr.DataArray:
         name="maps",
         attrs={"source": path.name},
     )
+
+
+def _none_to_select(path: Path, select: Selection | None) -> None:
+    if select:
+        raise InputError(
+            f"{path}: has no repetitions or other frames to select from: leave --select out"
+        )
 
 
 def _own(path: Path, form: str) -> xr.Dataset:

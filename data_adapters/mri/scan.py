@@ -4,6 +4,7 @@
     mask        (slice, ky, kx) or (ky, kx) bool: sampled entries, where the file states them
     maps        (slice, coil, y, x) complex64: coil sensitivities, where the file has them
     noise       (coil, sample) complex64: noise of the same level as that of k-space
+    calibration (slice, coil, ky, kx) complex64: lines for the coil maps alone, 0 elsewhere
     reference   (slice, y, x) float32: image of the fully sampled scan
 
 A scan along a trajectory has instead
@@ -60,6 +61,7 @@ def build_scan(
     maps: NDArray[Any] | None = None,
     noise: NDArray[Any] | None = None,
     reference: NDArray[Any] | None = None,
+    calibration: NDArray[Any] | None = None,
     others: dict[str, Any] | None = None,
 ) -> xr.Dataset:
     """Checks the parts of a scan against each other and puts them together.
@@ -72,6 +74,7 @@ def build_scan(
         maps: (slice, coil, y, x).
         noise: (coil, sample).
         reference: (slice, y, x), of any matrix.
+        calibration: (slice, coil, ky, kx), lines that were measured for coil maps alone.
         others: further variables, in the form that xarray takes.
 
     Raises:
@@ -121,6 +124,15 @@ def build_scan(
         variables["noise"] = (("coil", "sample"), noise)
     if reference is not None:
         variables |= _reference(path, reference, slices, (ny, nx), has_maps=maps is not None)
+    if calibration is not None:
+        calibration = _single(path, "the calibration lines", calibration)
+        if calibration.shape != kspace.shape:
+            raise InputError(
+                f"{path}: calibration lines of shape {calibration.shape} for k-space of "
+                f"{kspace.shape}: give them on the same matrix"
+            )
+        if calibration.any():
+            variables["calibration"] = (_DIMS, calibration)
     variables |= others or {}
     return xr.Dataset(variables, attrs=_filled(attrs, path, (slices, ny, nx)))
 

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.mri.acquisitions import RawData
 from sciddm.data_adapters.mri.cartesian import read_cartesian
+from sciddm.data_adapters.mri.frames import Selection
 from sciddm.data_adapters.mri.header import Header, Space
 from sciddm.errors import InputError
 
@@ -67,8 +68,12 @@ _NOISE_BANDWIDTH = 0.793
 _OVERSAMPLING = 2.0
 
 
-def read_twix(source: str | Path) -> xr.Dataset:
+def read_twix(source: str | Path, select: Selection | None = None) -> xr.Dataset:
     """Reads a Cartesian scan, 2D or 3D; see `scan` for what is returned.
+
+    Args:
+        source: the file.
+        select: which repetitions, contrasts, ... to read; see `frames`.
 
     Raises:
         InputError: twixtools is not installed, or the file is unusable.
@@ -93,7 +98,7 @@ def read_twix(source: str | Path) -> xr.Dataset:
         if not found or not found[-1]["mdb"]:
             raise InputError(f"{path}: no measurement in it: truncated, copy or export it again")
         raw = _Blocks(path, found)
-        return read_cartesian(raw, "twix")
+        return read_cartesian(raw, "twix", select)
 
 
 class _Blocks(RawData):

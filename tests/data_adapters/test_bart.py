@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from sciddm.data_adapters import open_kspace, open_maps, save_kspace
 from sciddm.data_adapters.mri.bart import (
@@ -142,7 +143,7 @@ def test_volume_becomes_slices_across_the_readout(tmp_path: Path) -> None:
     [
         ([1, 6, 2, 2], "no samples along x"),
         ([1, 12, 1, 2], "non-Cartesian"),
-        ([2, 2, 1, 2, 1, 3], "echo"),
+        ([2, 2, 1, 2, 1, 1, 3], "coefficient"),
         ([10**6, 10**6, 1, 8], "memory"),
         ([2, 0, 1, 2], "empty"),
         ([2, 2, 1, 2], "truncated"),
@@ -155,6 +156,46 @@ def test_bad_dimensions(tmp_path: Path, dims: list[int], words: str) -> None:
         open_kspace(path)
     assert "a." in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def peaked(*shape: int, seed: int = 0) -> NDArray[np.complex64]:
+    """k-space (y, z, coil) of an object, strongest at its centre."""
+    rng = np.random.default_rng(seed)
+    y, z = (np.abs(np.arange(n) - n // 2)[:, None, None] for n in shape[:2])
+    fall = (1 + y) ** -2.0 * (1 + z.swapaxes(0, 1)) ** -2.0
+    noise = rng.standard_normal((2, *shape))
+    return (fall * (3 + noise[0] + 1j * noise[1])).astype(np.complex64)
+
+
+def test_the_layout_of_the_tutorials_is_a_plane_of_y_and_z(tmp_path: Path) -> None:
+    k = peaked(24, 18, 3)
+    write_cfl(tmp_path / "a", k[None])
+    scan = open_kspace(tmp_path / "a")
+    np.testing.assert_array_equal(scan["kspace"].values[0], k.transpose(2, 0, 1))
+    # Spokes in the same dimensions, (1, sample, spoke, coil), all pass the centre.
+    spokes = np.repeat(peaked(24, 18, 3)[:, 9:10], 18, axis=1)
+    write_cfl(tmp_path / "b", spokes[None])
+    with pytest.raises(InputError, match="non-Cartesian"):
+        open_kspace(tmp_path / "b")
+
+
+def test_echoes_phases_and_times_are_frames(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shape = (6, 5, 1, 2, 1, 3, 1, 1, 1, 1, 4)
+    array = (rng.standard_normal(shape) + 1j).astype(np.complex64)
+    write_cfl(tmp_path / "a", array)
+    scan = open_kspace(tmp_path / "a")
+    assert scan.sizes["slice"] == 12
+    assert scan["contrast"].values[:5].tolist() == [0, 0, 0, 0, 1]
+    assert scan["repetition"].values[:5].tolist() == [0, 1, 2, 3, 0]
+    at = 1 * 4 + 2
+    wanted = array[:, :, 0, :, 0, 1, 0, 0, 0, 0, 2].transpose(2, 1, 0)
+    np.testing.assert_array_equal(scan["kspace"].values[at], wanted)
+    some = open_kspace(tmp_path / "a", select={"contrast": [1], "repetition": [2, 3]})
+    np.testing.assert_array_equal(some["kspace"].values[0], wanted)
+    assert some["repetition"].values.tolist() == [2, 3]
+    with pytest.raises(InputError, match="no such contrast"):
+        open_kspace(tmp_path / "a", select={"contrast": [3]})
 
 
 @pytest.mark.parametrize("text", ["", "# Dimensions\n", "# Dimensions\n2 x 3\n", "2 2 1 1\n"])

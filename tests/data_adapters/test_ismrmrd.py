@@ -187,16 +187,60 @@ def test_undersampled_with_limits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scan["mask"].values, (wanted != 0).any(1))
 
 
-def test_averages_and_repetitions(tmp_path: Path) -> None:
-    k = complex_noise((4, 2, 6, 8))
+def frames_file(path: Path, k: NDArray[np.complex64], counters: list[dict[str, int]]) -> Path:
+    """One file of several whole scans (frame, slice, coil, ky, kx), interleaved line by line."""
     readouts = []
-    for i in range(4):
-        for r in lines_of(k[i : i + 1]):
-            r.counters = {"average": i % 2, "repetition": i // 2}
+    for frame, own in zip(k, counters, strict=True):
+        for r in lines_of(frame):
+            r.counters = r.counters | own
             readouts.append(r)
-    scan = open_kspace(write(tmp_path / "a.h5", header(), readouts))
-    np.testing.assert_allclose(scan["kspace"].values[0], k.mean(0), atol=1e-6)
-    assert scan.attrs["averages"] == 4
+    return write(path, header(), readouts[::2] + readouts[1::2])
+
+
+def test_averages_are_averaged_and_can_be_chosen(tmp_path: Path) -> None:
+    k = complex_noise((2, 1, 2, 6, 8))
+    path = frames_file(tmp_path / "a.h5", k, [{"average": 0}, {"average": 1}])
+    scan = open_kspace(path)
+    np.testing.assert_allclose(scan["kspace"].values, k.mean(0), atol=1e-6)
+    assert scan.attrs["averages"] == 2
+    second = open_kspace(path, select={"average": [1]})
+    np.testing.assert_array_equal(second["kspace"].values, k[1])
+
+
+@pytest.mark.parametrize("axis", ["repetition", "contrast", "phase", "set"])
+def test_every_frame_is_an_image_of_its_own(tmp_path: Path, axis: str) -> None:
+    k = complex_noise((3, 2, 2, 6, 8))
+    path = frames_file(tmp_path / "a.h5", k, [{axis: n} for n in (0, 1, 4)])
+    scan = open_kspace(path)
+    np.testing.assert_array_equal(scan["kspace"].values, k.reshape(6, 2, 6, 8))
+    assert scan[axis].values.tolist() == [0, 0, 1, 1, 4, 4]
+    assert scan.attrs["slices_per_frame"] == 2
+    one = open_kspace(path, select={axis: [4]})
+    np.testing.assert_array_equal(one["kspace"].values, k[2])
+    assert "slices_per_frame" not in one.attrs
+    two = open_kspace(path, select={axis: [1, 4], "slice": [1]})
+    np.testing.assert_array_equal(two["kspace"].values, k[1:, 1])
+    for wrong, words in (({axis: [2]}, f"no {axis} 2"), ({"echo": [0]}, "'echo'")):
+        with pytest.raises(InputError, match=words):
+            open_kspace(path, select=wrong)
+
+
+def test_two_counters_change(tmp_path: Path) -> None:
+    k = complex_noise((4, 1, 2, 6, 8))
+    counters = [{"repetition": r, "contrast": c} for r in (0, 1) for c in (0, 1)]
+    scan = open_kspace(frames_file(tmp_path / "a.h5", k, counters))
+    np.testing.assert_array_equal(scan["kspace"].values, k[:, 0])
+    assert scan["repetition"].values.tolist() == [0, 0, 1, 1]
+    assert scan["contrast"].values.tolist() == [0, 1, 0, 1]
+
+
+def test_a_repetition_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    readouts = lines_of(complex_noise((1, 2, 6, 8)))
+    readouts.append(Readout(complex_noise((2, 8)), 0, {"repetition": 1}))
+    path = write(tmp_path / "a.h5", header(), readouts)
+    with pytest.raises(InputError, match="repetition 1 has 1 lines"):
+        open_kspace(path)
+    assert open_kspace(path, select={"repetition": [0]}).sizes["slice"] == 1
 
 
 def test_partial_and_reversed_echoes(tmp_path: Path) -> None:
@@ -300,21 +344,114 @@ def test_other_lines_are_left_out(tmp_path: Path, flag: int) -> None:
     np.testing.assert_array_equal(scan["kspace"].values, k)
 
 
-@pytest.mark.parametrize(("mode", "used"), [("embedded", True), ("separate", False)])
-def test_calibration_lines(tmp_path: Path, mode: str, used: bool) -> None:
-    """Used where nothing else was measured, if they are of this scan."""
+@pytest.mark.parametrize("mode", ["embedded", "separate", "external", "other", "interleaved"])
+def test_calibration_lines(tmp_path: Path, mode: str) -> None:
+    """They join a scan that they belong to where nothing else was measured, else stay apart."""
     k = complex_noise((1, 2, 6, 8))
     readouts = lines_of(k, steps=[0, 2, 4])
     flags = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,)
     readouts.append(Readout(k[0, :, 3], 3, flags=flags))
-    readouts.append(Readout(complex_noise((2, 8), 8), 2, flags=flags))
+    other = complex_noise((2, 8), 8)
+    readouts.append(Readout(other, 2, flags=flags))
     both = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
     readouts.append(Readout(k[0, :, 5], 5, flags=both))
     scan = open_kspace(write(tmp_path / "a.h5", header(calibration=mode), readouts))
-    kept = [0, 2, 3, 4, 5] if used else [0, 2, 4, 5]
+    joined = mode == "embedded"
+    kept = [0, 2, 3, 4, 5] if joined else [0, 2, 4, 5]
     wanted = np.zeros_like(k)
     wanted[:, :, kept] = k[:, :, kept]
     np.testing.assert_array_equal(scan["kspace"].values, wanted)
+    assert ("calibration" in scan) is not joined
+    if not joined:
+        wanted = np.zeros_like(k)
+        wanted[:, :, 3], wanted[0, :, 2] = k[:, :, 3], other
+        np.testing.assert_array_equal(scan["calibration"].values, wanted)
+
+
+def ghosted(k: NDArray[np.complex64], offset: float, turn: float) -> list[Readout]:
+    """Every other line run backwards, its samples ``offset`` pixels late and turned by ``turn``."""
+    n = k.shape[-1]
+    ramp = np.exp(-1j * (turn + 2 * np.pi * offset * (np.arange(n) - n // 2) / n))
+
+    def back(line: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        profile = centred(np.fft.ifft, line) * ramp
+        return np.ascontiguousarray(centred(np.fft.fft, profile)[:, ::-1], np.complex64)
+
+    reverse = (ismrmrd.ACQ_IS_REVERSE,)
+    correction = (ismrmrd.ACQ_IS_PHASECORR_DATA,)
+    readouts = lines_of(k)
+    for r in readouts[1::2]:
+        r.data, r.flags = back(r.data), reverse
+    middle = k[0, :, k.shape[2] // 2]
+    navigator = [
+        Readout(middle, 0, flags=correction),
+        Readout(back(middle), 0, flags=(*correction, *reverse)),
+        Readout(middle, 0, flags=correction),
+    ]
+    return navigator + readouts
+
+
+@pytest.mark.parametrize("trajectory", ["cartesian", "epi"])
+def test_readouts_in_both_directions_are_corrected_by_the_navigator(
+    tmp_path: Path, trajectory: str
+) -> None:
+    k = complex_noise((1, 2, 6, 16))
+    profile = np.zeros((1, 2, 6, 16), np.complex64)
+    profile[..., 4:12] = complex_noise((1, 2, 6, 8), 3)  # with air at both ends
+    k = centred(np.fft.fft, profile).astype(np.complex64)
+    xml = header(trajectory=trajectory, nx=16, rx=16)
+    path = write(tmp_path / "a.h5", xml, ghosted(k, 0.6, 0.8))
+    scan = open_kspace(path)
+    np.testing.assert_allclose(scan["kspace"].values, k, atol=1e-4)
+    assert "scan_remarks" not in scan.attrs
+    with_navigator = ghosted(k, 0.6, 0.8)
+    bare = write(tmp_path / "b.h5", xml, with_navigator[3:])
+    if trajectory == "epi":
+        with pytest.raises(InputError, match="without lines for phase correction"):
+            open_kspace(bare)
+    else:
+        assert "both directions" in open_kspace(bare).attrs["scan_remarks"][0]
+
+
+def test_ramp_sampled_readouts_are_refused_with_the_reason(tmp_path: Path) -> None:
+    ramps = (
+        "<trajectory>epi</trajectory><trajectoryDescription><identifier>ConventionalEPI</identifier>"
+        "<userParameterLong><name>rampUpTime</name><value>100</value></userParameterLong>"
+        "<userParameterLong><name>acqDelayTime</name><value>20</value></userParameterLong>"
+        "</trajectoryDescription>"
+    )
+    xml = header(trajectory="epi").replace("<trajectory>epi</trajectory>", ramps)
+    path = write(tmp_path / "a.h5", xml, lines_of(complex_noise((1, 2, 6, 8))))
+    with pytest.raises(InputError, match="ramps"):
+        open_kspace(path)
+
+
+@pytest.mark.parametrize("as_acquired", [True, False])
+def test_the_centre_of_reversed_partial_echoes_in_both_conventions(
+    tmp_path: Path, as_acquired: bool
+) -> None:
+    k = np.zeros((1, 2, 6, 8), np.complex64)
+    k[..., 1:] = complex_noise((1, 2, 6, 7))
+    k[..., 4] *= 20  # the echo
+    readouts = lines_of(k)
+    for r in readouts:
+        r.data, r.head = np.ascontiguousarray(r.data[:, 1:]), {"center_sample": 3}
+    for r in readouts[::2]:
+        r.data, r.flags = np.ascontiguousarray(r.data[:, ::-1]), (ismrmrd.ACQ_IS_REVERSE,)
+    for r in readouts:
+        r.data = np.ascontiguousarray(r.data[:, :6] if r.flags else r.data[:, 1:])
+        # Samples 2 to 7 are left: the echo is the third of them, the fourth as acquired.
+        r.head = {"center_sample": 3 if r.flags and as_acquired else 2}
+    wanted = k.copy()
+    wanted[..., :2] = 0
+    scan = open_kspace(write(tmp_path / "a.h5", header(), readouts))
+    np.testing.assert_array_equal(scan["kspace"].values, wanted)
+
+
+def test_a_centre_of_0_is_one_that_was_not_stated(tmp_path: Path) -> None:
+    k = complex_noise((1, 2, 6, 8))
+    scan = open_kspace(write(tmp_path / "a.h5", header(limits=limits(0, 5)), lines_of(k)))
+    np.testing.assert_array_equal(scan["kspace"].values, k)
 
 
 def test_many_lines_and_another_group(tmp_path: Path) -> None:
@@ -347,7 +484,7 @@ def test_headers_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], words:
     ("counters", "words"),
     [
         ({"kspace_encode_step_2": 1}, "3D scan"),
-        ({"contrast": 1}, "contrast"),
+        ({"contrast": 1}, "contrast 1 has 1 lines"),
         ({"phase": 1}, "phase"),
         ({"set": 1}, "set"),
     ],
