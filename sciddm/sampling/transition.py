@@ -79,6 +79,8 @@ class Leg:
         r: time of the state that it returns.
         y: second endpoint, or None.
         randn: the step's noise, in the shape of its argument.
+        noise_mean: the mean of x0 that a transition takes z^ from, where it is not the estimate
+            that it moves to.
     """
 
     process: Process
@@ -86,6 +88,7 @@ class Leg:
     r: float
     y: Tensor | None
     randn: Randn
+    noise_mean: Callable[[], Tensor] | None = None
 
     def noise_estimate(self, x: Tensor, x0: Tensor, at: float | None = None) -> Tensor | float:
         """z^ = (x - a x0^ - b y) / s at time t, or another time ``at``.
@@ -104,7 +107,7 @@ class Leg:
         certain = not isinstance(tau, Tensor)
         if certain and tau == 1:
             return mean + s * self.randn(x)
-        z = self.noise_estimate(x, x0)
+        z = self.noise_estimate(x, x0 if self.noise_mean is None else self.noise_mean())
         if certain and tau == 0:
             return mean + s * z
         return mean + s * ((1 - tau) ** 0.5 * z + tau**0.5 * self.randn(x))

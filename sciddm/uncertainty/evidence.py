@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser
-from sciddm.guidance.base import Guided
+from sciddm.guidance.base import Guided, prior_means
 from sciddm.physics.measurement import Measurement
 from sciddm.process import Scalar
 
@@ -41,24 +41,14 @@ class EvidenceMeter(Denoiser):
         super().__init__()
         self.guided = guided
         self.process, self.data_std = guided.process, guided.data_std
-        prior: Denoiser = guided
-        while isinstance(prior, Guided):
-            prior = prior.denoiser
-        self._prior = [prior]  # a list, so that it is no second child module
         self._levels: list[float] = []
         self._gaps: list[Tensor] = []
 
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
-        means: list[Tensor] = []
-        handle = self._prior[0].register_forward_hook(
-            lambda module, inputs, mean: means.append(mean.detach())
-        )
-        try:
+        with prior_means(self.guided) as means:
             guided = self.guided(x_t, t, y, cond)
-        finally:
-            handle.remove()
         gap = (guided.detach() - means[0]).abs().square().flatten(1).sum(1)
         self._levels.append(float(self.process.sigma(float(t))))
         self._gaps.append(gap.double())
