@@ -1,8 +1,6 @@
 """Frames in HDF5: zea's layout, USTB's UFF, and sciddm's own.
 
-zea    `data/beamformed_data` (frame, z, x, channel: 1 RF, 2 IQ), `data/envelope_data`,
-       `data/image` in dB or 0..255; each an array, or a group with `values` and `coordinates`;
-       `scan/` with frequencies and speed of sound
+zea    `data/beamformed_data`, `data/envelope_data` or `data/image`: see `zea`
 UFF    an object of class `uff.beamformed_data` with its scan; pixels run down each line first
 
 The sampling along depth of a beamformed image is that of its pixels, whatever the channels had.
@@ -19,16 +17,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import existing_file, reading
-from sciddm.data_adapters.hdf5 import names_in, open_hdf5, read_array, read_hdf5, text_of
+from sciddm.data_adapters.hdf5 import names_in, open_hdf5, read_hdf5, text_of
 from sciddm.data_adapters.ultrasound.frames import SOUND_SPEED, build_frames, checked_frames
+from sciddm.data_adapters.ultrasound.zea import read_zea, zea_group
 from sciddm.errors import InputError
 
 __all__ = ["KIND", "read_frames_hdf5"]
 
 #: Kind of sciddm's own files of frames; results have the kind "result".
 KIND = "ultrasound"
-_ZEA = {"beamformed_data": "rf", "envelope_data": "envelope", "image": "bmode"}
-_ZEA_RANGE_DB = 60.0
 
 
 def read_frames_hdf5(source: str | Path, stated: dict[str, Any] | None = None) -> xr.Dataset:
@@ -48,8 +45,9 @@ def read_frames_hdf5(source: str | Path, stated: dict[str, Any] | None = None) -
         if own is not None:
             # A dehazed result is read as its tissue, which is `frames` there too.
             return checked_frames(read_hdf5(path, text_of(own)).assign_attrs(given))
-        if isinstance(file.get("data"), h5py.Group):
-            return _read_zea(path, file, given)
+        group = zea_group(file)
+        if group is not None:
+            return read_zea(path, group, given)
         name = _uff_object(file)
         if name is None:
             raise InputError(
@@ -58,60 +56,6 @@ def read_frames_hdf5(source: str | Path, stated: dict[str, Any] | None = None) -
             )
     with reading(path):
         return _read_uff(path, name, given)
-
-
-def _read_zea(path: Path, file: h5py.File, given: dict[str, Any]) -> xr.Dataset:
-    data = file["data"]
-    name = next((n for n in _ZEA if n in data), None)
-    if name is None:
-        raise InputError(
-            f"{path}: holds no beamformed_data, envelope_data or image, only {names_in(data)}: "
-            "beamform it first"
-        )
-    node, places = data[name], None
-    if isinstance(node, h5py.Group):
-        places = node.get("coordinates")
-        node = node["values"]
-    values = read_array(node, path)
-    kind = _ZEA[name]
-    if kind == "rf":
-        if values.ndim != 4 or values.shape[-1] not in (1, 2):
-            raise InputError(
-                f"{path}: {name} needs the axes (frame, z, x, 1 or 2), not {values.shape}: "
-                "volumes are not supported"
-            )
-        kind = "rf" if values.shape[-1] == 1 else "iq"
-        values = values[..., 0] if kind == "rf" else values[..., 0] + 1j * values[..., 1]
-    attrs: dict[str, Any] = {}
-    if kind == "bmode":
-        attrs["dynamic_range_db"] = _ZEA_RANGE_DB
-        if values.dtype == np.uint8:
-            values = values.astype(np.float32) / 255
-        else:  # dB, 0 the brightest, -inf nothing
-            values = np.clip(values / _ZEA_RANGE_DB + 1, 0, 1)
-    scan = file.get("scan", {})
-    numbers = {
-        "fs": _scalar(scan, "sampling_frequency"),
-        "fc": _scalar(scan, "demodulation_frequency" if kind == "iq" else "center_frequency"),
-        "c": _scalar(scan, "sound_speed"),
-    }
-    numbers["fc"] = numbers["fc"] or _scalar(scan, "center_frequency")
-    depth = lateral = None
-    if places is not None:
-        grid = read_array(places, path)
-        grid = grid[0] if grid.ndim == 4 else grid
-        depth, lateral = grid[:, grid.shape[1] // 2, 2], grid[grid.shape[0] // 2, :, 0]
-        numbers["fs"] = None
-    return build_frames(
-        path,
-        values,
-        kind,
-        form="zea",
-        depth=depth,
-        lateral=lateral,
-        attrs=attrs,
-        **{**numbers, **given},
-    )
 
 
 def _uff_object(file: h5py.File) -> str | None:
@@ -168,12 +112,6 @@ def _uff_frames(path: Path, data: NDArray[Any], depth: int, lines: int) -> NDArr
     # Channels and transmissions that were kept apart add up to the image.
     whole = data.sum(axis=1)
     return whole.T.reshape(-1, lines, depth).transpose(0, 2, 1)
-
-
-def _scalar(group: Any, name: str) -> float | None:
-    if name not in group:
-        return None
-    return _positive(group[name][()])
 
 
 def _positive(value: Any) -> float | None:

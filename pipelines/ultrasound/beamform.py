@@ -1,8 +1,9 @@
-"""Plane-wave channel data to an image: demodulation, delay and sum."""
+"""Channel data to an image: demodulation, delay and sum."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from sciddm.data_adapters.ultrasound import build_frames, save_frames
-from sciddm.data_adapters.ultrasound.channels import open_channels
+from sciddm.data_adapters.ultrasound.channels import open_channels, waves_of
 from sciddm.errors import InputError
-from sciddm.physics import PlaneWaveDAS
+from sciddm.physics import DelayAndSum, TransmitWave
 from sciddm.pipelines.engine.batch import Job, Outcome
 from sciddm.pipelines.engine.summary import Fact
 from sciddm.progress import Progress
@@ -24,6 +25,9 @@ __all__ = ["beamform", "beamform_file", "demodulate"]
 
 _TAPS = 65
 _WIDER = 1.6  # of the band that passes: -6 dB is not its end
+_PHASED = 0.6  # wavelengths between elements, at most, of an array that steers
+_WIDEST = 80.0  # degrees
+_MOST = 2**26  # entries of frames that are beamformed at once
 
 
 def demodulate(rf: NDArray[Any], fs: float, fc: float, bandwidth: float) -> NDArray[np.complex64]:
@@ -55,16 +59,21 @@ def beamform(
     *,
     depth_mm: tuple[float, float] | None = None,
     lines: int | None = None,
+    sector_deg: float | None = None,
     f_number: float = 1.5,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """IQ frames of plane-wave channel data.
+    """IQ frames of channel data: plane, diverging or focused waves, linear and phased arrays.
 
     Args:
         data: in the form of `data_adapters.ultrasound.channels`.
-        depth_mm: first and last depth; all that the data hold if None.
-        lines: of the image, across the probe; two per element if None.
-        f_number: of the receiving aperture.
+        depth_mm: first and last depth (range along the line in a sector); all that the data hold if
+            None.
+        lines: of the image; two per element if None.
+        sector_deg: half the opening angle of a sector of lines from the probe's middle; 0 for
+            parallel lines. If None, phased arrays (pitch of at most 0.6 wavelengths) have a sector
+            as wide as their waves, and others have parallel lines across the probe.
+        f_number: of the receiving aperture; 0 for all elements, which a sector has.
         progress: called after every frame.
 
     Returns:
@@ -77,45 +86,59 @@ def beamform(
     a = data.attrs
     fs, fc, c = float(a["fs"]), float(a["fc"]), float(a["c"])
     channels, elements = data["channels"], data["element"].values
-    first = np.asarray(a["t0"], float)
+    waves, first = waves_of(data), data["t0"].values
     count = channels.sizes["time"]
     step = c / (2 * 4 * fc)
-    reach = (first.min() + (count - 1) / fs) * c / 2
+    begin = first - np.array([w.delay for w in waves])  # since the wave left the probe
+    reach = (begin.min() + (count - 1) / fs) * c / 2
     low, high = (
-        (max(first.max() * c / 2, 0) + 4 * step, reach)
+        (max(begin.max() * c / 2, 0) + 4 * step, reach)
         if depth_mm is None
-        else (
-            depth_mm[0] / 1e3,
-            depth_mm[1] / 1e3,
-        )
+        else (depth_mm[0] / 1e3, depth_mm[1] / 1e3)
     )
     if not 0 < low < high <= reach * 1.001:
         raise InputError(
             f"{a.get('source', 'the data')}: hold depths up to {1e3 * reach:.1f} mm, not "
             f"{1e3 * low:.1f} to {1e3 * high:.1f}: correct --depth"
         )
-    z = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
-    x = np.linspace(elements[0], elements[-1], lines or 2 * len(elements))
-    baseband = np.iscomplexobj(channels.values)
-    operator = PlaneWaveDAS(
+    depth = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
+    half = _half_angle(waves, float(a["pitch"]), c / fc) if sector_deg is None else sector_deg
+    if not 0 <= half <= _WIDEST:
+        raise InputError(f"--sector {half:g}: half an opening angle of 0 to {_WIDEST:g} degrees")
+    number = lines or 2 * len(elements)
+    middle = float(elements[0] + elements[-1]) / 2
+    if half:
+        lateral = np.radians(np.linspace(-half, half, number))
+        z = depth[:, None] * np.cos(lateral)
+        x = middle + depth[:, None] * np.sin(lateral)
+    else:
+        lateral = np.linspace(elements[0], elements[-1], number)
+        z, x = np.broadcast_arrays(depth[:, None], lateral[None])
+    operator = DelayAndSum(
         torch.tensor(elements),
-        torch.tensor(data["angle"].values),
+        waves,
         count,
         fs,
-        torch.from_numpy(z),
-        torch.from_numpy(x),
+        torch.from_numpy(z.copy()),
+        torch.from_numpy(x.copy()),
+        along=torch.from_numpy(depth)[:, None],
         c=c,
         t0=torch.from_numpy(first),
         carrier=fc,
-        f_number=f_number,
+        f_number=0.0 if half else f_number,
+        wavelength=c / fc,
     )
-    images = []
-    for i in range(channels.sizes["frame"]):
-        held = channels[i].values
-        iq = held if baseband else _demodulated(held, fs, fc, float(a["bandwidth"]), first)
-        images.append(operator(torch.from_numpy(iq)).numpy())
+    baseband = np.iscomplexobj(channels.values)
+    images: list[NDArray[np.complex64]] = []
+    # Delays are the same for all frames: those of some frames at once.
+    some = max(1, _MOST // max(1, z.size + channels[0].size))
+    for start in range(0, channels.sizes["frame"], some):
+        part = channels[start : start + some].values
+        if not baseband:
+            part = _demodulated(part, fs, fc, float(a["bandwidth"]), first)
+        images.extend(operator(torch.from_numpy(part)).numpy())
         if progress is not None:
-            progress(i + 1, channels.sizes["frame"], "beamforming")
+            progress(len(images), channels.sizes["frame"], "beamforming")
     return build_frames(
         Path(str(a.get("source", "channels"))),
         np.stack(images),
@@ -123,10 +146,27 @@ def beamform(
         form="beamformed",
         fc=fc,
         c=c,
-        depth=z,
-        lateral=x,
-        attrs={"f_number": f_number, "angles_rad": data["angle"].values.tolist()},
+        depth=depth,
+        lateral=lateral,
+        angles=bool(half),
+        attrs={
+            "f_number": 0.0 if half else f_number,
+            "angles_rad": data["angle"].values.tolist(),
+            **({"apex_m": float(depth[0])} if half else {}),
+        },
     )
+
+
+def _half_angle(waves: Sequence[TransmitWave], pitch: float, wavelength: float) -> float:
+    """Degrees to each side that a phased array looks; 0 for other arrays."""
+    if pitch > _PHASED * wavelength:
+        return 0.0
+    sides = [abs(w.angle) for w in waves]
+    for wave in waves:
+        if wave.distance < 0 and wave.aperture is not None:
+            z, x = wave.source
+            sides += [abs(math.atan2(e - x, -z)) for e in wave.aperture]
+    return min(math.degrees(max(sides)) or 45.0, _WIDEST)
 
 
 def beamform_file(
@@ -136,6 +176,7 @@ def beamform_file(
     *,
     depth_mm: tuple[float, float] | None,
     lines: int | None,
+    sector_deg: float | None,
     f_number: float,
     overwrite: bool,
     progress: Progress,
@@ -145,6 +186,7 @@ def beamform_file(
         open_channels(source, stated),
         depth_mm=depth_mm,
         lines=lines,
+        sector_deg=sector_deg,
         f_number=f_number,
         progress=progress,
     )
@@ -161,6 +203,6 @@ def beamform_file(
 def _demodulated(
     rf: NDArray[Any], fs: float, fc: float, bandwidth: float, first: NDArray[np.float64]
 ) -> NDArray[np.complex64]:
-    """Baseband (angle, element, time) with phase 0 at t = 0, not at the first sample."""
+    """Baseband (..., wave, element, time) with phase 0 at t = 0, not at the first sample."""
     turn = np.exp(-2j * np.pi * fc * first)[:, None, None]
     return (demodulate(rf, fs, fc, bandwidth) * turn).astype(np.complex64)

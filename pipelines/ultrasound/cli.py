@@ -199,7 +199,7 @@ def dehaze(
 
 @app.command()
 def beamform(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Channel data, .npz or UFF.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Channel data, .npz, UFF or zea.")],
     target: Target,
     fs: Sampling = None,
     fc: Carrier = None,
@@ -211,12 +211,20 @@ def beamform(
         str | None, typer.Option(metavar="MM-MM", help="First and last depth, 5-45, say.")
     ] = None,
     lines: Annotated[int | None, typer.Option(min=2, help="Lines of the image.")] = None,
+    sector: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="DEG",
+            help="Half the opening angle of a sector; 0 for parallel lines [by the array].",
+        ),
+    ] = None,
     f_number: Annotated[float, typer.Option(min=0.0, help="Of the receiving aperture.")] = 1.5,
     overwrite: Overwrite = False,
     as_json: Json = False,
     threads: Threads = None,
 ) -> None:
-    """Make IQ frames of plane-wave channel data from a linear array: delay and sum."""
+    """Make IQ frames of channel data by delay and sum: plane, diverging and focused waves."""
     from sciddm.pipelines.engine.console import output, progress_bar
     from sciddm.pipelines.engine.summary import document, show
     from sciddm.pipelines.ultrasound.beamform import beamform_file
@@ -233,6 +241,7 @@ def beamform(
             stated,
             depth_mm=None if depth is None else _depths(depth),
             lines=lines,
+            sector_deg=sector,
             f_number=f_number,
             overwrite=overwrite,
             progress=progress,

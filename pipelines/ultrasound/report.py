@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.ultrasound.scan_conversion import picture_grid, to_picture
 from sciddm.physics.ultrasound.representation import amplitude, log_compressed
+from sciddm.physics.ultrasound.scan_conversion import picture_grid, to_picture
 from sciddm.pipelines.engine.report.page import Film, Panel, Report, Section, Table, Verdict
 from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.pipelines.ultrasound.describe import facts, size_text

@@ -2,7 +2,7 @@
 
 from sciddm.physics.basic import Diagonal, Identity, Mask, Matrix, Scaling
 from sciddm.physics.beams import Beam, FanBeam, ParallelBeam, even_angles
-from sciddm.physics.delay_and_sum import PlaneWaveDAS
+from sciddm.physics.delay_and_sum import DelayAndSum
 from sciddm.physics.ellipses import Ellipse, draw_ellipses, integrate_ellipses
 from sciddm.physics.fbp import filtered_back_projection, short_scan_weights
 from sciddm.physics.measurement import Measurement, NonlinearMeasurement
@@ -12,6 +12,7 @@ from sciddm.physics.operator import Adjoint, Composition, Linear, Operator, Tang
 from sciddm.physics.projector import Projector
 from sciddm.physics.sampled_lines import SampledLines, as_lines
 from sciddm.physics.superposition import Superposition
+from sciddm.physics.transmit_wave import TransmitWave
 from sciddm.physics.weighted_projection import WeightedProjection
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "CartesianMRI",
     "ChannelNoise",
     "Composition",
+    "DelayAndSum",
     "Diagonal",
     "Ellipse",
     "FanBeam",
@@ -32,12 +34,12 @@ __all__ = [
     "NonlinearMeasurement",
     "Operator",
     "ParallelBeam",
-    "PlaneWaveDAS",
     "Projector",
     "SampledLines",
     "Scaling",
     "Superposition",
     "Tangent",
+    "TransmitWave",
     "WeightedProjection",
     "Whitening",
     "as_lines",

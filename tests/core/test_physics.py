@@ -17,6 +17,7 @@ from sciddm.ledger import tally
 from sciddm.physics import (
     CartesianMRI,
     ChannelNoise,
+    DelayAndSum,
     Diagonal,
     FanBeam,
     Identity,
@@ -27,11 +28,11 @@ from sciddm.physics import (
     Measurement,
     Operator,
     ParallelBeam,
-    PlaneWaveDAS,
     Projector,
     SampledLines,
     Scaling,
     Superposition,
+    TransmitWave,
     as_lines,
     even_angles,
 )
@@ -125,11 +126,11 @@ def three(ny: int, nx: int) -> tuple[int, ...]:
     return (3, ny, nx)
 
 
-def plane_waves(carrier: float) -> Callable[[int, int], Linear]:
+def waves(carrier: float) -> Callable[[int, int], Linear]:
     """Lengths in samples; some delays lie before and behind the data."""
-    return lambda ny, nx: PlaneWaveDAS(
+    return lambda ny, nx: DelayAndSum(
         torch.tensor([-1.0, 0.1, 1.2]),
-        torch.tensor([-0.2, 0.15]),
+        [TransmitWave(-0.2), TransmitWave(0.15, -0.8, 0.2, (0.0, 0.1), (-0.9, 1.1))],
         9,
         1.0,
         0.7 * torch.arange(1, ny + 1),
@@ -186,9 +187,9 @@ OPERATORS = {
         lambda ny, nx: (2, ny, nx),
         C128,
     ),
-    "PlaneWaveDAS": Case(plane_waves(0.0), lambda ny, nx: (2, 3, 9), F64, conditioned=False),
-    "PlaneWaveDAS, baseband": Case(
-        plane_waves(0.9), lambda ny, nx: (2, 3, 9), C128, (2, 2), conditioned=False
+    "DelayAndSum": Case(waves(0.0), lambda ny, nx: (2, 3, 9), F64, conditioned=False),
+    "DelayAndSum, baseband": Case(
+        waves(0.9), lambda ny, nx: (2, 3, 9), C128, (2, 2), conditioned=False
     ),
     **PROJECTORS,
     "Composition": Case(

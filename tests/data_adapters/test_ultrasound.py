@@ -17,9 +17,9 @@ from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
 from sciddm.data_adapters.ultrasound import build_frames, is_clip_folder, open_frames, save_frames
 from sciddm.data_adapters.ultrasound.dicom import write_us_dicom
 from sciddm.data_adapters.ultrasound.result import dehazed_outputs, save_dehazed
-from sciddm.data_adapters.ultrasound.scan_conversion import from_picture, picture_grid, to_picture
 from sciddm.data_adapters.ultrasound.sector import image_region
 from sciddm.errors import InputError, OutputError
+from sciddm.physics.ultrasound.scan_conversion import from_picture, picture_grid, to_picture
 
 RNG = np.random.default_rng(0)
 FS, FC, C = 10e6, 2.5e6, 1500.0
@@ -84,6 +84,54 @@ def test_zea_rf_envelope_and_image(tmp_path):
     db = np.array([[[0.0, -30.0, -60.0, -np.inf, -90.0]] * 4], np.float32)
     image = open_frames(zea(tmp_path / "c.h5", db, "image"))
     assert np.allclose(image["frames"][0, 0], [1, 0.5, 0, 0, 0])
+
+
+@pytest.mark.parametrize("name", ["image", "image_sc"])
+@pytest.mark.parametrize("where", ["", "tracks/track_0/"])
+def test_zea_images_of_present_layouts(tmp_path, name, where):
+    """A group with values, min and max; scan converted under another name; tracks."""
+    levels = np.array([[[-50.0, -25.0, 0.0, -np.inf]] * 6], np.float32)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group(f"{where}data/{name}")
+        group["values"], group["min"], group["max"] = levels, np.float32(-50), np.float32(0)
+    image = open_frames(tmp_path / "a.h5")
+    assert image.attrs["kind"] == "bmode"
+    assert image.attrs["dynamic_range_db"] == 50
+    assert np.allclose(image["frames"][0, 0], [0, 0.5, 1, 0])
+
+
+def test_zea_images_of_unknown_range_are_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data/image/values"] = np.linspace(0, 300, 24).astype(np.float32).reshape(1, 6, 4)
+    with pytest.raises(InputError, match="range is not declared"):
+        open_frames(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["data/image/min"], file["data/image/max"] = 0.0, 300.0
+    assert float(open_frames(tmp_path / "a.h5")["frames"].max()) == 1.0
+
+
+def test_zea_coordinates_of_a_sector_and_of_turned_frames(tmp_path):
+    r, angles = 5e-3 + np.arange(40) * 1e-4, np.linspace(-0.4, 0.4, 9)
+    places = np.stack(
+        [r[:, None] * np.sin(angles), np.zeros((40, 9)), r[:, None] * np.cos(angles)], axis=-1
+    )
+    values = np.abs(noise(1, 40, 9))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data/envelope_data/values"] = values
+        file["data/envelope_data/coordinates"] = places
+    data = open_frames(tmp_path / "a.h5")
+    assert data.attrs["lateral"] == "angle"
+    assert data.attrs["apex_m"] == pytest.approx(5e-3)
+    assert np.allclose(data["lateral"], angles)
+    assert np.allclose(data["depth"], r)
+    z, x = np.arange(40) * 1e-4, np.linspace(-1e-3, 1e-3, 9)
+    turned = np.stack(np.broadcast_arrays(x[:, None], 0.0, z[None]), axis=-1)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["data/envelope_data/values"] = values.swapaxes(1, 2)
+        file["data/envelope_data/coordinates"] = turned
+    data = open_frames(tmp_path / "b.h5")
+    assert np.array_equal(data["frames"], values)
+    assert np.allclose(data["depth"], z)
 
 
 def test_uff_linear_and_sector(tmp_path):

@@ -17,6 +17,7 @@ Envelopes add in power, so there the models' tissue itself comes back.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,20 @@ from scipy import ndimage, signal
 from sciddm.errors import InputError
 from sciddm.physics.ultrasound.waves import SAMPLES_PER_PERIOD, envelope
 
-__all__ = ["Representation", "amplitude", "log_compressed", "represent"]
+__all__ = [
+    "SHOWN_DB",
+    "LogImages",
+    "Representation",
+    "amplitude",
+    "full_scale",
+    "log_compressed",
+    "represent",
+]
 
 Real = NDArray[np.float32]
 
+#: Dynamic range that B-mode images are taken for where none is stated, dB.
+SHOWN_DB = 60.0
 _PAD = 32  # samples beyond both ends, mirrored, since Fourier resampling takes frames as periodic
 _ABOUT = (0.8, 1.1)  # times the carrier: where spectra of tissue and haze usually lie
 _TOP = 99.9  # percentile of the amplitude that counts as full scale
@@ -192,7 +203,7 @@ def represent(data: xr.Dataset, range_db: float | None = None) -> Representation
                 f"{name}: an envelope holds negative values: is it RF? Say so (--kind)"
             )
     else:
-        range_db = float(range_db or data.attrs.get("dynamic_range_db", 60.0))
+        range_db = float(range_db or data.attrs.get("dynamic_range_db", SHOWN_DB))
         made = LogImages(range_db)
     made.scale = _full_scale(data, made)
     return made
@@ -206,7 +217,7 @@ def amplitude(data: xr.Dataset, frame: NDArray[Any], range_db: float | None = No
     if kind == "iq":
         return np.abs(frame).astype(np.float32)
     if kind == "bmode":
-        return _unlogged(frame, float(range_db or data.attrs.get("dynamic_range_db", 60.0)))
+        return _unlogged(frame, float(range_db or data.attrs.get("dynamic_range_db", SHOWN_DB)))
     return frame.astype(np.float32)
 
 
@@ -248,12 +259,23 @@ def _centre(data: xr.Dataset, fs: float, fc: float) -> float | None:
 
 
 def _full_scale(data: xr.Dataset, made: Representation) -> float:
-    tops = []
     inside = data["mask"].values if "mask" in data else slice(None)
-    for frame in data["frames"]:
-        values = amplitude(data, np.asarray(frame.values), getattr(made, "range_db", None))[inside]
-        if values.size and values.max() > 0:
-            tops.append(float(np.percentile(values, _TOP)) or float(values.max()))
+    range_db = getattr(made, "range_db", None)
+    return full_scale(
+        amplitude(data, np.asarray(frame.values), range_db)[inside] for frame in data["frames"]
+    )
+
+
+def full_scale(amplitudes: Iterable[Real]) -> float:
+    """The amplitude that counts as 1: the median over frames of the 99.9th percentile of each.
+
+    Frames without any signal do not count; 1 if there are no others.
+    """
+    tops = [
+        float(np.percentile(values, _TOP)) or float(values.max())
+        for values in amplitudes
+        if values.size and values.max() > 0
+    ]
     return float(np.median(tops)) if tops else 1.0
 
 
