@@ -69,7 +69,8 @@ def read_zea(path: Path, group: h5py.Group, stated: Mapping[str, Any]) -> xr.Dat
             f"{path}: holds no beamformed_data, envelope_data or image, only {names_in(data)}: "
             "beamform it first"
         )
-    node, places, bounds = data[name], None, (None, None)
+    node, places = data[name], None
+    bounds: tuple[float | None, float | None] = (None, None)
     if isinstance(node, h5py.Group):
         places = node.get("coordinates")
         bounds = (_plain(node, "min"), _plain(node, "max"))
@@ -130,9 +131,9 @@ def _grey(
     finite = values[np.isfinite(values)]
     if low is not None and high is not None and high > low:
         shown = np.clip((np.nan_to_num(values, neginf=low) - low) / (high - low), 0, 1)
-        return shown, high - low if high <= 0 else _RANGE_DB
+        return shown.astype(np.float32), high - low if high <= 0 else _RANGE_DB
     if finite.size and finite.max() <= 0 and finite.min() < 0:  # dB, 0 the brightest
-        return np.clip(np.nan_to_num(values, neginf=-np.inf) / _RANGE_DB + 1, 0, 1), _RANGE_DB
+        return np.clip(values / np.float32(_RANGE_DB) + 1, 0, 1), _RANGE_DB
     top = float(finite.max()) if finite.size else 0.0
     raise InputError(
         f"{path}: data/{name} holds floats up to {top:g} whose range is not declared: write "

@@ -251,7 +251,7 @@ class HazyPictures(Dataset):
         )
         form = LogImages(SHOWN_DB)
         # Curves rise: the percentile of a picture is the curve of that of its levels.
-        form.scale = max(float(form.to_model(curve(np.float32(scene.top_db)))), 1e-6)
+        form.scale = max(float(form.to_model(curve(np.array(scene.top_db)))), 1e-6)
         both = np.stack(
             [form.to_model(curve(db[inside])) for db in (scene.clean_db, scene.hazy_db)]
         )

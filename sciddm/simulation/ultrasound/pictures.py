@@ -77,7 +77,7 @@ class Curve:
     gain_db: float = 0.0
     exponent: float = 1.0
 
-    def __call__(self, level_db: Field) -> Field:
+    def __call__(self, level_db: NDArray[np.floating]) -> Field:
         """Grey values, 0 to 1, in steps of 1/255."""
         linear = np.clip(1 + (level_db + self.gain_db) / self.range_db, 0, 1)
         return (np.round(255 * linear**self.exponent) / 255).astype(np.float32)
