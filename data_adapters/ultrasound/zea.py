@@ -133,7 +133,7 @@ def _grey(
         shown = np.clip((np.nan_to_num(values, neginf=low) - low) / (high - low), 0, 1)
         return shown.astype(np.float32), high - low if high <= 0 else _RANGE_DB
     if finite.size and finite.max() <= 0 and finite.min() < 0:  # dB, 0 the brightest
-        return np.clip(values / np.float32(_RANGE_DB) + 1, 0, 1), _RANGE_DB
+        return np.clip(values / _RANGE_DB + 1, 0, 1).astype(np.float32), _RANGE_DB
     top = float(finite.max()) if finite.size else 0.0
     raise InputError(
         f"{path}: data/{name} holds floats up to {top:g} whose range is not declared: write "
