@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.hsi.cube import chunks_of
 from sciddm.data_adapters.hsi.raw import RawCube
+from sciddm.physics.spectral.flags import REPLACED, Flag
 from sciddm.physics.spectral.tiles import Window
 from sciddm.pipelines.hsi.survey import Scene, Survey
 
-__all__ = ["Canvas", "add", "finished", "in_file", "in_memory"]
+__all__ = ["Canvas", "add", "finished", "finished_flags", "in_file", "in_memory"]
 
 
 class Canvas(Protocol):
@@ -25,15 +26,15 @@ class Canvas(Protocol):
     def __setitem__(self, index: Any, values: Any) -> None: ...
 
 
-def in_memory(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+def in_memory(shape: tuple[int, int, int], kind: str = "<f4") -> NDArray[Any]:
     """A canvas in memory."""
-    return np.zeros(shape, np.float32)
+    return np.zeros(shape, kind)
 
 
-def in_file(path: Path, shape: tuple[int, int, int]) -> RawCube:
-    """A canvas in a new file, which takes as much room as a cube in single precision."""
+def in_file(path: Path, shape: tuple[int, int, int], kind: str = "<f4") -> RawCube:
+    """A canvas in a new file, which takes as much room as a cube of that kind of number."""
     # All bands of a pixel beside each other: tiles and blocks of lines are both read in long runs.
-    canvas = RawCube(path, np.dtype("<f4"), 0, shape, "bip")
+    canvas = RawCube(path, np.dtype(kind), 0, shape, "bip")
     canvas.create()
     return canvas
 
@@ -53,8 +54,13 @@ def add(canvas: Canvas, window: Window, values: NDArray[np.floating[Any]]) -> No
         canvas[place] = values
 
 
-def finished(scene: Scene, known: Survey, canvas: Canvas, *, spread: bool) -> da.Array:
+def finished(
+    scene: Scene, known: Survey, canvas: Canvas, *, spread: bool, fill: bool = False
+) -> da.Array:
     """The cube of a result: lazy, of all bands, in the unit of the original.
+
+    Entries without a value stay without one, and outliers are as they were measured, less their
+    stripe, with the noise of their band as their standard deviation.
 
     Args:
         scene: the original.
@@ -63,10 +69,46 @@ def finished(scene: Scene, known: Survey, canvas: Canvas, *, spread: bool) -> da
         spread: it is a standard deviation: float32, NaN where nothing was denoised. Else it has
             the type of the original, rounded where that is an integer, and its values where
             nothing was denoised.
+        fill: gaps get the estimate.
     """
-    cube = _Finished(scene, known, canvas, spread)
+    return _lazy(_Finished(scene, known, canvas, spread, fill))
+
+
+def finished_flags(scene: Scene, known: Survey, *, fill: bool = False) -> da.Array:
+    """The quality layer of a result: lazy, of all bands, uint8 (`flags.Flag`)."""
+    return _lazy(_Flags(scene, known, fill))
+
+
+def _lazy(cube: _Finished | _Flags) -> da.Array:
     chunks = chunks_of(cube.shape, cube.dtype.itemsize)
     return da.from_array(cube, chunks=chunks, asarray=True, name=False)
+
+
+class _Flags:
+    """Computed when it is indexed, by slices."""
+
+    ndim = 3
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, scene: Scene, known: Survey, fill: bool) -> None:
+        self.known, self.fill = known, fill
+        self.shape = scene.cube.shape
+
+    def __getitem__(self, index: Any) -> NDArray[np.uint8]:
+        bands, y, x = index
+        chosen = np.arange(self.shape[0])[bands]
+        used = self.known.used[chosen]
+        place = np.cumsum(self.known.used)[chosen[used]] - 1
+        marks = self.known.flags[:, y, x][place]
+        if self.fill:
+            gap = (marks & Flag.GAP) != 0
+            marks = np.where(gap, (marks & ~np.uint8(Flag.GAP)) | np.uint8(Flag.FILLED), marks)
+        striped = (self.known.noise.stripes[place][:, x] != 0)[:, None]
+        here = (marks & (Flag.OUTSIDE | Flag.GAP | REPLACED)) == 0
+        marks = np.where(striped & here, marks | np.uint8(Flag.STRIPED), marks)
+        out = np.full((len(chosen), *marks.shape[1:]), np.uint8(Flag.OUTSIDE))
+        out[used] = marks
+        return out
 
 
 class _Finished:
@@ -74,8 +116,11 @@ class _Finished:
 
     ndim = 3
 
-    def __init__(self, scene: Scene, known: Survey, canvas: Canvas, spread: bool) -> None:
-        self.scene, self.known, self.canvas, self.spread = scene, known, canvas, spread
+    def __init__(
+        self, scene: Scene, known: Survey, canvas: Canvas, spread: bool, fill: bool
+    ) -> None:
+        self.scene, self.known, self.canvas = scene, known, canvas
+        self.spread, self.fill = spread, fill
         self.shape = scene.cube.shape
         self.dtype = np.dtype(np.float32) if spread else scene.cube.dtype
         nodata = scene.dataset.attrs.get("nodata")
@@ -86,18 +131,22 @@ class _Finished:
         chosen = np.arange(self.shape[0])[bands]
         used = self.known.used[chosen]
         place = np.cumsum(self.known.used)[chosen[used]] - 1
-        estimate = self.canvas[:, y, x]
-        kept = self.known.nothing[y, x]
+        estimate, marks = self.canvas[:, y, x], self.known.flags[:, y, x]
         scale = np.float32(self.known.scale)
-        if self.spread:
-            out = np.full((len(chosen), *kept.shape), np.nan, np.float32)
-        else:
-            out, _ = self.scene.read(y, x, chosen)
+        stored, _ = self.scene.read(y, x, chosen)
+        out = np.full(stored.shape, np.nan, np.float32) if self.spread else stored
+        left = np.uint8(Flag.OUTSIDE if self.fill else Flag.OUTSIDE | Flag.GAP)
         # Band by band: of a whole block a dozen copies would be made, some in double precision.
         for band, number in zip(np.flatnonzero(used), place, strict=True):
-            values = estimate[number] * scale
-            values = values if self.spread else self._typed(values)
-            np.copyto(out[band], values, where=~kept)
+            outlier = (marks[number] & Flag.OUTLIER) != 0
+            if self.spread:
+                own = np.float32(self.known.noise.sigma[number])
+                values = np.where(outlier, own, estimate[number] * scale)
+            else:
+                offset = self.known.noise.stripes[number, x]
+                measured = stored[band] - offset.astype(np.float32)
+                values = self._typed(np.where(outlier, measured, estimate[number] * scale))
+            np.copyto(out[band], values, where=(marks[number] & left) == 0)
         return out
 
     def _typed(self, estimate: NDArray[np.float32]) -> NDArray[Any]:

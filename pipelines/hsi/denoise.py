@@ -5,6 +5,9 @@
 over the valid entries of band b is the squared residual of draws from the posterior whose mean is x
 and whose standard deviation is std; it is 1 if the estimate explains the data. Methods without a
 standard deviation follow the noise in part, and have less (`Denoised.residual`).
+
+Signal that a method lost, which its residual shows (`misfit`), keeps its measured values and is
+flagged as an outlier.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciddm.classical.spectral.interface import Fitted, Method, SceneStatistics, Tile
+from sciddm.physics.spectral.flags import NO_DATUM, Flag
+from sciddm.physics.spectral.misfit import LIMIT, SelfReference, unexplained
 from sciddm.physics.spectral.tiles import Window, cut, side_for
 from sciddm.pipelines.hsi.assemble import Canvas, add
 from sciddm.pipelines.hsi.cluster import here, on_cluster
@@ -66,19 +71,18 @@ def statistics_of(scene: Scene, known: Survey) -> SceneStatistics:
 
 
 def tile_at(scene: Scene, known: Survey, window: Window) -> Tile:
-    """A part of a scene as methods get it: stripes taken out, dead entries marked as not valid.
+    """A part of a scene as methods get it: stripes taken out, what is no datum marked as not valid.
 
     These hold what the other bands predict, so that no method trips over them.
     """
     y, x = window.y, window.x
-    stored, there = scene.read(y, x, np.flatnonzero(known.used))
-    something = ~known.nothing[y, x]
-    values, valid = np.empty(stored.shape, np.float32), np.empty(stored.shape, bool)
+    stored, _ = scene.read(y, x, np.flatnonzero(known.used))
+    valid = (known.flags[:, y, x] & NO_DATUM) == 0
+    values = np.empty(stored.shape, np.float32)
     for start in range(0, stored.shape[1], _LINES):  # what is not kept is small
         part = (slice(None), slice(start, start + _LINES))
-        dead, filled, _ = known.noise.inspect(stored[part], there[part] & something[part[1]], x)
+        filled, _ = known.noise.complete(stored[part], ~valid[part], x)
         np.divide(filled, np.float32(known.scale), out=values[part])
-        np.logical_and(~dead, something[part[1]], out=valid[part])
     return Tile(values, valid, (y.start, x.start), window.inside)
 
 
@@ -117,17 +121,21 @@ def denoise_scene(
     taken, spread, count = np.zeros(bands), np.zeros(bands), np.zeros(bands)
     attributes: dict[str, Any] = dict(fitted.attributes)
     steps = _Steps(progress, len(windows))
+    unlike = SelfReference(known.moments)
+    losses: list[tuple[Window, NDArray[np.uint8]]] = []
     tiles = (tile_at(scene, known, window) for window in windows)
 
     with ExitStack() as stack:
         if scheduler is None:
             apply = here
-            work = _Work(fitted, seed, steps.within)
+            work = _Work(fitted, statistics.noise, unlike, seed, steps.within)
         else:
             apply = stack.enter_context(on_cluster(scheduler))
-            work = _Work(fitted, seed, None)
+            work = _Work(fitted, statistics.noise, unlike, seed, None)
         for window, done in zip(windows, apply(work, tiles), strict=True):
             add(values, window, done.values)
+            if done.lost.any():
+                losses.append((window, np.packbits(done.lost)))
             if done.std is not None:
                 std = canvas("std") if std is None else std
                 add(std, window, done.std)
@@ -136,6 +144,12 @@ def denoise_scene(
             count += done.count
             attributes = _merged(attributes, done.attributes)
             steps.next()
+    # Not before: the flags say which data a tile that shares these pixels gets.
+    for window, packed in losses:
+        place = (slice(None), window.inner_y, window.inner_x)
+        marks = known.flags[place]
+        lost = np.unpackbits(packed, count=marks.size).reshape(marks.shape)
+        known.flags[place] = marks | lost * np.uint8(Flag.OUTLIER)
     count[count == 0] = np.nan
     residual = np.sqrt((taken + spread) / count) / statistics.noise
     return Denoised(
@@ -149,10 +163,12 @@ def denoise_scene(
 
 @dataclass
 class _Done:
-    """A tile's result: what it gives back, and sums of squares over its valid entries."""
+    """A tile's result: what it gives back, the entries of which it lost signal (`misfit`), and sums
+    of squares over its other valid entries."""
 
     values: NDArray[np.float32]
     std: NDArray[np.float32] | None
+    lost: NDArray[np.bool_]
     taken: NDArray[np.float64]
     spread: NDArray[np.float64]
     count: NDArray[np.int64]
@@ -164,6 +180,8 @@ class _Work:
     """Applies a fitted method to tiles; can be sent to another machine."""
 
     fitted: Fitted
+    noise: NDArray[np.float64]
+    unlike: SelfReference
     seed: int
     progress: Progress | None
 
@@ -172,10 +190,17 @@ class _Work:
         values = np.ascontiguousarray(found.values, np.float32)
         std = None if found.std is None else np.ascontiguousarray(found.std, np.float32)
         valid = tile.inner(tile.valid)
+        noise = self.noise.astype(np.float32)[:, None, None]
+        away = tile.inner(tile.values) - values
+        lost = unexplained(away / noise, valid)
+        lost |= valid & self.unlike(tile.inner(tile.values))
+        # Signal that was lost, and is kept, counts as a misfit at the limit.
+        away = np.clip(away, -np.float32(LIMIT) * noise, np.float32(LIMIT) * noise)
         return _Done(
             values,
             std,
-            _squares(values - tile.inner(tile.values), valid),
+            lost,
+            _squares(away, valid),
             np.zeros(len(values)) if std is None else _squares(std, valid),
             valid.sum(axis=(1, 2)),
             {k: v for k, v in found.attributes.items() if k != "chi2"},  # `taken` tells it

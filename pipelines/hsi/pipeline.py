@@ -15,10 +15,12 @@ import sciddm
 from sciddm import zoo
 from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.hsi import open_cube
+from sciddm.data_adapters.hsi.cube import DIMS
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
+from sciddm.physics.spectral.flags import counts
 from sciddm.pipelines.engine.pipeline import Pipeline
-from sciddm.pipelines.hsi.assemble import Canvas, finished, in_memory
+from sciddm.pipelines.hsi.assemble import Canvas, finished, finished_flags, in_memory
 from sciddm.pipelines.hsi.denoise import Denoised, denoise_scene
 from sciddm.pipelines.hsi.methods import METHODS, Method, build_method
 from sciddm.pipelines.hsi.survey import Scene, Survey, survey
@@ -84,6 +86,7 @@ class HyperspectralDenoising(Pipeline):
         samples: int | None = None,
         seed: int = 0,
         noise_std: ArrayLike | None = None,
+        fill: bool = False,
         tile: int | None = None,
         scheduler: str | None = None,
         progress: Progress | None = None,
@@ -97,72 +100,70 @@ class HyperspectralDenoising(Pipeline):
             seed: of all noise. The same place of a scene gets the same noise in any tile.
             noise_std: standard deviation of the noise in the cube's unit, one number or one per
                 band; estimated if None.
+            fill: entries without a value (nodata, NaN, masked) get an estimate; they stay without
+                one otherwise. The flags tell them apart.
             tile: side of a tile in pixels; by the number of bands if None.
             scheduler: address of a dask scheduler whose workers do the tiles.
             progress: called after every step.
 
         Returns:
-            The data set with its `cube` denoised, in the same type; `noisy`, as it was; `std`,
-            float32, where the method has one; and attributes, see `attributes`.
+            The data set with its `cube` denoised, in the same type; `noisy`, as it was; `flags`
+            (uint8, see `physics.spectral.flags`); `std`, float32, where the method has one; and
+            attributes, see `attributes`.
 
         Raises:
             InputError: unusable data or options.
         """
         scene = Scene(open_cube(data) if isinstance(data, str | Path) else data)
         check_size(Path(scene.name), "the cube", scene.cube.shape, 16)
-        known, made, canvases = self.run(
+        result = self.scene(
             scene,
-            lambda _, shape: in_memory(shape),
+            lambda _, shape, kind: in_memory(shape, kind),
             quality=quality,
             samples=samples,
             seed=seed,
             noise_std=noise_std,
+            fill=fill,
             tile=tile,
             scheduler=scheduler,
             progress=progress,
         )
-        dims = ("band", "y", "x")
-        out = scene.dataset.assign(
-            noisy=scene.cube,
-            cube=scene.cube.copy(data=finished(scene, known, canvases["values"], spread=False)),
-        )
-        if "std" in canvases:
-            out["std"] = (dims, finished(scene, known, canvases["std"], spread=True))
-        told = attributes(scene, known, made, seed=seed, quality=quality)
-        return out.compute(scheduler="threads").assign_attrs(told)
+        return result.assign(noisy=scene.cube).compute(scheduler="threads")
 
-    def run(
+    def scene(
         self,
         scene: Scene,
-        canvas: Callable[[str, tuple[int, int, int]], Canvas],
+        canvas: Callable[[str, tuple[int, int, int], str], Canvas],
         *,
         quality: str = "balanced",
         samples: int | None = None,
         seed: int = 0,
         noise_std: ArrayLike | None = None,
+        fill: bool = False,
         tile: int | None = None,
         scheduler: str | None = None,
         progress: Progress | None = None,
-    ) -> tuple[Survey, Denoised, dict[str, Canvas]]:
+    ) -> xr.Dataset:
         """The work itself, in constant memory if the canvases are.
 
         Args:
             scene: what to denoise.
-            canvas: makes an empty one, told its name ("values" or "std") and shape.
-            quality, samples, seed, noise_std, tile, scheduler, progress: as for a call.
+            canvas: makes an empty one, told its name ("values", "std" or "flags"), its shape and
+                its kind of number.
+            quality, samples, seed, noise_std, fill, tile, scheduler, progress: as for a call.
 
         Returns:
-            What is known of the scene, what was done, and the canvases (`assemble.finished`).
+            As a call, without `noisy`; `cube`, `std` and `flags` are lazy and read the canvases.
         """
         method = self.method
         if isinstance(method, str):
             method = build_method(method, self.model, quality, samples)
-        known = survey(scene, noise_std, progress)
+        known = survey(scene, noise_std, progress, lambda shape: canvas("flags", shape, "|u1"))
         shape = (int(known.used.sum()), scene.lines, scene.samples)
         canvases: dict[str, Canvas] = {}
 
         def make(name: str) -> Canvas:
-            canvases[name] = canvas(name, shape)
+            canvases[name] = canvas(name, shape, "<f4")
             return canvases[name]
 
         made = denoise_scene(
@@ -176,11 +177,30 @@ class HyperspectralDenoising(Pipeline):
             progress=progress,
         )
         made.attributes = {**method.provenance, **made.attributes}
-        return known, made, canvases
+
+        def whole(name: str, *, spread: bool) -> xr.DataArray:
+            data = finished(scene, known, canvases[name], spread=spread, fill=fill)
+            return xr.DataArray(data, dims=DIMS)
+
+        result = scene.dataset.assign(
+            cube=scene.cube.copy(data=whole("values", spread=False).data),
+            flags=(DIMS, finished_flags(scene, known, fill=fill)),
+        )
+        if "std" in canvases:
+            result["std"] = whole("std", spread=True)
+        told = attributes(scene, known, made, result, seed=seed, quality=quality, fill=fill)
+        return result.assign_attrs(told)
 
 
 def attributes(
-    scene: Scene, known: Survey, made: Denoised, *, seed: int, quality: str
+    scene: Scene,
+    known: Survey,
+    made: Denoised,
+    result: xr.Dataset,
+    *,
+    seed: int,
+    quality: str,
+    fill: bool,
 ) -> dict[str, Any]:
     """What repeats a run and what is to be known of it.
 
@@ -188,7 +208,8 @@ def attributes(
     per band of the file, NaN for those that hold nothing, in the cube's unit: noise_std, mean,
     taken_rms (root mean square of what was taken away), std_rms (of the standard deviation), and
     residual (in units of the noise; see `denoise`); consistency, the residual over all bands;
-    contradicts; dead_share, striped_columns (in all bands together), empty_bands (from 0);
+    contradicts; dead_share (dead and stuck), striped_columns (in all bands together), empty_bands
+    (from 0); flagged, the number of entries in each band with each flag of the quality layer; fill;
     warnings.
     """
 
@@ -197,11 +218,13 @@ def attributes(
         whole[known.used] = values
         return [float(v) for v in whole]
 
-    consistency = float(np.sqrt(np.nanmean(made.residual**2)))
+    seen = made.residual[np.isfinite(made.residual)]
+    consistency = float(np.sqrt((seen**2).mean())) if len(seen) else float("nan")
     contradicts = consistency > CONTRADICTION
     entries = max(1, known.moments.count * len(known.dead))
     dead_share = float(known.dead.sum()) / entries
     empty = np.flatnonzero(~known.used)
+    flagged = _flagged(result["flags"])
     found = {
         **made.attributes,
         "quality": quality,
@@ -218,6 +241,8 @@ def attributes(
         "dead_share": dead_share,
         "striped_columns": int((known.noise.stripes != 0).sum()),
         "empty_bands": [int(b) for b in empty],
+        "fill": int(fill),
+        "flagged": {k: [int(n) for n in v] for k, v in flagged.items() if v.any()},
         "sciddm_version": sciddm.__version__,
     }
     if made.std is not None:
@@ -242,6 +267,19 @@ def attributes(
             f"{dead_share:.0%} of the entries are dead: much of the result is filled in."
         )
     return {**found, "warnings": json.dumps(warnings)}
+
+
+def _flagged(flags: xr.DataArray) -> dict[str, NDArray[np.int64]]:
+    """Names of flags to (band,) entries that have them, block by block."""
+    total: dict[str, NDArray[np.int64]] = {}
+    blocks = flags.data
+    start = 0
+    for lines in blocks.chunks[1]:
+        part = np.asarray(blocks[:, start : start + lines].compute(scheduler="threads"))
+        for name, number in counts(part).items():
+            total[name] = total.get(name, np.zeros(len(number), np.int64)) + number
+        start += lines
+    return total
 
 
 def band_names(dataset: xr.Dataset) -> list[str]:

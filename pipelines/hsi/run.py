@@ -23,10 +23,10 @@ from sciddm.errors import InputError
 from sciddm.pipelines.engine.batch import Job, Outcome
 from sciddm.pipelines.engine.report.page import write
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
-from sciddm.pipelines.hsi.assemble import Canvas, finished, in_file, in_memory
+from sciddm.pipelines.hsi.assemble import Canvas, in_file, in_memory
 from sciddm.pipelines.hsi.describe import facts, noise_facts
 from sciddm.pipelines.hsi.methods.build import method_class
-from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising, attributes
+from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising
 from sciddm.pipelines.hsi.report import hsi_report
 from sciddm.pipelines.hsi.survey import Scene, survey
 from sciddm.progress import Progress
@@ -106,32 +106,28 @@ def denoise_file(
     # Beside the result, where there must be room for it anyway.
     with tempfile.TemporaryDirectory(prefix=".sciddm-", dir=job.target.parent) as folder:
 
-        def canvas(name: str, shape: tuple[int, int, int]) -> Canvas:
-            small = 4 * int(np.prod(shape)) <= _IN_MEMORY
-            return in_memory(shape) if small else in_file(Path(folder) / name, shape)
+        def canvas(name: str, shape: tuple[int, int, int], kind: str) -> Canvas:
+            small = np.dtype(kind).itemsize * int(np.prod(shape)) <= _IN_MEMORY
+            return in_memory(shape, kind) if small else in_file(Path(folder) / name, shape, kind)
 
-        known, made, canvases = pipeline.run(
+        cube = pipeline.scene(
             scene,
             canvas,
             quality=options["quality"],
             samples=options.get("samples"),
             seed=options["seed"],
             noise_std=noise_std,
+            fill=bool(options.get("fill", False)),
             tile=options["tile"],
             scheduler=scheduler,
             progress=progress,
         )
-        cube = scene.dataset.assign(
-            cube=scene.cube.copy(data=finished(scene, known, canvases["values"], spread=False))
-        )
-        if "std" in canvases:
-            spread = finished(scene, known, canvases["std"], spread=True)
-            cube = cube.assign(std=scene.cube.copy(data=spread))
-        attrs = attributes(scene, known, made, seed=options["seed"], quality=options["quality"])
+        attrs = {k: v for k, v in cube.attrs.items() if k not in scene.dataset.attrs}
         seconds = round(time.perf_counter() - start, 3)
         attrs |= {"command": command, "request": jsonable(options), "seconds": seconds}
         attrs["source"] = job.source.name
         progress(1, 1, "writing")
+        cube.attrs = dict(scene.dataset.attrs)
         save_denoised(cube, job.target, attrs, overwrite=overwrite)
     if report:
         result = load_denoised(job.target)

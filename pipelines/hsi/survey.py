@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -21,10 +21,12 @@ from numpy.typing import ArrayLike, NDArray
 from sciddm.classical.spectral.moments import Moments
 from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
 from sciddm.errors import InputError
+from sciddm.physics.spectral.defects import REACH
 from sciddm.physics.spectral.estimate import NoiseModel, complete_stripes, fit_noise
+from sciddm.physics.spectral.flags import NO_DATUM, Flag
 from sciddm.progress import Progress
 
-__all__ = ["Scene", "Survey", "survey"]
+__all__ = ["FlagCanvas", "Scene", "Survey", "survey"]
 
 #: Entries that the noise is estimated from, and that are kept for stripes: 32 and 128 MB.
 _FITTED, _KEPT = 2**23, 2**25
@@ -72,6 +74,14 @@ class Scene:
             yield slice(start, min(self.lines, start + each))
 
 
+class FlagCanvas(Protocol):
+    """(band, y, x) uint8 of the used bands, all 0 at first, read and written part by part."""
+
+    def __getitem__(self, index: Any) -> NDArray[Any]: ...
+
+    def __setitem__(self, index: Any, values: Any) -> None: ...
+
+
 @dataclass(frozen=True)
 class Survey:
     """What is known of a scene.
@@ -83,7 +93,8 @@ class Survey:
         scale: what is white, in the cube's unit; methods see the cube divided by it.
         moments: of the used bands and all pixels but those without a value, dead entries replaced
             by what the other bands predict; in units of scale.
-        dead: (band,) how many entries of the used bands were dead.
+        dead: (band,) how many entries of the used bands were dead or stuck.
+        flags: of the used bands: `Flag` of every entry.
         blind: whether sigma was estimated rather than given.
     """
 
@@ -93,6 +104,7 @@ class Survey:
     scale: float
     moments: Moments
     dead: NDArray[np.int64]
+    flags: FlagCanvas
     blind: bool
 
 
@@ -110,7 +122,10 @@ class _First:
 
 
 def survey(
-    scene: Scene, noise_std: ArrayLike | None = None, progress: Progress | None = None
+    scene: Scene,
+    noise_std: ArrayLike | None = None,
+    progress: Progress | None = None,
+    canvas: Callable[[tuple[int, int, int]], FlagCanvas] | None = None,
 ) -> Survey:
     """Both passes over a scene.
 
@@ -119,6 +134,7 @@ def survey(
         noise_std: standard deviation of the noise in the cube's unit, one number or one per band
             of the file; estimated if None.
         progress: told of every block.
+        canvas: makes an empty one for the flags, told its shape; in memory if None.
 
     Raises:
         InputError: no band holds a value, or there are too few to estimate the noise.
@@ -143,10 +159,12 @@ def survey(
     constant = constant[used] if scene.lines >= 3 else np.zeros_like(constant[used])
     noise = _noise(scene, first, used, constant, None if given is None else given[used])
     scale = _scale(scene, first, used)
+    shape = (int(used.sum()), scene.lines, scene.samples)
+    flags = np.zeros(shape, np.uint8) if canvas is None else canvas(shape)
     noise, moments, dead = _second_pass(
-        scene, used, first, noise, scale, lambda done: tick(blocks + done)
+        scene, used, first, noise, scale, flags, lambda done: tick(blocks + done)
     )
-    return Survey(used, first.nothing, noise, scale, moments, dead, given is None)
+    return Survey(used, first.nothing, noise, scale, moments, dead, flags, given is None)
 
 
 def _given(noise_std: ArrayLike | None, bands: int) -> NDArray[np.float64] | None:
@@ -222,6 +240,8 @@ def _noise(
             spread=np.inf * ones,
             damping=1.0,
             stuck=np.full((bands, 1), np.nan, np.float32),
+            rate=np.zeros(bands),
+            defective=np.zeros(bands, bool),
         )
     if given is None:
         return noise
@@ -237,6 +257,7 @@ def _second_pass(
     first: _First,
     noise: NoiseModel,
     scale: float,
+    flags: FlagCanvas,
     tick: Callable[[int], None],
 ) -> tuple[NoiseModel, Moments, NDArray[np.int64]]:
     chosen = np.flatnonzero(used)
@@ -244,12 +265,18 @@ def _second_pass(
     dead = np.zeros(len(chosen), np.int64)
     left, seen = np.zeros(noise.stripes.shape), np.zeros(noise.stripes.shape, np.int64)
     for number, block in enumerate(scene.blocks()):
-        values, known = scene.read(block, slice(None), chosen)
+        # With the lines around it, which flags depend on.
+        around = slice(max(0, block.start - REACH), min(scene.lines, block.stop + REACH))
+        values, known = scene.read(around, slice(None), chosen)
+        marks = noise.inspect(values, known & ~first.nothing[around])
+        inside = slice(block.start - around.start, block.stop - around.start)
+        values, marks = values[:, inside], marks[:, inside]
         something = ~first.nothing[block]
-        bad, filled, residual = noise.inspect(values, known & something)
-        bad &= something
-        dead += bad.sum(axis=(1, 2))
-        good = ~bad & something
+        np.copyto(marks, np.uint8(Flag.OUTSIDE), where=~something)
+        flags[:, block] = marks
+        dead += ((marks & (Flag.DEAD | Flag.STUCK)) != 0).sum(axis=(1, 2))
+        good = (marks & NO_DATUM) == 0
+        filled, residual = noise.complete(values, ~good)
         left += np.where(good, residual, 0).sum(axis=1, dtype=np.float64)
         seen += good.sum(axis=1)
         moments.add(filled / np.float32(scale), something)

@@ -161,15 +161,17 @@ def test_what_some_lines_taught_finds_what_is_wrong_in_others():
     np.testing.assert_allclose(model.stripes, offset, atol=0.006)
     assert ((model.stripes != 0) == (offset != 0)).mean() > 0.995
     part = (slice(None), slice(101, 160), slice(10, 45))
-    dead, filled, residual = model.inspect(broken[part], known[part], slice(10, 45))
+    dead = model.inspect(broken[part], known[part], slice(10, 45)) != 0
+    filled, residual = model.complete(broken[part], dead, slice(10, 45))
     assert dead[mask[part]].mean() > 0.99
     assert dead[~mask[part]].mean() < 1e-3
     assert np.abs(filled - clean[part])[dead].max() < 0.05
     assert np.abs(residual[~dead]).max() < 0.1
-    # Pixel by pixel: the same wherever the part begins.
-    again = model.inspect(broken[:, 120:130, 20:30], known[:, 120:130, 20:30], slice(20, 30))
-    np.testing.assert_array_equal(again[0], dead[:, 19:29, 10:20])
-    np.testing.assert_allclose(again[1], filled[:, 19:29, 10:20], atol=1e-5)
+    # The same wherever the part begins, but for its border.
+    again = model.inspect(broken[:, 120:130, 20:30], known[:, 120:130, 20:30], slice(20, 30)) != 0
+    np.testing.assert_array_equal(again[:, 1:-1, 1:-1], dead[:, 20:28, 11:19])
+    alone, _ = model.complete(broken[:, 120:130, 20:30], dead[:, 19:29, 10:20], slice(20, 30))
+    np.testing.assert_allclose(alone, filled[:, 19:29, 10:20], atol=1e-5)
 
 
 def test_a_band_that_is_mostly_zero():
@@ -232,5 +234,5 @@ def test_many_replaced_entries_of_a_pixel_solve_their_equations():
     known = np.ones(broken.shape, bool)
     model = fit_noise(broken, known)
     assert model.damping <= 1
-    _, filled, _ = model.inspect(broken, known)
+    filled, _ = model.complete(broken, model.inspect(broken, known) != 0)
     assert np.abs(filled).max() < 3

@@ -29,7 +29,7 @@ def known(cube, sigma):
     bands, lines, samples = cube.shape
     return NoiseEstimate(
         np.broadcast_to(sigma, bands).astype(float),
-        np.zeros((bands, lines, samples), bool),
+        np.zeros((bands, lines, samples), np.uint8),
         np.zeros((bands, samples)),
         np.zeros(bands, bool),
     )

@@ -14,6 +14,7 @@ from sciddm.data_adapters.hsi import build_cube, open_cube
 from sciddm.data_adapters.hsi.result import load_denoised, result_outputs, save_denoised
 from sciddm.errors import InputError, ModelError
 from sciddm.metrics import spectral as metrics
+from sciddm.physics.spectral.flags import Flag
 from sciddm.pipelines.hsi import HyperspectralDenoising
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method
 from sciddm.simulation.hsi import noise
@@ -124,7 +125,12 @@ def test_what_holds_nothing_stays_as_it_was(broken):
     counts[3] = 0
     counts[5, 40, 40] = -99
     scene = scene_of(counts, nodata=-99.0)
-    result = HyperspectralDenoising("lowrank")(scene)
+    kept = HyperspectralDenoising("lowrank")(scene)
+    assert kept["cube"].values[5, 40, 40] == -99
+    assert (kept["flags"].values == Flag.GAP).sum() == 1
+    result = HyperspectralDenoising("lowrank")(scene, fill=True)
+    assert result["flags"].values[5, 40, 40] == Flag.FILLED
+    assert (result["flags"].values[3] == Flag.OUTSIDE).all()
     out = result["cube"].values
     assert out.dtype == np.int16
     np.testing.assert_array_equal(out[:, :6], counts[:, :6])
@@ -145,7 +151,7 @@ def test_nodata_is_never_made_up():
     rng = np.random.default_rng(0)
     counts = np.round(100 + 2 * rng.standard_normal((4, 20, 20))).astype(np.int16)
     scene = scene_of(counts, nodata=100.0)
-    result = HyperspectralDenoising("tv")(scene, noise_std=50.0)
+    result = HyperspectralDenoising("tv")(scene, noise_std=50.0, fill=True)
     outside = (counts == 100).all(axis=0)
     out = result["cube"].values
     assert not (out[:, ~outside] == 100).any()
@@ -155,7 +161,7 @@ def test_nodata_is_never_made_up():
 def test_integers_are_rounded_and_kept_within_their_type():
     rng = np.random.default_rng(0)
     counts = np.clip(np.round(250 + 8 * rng.standard_normal((4, 20, 20))), 0, 255).astype(np.uint8)
-    result = HyperspectralDenoising(Blur(offset=100.0))(scene_of(counts), noise_std=5.0)
+    result = HyperspectralDenoising(Blur(offset=2.0))(scene_of(counts), noise_std=50.0)
     assert result["cube"].dtype == np.uint8
     assert (result["cube"].values == 255).all()
 

@@ -13,6 +13,7 @@ from sciddm.classical.spectral.lowrank import project, signal_subspace
 from sciddm.classical.spectral.moments import Moments
 from sciddm.errors import InputError
 from sciddm.physics.spectral.estimate import NoiseEstimate, estimate_noise
+from sciddm.physics.spectral.flags import NO_DATUM, Flag
 from sciddm.pipelines.hsi.methods.build import build_method
 
 __all__ = ["denoise_cube", "statistics_of"]
@@ -36,7 +37,8 @@ def denoise_cube(
         seed: of methods with random numbers.
 
     Returns:
-        (band, y, x), of the same unit and type. Empty bands are as they were.
+        (band, y, x), of the same unit and type. Empty bands are as they were, and so are entries
+        that no other band predicts but that may be signal.
 
     Raises:
         InputError: unknown method, noise of another shape, or no estimate of it; see
@@ -48,13 +50,14 @@ def denoise_cube(
     if not used.any():
         raise InputError("no band holds a value: give another cube")
     values = cube[used].astype(np.float64) - noise.stripes[used][:, None]
-    valid = ~noise.dead[used]
+    valid = (noise.flags[used] & NO_DATUM) == 0
     wavelength = None if wavelength_nm is None else wavelength_nm[used]
     statistics = statistics_of(values, valid, noise.sigma[used], wavelength)
     tile = Tile(np.where(valid, values, 0).astype(np.float32), valid)
     clean = chosen.fit(statistics).apply(tile, seed).values
     out = np.array(cube)
-    out[used] = clean.astype(cube.dtype)
+    measured = (noise.flags[used] & Flag.OUTLIER) != 0
+    out[used] = np.where(measured, values, clean).astype(cube.dtype)
     return out
 
 
@@ -95,8 +98,8 @@ def statistics_of(
 
 def _checked(cube: NDArray[Any], noise: NoiseEstimate) -> NoiseEstimate:
     bands, _, samples = cube.shape
-    shapes = (noise.sigma.shape, noise.dead.shape, noise.stripes.shape, noise.empty.shape)
+    shapes = (noise.sigma.shape, noise.flags.shape, noise.stripes.shape, noise.empty.shape)
     if shapes != ((bands,), cube.shape, (bands, samples), (bands,)):
-        raise InputError(f"noise of a cube of the shape {noise.dead.shape}, not {cube.shape}")
+        raise InputError(f"noise of a cube of the shape {noise.flags.shape}, not {cube.shape}")
     # A NaN that is not marked would spread over its band.
-    return replace(noise, dead=noise.dead | ~np.isfinite(cube))
+    return replace(noise, flags=noise.flags | ~np.isfinite(cube) * np.uint8(Flag.GAP))

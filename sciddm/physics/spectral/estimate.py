@@ -58,6 +58,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from sciddm.errors import InputError
+from sciddm.physics.spectral.defects import defect_rate, has_company
+from sciddm.physics.spectral.flags import Flag
 from sciddm.physics.spectral.stripes import column_offsets, common_level, signal_directions
 from sciddm.physics.spectral.stuck import at_values, frequent_values
 
@@ -65,6 +67,9 @@ __all__ = ["NoiseEstimate", "NoiseModel", "complete_stripes", "estimate_noise", 
 
 _ROUNDS = 16
 _DEAD, _STRIPE = 6.0, 5.0
+_WORST = 0.5  # of a pixel's worst misfit: entries beyond it are judged in the same round
+_SETTLING = 6  # rounds in which lost entries find their values before others are judged by them
+_ACQUITTALS = 3  # times that entries with company go back among the data
 _MEDIAN_ERROR = 1.2533  # standard error of a median in units of that of a mean
 _MAD = 1.4826
 _RIDGE = 1e-10  # of the correlation matrix: bands that are copies of each other
@@ -88,16 +93,21 @@ class NoiseEstimate:
     Attributes:
         sigma: (band,) standard deviation of the Gaussian noise, in the cube's unit; NaN for empty
             bands.
-        dead: (band, y, x) bool, entries that tell nothing: dead pixels and lines, impulses, and
-            those that are not finite in bands that are not empty.
+        flags: (band, y, x) uint8, see `flags.Flag`: dead pixels and lines, impulses, entries that
+            are not known, and those that no other band predicts but that may be signal.
         stripes: (band, x) offsets of whole columns, to be subtracted; 0 where there is none.
         empty: (band,) bool, bands with one value (or none) everywhere.
     """
 
     sigma: NDArray[np.float64]
-    dead: NDArray[np.bool_]
+    flags: NDArray[np.uint8]
     stripes: NDArray[np.float64]
     empty: NDArray[np.bool_]
+
+    @property
+    def dead(self) -> NDArray[np.bool_]:
+        """(band, y, x) entries that tell nothing of the scene, in bands that are not empty."""
+        return np.asarray((self.flags & (Flag.DEAD | Flag.STUCK | Flag.GAP)) != 0)
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,8 @@ class NoiseModel:
         spread: (band,) robust standard deviation of the residuals.
         damping: w above.
         stuck: (band, n) values that mean a dead pixel, in the cube's unit; NaN for none.
+        rate: (band,) share of entries that disagree with the other bands without company.
+        defective: (band,) bool, bands in which these are too many to be signal.
     """
 
     sigma: NDArray[np.float64]
@@ -128,14 +140,18 @@ class NoiseModel:
     spread: NDArray[np.float64]
     damping: float
     stuck: NDArray[np.float32]
+    rate: NDArray[np.float64]
+    defective: NDArray[np.bool_]
 
     def inspect(
         self,
         values: NDArray[np.floating[Any]],
         known: NDArray[np.bool_],
         columns: slice = slice(None),
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
-        """Dead entries of a part of the scene, pixel by pixel.
+    ) -> NDArray[np.uint8]:
+        """Flags of a part of the scene: DEAD, STUCK, OUTLIER and GAP (what is not known).
+
+        The flag of an entry depends on the `REACH` lines and columns about it.
 
         Args:
             values: (band, y, x); what is not known may be anything.
@@ -143,46 +159,93 @@ class NoiseModel:
             columns: of the scene, where the part lies.
 
         Returns:
-            dead (band, y, x) bool, those that are not known among them; the values without their
-            stripes, the dead ones replaced by what the others predict; the residuals of all
-            entries, without the stripes too. In the cube's unit.
+            (band, y, x), see `flags.Flag`.
         """
-        dead = np.empty(values.shape, bool)
-        filled, residual = (np.empty(values.shape, np.float32) for _ in range(2))
+        constant = np.broadcast_to(self.constant[:, None, columns], values.shape)
+        stuck = (constant | at_values(values, self.stuck)) & known
+        apart = np.empty(values.shape, bool)
         each = max(1, _INSPECTED // (values.shape[0] * values.shape[2]))
         for start in range(0, values.shape[1], each):  # a dozen copies of a part, not of all
             part = slice(start, start + each)
-            found = self._inspected(values[:, part], known[:, part], columns)
-            dead[:, part], filled[:, part], residual[:, part] = found
-        return dead, filled, residual
+            lost = ~known[:, part] | stuck[:, part]
+            apart[:, part] = self._solved(values[:, part], lost, columns, judge=True)[0] & ~lost
+        alone = apart & ~has_company(apart, self.rate)
+        defect = self.defective[:, None, None]
+        flags = np.where(alone & defect, np.uint8(Flag.DEAD), np.uint8(0))
+        flags |= np.where(alone & ~defect, np.uint8(Flag.OUTLIER), np.uint8(0))
+        flags |= np.where(stuck, np.uint8(Flag.STUCK), np.uint8(0))
+        flags |= np.where(known, np.uint8(0), np.uint8(Flag.GAP))
+        return np.asarray(flags, np.uint8)
 
-    def _inspected(
-        self, values: NDArray[np.floating[Any]], known: NDArray[np.bool_], columns: slice
+    def complete(
+        self,
+        values: NDArray[np.floating[Any]],
+        lost: NDArray[np.bool_],
+        columns: slice = slice(None),
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A part of the scene whose lost entries are what the others predict, pixel by pixel.
+
+        Args:
+            values: (band, y, x); what is lost may be anything.
+            lost: (band, y, x) bool.
+            columns: of the scene, where the part lies.
+
+        Returns:
+            The values without their stripes, the lost ones replaced; the residuals of all entries,
+            without the stripes too. In the cube's unit.
+        """
+        filled, residual = (np.empty(values.shape, np.float32) for _ in range(2))
+        each = max(1, _INSPECTED // (values.shape[0] * values.shape[2]))
+        for start in range(0, values.shape[1], each):
+            part = slice(start, start + each)
+            solved = self._solved(values[:, part], lost[:, part], columns, judge=False)
+            filled[:, part], residual[:, part] = solved[1:]
+        return filled, residual
+
+    def _solved(
+        self,
+        values: NDArray[np.floating[Any]],
+        lost: NDArray[np.bool_],
+        columns: slice,
+        *,
+        judge: bool,
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
+        """(bad, filled, residual); with `judge` entries that do not fit become bad too.
+
+        Those that fit worst go first: what they spoil in the others' predictions is no reason.
+        """
         shape = values.shape
         offsets = self.stripes[:, None, columns]
         scale = self.scale[:, None]
-        lost = ~known | self.constant[:, None, columns] | at_values(values, self.stuck)
         away = (self.centre[:, None, None] + offsets).astype(np.float32)
-        raw = (values.astype(np.float32) - away) / scale.astype(np.float32)[..., None]
-        raw = np.where(lost, np.float32(0), raw).reshape(shape[0], -1)
         lost = lost.reshape(shape[0], -1)
+        stored = np.where(lost, np.float32(0), values.reshape(shape[0], -1).astype(np.float32))
+        raw = (stored.reshape(shape) - away) / scale.astype(np.float32)[..., None]
+        raw = np.where(lost, np.float32(0), raw.reshape(shape[0], -1))
         weights, mean = self.beta.astype(np.float32), self.mean.astype(np.float32)[:, None]
-        limit = (_DEAD * self.spread).astype(np.float32)[:, None]
-        bad = lost | (np.abs(raw) > 4 * _DEAD)
-        filled = np.where(bad, np.float32(0), raw)
+        limit = np.maximum(_DEAD * self.spread, np.finfo(np.float32).tiny)
+        limit = limit.astype(np.float32)[:, None]
+        bad = lost.copy()
+        filled = raw.copy()
         predicted = np.empty_like(raw)
         # Where a round changes nothing another would not either: the last ones look at few pixels.
         open_ = np.arange(raw.shape[1])
-        for _ in range(_ROUNDS):
+        settling = _SETTLING if judge and lost.any() else 0
+        for round_ in range(settling + _ROUNDS):
             part = filled[:, open_]
             guess = mean + weights @ (part - mean)
             predicted[:, open_] = guess
             was = bad[:, open_]
-            now = lost[:, open_] | (np.abs(raw[:, open_] - guess) > limit)
+            now = was
+            if judge and round_ >= settling:
+                off = np.abs(raw[:, open_] - guess) / limit
+                worst = np.where(was, 0, off).max(axis=0)
+                now = lost[:, open_] | ((off > 1) & (was | (off > _WORST * worst)))
             better = np.where(now, _moved(part, guess, was, self.damping), raw[:, open_])
             moved = (now != was).any(axis=0) | (np.abs(better - part) > 0.02 * limit).any(axis=0)
             bad[:, open_], filled[:, open_] = now, better
+            if round_ < settling:
+                continue
             open_ = open_[moved]
             if not len(open_):
                 break
@@ -213,11 +276,11 @@ def estimate_noise(
     model = fit_noise(cube[used], known[used])
     sigma = np.full(len(cube), np.nan)
     sigma[used] = model.sigma
-    dead = np.zeros(cube.shape, bool)
-    dead[used] = model.inspect(cube[used], known[used])[0]
+    flags = np.full(cube.shape, np.uint8(Flag.OUTSIDE))
+    flags[used] = model.inspect(cube[used], known[used])
     stripes = np.zeros((len(cube), cube.shape[2]))
     stripes[used] = model.stripes
-    return NoiseEstimate(sigma, dead, stripes, empty)
+    return NoiseEstimate(sigma, flags, stripes, empty)
 
 
 def fit_noise(
@@ -271,14 +334,16 @@ def _fitted(
     raw = np.where(lost, 0, cube - centre[:, None, None].astype(kind))
     scale = _size(raw, lost)
     raw = (raw / scale[:, None, None].astype(kind)).astype(np.float32)
-    offsets, bad, filled, spread, lacking = _unstriped(raw, lost)
+    offsets, bad, filled, _, spread, lacking = _unstriped(raw, lost)
     mean, beta, precision = _regression(filled.reshape(bands, -1), lacking)
     residual = filled - _predicted(filled, mean, beta)
     good = np.maximum((~bad).sum(axis=(1, 2)), 1)
     # What was replaced fits by itself: a band's regression is one on its good entries, and knows
     # the other bands at some of them.
     freedom = np.maximum(1 - bands / (good * good.mean() / count), _FREE)
-    kept = np.where(bad, 0, residual)
+    # Signal that the regression does not explain is no noise.
+    most = _DEAD * _at_least(spread)[:, None, None]
+    kept = np.clip(np.where(bad, 0, residual), -most, most)
     square = (kept.astype(np.float64) ** 2).sum(axis=(1, 2)) + beta**2 @ lacking
     variance = square / good / freedom
     if not _many(offsets):
@@ -291,6 +356,8 @@ def _fitted(
     own, _ = nnls(squared, variance)
     alone = _without_neighbours(precision) / count / freedom
     own = np.where(alone > _SHARED * variance, alone, own)
+    single = (bad & ~lost).sum(axis=(1, 2))
+    entries = (~lost).sum(axis=(1, 2))
     return NoiseModel(
         sigma=np.sqrt(own) * scale,
         stripes=offsets.astype(np.float64) * scale[:, None],
@@ -302,6 +369,8 @@ def _fitted(
         spread=spread,
         damping=_damping(precision),
         stuck=stuck,
+        rate=single / np.maximum(entries, 1),
+        defective=defect_rate(single, entries),
     )
 
 
@@ -316,7 +385,7 @@ def _outlying(
     found = frequent.copy()
     never = np.zeros((len(cube), cube.shape[2]), bool)
     without = _fitted(cube, lost | at_values(cube, frequent), never, frequent)
-    _, filled, _ = without.inspect(cube, ~lost)
+    filled, _ = without.complete(cube, lost | at_values(cube, frequent))
     mean = (without.centre + without.mean * without.scale).astype(np.float32)
     scale = without.scale.astype(np.float32)
     for b in np.flatnonzero(np.isfinite(frequent).any(axis=1)):
@@ -411,6 +480,7 @@ class _Settled(NamedTuple):
         offsets: (band, x) stripes.
         bad: (band, y, x) entries that do not fit.
         filled: (band, y, x) without stripes; the bad ones are predictions.
+        residual: (band, y, x) of the entries, without stripes, from what the others predict.
         spread: (band,) robust standard deviation of the residuals.
         lacking: (band,) sum of squares that replaced entries lack.
     """
@@ -418,6 +488,7 @@ class _Settled(NamedTuple):
     offsets: NDArray[np.float32]
     bad: NDArray[np.bool_]
     filled: NDArray[np.float32]
+    residual: NDArray[np.float32]
     spread: NDArray[np.float64]
     lacking: NDArray[np.float64]
 
@@ -429,16 +500,45 @@ def _settled(
     *,
     striped: bool = True,
 ) -> _Settled:
-    """The alternation above.
+    """The alternation above, with the entries that have company among the data.
 
     With the regression of `model`, or one that is found anew in every round. No stripes are looked
     for if not `striped`.
     """
+    free = np.zeros(raw.shape, bool)
+    for _ in range(_ACQUITTALS):
+        found = _alternated(raw, lost, free, model, striped=striped)
+        apart = found.bad & ~lost
+        if not apart.any():
+            break
+        signal = has_company(apart, apart.mean(axis=(1, 2)))
+        if not signal.any():
+            break
+        free |= signal
+    if free.any():
+        # Signal that the regression cannot learn would spoil it.
+        limit = _DEAD * _at_least(found.spread)[:, None, None]
+        misfit = free & (np.abs(found.residual) > limit)
+        if misfit.any():
+            found = _alternated(raw, lost | misfit, free, model, striped=striped)
+    return found
+
+
+def _alternated(
+    raw: NDArray[np.float32],
+    lost: NDArray[np.bool_],
+    free: NDArray[np.bool_],
+    model: NoiseModel | None,
+    *,
+    striped: bool,
+) -> _Settled:
+    """One alternation; what is free is never called bad."""
     offsets = np.zeros((len(raw), raw.shape[2]), np.float32)
-    bad = lost | (np.abs(raw) > 4 * _DEAD)
+    bad = lost.copy()
     filled = np.where(bad, np.float32(0), raw)
     lacking = np.zeros(len(raw))
-    for _ in range(_ROUNDS):
+    settling = _SETTLING if lost.any() else 0
+    for round_ in range(settling + _ROUNDS):
         if model is None:
             mean, beta, precision = _regression(filled.reshape(len(raw), -1), lacking)
             damping = _damping(precision)
@@ -451,8 +551,13 @@ def _settled(
         # From the raw numbers each time: a false stripe, which another band caused, goes again.
         found = _stripes(residual, bad, spread) if striped else offsets
         residual -= found[:, None]
-        judged = lost | (np.abs(residual) > _DEAD * spread.astype(np.float32)[:, None, None])
-        settled = (judged != bad).mean() < _SETTLED
+        limit = _DEAD * _at_least(spread)[:, None, None]
+        off = np.abs(residual) / limit
+        worst = np.where(bad, 0, off).max(axis=0)
+        judged = lost
+        if round_ >= settling:
+            judged = lost | ((off > 1) & (bad | (off > _WORST * worst)) & ~free)
+        settled = round_ >= settling and (judged != bad).mean() < _SETTLED
         settled &= bool((np.abs(found - offsets) <= 0.02 * spread[:, None]).all())
         moved = _moved(filled, predicted, bad, damping)
         step = np.where(judged, moved - filled, 0) / _at_least(spread)[:, None, None]
@@ -462,7 +567,7 @@ def _settled(
         filled = np.where(bad, moved, raw - offsets[:, None])
         if settled:
             break
-    return _Settled(offsets, bad, filled, spread, lacking)
+    return _Settled(offsets, bad, filled, residual, spread, lacking)
 
 
 def _at_least(spread: NDArray[np.float64]) -> NDArray[np.float32]:

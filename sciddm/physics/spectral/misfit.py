@@ -1,0 +1,94 @@
+"""What an estimate takes away from a pixel that its noise does not explain.
+
+    z_b = (y_b - x_b) / sigma_b
+
+is white noise of variance 1 or less if the estimate x is right. An entry beyond `LIMIT` keeps its
+measured value. A spectrum that was lost is left in z over some neighbouring bands, so sums of z
+over windows of w bands are tested too,
+
+    |sum over w bands of clip(z, -c, c)| / sqrt(w) > LIMIT
+
+which no single entry exceeds. A pixel with such a window is one that the estimate does not
+represent, and keeps its measured values in all bands.
+
+A pixel unlike all others is fitted by whatever it is itself. Its share of the scene's variance in
+the direction in which that is largest is its leverage
+
+    h = max_a (a^T z)^2 / (N a^T C a) = z^T C^-1 z / N,    z = y - m
+
+with the scene's mean m and covariance C of N pixels. Where it is large no other pixel says
+anything of it, and an estimate would only add the error of that direction to the pixel's noise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciddm.classical.spectral.moments import Moments
+
+__all__ = ["LIMIT", "SelfReference", "unexplained"]
+
+#: Standard deviations of noise that no entry of a scene reaches by chance.
+LIMIT = 6.0
+_WIDTHS = (4, 8, 16, 32, 64)
+_MOST = 4.0  # c
+_OWN = 0.25  # of the variance in a direction, beyond the B / N that noise has
+_RIDGE = 1e-9  # of the correlation matrix
+_PIXELS = 2**14  # at a time
+
+
+def unexplained(residual: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(band, ...) bool: entries whose measured values noise does not lead to from the estimate.
+
+    Args:
+        residual: (band, ...) z; anything where not valid.
+        valid: (band, ...) bool, entries that were measured. The others are in no window.
+    """
+    z = np.where(valid, residual, 0).astype(np.float32)
+    found = valid & (np.abs(z) > LIMIT)
+    flat, seen = z.reshape(len(z), -1), valid.reshape(len(z), -1)
+    # Most pixels end here: a window beyond the limit has an entry of LIMIT / sqrt(w) at least.
+    open_ = np.flatnonzero(np.abs(flat).max(axis=0) > LIMIT / np.sqrt(_WIDTHS[-1]))
+    clipped, there = np.clip(flat[:, open_], -_MOST, _MOST), seen[:, open_]
+    total = np.cumsum(np.pad(clipped, ((1, 0), (0, 0))), axis=0, dtype=np.float64)
+    count = np.cumsum(np.pad(there, ((1, 0), (0, 0))), axis=0, dtype=np.int64)
+    hit = np.zeros(len(open_), bool)
+    for width in _WIDTHS:
+        if width > len(z):
+            break
+        number = np.maximum(count[width:] - count[:-width], 1)
+        hit |= (np.abs(total[width:] - total[:-width]) > LIMIT * np.sqrt(number)).any(axis=0)
+    found.reshape(len(z), -1)[:, open_[hit]] |= there[:, hit]
+    return found
+
+
+class SelfReference:
+    """Finds the pixels that are their own reference; can be sent to another machine.
+
+    Args:
+        moments: of the scene.
+    """
+
+    def __init__(self, moments: Moments) -> None:
+        covariance = moments.covariance
+        bands = len(covariance)
+        size = np.sqrt(np.maximum(np.diag(covariance), np.finfo(np.float64).tiny))
+        correlation = covariance / size[:, None] / size + _RIDGE * np.eye(bands)
+        count = max(moments.count, 1)
+        self._mean = moments.mean
+        self._white = np.linalg.inv(np.linalg.cholesky(correlation)) / size / np.sqrt(count)
+        noise = min(1.0, bands / count)
+        self._limit = noise + _OWN * (1 - noise)
+
+    def __call__(self, values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+        """(y, x) bool of the pixels (band, y, x), in the unit of the moments."""
+        flat = values.reshape(len(values), -1)
+        found = np.empty(flat.shape[1], bool)
+        for start in range(0, flat.shape[1], _PIXELS):
+            part = slice(start, start + _PIXELS)
+            white = self._white @ (flat[:, part] - self._mean[:, None])
+            found[part] = (white**2).sum(axis=0) > self._limit
+        return found.reshape(values.shape[1:])
