@@ -113,7 +113,7 @@ def open_hdf5(path: Path) -> h5py.File:
 def read_array(node: h5py.Dataset, path: Path) -> NDArray[Any]:
     """The values of an HDF5 dataset, its size checked first.
 
-    Compound types of two floats, as ISMRMRD (real, imag) has them, become complex.
+    Compound types of two numbers, as ISMRMRD (real, imag) has them, become complex.
 
     Raises:
         InputError: empty, never written, or larger than memory.
@@ -133,8 +133,9 @@ def read_array(node: h5py.Dataset, path: Path) -> NDArray[Any]:
     fields = values.dtype.names
     if fields is not None and len(fields) == 2:
         parts = [values.dtype[f] for f in fields]
-        if all(part.kind == "f" for part in parts):
-            double = any(part.itemsize > 4 for part in parts)
+        if all(part.kind in "fiu" for part in parts):
+            # Whole numbers of 32 bits do not fit into the 24 of single precision.
+            double = any(part.itemsize > (4 if part.kind == "f" else 2) for part in parts)
             joined = np.empty(values.shape, np.complex128 if double else np.complex64)
             joined.real, joined.imag = values[fields[0]], values[fields[1]]
             return joined

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,17 @@ _CORE = {"kspace", "mask", "noise", ATTRS, "ismrmrd_header", *MAPS, *_REFERENCES
 _DIMS = ("slice", "coil", "ky", "kx")
 
 
-def read_fastmri(source: str | Path) -> xr.Dataset:
+def read_fastmri(source: str | Path, axes: Sequence[str] | None = None) -> xr.Dataset:
     """Reads a scan; see `scan` for what is returned.
 
+    Args:
+        source: the file.
+        axes: names of the axes of k-space, in its order, among slice, coil, ky, kx; where the file
+            itself does not tell.
+
     Raises:
-        InputError: unusable; the message says why and what helps.
+        InputError: unusable, or of axes that could be read in two ways; the message says why and
+            what helps.
     """
     path = existing_file(source)
     with reading(path), open_hdf5(path) as file:
@@ -59,10 +66,10 @@ def read_fastmri(source: str | Path) -> xr.Dataset:
                 f"{path}: no k-space in it, only {names_in(file)}: give raw data, with a dataset "
                 "'kspace' (fastMRI) or an ISMRMRD group"
             )
-        kspace = _canonical(path, file)
+        kspace = _canonical(path, file, axes)
         mask = read_array(file["mask"], path) if "mask" in file else None
         if mask is not None:
-            mask = _expanded(path, mask, kspace)
+            mask = _expanded(path, mask, kspace, "ismrmrd_header" in file)
         maps = next((read_array(file[k], path) for k in MAPS if k in file), None)
         key = next((k for k in _REFERENCES if k in file), None)
         reference = None if key is None else read_array(file[key], path)
@@ -118,19 +125,59 @@ def write_fastmri(dataset: xr.Dataset, path: Path) -> None:
     write_hdf5(scan, path, "kspace", more={"ismrmrd_header": header})
 
 
-def _canonical(path: Path, file: h5py.File) -> NDArray[Any]:
+def _canonical(path: Path, file: h5py.File, axes: Sequence[str] | None) -> NDArray[Any]:
     """k-space as (slice, coil, ky, kx)."""
     node = file["kspace"]
-    if node.ndim not in (3, 4) and _stated_axes(file) is None:
+    stated = _checked_axes(path, axes, node) if axes else _stated_axes(file)
+    if node.ndim not in (3, 4) and stated is None:
         raise InputError(
             f"{path}: k-space has {node.ndim} axes {node.shape}, not (slice, ky, kx) or "
             "(slice, coil, ky, kx): reorder it, or name its axes in the attribute 'axes'"
         )
+    if stated is None:
+        stated = _DIMS if node.ndim == 4 else (_first_of_three(path, file), "ky", "kx")
     values = read_array(node, path)
-    axes = _stated_axes(file) or (_DIMS if node.ndim == 4 else ("slice", "ky", "kx"))
-    values = values.transpose([axes.index(d) for d in _DIMS if d in axes])
-    missing = tuple(i for i, d in enumerate(_DIMS) if d not in axes)
+    values = values.transpose([stated.index(d) for d in _DIMS if d in stated])
+    missing = tuple(i for i, d in enumerate(_DIMS) if d not in stated)
     return np.expand_dims(values, missing)
+
+
+def _checked_axes(path: Path, axes: Sequence[str], node: h5py.Dataset) -> tuple[str, ...]:
+    """Axes that the caller names.
+
+    Raises:
+        InputError: not those of this array.
+    """
+    names = tuple(axes)
+    if not {"ky", "kx"} <= set(names) <= set(_DIMS) or len(set(names)) != len(names):
+        raise InputError(f"{path}: axes {','.join(names)}: name each of {', '.join(_DIMS)} once")
+    if len(names) != node.ndim:
+        raise InputError(
+            f"{path}: {len(names)} axes {','.join(names)} for k-space of {node.ndim} {node.shape}: "
+            "name all of them"
+        )
+    return names
+
+
+def _first_of_three(path: Path, file: h5py.File) -> str:
+    """Whether k-space of three axes has slices of one coil, as fastMRI, or coils of one slice.
+
+    Raises:
+        InputError: nothing in the file tells.
+    """
+    count = file["kspace"].shape[0]
+    if count == 1 or "ismrmrd_header" in file or "reconstruction_esc" in file:
+        return "slice"
+    for name in (*_REFERENCES, *MAPS):
+        node = file.get(name)
+        if isinstance(node, h5py.Dataset) and node.ndim == 3:
+            is_image = name in _REFERENCES
+            return "slice" if is_image == (node.shape[0] == count) else "coil"
+    raise InputError(
+        f"{path}: k-space {file['kspace'].shape} could be {count} slices of one coil or {count} "
+        "coils of one slice: say which with --axes slice,ky,kx or --axes coil,ky,kx, or in the "
+        "attribute 'axes' of the file"
+    )
 
 
 def _stated_axes(file: h5py.File) -> tuple[str, ...] | None:
@@ -149,17 +196,39 @@ def _stated_axes(file: h5py.File) -> tuple[str, ...] | None:
     return None
 
 
-def _expanded(path: Path, mask: NDArray[Any], kspace: NDArray[Any]) -> NDArray[Any]:
-    """fastMRI's mask of columns as (ky, kx); others as they are."""
+def _expanded(
+    path: Path, mask: NDArray[Any], kspace: NDArray[Any], is_fastmri: bool
+) -> NDArray[Any]:
+    """A mask of lines as (ky, kx), fastMRI's of columns among them; others as they are.
+
+    Raises:
+        InputError: a mask that could be of rows or of columns.
+    """
     slices, ny, nx = kspace.shape[0], *kspace.shape[-2:]
     if mask.ndim == 4 and mask.shape[1] == 1:  # with an axis for coils
         mask = mask[:, 0]
-    squeezed = mask.squeeze()
-    if squeezed.shape != (nx,) or mask.shape in ((ny, nx), (slices, ny, nx)):
+    lines = mask.squeeze()
+    if lines.ndim != 1 or mask.shape in ((ny, nx), (slices, ny, nx)):
         return mask
-    # Columns beyond the encoding limits are padded with zeros, and fastMRI's masks cover them.
-    filled = np.array([bool(kspace[..., i].any()) for i in range(nx)])
-    return np.broadcast_to((squeezed != 0) & filled, (ny, nx))
+    if mask.shape in ((ny, 1), (1, nx)):
+        return np.broadcast_to(mask, (ny, nx))
+    sampled = lines != 0
+    filled = (kspace != 0).any(axis=(0, 1))
+    rows, columns = filled.any(axis=1), filled.any(axis=0)
+    fits_rows = lines.shape == (ny,) and not (rows & ~sampled).any()
+    fits_columns = lines.shape == (nx,) and not (columns & ~sampled).any()
+    if lines.shape == (nx,) and (is_fastmri or ny != nx or (fits_columns and not fits_rows)):
+        # Columns beyond the encoding limits are padded with zeros, and fastMRI's masks cover them.
+        return np.broadcast_to(sampled & columns, (ny, nx))
+    if lines.shape == (ny,) and (ny != nx or (fits_rows and not fits_columns)):
+        return np.broadcast_to((sampled & rows)[:, None], (ny, nx))
+    if lines.shape == (nx,) and not (sampled.all() and filled.all()):
+        raise InputError(
+            f"{path}: a mask of {len(lines)} entries for k-space of {ny} x {nx} could be of its "
+            "rows (ky) or of its columns (kx), and the data fit both or neither: write it as "
+            "(ky, 1) or (1, kx), of all slices as (ky, kx)"
+        )
+    return np.broadcast_to(sampled, (ny, nx)) if lines.shape == (nx,) else mask
 
 
 def _attrs(path: Path, file: h5py.File, matrix: tuple[int, ...]) -> dict[str, Any]:
@@ -179,6 +248,8 @@ def _attrs(path: Path, file: h5py.File, matrix: tuple[int, ...]) -> dict[str, An
         if all(header.recon.matrix[:2]):
             attrs["image_shape"] = [header.recon.matrix[0], header.recon.matrix[1]]
         attrs |= header.attrs
+        if "sciddm_kind" not in file.attrs:  # fastMRI itself, whose readout is along ky
+            attrs["phase_encoding_axis"] = "kx"
     named = {"acquisition": "acquisition", "desc": "description", "description": "description"}
     for key, name in {**named, "licence": "licence", "scanner": "scanner"}.items():
         if key in file.attrs:

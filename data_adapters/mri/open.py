@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -41,7 +42,9 @@ _OTHERS = {
 
 
 @isolated
-def open_kspace(path: str | Path, *, select: Selection | None = None) -> xr.Dataset:
+def open_kspace(
+    path: str | Path, *, select: Selection | None = None, axes: Sequence[str] | None = None
+) -> xr.Dataset:
     """Reads raw data; see `scan` for what is returned.
 
     Args:
@@ -49,12 +52,16 @@ def open_kspace(path: str | Path, *, select: Selection | None = None) -> xr.Data
             name), or the .nc and .zarr that `save_kspace` writes.
         select: which repetitions, contrasts, ... to read of a file that counts them, such as
             {"repetition": [0, 1]}; see `frames`. All if not given.
+        axes: names of the axes of an HDF5 file's k-space, in its order, among slice, coil, ky, kx;
+            where the file itself does not tell.
 
     Raises:
         InputError: unusable; one line that names the file and what helps.
     """
     path = Path(path)
     form = _format(path)
+    if axes and form != "hdf5":
+        raise InputError(f"{path}: its format names its axes: leave --axes out")
     if form == "zarr" or form == "nc":
         _none_to_select(path, select)
         return _own(path, form)
@@ -72,7 +79,7 @@ def open_kspace(path: str | Path, *, select: Selection | None = None) -> xr.Data
     if is_ismrmrd:
         return read_ismrmrd(path, select)
     _none_to_select(path, select)
-    return read_fastmri(path)
+    return read_fastmri(path, axes)
 
 
 @isolated

@@ -15,10 +15,13 @@ A scan along a trajectory has instead
 
 and maps and reference of the matrix `image_shape`, and no mask.
 
+Several frames (repetitions, echoes, ...) lie one after the other along slice; see `frames`.
+
 Attributes: voxel_size_mm [z, y, x] of the image that the inverse FFT of kspace gives (NaN where
 unknown), affine (4 x 4, RAS, mm, of the indices (x, y, slice) of that image) and orientation_known,
 field_strength_T (NaN where unknown), reference_combination where it is known, image_shape [y, x]
-(matrix of the scanner's own image, to which that image is cropped about N//2), source, format, and
+(matrix of the scanner's own image, to which that image is cropped about N//2), phase_encoding_axis
+(ky or kx, ky if not there), scan_remarks (sentences to warn with), source, format, and
 what else the file tells.
 """
 
@@ -49,6 +52,9 @@ __all__ = [
 ROOT_SUM_OF_SQUARES = "root sum of squares"
 
 _DIMS = ("slice", "coil", "ky", "kx")
+#: Least side of k-space that is asked where its DC lies, and how many times stronger the samples at
+#: the end of an axis are than at its middle if it lies there.
+_LEAST_SIDE, _END = 16, 30.0
 _ORDER = (*_DIMS, "shot", "sample", "axis", "y", "x")
 
 
@@ -63,6 +69,7 @@ def build_scan(
     reference: NDArray[Any] | None = None,
     calibration: NDArray[Any] | None = None,
     others: dict[str, Any] | None = None,
+    on_grid: bool = True,
 ) -> xr.Dataset:
     """Checks the parts of a scan against each other and puts them together.
 
@@ -76,10 +83,11 @@ def build_scan(
         reference: (slice, y, x), of any matrix.
         calibration: (slice, coil, ky, kx), lines that were measured for coil maps alone.
         others: further variables, in the form that xarray takes.
+        on_grid: the last two axes are those of a Cartesian grid, with DC at its middle.
 
     Raises:
-        InputError: not complex, a wrong number of axes, NaN, nothing but 0, or parts that do not
-            fit together.
+        InputError: not complex, a wrong number of axes, NaN, nothing but 0, DC at an end of an
+            axis, or parts that do not fit together.
     """
     if kspace.ndim != 4:
         raise InputError(
@@ -92,6 +100,8 @@ def build_scan(
     if not kspace.any():
         raise InputError(f"{path}: k-space holds nothing but 0: export it again")
     slices, coils, ny, nx = kspace.shape
+    if on_grid:
+        _check_centre(path, kspace)
     variables: dict[str, Any] = {"kspace": (_DIMS, kspace)}
     if mask is not None:
         sampled = _checked_mask(path, mask, (slices, ny, nx))
@@ -180,7 +190,7 @@ def build_trajectory_scan(
             f"{matrix[0]} x {matrix[1]} reaches: give it in cycles per field of view"
         )
     # Without a mask and maps the checks are those of a scan on the grid.
-    shared = build_scan(path, kspace, attrs, noise=noise)
+    shared = build_scan(path, kspace, attrs, noise=noise, on_grid=False)
     axes = ("slice", "shot", "sample", "axis")[4 - trajectory.ndim :]
     variables: dict[str, Any] = {
         "kspace": (("slice", "coil", "shot", "sample"), shared["kspace"].values),
@@ -236,6 +246,35 @@ def _single(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.complex64]
     if single.dtype != array.dtype:  # what was finite in double precision may overflow in single
         check_finite(path, f"{name} in single precision", single)
     return single
+
+
+def _check_centre(path: Path, kspace: NDArray[np.complex64]) -> None:
+    """Raises InputError where the strongest samples lie at an end of an axis, not at its middle."""
+    sizes = kspace.shape[-2:]
+    if min(sizes) < _LEAST_SIDE:
+        return
+    power = np.zeros(sizes)
+    for one in kspace.reshape(-1, *sizes):
+        power += one.real.astype(np.float64) ** 2 + one.imag.astype(np.float64) ** 2
+
+    def level(ends: tuple[bool, bool]) -> float:
+        """Mean power of the measured samples about the middle, or the end, of each axis."""
+        places = [
+            (np.arange(-(n // 16), n // 16 + 1) + (0 if end else n // 2)) % n
+            for n, end in zip(sizes, ends, strict=True)
+        ]
+        box = power[np.ix_(*places)]
+        return float(box[box > 0].mean()) if box.any() else 0.0
+
+    ends = ((True, True), (True, False), (False, True))
+    highest = max(ends, key=level)
+    if level(highest) < _END * max(level((False, False)), float(np.median(power))):
+        return
+    axes = " and ".join(name for name, end in zip(("ky", "kx"), highest, strict=True) if end)
+    corner = "the corner" if all(highest) else f"the end of {axes}"
+    raise InputError(
+        f"{path}: DC is at {corner} of k-space, not at its middle: apply fftshift along {axes}"
+    )
 
 
 def _checked_mask(path: Path, mask: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
