@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sciddm.errors import InputError, ModelError, OptionError, OutputError, SciddmError
     from sciddm.pipelines.engine.result import Result
     from sciddm.pipelines.open import open_any as open
+    from sciddm.pipelines.petct import requests as petct
     from sciddm.zoo.pretrained import from_pretrained as load
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "__version__",
     "load",
     "open",
+    "petct",
 ]
 
 # Loaded on first use: `import sciddm` needs neither torch nor xarray.
@@ -43,7 +45,9 @@ _NAMES = {
     "load": "sciddm.zoo.pretrained:from_pretrained",
     "open": "sciddm.pipelines.open:open_any",
 }
-_MODULES: dict[str, str] = {}
+#: Domains whose verbs are declared in ``requests``.
+_DOMAINS = ("petct",)
+_MODULES = {name: f"sciddm.pipelines.{name}.requests" for name in _DOMAINS}
 
 
 def __getattr__(name: str) -> Any:

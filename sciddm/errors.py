@@ -18,12 +18,17 @@ class OptionError(InputError):
 
     Args:
         option: name of the parameter in Python; the command line says its flag.
-        problem: what is wrong and what to give, without the name.
+        problem: what is wrong and what to give, without name and value.
+        value: that was given, where it is short.
     """
 
-    def __init__(self, option: str, problem: str) -> None:
-        super().__init__(f"{option}: {problem}")
-        self.option, self.problem = option, problem
+    def __init__(self, option: str, problem: str, value: object = "") -> None:
+        self.option, self.problem, self.value = option, problem, f"{value}"
+        super().__init__(self.about(option))
+
+    def about(self, name: str) -> str:
+        """The message with the option under another name, such as its flag."""
+        return f"{name} {self.value}: {self.problem}" if self.value else f"{name}: {self.problem}"
 
 
 class OutputError(SciddmError, OSError):

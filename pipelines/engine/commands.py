@@ -33,7 +33,7 @@ _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Processo
 
 def domain_app(domain: Domain) -> typer.Typer:
     """The command ``sciddm DOMAIN`` with a command for each verb."""
-    app = typer.Typer(help=domain.help, no_args_is_help=True)
+    app = typer.Typer(help=domain.help, no_args_is_help=True, rich_markup_mode="markdown")
 
     @app.callback(help=domain.help)
     def group() -> None:

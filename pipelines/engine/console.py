@@ -35,7 +35,7 @@ def say(kind: str, message: str) -> None:
 def spoken(error: BaseException) -> str:
     """The message of an error for the command line: options by their flags."""
     if isinstance(error, OptionError):
-        return f"--{error.option.replace('_', '-')}: {error.problem}"
+        return error.about(f"--{error.option.replace('_', '-')}")
     return str(error) if isinstance(error, SciddmError) else ""
 
 

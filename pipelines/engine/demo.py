@@ -33,7 +33,8 @@ def run_demo(domain: Domain, folder: Path, quality: str) -> None:
     if demo is None:
         raise InputError(f"no demo for {domain.name!r}")
     verb = demo.verb
-    verb.prepare(verb.request.of({"quality": quality}))  # before anything is written
+    # Before anything is written; what the simulation decides has no value yet.
+    verb.prepare(verb.request.model_construct(quality=quality))
     make_folder(folder)
     say("note", f"simulating {demo.note}")
     example = demo.simulate(folder)

@@ -55,7 +55,7 @@ class Option:
         finite = value == value and abs(value) != float("inf")
         if all(holds(bound) for bound, holds, _ in bounds) and (finite or not bounds):
             return ""
-        return f"{value:g} is given, take {' and '.join(f'{w} {b:g}' for b, _, w in bounds)}"
+        return f"take {' and '.join(f'{w} {b:g}' for b, _, w in bounds)}"
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

@@ -96,12 +96,21 @@ class Request(BaseModel):
             return OptionError(name, f"is missing: {known[name].option.help}")
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, ValueError):
-            return OptionError(name, str(cause))
+            return OptionError(name, str(cause), _short(first["input"]))
         value = first["input"]
         choices = choices_of(known[name].annotation) if name in known else ()
         if choices:
-            return OptionError(name, f"{value!r} is given, take one of {', '.join(choices)}")
-        return OptionError(name, f"{value!r} is given: {first['msg'][0].lower()}{first['msg'][1:]}")
+            return OptionError(name, f"take one of {', '.join(choices)}", _short(value))
+        problem = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+        return OptionError(name, problem, _short(value))
+
+
+def _short(value: object) -> str:
+    """A value as it is shown in a message; nothing of data and long texts."""
+    if isinstance(value, bool | int | float | str | Path):
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        return text if len(text) <= 60 else ""
+    return ""
 
 
 @cache

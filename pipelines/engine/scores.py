@@ -32,12 +32,14 @@ class Score:
         values: by metric.
         missing: by metric, why it could not be computed.
         error: why the pair could not be compared at all.
+        parts: what a measure over all pairs is made from.
     """
 
     name: str
     values: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 def pairs(

@@ -17,7 +17,7 @@ def _no_folder(path: Path) -> bool:
     return False
 
 
-def _itself(path: Path) -> list[Path]:
+def _itself(path: Path, request: object) -> list[Path]:
     return [path]
 
 
@@ -31,7 +31,7 @@ class Source(Generic[D, R]):
         help: of the argument on the command line.
         is_item: whether a folder is one item, as a DICOM series is.
         item: what such a folder is called in messages.
-        files: all files that belong to an item, for its hash.
+        files: all files and folders that belong to an item, for its hash.
         option: the flag of the input where it is no positional argument; one item only, then.
     """
 
@@ -40,7 +40,7 @@ class Source(Generic[D, R]):
     help: str
     is_item: Callable[[Path], bool] = field(default=_no_folder)
     item: str = ""
-    files: Callable[[Path], list[Path]] = field(default=_itself)
+    files: Callable[[Path, R], list[Path]] = field(default=_itself)
     option: str = ""
 
     def data(self, given: Any, request: R) -> tuple[D, Path | None]:

@@ -168,7 +168,11 @@ class Transform(Verb[P, R], Generic[P, R, D]):
             context.progress(0, 1, "reading")
             path = Path(given) if isinstance(given, str | Path) else None
             data, path = self.source.data(given, request)
-            sha256 = hash_of_data(data) if path is None else hash_of_files(self.source.files(path))
+            sha256 = (
+                hash_of_data(data)
+                if path is None
+                else hash_of_files(self.source.files(path, request))
+            )
             context.source = path.name if path is not None else "the data"
         context.identity = {"request": request.stored(), "input": sha256}
         dataset = self.compute(data, request, context)

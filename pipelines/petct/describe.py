@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import xarray as xr
 
-from sciddm.physics.petct.lesions import Lesion
+from sciddm.physics.petct.lesions import lesions_in
 from sciddm.pipelines.engine.summary import Fact
 
 __all__ = ["segmentation_facts", "suv_facts"]
 
 
-def segmentation_facts(result: xr.Dataset, lesions: Sequence[Lesion]) -> dict[str, Fact]:
-    """The facts of a result by their keys."""
-    attrs = result.attrs
+def segmentation_facts(result: xr.Dataset) -> list[Fact]:
+    """The facts of a result."""
+    attrs, lesions = result.attrs, lesions_in(result)
     shape = list(result["mask"].shape)
     volume = sum(lesion.mtv_ml for lesion in lesions)
     tlg = sum(lesion.tlg for lesion in lesions)
@@ -35,11 +33,12 @@ def segmentation_facts(result: xr.Dataset, lesions: Sequence[Lesion]) -> dict[st
     if attrs["samples"] > 1:
         dice = attrs["sample_dice"]
         found.append(Fact("sample_dice", "agreement of samples", dice, f"Dice {dice:.2f}"))
-    return {fact.key: fact for fact in found}
+    return found
 
 
-def suv_facts(volume: xr.DataArray) -> dict[str, Fact]:
-    """The facts of a PET series in SUV by their keys."""
+def suv_facts(result: xr.Dataset) -> list[Fact]:
+    """The facts of a PET series in SUV."""
+    volume = result["suv"].assign_attrs(result.attrs)
     shape = list(volume.shape)
     found = [Fact("matrix", "slices, rows, columns", shape, " x ".join(map(str, shape)))]
     for key, label, form in (
@@ -55,4 +54,4 @@ def suv_facts(volume: xr.DataArray) -> dict[str, Fact]:
             found.append(Fact(key, label, value, form.format(value)))
     highest = float(volume.max())
     found.append(Fact("suv_max", "highest SUV", highest, f"{highest:.2f}"))
-    return {fact.key: fact for fact in found}
+    return found

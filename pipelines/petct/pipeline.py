@@ -19,7 +19,7 @@ from sciddm.data_adapters.petct.images import open_ct_of, open_pet
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.grid import DIMS, common_grid, grid_of, resample
-from sciddm.physics.petct.lesions import Lesion, measure_lesions
+from sciddm.physics.petct.lesions import Lesion, lesion_variables, measure_lesions
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.petct.draws import DiffusionDraws, OneEvaluation, Source, windows_of
 from sciddm.pipelines.petct.representation import AIR_HU, Representation
@@ -99,7 +99,9 @@ class TumourSegmentation(Pipeline):
         Returns:
             mask (0 or 1); probability; entropy, of the probability, in bits; std, of the samples'
             probabilities, 0 for one sample; agreement, the share of samples that decide as the
-            mask does; all (z, y, x); and attributes, see `Pipeline`, among them sample_dice, the
+            mask does; suv and hu, the images it is made from; label, the number of the lesion that
+            a voxel belongs to; all (z, y, x) on the grid of CT; lesion_suv_max, lesion_mtv_ml and
+            so on, one value a lesion; and attributes, see `Pipeline`, among them sample_dice, the
             mean Dice of two samples' masks.
 
         Raises:
@@ -167,16 +169,20 @@ class TumourSegmentation(Pipeline):
         for key in ("suv_rule", "uptake_min", "weight_kg", "dose_mbq", "suv_factor"):
             if key in pet.attrs:
                 attrs[key] = pet.attrs[key]
-        return xr.Dataset(
+        result = xr.Dataset(
             {
                 "mask": (DIMS, mask),
                 "probability": (DIMS, probability),
                 "entropy": (DIMS, entropy(probability)),
                 "std": (DIMS, found["std"]),
                 "agreement": (DIMS, np.clip(found["agreement"], 0, 1)),
+                "suv": (DIMS, resample(pet.values, grid_of(pet), ct_grid).astype(np.float32)),
+                "hu": (DIMS, np.asarray(ct.values, np.float32)),
             },
             attrs=attrs,
         )
+        lesions, labels = lesions_of(result, pet)
+        return result.assign({"label": (DIMS, labels), **lesion_variables(lesions)})
 
     def _source(self, settings: Settings) -> Source:
         if isinstance(self.model, Segmenter):

@@ -132,8 +132,8 @@ class SpeechScenes(SpeechMixtures):
             piece = expanded(whole)[start : start + 2 * missing]
             wave = _soft_edges(respeed(piece, rng)[:missing])
             level = rng.uniform(-3, 3) if rng.random() < 0.85 else rng.uniform(-24, 0)
-            level = np.float32(10 ** (level / 20) / max(float(np.sqrt(np.mean(wave**2))), 1e-3))
-            out[begin : begin + len(wave)] = 0.1 * level * wave
+            gain = np.float32(10 ** (level / 20) / max(float(np.sqrt(np.mean(wave**2))), 1e-3))
+            out[begin : begin + len(wave)] = 0.1 * gain * wave
             begin += len(wave)
             if rng.random() < 0.5:
                 begin += int(rng.uniform(0, gap) * RATE)

@@ -46,10 +46,10 @@ def write_study(folder: Path, **pet) -> tuple[Path, Path]:
 @pytest.fixture
 def known(monkeypatch):
     """The command line uses this pipeline whatever model it is asked for."""
-    from sciddm.pipelines.petct import run
+    from sciddm.pipelines.petct import requests
 
     pipeline = uptake_pipeline()
-    monkeypatch.setattr(run, "load_pipeline", lambda model: pipeline)
+    monkeypatch.setattr(requests, "load_pipeline", lambda model: pipeline)
     return pipeline
 
 
@@ -73,7 +73,7 @@ def test_a_study_from_dicom_to_all_outputs(sciddm, known, tmp_path):
     stored = json.loads((tmp_path / "mask.json").read_text())
     assert stored["suv_rule"] == "BQML"
     assert stored["uptake_min"] == pytest.approx(60)
-    assert stored["command"].startswith(f"sciddm petct segment -o {out} --pet {pet} --ct {ct}")
+    assert stored["command"].startswith(f"sciddm petct segment --pet {pet} -o {out} --ct {ct}")
     page = (tmp_path / "mask.html").read_text()
     assert "Lesion 1" in page
     for text in (page, (tmp_path / "mask.json").read_text(), answer.out):
@@ -235,10 +235,7 @@ def test_evaluate_tells_empty_masks_apart(sciddm, tmp_path):
     assert "does not lie on the grid" in answer.err
 
 
-def test_demo(sciddm, known, monkeypatch, tmp_path):
-    from sciddm.pipelines.petct import demo
-
-    monkeypatch.setattr(demo, "load_pipeline", lambda model: known)
+def test_demo(sciddm, known, tmp_path):
     answer = sciddm("demo", "petct", "-o", tmp_path / "demo", "--quality", "fast")
     assert answer.code == 0, answer.err
     assert "Dice with the truth" in answer.out

@@ -15,17 +15,25 @@ SUV is measured on the grid of PET, where it was measured, and volume on the gri
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from sciddm.geometry.grid import Grid, resample
 
-__all__ = ["COLUMNS", "Lesion", "measure_lesions", "sphere_weights"]
+__all__ = [
+    "COLUMNS",
+    "Lesion",
+    "lesion_variables",
+    "lesions_in",
+    "measure_lesions",
+    "sphere_weights",
+]
 
 COLUMNS = ("lesion", "suv_max", "suv_mean", "suv_peak", "mtv_ml", "tlg", "x_mm", "y_mm", "z_mm")
 _PEAK_MM = 10 * (3 / (4 * math.pi)) ** (1 / 3)  # radius of 1 cm^3: 6.204 mm
@@ -88,6 +96,27 @@ def measure_lesions(
         mean = float(values.mean())
         lesions.append(Lesion(index, float(values.max()), mean, peak, ml, mean * ml, x, y, z))
     return lesions, labels
+
+
+def lesion_variables(lesions: Sequence[Lesion]) -> dict[str, xr.DataArray]:
+    """The table of lesions as variables along ``lesion``: ``lesion_suv_max`` and so on."""
+    numbers = [lesion.lesion for lesion in lesions]
+    return {
+        f"lesion_{column}": xr.DataArray(
+            np.array([getattr(lesion, column) for lesion in lesions], np.float64),
+            dims="lesion",
+            coords={"lesion": np.array(numbers, np.int32)},
+        )
+        for column in COLUMNS[1:]
+    }
+
+
+def lesions_in(result: xr.Dataset) -> list[Lesion]:
+    """The table of lesions that ``lesion_variables`` put into a result."""
+    return [
+        Lesion(int(n), *(float(result[f"lesion_{c}"].values[i]) for c in COLUMNS[1:]))
+        for i, n in enumerate(result["lesion"].values)
+    ]
 
 
 def sphere_weights(grid: Grid, radius_mm: float = _PEAK_MM) -> NDArray[np.float64]:

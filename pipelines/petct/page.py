@@ -9,13 +9,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.geometry.grid import grid_of, resample
-from sciddm.physics.petct.lesions import Lesion
+from sciddm.physics.petct.lesions import Lesion, lesions_in
 from sciddm.pipelines.engine.report.page import Panel, Report, Section, Table, Verdict
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.petct.describe import segmentation_facts
 
-__all__ = ["segmentation_report"]
+__all__ = ["segmentation_page"]
 
 _WINDOW = (-160.0, 240.0)
 _CAUTION = "Research software; a mask is an estimate, not for clinical use."
@@ -27,37 +26,18 @@ _RUN_KEYS = (
 )  # fmt: skip
 
 
-def segmentation_report(
-    result: xr.Dataset,
-    pet: xr.DataArray,
-    ct: xr.DataArray,
-    lesions: Sequence[Lesion],
-    labels: NDArray[np.int32],
-    *,
-    source: str,
-    command: str,
-) -> Report:
-    """The page.
-
-    Args:
-        result: of the pipeline.
-        pet: (z, y, x), SUV.
-        ct: (z, y, x), HU; its grid is that of the result.
-        lesions: see `measure_lesions`.
-        labels: likewise.
-        source: names of the inputs.
-        command: what makes the same again.
-    """
-    known = segmentation_facts(result, lesions)
-    grid = grid_of(ct)
-    suv = resample(pet.values, grid_of(pet), grid)
+def segmentation_page(data: object, result: xr.Dataset) -> Report:
+    """The page of a result; all that it shows is in the result."""
+    known = {fact.key: fact for fact in segmentation_facts(result)}
+    lesions, labels = lesions_in(result), result["label"].values
+    suv, hu = result["suv"].values, result["hu"].values
     sections = []
     for lesion in lesions[:_MOST_LESIONS]:
-        sections.append(_lesion(result, suv, ct.values, labels, lesion))
+        sections.append(_lesion(result, suv, hu, labels, lesion))
     if not lesions:
         z = int(suv.reshape(len(suv), -1).max(1).argmax())
         everything = (z, slice(None), slice(None))
-        panels = _panels(result, suv, ct.values, everything, float(np.percentile(suv, 99.9)))
+        panels = _panels(result, suv, hu, everything, float(np.percentile(suv, 99.9)))
         sections.append(Section(f"No lesion; slice {z + 1}, the one of the highest SUV", panels))
     header = ("lesion", "SUVmax", "SUVmean", "SUVpeak", "MTV / ml", "TLG", "centre (RAS) / mm")
     rows = [
@@ -72,7 +52,7 @@ def segmentation_report(
     all_of_them = [[str(k), str(jsonable(v))[:400]] for k, v in sorted(attrs.items())]
     return Report(
         title="PET/CT tumour segmentation",
-        subtitle=f"{source}: {known['matrix'].text}",
+        subtitle=f"{attrs['input']}: {known['matrix'].text}",
         verdict=_verdict(result, lesions),
         sections=sections,
         tables=[
@@ -81,7 +61,7 @@ def segmentation_report(
             Table("Run", run),
             Table("All attributes of the result", all_of_them, folded=True),
         ],
-        command=command,
+        command=str(attrs["command"]),
         caution=_CAUTION,
     )
 

@@ -1,0 +1,116 @@
+"""Segmentations and SUV volumes on disk.
+
+A mask NAME.nii.gz, and beside it NAME_probability, NAME_entropy, NAME_lesions.csv, NAME_seg.dcm
+(where the CT is DICOM), NAME_rtstruct.dcm (if asked for) and NAME.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import sciddm
+from sciddm.data_adapters.attributes import sidecar
+from sciddm.data_adapters.nifti import write_nifti
+from sciddm.data_adapters.petct.images import SUFFIXES
+from sciddm.data_adapters.petct.lesion_table import write_lesions
+from sciddm.data_adapters.petct.rtstruct import save_rtstruct
+from sciddm.data_adapters.petct.seg import save_seg
+from sciddm.errors import OutputError
+from sciddm.physics.petct.lesions import COLUMNS, lesions_in
+
+__all__ = ["is_dicom", "save_segmentation", "save_suv", "segmentation_outputs", "suv_outputs"]
+
+_ENDINGS = {
+    "probability": "_probability",
+    "entropy": "_entropy",
+    "lesions": "_lesions.csv",
+    "seg": "_seg.dcm",
+    "rtstruct": "_rtstruct.dcm",
+    "json": ".json",
+}
+#: Attributes of a PET series that stay out of the JSON: who it is.
+_PRIVATE = ("patient", "series")
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether an input is a DICOM series, by its name."""
+    return not path.name.lower().endswith(SUFFIXES)
+
+
+def segmentation_outputs(path: Path, *, dicom: bool, rtstruct: bool) -> list[Path]:
+    """All that ``save_segmentation`` writes for a mask, the mask first, the JSON file last.
+
+    Args:
+        path: the mask, .nii.gz or .nii.
+        dicom: the CT is a DICOM series, which gets a DICOM-SEG.
+        rtstruct: with contours.
+
+    Raises:
+        OutputError: another suffix.
+    """
+    names = ["probability", "entropy", "lesions", *["seg"] * dicom, *["rtstruct"] * rtstruct]
+    return [path, *(_beside(path, name) for name in [*names, "json"])]
+
+
+def suv_outputs(path: Path) -> list[Path]:
+    """All that ``save_suv`` writes for a volume."""
+    return [path, _beside(path, "json")]
+
+
+def save_segmentation(
+    result: xr.Dataset,
+    path: Path,
+    at: Mapping[Path, Path],
+    *,
+    ct: Path | None,
+    series: str | None,
+    rtstruct: bool,
+) -> None:
+    """Writes a segmentation.
+
+    Args:
+        result: of the pipeline.
+        path: the mask.
+        at: from each output to where it is written.
+        ct: the DICOM series that masks are drawn on, None for none.
+        series: its SeriesInstanceUID.
+        rtstruct: write contours, too.
+    """
+    mask = result["mask"].values
+    write_nifti(mask, at[path], result.attrs)
+    for name in ("probability", "entropy"):
+        write_nifti(result[name].values, at[_beside(path, name)], result.attrs)
+    rows: Iterable[dict[str, Any]] = (lesion.row() for lesion in lesions_in(result))
+    write_lesions(rows, at[_beside(path, "lesions")], COLUMNS)
+    if ct is not None:
+        place = at[_beside(path, "seg")]
+        save_seg(mask, place, ct, series=series, model=str(result.attrs["model"]))
+        if rtstruct:
+            save_rtstruct(mask, at[_beside(path, "rtstruct")], ct, series=series)
+    _write_json(result.attrs, at[_beside(path, "json")])
+
+
+def save_suv(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
+    """Writes a volume in SUV; arguments as in ``save_segmentation``."""
+    write_nifti(np.asarray(result["suv"].values), at[path], result.attrs)
+    kept = {k: v for k, v in result.attrs.items() if k not in _PRIVATE}
+    _write_json(kept, at[_beside(path, "json")])
+
+
+def _write_json(attrs: Mapping[Any, Any], path: Path) -> None:
+    path.write_text(sidecar(attrs, "result", sciddm.__version__), encoding="utf-8")
+
+
+def _beside(path: Path, name: str) -> Path:
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            base, own = path.name[: -len(suffix)], path.name[-len(suffix) :]
+            ending = _ENDINGS[name]
+            return path.with_name(f"{base}{ending}{'' if '.' in ending else own}")
+    known = " or ".join(SUFFIXES)
+    raise OutputError(f"{path}: masks and SUV are written to {known}: rename")
