@@ -79,7 +79,8 @@ class Chains:
         self.errors = torch.tensor(denoiser.estimate_errors, dtype=torch.float64)
         self.evaluations = len(self.errors) + _LATER
         self._draw = draw
-        self._items: Batch | None = None
+        #: Those on their way, by name; what a checkpoint keeps.
+        self.items: Batch | None = None
 
     def step(
         self, denoiser: NetworkDenoiser, measure: Callable[[Batch], Measurement], batch: Batch
@@ -109,17 +110,17 @@ class Chains:
         self, denoiser: NetworkDenoiser, measure: Callable[[Batch], Measurement], batch: Batch
     ) -> Tensor:
         """The mean loss per item (B,) of all evaluations of the batch's own chains."""
-        self._items = self._begun(batch)
+        self.items = self._begun(batch)
         losses = []
         for _ in range(self.evaluations):
-            assert self._items is not None
+            assert self.items is not None
             nothing = {k: v[:0] for k, v in batch.items()}
             losses.append(self.step(denoiser, measure, nothing))
         return torch.stack(losses).mean(0)
 
     def _enter(self, batch: Batch) -> Batch:
         """All items of this step, the new ones last."""
-        if self._items is None:
+        if self.items is None:
             # Batches of one size from the first step on: the first items stand at every place.
             places = [self._begun(batch) for _ in range(self.evaluations)]
             for place, items in enumerate(places):
@@ -127,7 +128,7 @@ class Chains:
                     self._next_level(items)
             return {k: torch.cat([items[k] for items in places]) for k in places[0]}
         new = self._begun(batch)
-        return {k: torch.cat([v, new[k]]) for k, v in self._items.items()}
+        return {k: torch.cat([v, new[k]]) for k, v in self.items.items()}
 
     def _begun(self, batch: Batch) -> Batch:
         x0 = batch["x0"]
@@ -140,7 +141,7 @@ class Chains:
         items["estimate"] = found
         self._next_level(items)
         left = items["done"] < self.evaluations
-        self._items = {k: v[left] for k, v in items.items()}
+        self.items = {k: v[left] for k, v in items.items()}
 
     def _next_level(self, items: Batch) -> None:
         """The state of each item that its next evaluation is of."""

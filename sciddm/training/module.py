@@ -22,6 +22,7 @@ from sciddm.priors.segmenter import Segmenter
 from sciddm.process import Process
 from sciddm.training.chains import Chains
 from sciddm.training.recipe import NoiseSpec, Optimisation
+from sciddm.training.stream import derived_seed
 
 Measure = Callable[[dict[str, Tensor]], Measurement]
 
@@ -88,8 +89,12 @@ class TrainingModule(lightning.LightningModule):
         optimisation: Optimisation,
         max_seconds: float | None,
         measure: Measure | None = None,
+        on_start: Callable[[], None] = lambda: None,
+        after_step: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__()
+        self._on_start, self._after_step = on_start, after_step
+        self.validation_loss = math.nan
         self.model = model
         self.measure = measure
         self.noise = noise
@@ -117,9 +122,14 @@ class TrainingModule(lightning.LightningModule):
         return self._before + time.monotonic() - self._started
 
     def on_train_start(self) -> None:
+        self._on_start()
         self._started = time.monotonic()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        # What is random in a step depends on the step alone, so that a resumed training repeats it.
+        torch.manual_seed(
+            derived_seed(self.optimisation.seed, "step", self.global_step, self.global_rank)
+        )
         model = self.model
         if self._chains is not None:
             assert isinstance(model, NetworkDenoiser)
@@ -136,6 +146,9 @@ class TrainingModule(lightning.LightningModule):
             torch.manual_seed(batch_idx)
             loss = self._validation_loss(_as_dict(batch))
         self.log("val_loss", loss.mean(), prog_bar=True, batch_size=len(loss))
+
+    def on_validation_epoch_end(self) -> None:
+        self.validation_loss = float(self.trainer.callback_metrics.get("val_loss", math.nan))
 
     def _validation_loss(self, batch: dict[str, Tensor]) -> Tensor:
         model, chains = self.averaged, self._new_chains()
@@ -154,6 +167,9 @@ class TrainingModule(lightning.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.ema.update_parameters(self.model)
         if self.max_seconds is not None and self.elapsed >= self.max_seconds:
+            self.trainer.should_stop = True
+        # Here, not in a callback: those run before the average is updated.
+        if not self._after_step():
             self.trainer.should_stop = True
 
     def configure_optimizers(self) -> Any:
@@ -175,9 +191,14 @@ class TrainingModule(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["elapsed_seconds"] = self.elapsed
+        checkpoint["validation_loss"] = self.validation_loss
+        checkpoint["chains"] = None if self._chains is None else self._chains.items
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._before = float(checkpoint["elapsed_seconds"])
+        self.validation_loss = float(checkpoint.get("validation_loss", math.nan))
+        if self._chains is not None:
+            self._chains.items = checkpoint.get("chains")
         self._started = time.monotonic()
 
 

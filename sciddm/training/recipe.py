@@ -20,6 +20,7 @@ from sciddm.denoiser import Parametrization
 from sciddm.errors import InputError
 from sciddm.networks.build import check_arguments
 from sciddm.process import process_from_config
+from sciddm.zoo.model_card import Card
 
 __all__ = [
     "AutoencoderSpec",
@@ -215,6 +216,17 @@ class Recipe(_Strict):
     @classmethod
     def _network_takes_arguments(cls, values: dict[str, Any] | None) -> dict[str, Any] | None:
         return None if values is None else _checked_network(values)
+
+    @field_validator("card")
+    @classmethod
+    def _is_part_of_a_card(cls, values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            Card.model_validate({"name": "", **values})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ValueError(f"card.{where}: {first['msg']}") from error
+        return values
 
     @model_validator(mode="after")
     def _is_a_model(self) -> Recipe:

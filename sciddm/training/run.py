@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import platform
+import time
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sciddm.errors import InputError
+from sciddm.errors import InputError, ModelError
 from sciddm.models import AnyModel, build_model, network_of
 from sciddm.networks.causal_dual_path import CausalDualPath
 from sciddm.networks.dual_path import DualPathNetwork
@@ -25,12 +27,18 @@ from sciddm.precision import native_precision
 from sciddm.priors.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.priors.predictor import Predictor
 from sciddm.priors.regeneration import StochasticRegeneration
+from sciddm.storage import claim, transaction
+from sciddm.training.checkpoints import Checkpoints
 from sciddm.training.module import TrainingModule
 from sciddm.training.recipe import Recipe
+from sciddm.training.stop import StopRequest
+from sciddm.training.stream import SeededItems, Stream
 from sciddm.zoo.folder import save_model
 from sciddm.zoo.pretrained import from_pretrained
 
 __all__ = ["build", "train"]
+
+_MODEL = "model"
 
 
 def build(recipe: Recipe) -> AnyModel:
@@ -103,21 +111,63 @@ def train(
         recipe: what to train.
         out: folder for checkpoints (``checkpoints/last.ckpt``), the log (``metrics.csv``) and the
             finished model (``model/``).
-        resume: go on from ``last.ckpt`` if there is one.
+        resume: go on from the last checkpoint that is whole, if there is one. The weights are then
+            those of a training without a break, unless a limit of time decided its learning rate.
         max_time: HH:MM:SS in place of the recipe's; counts all runs together.
         progress: show Lightning's progress bar.
 
     Returns:
         The model folder: averaged weights in fp16 safetensors, configuration and card.
+
+    Raises:
+        BusyError: another process trains in that folder.
+        ModelError: the checkpoints are damaged.
+        KeyboardInterrupt: SIGINT, after a checkpoint is saved; SIGTERM and SIGHUP likewise raise
+            what their handlers do.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    stop = StopRequest()
+    with claim([out / _MODEL]), stop.watched():
+        return _train(recipe, out, stop, resume=resume, max_time=max_time, progress=progress)
+
+
+def _train(
+    recipe: Recipe,
+    out: Path,
+    stop: StopRequest,
+    *,
+    resume: bool,
+    max_time: str | None,
+    progress: bool,
+) -> Path:
+    """`train` in a folder that is claimed; returns early where a signal asks it to."""
     o = recipe.optimisation
     seconds = _seconds(max_time or o.max_time)
     lightning.seed_everything(o.seed, workers=True, verbose=False)
     dataset = recipe.data.load()
     measure = getattr(dataset, "measurement", None)
-    module = TrainingModule(build(recipe), recipe.noise, o, seconds, measure)
+    checkpoints = Checkpoints(out / "checkpoints")
+    if not resume:
+        checkpoints.discard()
+    saved = time.monotonic()
+
+    def after_step() -> bool:
+        nonlocal saved
+        if time.monotonic() - saved > 60 * o.checkpoint_minutes:
+            save()
+            saved = time.monotonic()
+        return stop.number is None
+
+    module = TrainingModule(
+        build(recipe),
+        recipe.noise,
+        o,
+        seconds,
+        measure,
+        on_start=stop.install,  # after Lightning has installed handlers of its own
+        after_step=after_step,
+    )
     if o.compile:
         for network in _networks(module.model):
             network.compile()  # in place: names and weights stay as they are
@@ -125,29 +175,31 @@ def train(
         split: dataset(**recipe.data.arguments, split=split, seed=o.seed)
         for split in ("train", "validate")
     }
-    loaders = {
-        split: DataLoader(
-            datasets[split],
-            batch_size=o.batch_size,
-            shuffle=split == "train",
-            num_workers=o.workers,
-            drop_last=split == "train",
-            persistent_workers=o.workers > 0,
-        )
-        for split in datasets
-    }
-    checkpoint = ModelCheckpoint(
-        out / "checkpoints",
-        filename="{step}",
-        save_last=True,
-        save_top_k=1,
-        train_time_interval=timedelta(minutes=o.checkpoint_minutes),
+    newest = checkpoints.newest()
+    steps = 0 if newest is None else _steps_of(newest)
+    length = len(datasets["train"])
+    training = DataLoader(
+        SeededItems(datasets["train"], o.seed),
+        batch_size=o.batch_size,
+        sampler=Stream(length, o.seed, steps * o.batch_size * _processes()),
+        num_workers=o.workers,
+        persistent_workers=o.workers > 0,
+    )
+    validation = DataLoader(
+        datasets["validate"],
+        batch_size=o.batch_size,
+        num_workers=o.workers,
+        persistent_workers=o.workers > 0,
     )
     trainer = lightning.Trainer(
         max_steps=o.steps,
         precision=_precision(o.precision),
         gradient_clip_val=o.gradient_clip,
-        callbacks=[checkpoint],
+        enable_checkpointing=False,
+        use_distributed_sampler=False,
+        # The stream has no end: an epoch is as many steps as would show every item once.
+        val_check_interval=max(1, length // (o.batch_size * _processes())),
+        check_val_every_n_epoch=None,
         logger=CSVLogger(out, name="", version=""),
         default_root_dir=out,
         enable_progress_bar=progress,
@@ -155,27 +207,63 @@ def train(
         log_every_n_steps=25,
         num_sanity_val_steps=0,
     )
-    last = out / "checkpoints" / "last.ckpt"
-    trainer.fit(
-        module,
-        loaders["train"],
-        loaders["validate"],
-        ckpt_path=str(last) if resume and last.exists() else None,
-        weights_only=False,  # our own checkpoint, with optimizer and loop state
-    )
-    trainer.save_checkpoint(last)
-    save_model(
-        module.averaged,
-        out / "model",
-        card={
-            **recipe.card,
-            "name": recipe.name,
-            "summary": recipe.summary,
-            "training": _history(trainer, module),
-        },
-        representation=getattr(datasets["train"], "representation", None),
-    )
-    return out / "model"
+
+    def save() -> None:
+        checkpoints.write(trainer.save_checkpoint, main_process=trainer.is_global_zero)
+
+    # A SIGTERM that comes before the first step has ended is Lightning's.
+    with suppress(SIGTERMException):
+        trainer.fit(
+            module,
+            training,
+            validation,
+            ckpt_path=None if newest is None else str(newest),
+            weights_only=True,
+        )
+    save()
+    if stop.number is not None or not trainer.is_global_zero:
+        return out / _MODEL
+    with transaction([out / _MODEL], folders=[out / _MODEL]) as at:
+        save_model(
+            module.averaged,
+            at[out / _MODEL],
+            card={
+                **recipe.card,
+                "name": recipe.name,
+                "summary": recipe.summary,
+                "training": _history(trainer, module),
+            },
+            representation=getattr(datasets["train"], "representation", None),
+        )
+    return out / _MODEL
+
+
+def _steps_of(checkpoint: Path) -> int:
+    """The steps that a checkpoint comes after.
+
+    Raises:
+        ModelError: it cannot be read, or holds more than tensors and plain values.
+    """
+    try:
+        held = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return int(held["global_step"])
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise ModelError(
+            f"{checkpoint}: no checkpoint of this version ({' '.join(str(error).split())[:120]}): "
+            "start with --fresh"
+        ) from error
+
+
+def _processes() -> int:
+    """Processes that train together, as the launcher counts them."""
+    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def _networks(model: AnyModel) -> list[nn.Module]:
@@ -195,7 +283,7 @@ def _history(trainer: lightning.Trainer, module: TrainingModule) -> dict[str, An
         if on_gpu
         else f"{torch.get_num_threads()} CPU cores ({platform.machine()})",
         "batch_size": module.optimisation.batch_size,
-        "validation_loss": float(trainer.callback_metrics.get("val_loss", torch.nan)),
+        "validation_loss": module.validation_loss,
     }
 
 

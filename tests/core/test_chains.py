@@ -98,7 +98,7 @@ def test_states_are_of_the_image_at_falling_levels():
         line.step(model, measure, {k: v.repeat(1, 1, 4, 4) for k, v in batch(1, 3).items()})
         states = {}
         for _ in range(5):
-            items = line._items
+            items = line.items
             assert items is not None
             for i, done in enumerate(items["done"].tolist()):
                 a = process(items["t"][i : i + 1])[0]
@@ -122,9 +122,9 @@ def test_the_next_state_is_of_the_same_path():
     line = chains(model)
     big = {k: v.repeat(1, 1, 8, 8) for k, v in batch(1, 3).items()}
     line.step(model, measure, big)
-    before = line._items
+    before = line.items
     line.step(model, measure, big)
-    after = line._items
+    after = line.items
     assert before is not None
     assert after is not None
     (i,) = torch.nonzero(before["done"] == 3).flatten().tolist()
@@ -139,8 +139,8 @@ def test_the_first_step_has_items_at_every_place():
     model = denoiser()
     line = chains(model)
     assert len(line.step(model, measure, batch(2, 1))) == 10
-    assert line._items is not None
-    assert line._items["done"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert line.items is not None
+    assert line.items["done"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
     levels, _ = model.network.seen[0]
     r = levels.exp()
     for k, error in enumerate(ERRORS):

@@ -211,7 +211,7 @@ def test_bad_max_time(path, tmp_path, text):
         ("noise.sigma=1", "unknown key noise.sigma"),
         ("denoiser.sigma_data=1", "unknown key denoiser.sigma_data"),
         ("process.theta=1", "process: unknown key theta; EDM takes: sigma_min, sigma_max"),
-        ("process.name=DDPM", "unknown process 'DDPM'"),
+        ("process.name=Nothing", "unknown process 'Nothing'"),
         ("network.chanels=[4]", "network: unknown key chanels"),
         ("data.arguments.size=4", "unknown key size"),
         ("data.dataset=nowhere.Nothing", "no dataset class 'nowhere.Nothing'"),
