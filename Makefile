@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test lint format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-speed clean
+.PHONY: setup demo test check lint wheel format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-speed clean
 
 setup: $(STAMP)
 
@@ -19,8 +19,18 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/sciddm demo mri -o sciddm-demo
 
+# One process a core, each with one thread: a test is small, and threads that wait cost time.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --dist loadfile
+
+# The quick loop of development: style, types, and the tests that need no command.
+check: lint
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --dist loadfile \
+	    tests/test_architecture.py tests/engine tests/core
+
+# What users get: sdist and wheel, the wheel in an environment of its own, every verb and demo.
+wheel: setup
+	bash .ci/wheel
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import highdicom as hd
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -23,8 +22,12 @@ from sciddm.data_adapters.dicom_text import unicode_header
 from sciddm.data_adapters.slice_order import slice_normal
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
+from sciddm.extras import extra
 from sciddm.geometry.affine import stacked_affine, voxel_sizes
 from sciddm.geometry.grid import DIMS
+
+with extra("petct", "DICOM-SEG"):
+    import highdicom as hd
 
 __all__ = ["read_seg", "save_seg"]
 

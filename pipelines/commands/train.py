@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from sciddm.extras import extra
 from sciddm.pipelines.engine.threads import use_threads
 
 __all__ = ["train"]
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe (YAML), see recipes/.")],
+    recipe: Annotated[
+        Path, typer.Argument(help="Name of a bundled recipe (mri-brain), or a YAML file.")
+    ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
@@ -34,7 +37,8 @@ def train(
 
     loaded = load_recipe(recipe, overrides or ())
     use_threads(threads)
-    from sciddm.training.run import train as run_training
+    with extra("train", "training"):
+        from sciddm.training.run import train as run_training
 
     folder = target if target is not None else Path("runs") / loaded.name
     made = run_training(loaded, folder, resume=not fresh, max_time=max_time)

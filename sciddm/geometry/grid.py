@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from sciddm.errors import InputError
+from sciddm.extras import extra
 from sciddm.geometry.affine import voxel_sizes
 
 __all__ = ["DIMS", "Grid", "common_grid", "grid_of", "resample"]
@@ -131,7 +132,8 @@ def resample(
         method: "spline" is cubic, cut to the range of the source so that it cannot overshoot.
         outside: value where the source has none.
     """
-    import SimpleITK as sitk  # noqa: N813
+    with extra("petct", "resampling of volumes"):
+        import SimpleITK as sitk  # noqa: N813
 
     data = np.ascontiguousarray(values, dtype=np.float32)
     if data.shape != source.shape:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,8 +35,13 @@ __all__ = [
     "RegenerationSpec",
     "SegmenterSpec",
     "SpectralLossSpec",
+    "find_recipe",
     "load_recipe",
 ]
+
+
+#: Recipes that come with the package.
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 class _Strict(BaseModel):
@@ -268,14 +274,14 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
-        path: the YAML file.
+        path: the YAML file, or the name of a bundled one, such as mri-brain.
         overrides: ``dotted.key=value`` strings; values are read as YAML.
 
     Raises:
         InputError: the file is missing or no YAML, or a key is unknown or of the wrong type; the
             message names the file and the key.
     """
-    path = Path(path)
+    path = find_recipe(path)
     try:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -295,6 +301,22 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             raise InputError(f"{path}: unknown key {where}") from error
         reason = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{path}: {where}: {reason}") from error
+
+
+def find_recipe(path: str | Path) -> Path:
+    """The file of a recipe: itself, or the bundled one of that name.
+
+    Raises:
+        InputError: neither.
+    """
+    if Path(path).exists() or Path(path).suffix:
+        return Path(path)
+    bundled = {p.stem: p for p in sorted(RECIPES.glob("*.yaml"))}
+    if str(path) in bundled:
+        return bundled[str(path)]
+    close = get_close_matches(str(path), bundled, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(bundled)}"
+    raise InputError(f"{path}: no such file and no recipe of that name: {hint}")
 
 
 def _override(values: dict[str, Any], override: str) -> None:
