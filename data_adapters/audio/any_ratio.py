@@ -76,9 +76,9 @@ class AnyRatio:
             j = np.arange(self._done, min(stop, self._done + _AT_ONCE), dtype=np.int64)
             whole, phase = np.divmod(j * self._p, self._q)
             phase = phase / self._q * _PHASES
-            row = np.floor(phase).astype(np.int64)
-            share = torch.from_numpy((phase - row).astype(np.float32))[:, None]
-            row = torch.from_numpy(row)
+            below = np.floor(phase).astype(np.int64)
+            share = torch.from_numpy((phase - below).astype(np.float32))[:, None]
+            row = torch.from_numpy(below)
             weights = torch.lerp(self._rows[row], self._rows[row + 1], share)
             at = torch.from_numpy(whole - self._half + 1 - self._first)
             seen = self._held.unfold(-1, weights.shape[1], 1)[..., at, :]

@@ -30,6 +30,7 @@ from sciddm.physics.speech.upper_band import BAND
 from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
+from sciddm.pipelines.speech.live import LiveEnhancement, live_blocks
 from sciddm.pipelines.speech.settings import Quality, Settings, settings_for
 from sciddm.priors.predictor import Predictor
 from sciddm.progress import Progress
@@ -198,6 +199,8 @@ class SpeechEnhancement(Pipeline):
         if attenuation_limit is not None and not attenuation_limit >= 0:
             raise InputError(f"an attenuation limit is at least 0 dB, not {attenuation_limit}")
         chosen = settings_for(self.kind, quality, samples) if settings is None else settings
+        if self.causal:  # one pass, in which nothing can be moved against the grid of frames
+            chosen = replace(chosen, views=1)
         if settings is not None and samples is not None:
             chosen = replace(settings, samples=samples)
         if chosen.samples > 1 and not is_random(self.model, chosen):
@@ -214,6 +217,32 @@ class SpeechEnhancement(Pipeline):
             seed=seed,
             attenuation_limit=attenuation_limit,
             progress=progress,
+        )
+
+    @property
+    def causal(self) -> bool:
+        """Whether the model needs nothing of the future: for live use."""
+        return isinstance(self.model, Predictor) and self.model.causal
+
+    def live(
+        self, rate: int, channels: int = 1, *, attenuation_limit: float | None = None
+    ) -> LiveEnhancement:
+        """An enhancement of sound that is still coming in, with its delay.
+
+        Args:
+            rate: of the sound in Hz.
+            channels: their number.
+            attenuation_limit: the most that is taken away, in dB; None for no limit.
+
+        Raises:
+            InputError: the model sees the future.
+        """
+        if not isinstance(self.model, Predictor):
+            raise InputError(
+                "this model sees the future: for live use give one that does not, speech-live"
+            )
+        return LiveEnhancement(
+            self.model, self.front.stft, self.front.rate, rate, channels, attenuation_limit
         )
 
     def _spread(self, quality: str) -> float:
@@ -263,6 +292,14 @@ class Enhancement:
         estimator = Estimator(self.pipeline.model, self.settings)
         self._levels = measure(self.recording)
         offset = self._levels.mean[:, None]
+        for block in self._live() if self.pipeline.causal else self._whole(estimator):
+            self._meter.push(block.noisy - offset, block.enhanced - offset)
+            self._seconds = time.perf_counter() - start
+            yield block
+
+    def _whole(self, estimator: Estimator) -> Iterator[Block]:
+        """Chunk by chunk, each with some of its future."""
+        assert self._levels is not None
 
         def draw(y: Tensor, streams: Sequence[Streams]) -> list[Tensor]:
             with tally() as cost:
@@ -270,7 +307,7 @@ class Enhancement:
             self._evaluations.append(cost.nfe)
             return draws
 
-        for block in enhanced_blocks(
+        yield from enhanced_blocks(
             self.recording,
             self._levels,
             self.pipeline.front,
@@ -280,10 +317,19 @@ class Enhancement:
             attenuation_limit=self._attenuation_limit,
             spread=self._spread,
             progress=self._progress,
-        ):
-            self._meter.push(block.noisy - offset, block.enhanced - offset)
-            self._seconds = time.perf_counter() - start
-            yield block
+        )
+
+    def _live(self) -> Iterator[Block]:
+        """As from a pipe."""
+        assert self._levels is not None
+        recording = self.recording
+        live = self.pipeline.live(
+            recording.rate,
+            recording.channels,
+            attenuation_limit=self._attenuation_limit,
+        )
+        self._evaluations.append(1)
+        yield from live_blocks(recording, self._levels, live, self._progress)
 
     @property
     def attrs(self) -> dict[str, Any]:

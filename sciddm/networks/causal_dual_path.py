@@ -151,7 +151,7 @@ class CausalDualPath(nn.Module):
             raise ValueError(f"the network takes {self.bins} frequency bins, not {x.shape[2]}")
         frames = x.shape[3]
         x = functional.pad(x, (0, -frames % self.patch))
-        scale, level = self._level(x, state.level)
+        scale, heard, level = self._level(x, state.level)
         x = x / scale
         power = x.square().sum(1, keepdim=True)
         log_power = 0.25 * (power + _FLOOR).log()
@@ -181,7 +181,8 @@ class CausalDualPath(nn.Module):
         out = functional.pixel_shuffle(self.last(after_past(h)), self.patch)
         out = out.transpose(2, 3)
         mask, rest = out.float().chunk(2, dim=1)
-        out = torch.cat([mask, scale * rest], dim=1)[..., :frames]
+        # What no mask can make is nothing where there is digital silence.
+        out = torch.cat([mask, scale * heard * rest], dim=1)[..., :frames]
         return out, CausalState(level, pasts, hidden)
 
     def adopt(self, other: DualPathNetwork) -> None:
@@ -205,8 +206,8 @@ class CausalDualPath(nn.Module):
             raise ValueError(f"the networks differ in size ({bad[0]})")
         self.load_state_dict(weights)
 
-    def _level(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """(the level at each frame (B, 1, 1, T), the state behind the last)."""
+    def _level(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(the level at each frame, 1 or 0 for silence, both (B, 1, 1, T); the state behind)."""
         power = x.float().square().sum(1).mean(1).unflatten(-1, (-1, self.patch)).mean(-1)
         heard = (power > _SILENCE).to(power.dtype)
         values = torch.stack([heard * power.clamp_min(_SILENCE).log(), heard], dim=1)
@@ -217,8 +218,9 @@ class CausalDualPath(nn.Module):
         sums = values @ kernel.T + past[:, :, None] * ((steps + 1) * decay).exp()
         # Nothing heard yet: the level does not matter, for there is nothing to scale.
         mean = sums[:, 0] / sums[:, 1].clamp_min(1e-9)
-        scale = (0.5 * mean).exp().repeat_interleave(self.patch, dim=-1)
-        return scale[:, None, None], sums[:, :, -1]
+        frames = torch.stack([(0.5 * mean).exp(), heard]).repeat_interleave(self.patch, dim=-1)
+        scale, heard = frames[:, :, None, None]
+        return scale, heard, sums[:, :, -1]
 
 
 def _renumbered(weights: dict[str, Tensor], kept: list[int]) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sciddm.denoiser import complex_to_real, real_to_complex
 from sciddm.ledger import record
 from sciddm.losses.spectral_loss import SpectralLoss
+from sciddm.networks.causal_dual_path import CausalDualPath, CausalState
 from sciddm.precision import Precision, network_arithmetic
 
 __all__ = ["Predictor"]
@@ -58,13 +59,46 @@ class Predictor(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """The estimate D(y), shape and type of y (B, C, F, T), complex."""
         record(nfe=y.shape[0])
-        # Real and imaginary parts carry half the variance each.
-        unit = self.scale / 2**0.5
-        x = complex_to_real(y) / unit
+        x = self._seen(y)
         with network_arithmetic(self.precision, y.device):
             out = self.network(x, x.new_zeros(x.shape[0]), None)
+        return self._estimate(y, out)
+
+    @property
+    def causal(self) -> bool:
+        """Whether the network can be given a recording piece by piece (``run``)."""
+        return isinstance(self.network, CausalDualPath)
+
+    def start(self, batch: int) -> CausalState:
+        """The state of a causal network before the first frame of so many items."""
+        network = self.network
+        if not isinstance(network, CausalDualPath):
+            raise TypeError(f"{type(network).__name__} is not causal: it sees whole recordings")
+        return network.start(batch, next(network.parameters()))
+
+    def run(self, y: Tensor, state: CausalState) -> tuple[Tensor, CausalState]:
+        """The estimate for the next frames y (B, 1, F, T), and the state behind them.
+
+        T is a multiple of the network's ``stride``, unless the recording ends there.
+        """
+        network = self.network
+        assert isinstance(network, CausalDualPath)
+        record(nfe=y.shape[0])
+        with network_arithmetic(self.precision, y.device):
+            out, state = network.run(self._seen(y), state)
+        return self._estimate(y, out), state
+
+    @property
+    def _unit(self) -> float:
+        # Real and imaginary parts carry half the variance each.
+        return self.scale / 2**0.5
+
+    def _seen(self, y: Tensor) -> Tensor:
+        return complex_to_real(y) / self._unit
+
+    def _estimate(self, y: Tensor, out: Tensor) -> Tensor:
         if self.output == "direct":
-            return unit * real_to_complex(out)
+            return self._unit * real_to_complex(out)
         mask, rest = (real_to_complex(part) for part in out.chunk(2, dim=1))
         # The square root has no slope at 0, the start of training.
         size = (mask.real.square() + mask.imag.square() + 1e-12).sqrt()

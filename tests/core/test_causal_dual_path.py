@@ -59,14 +59,23 @@ def test_level_follows_the_logarithm_and_leaves_silence_out() -> None:
     network = _network(memory=4.0)
     x = torch.full((1, 2, 16, 12), 3.0)
     x[..., 4:8] = 0  # silence, which has no level
-    scale, _ = network._level(x, torch.zeros(1, 2))
+    scale, *_ = network._level(x, torch.zeros(1, 2))
     torch.testing.assert_close(scale.flatten(), torch.full((12,), 18**0.5), rtol=1e-5, atol=0)
     x[..., 8:] *= 10.0
-    scale, _ = network._level(x, torch.zeros(1, 2))
+    scale, *_ = network._level(x, torch.zeros(1, 2))
     # Patches 0, 1 of the first level and 4, 5 of ten times as much: weights e^(-age / 4).
     old, new = (torch.tensor(ages).div(-4.0).exp().sum() for ages in ((5.0, 4.0), (1.0, 0.0)))
     expected = 18**0.5 * 10 ** float(new / (old + new))
     assert float(scale.flatten()[-1]) == pytest.approx(expected, rel=1e-5)
+
+
+@torch.no_grad()
+def test_digital_silence_stays_silence_whatever_came_before() -> None:
+    network, x = _network(), _noise(24)
+    x[..., 10:20] = 0
+    out = network(x)
+    assert not out[:, 2:, :, 10:20].any()  # the rest; a mask has nothing to act on
+    assert out[:, 2:, :, 20:].any()
 
 
 @torch.no_grad()
