@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from sciddm.storage import transaction
 
 __all__ = ["commit"]
 
+_TOO_LITTLE = 2**18
 _FULL = {getattr(errno, n) for n in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, n)}
 
 
@@ -57,7 +59,7 @@ def commit(
             check_folder(target, overwrite, suffix)
 
     check()
-    main = targets[-1]
+    main, full = targets[-1], False
 
     def ready(written: Mapping[str, Path]) -> None:
         check()  # somebody else may have been quicker
@@ -66,11 +68,16 @@ def commit(
     try:
         _check_space(main, nbytes)
         with transaction(targets, remove=remove, folders=list(folders), before=ready) as at:
-            yield at
+            try:
+                yield at
+            except Exception:
+                # Some libraries do not say why they cannot write.
+                full = shutil.disk_usage(main.parent).free < _TOO_LITTLE
+                raise
     except SciddmError:
         raise
     except Exception as error:
-        raise OutputError(_said(main, error)) from error
+        raise OutputError(_said(main, error, full)) from error
 
 
 def _check_space(target: Path, nbytes: int) -> None:
@@ -82,8 +89,11 @@ def _check_space(target: Path, nbytes: int) -> None:
         )
 
 
-def _said(target: Path, error: Exception) -> str:
+def _said(target: Path, error: Exception, full: bool) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
-        return f"{target}: cannot be written ({error.strerror}): free some space"
+        # The system's words: those of a library may be many lines.
+        return f"{target}: cannot be written ({os.strerror(error.errno or 0)}): free some space"
+    if full:
+        return f"{target}: cannot be written ({os.strerror(errno.ENOSPC)}): free some space"
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return f"{target}: cannot be written ({reason or type(error).__name__})"

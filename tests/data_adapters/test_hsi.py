@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sciddm.data_adapters.hsi import empty_bands, open_cube, save_cube, wavelengths_nm
+from sciddm.data_adapters.hsi.raw import AXES, RawCube
 from sciddm.errors import InputError, OutputError
 
 TYPES = ["uint8", "int16", "int32", "float32", "float64", "uint16", "uint32", "int64", "uint64"]
@@ -53,6 +54,10 @@ def described(bands):
         f"data ignore value = -9999\nmap info = {{{UTM}}}\nreflectance scale factor = 10000\n"
         "acquisition time = 2013-05-01T18:00:00Z\n"
     )
+
+
+def in_memory(values):
+    return xr.Dataset({"cube": (("band", "y", "x"), values)})
 
 
 def fields(header):
@@ -393,3 +398,44 @@ def test_half_precision_can_be_written_everywhere(tmp_path, suffix):
     again = open_cube(tmp_path / f"out{suffix}")
     np.testing.assert_array_equal(again["cube"].values, cube["cube"].values)
     np.testing.assert_allclose(wavelengths_nm(again), [500, 600, 700])
+
+
+@pytest.mark.parametrize("order", ["bsq", "bil", "bip"])
+@pytest.mark.parametrize("offset", [0, 7])
+def test_every_part_of_raw_numbers_is_that_of_the_whole(tmp_path, order, offset):
+    whole = np.arange(3 * 4 * 5, dtype=">u2").reshape(3, 4, 5)
+    axes = [("band", "y", "x").index(a) for a in AXES[order]]
+    path = tmp_path / "a.img"
+    path.write_bytes(bytes(offset) + whole.transpose(axes).tobytes())
+    raw = RawCube(path, whole.dtype, offset, whole.shape, order)
+    for index in (
+        (slice(None), slice(1, 3), slice(None)),
+        (slice(0, 2), slice(3, 1, -1), slice(1, 4, 2)),
+        (slice(2, None, -2), slice(0, 4, 3), slice(None)),
+        (1, slice(None), slice(2, 3)),
+        (-1, -2, slice(None)),
+        (slice(1, 1), slice(None), slice(None)),
+        (slice(None), slice(4, 4), slice(None)),
+        slice(1, 2),
+    ):
+        np.testing.assert_array_equal(raw[index], whole[index])
+
+
+def test_numbers_that_are_cut_off_while_they_are_read(tmp_path):
+    path = tmp_path / "a.hdr"
+    save_cube(in_memory(numbers((3, 40, 50))), path)
+    opened = open_cube(path)
+    with (tmp_path / "a.img").open("r+b") as file:
+        file.truncate(4000)
+    with pytest.raises(InputError, match="cut off while it was read"):
+        opened["cube"].load()
+
+
+def test_a_cube_that_does_not_fit_on_the_disk(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OutputError, match=r"No space left on device.*free some space"):
+        save_cube(in_memory(numbers((3, 4, 5))), tmp_path / "a.hdr")
+    assert not list(tmp_path.iterdir())
