@@ -131,13 +131,15 @@ def _ultrasound(folder: Path) -> None:
     """hazy.h5 and clean.h5, two RF frames; iq.h5; picture.png, a B-mode image; channels.npz."""
     import imageio.v3 as iio
 
-    from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_file, simulate_scan
+    from sciddm.data_adapters.ultrasound import save_frames
+    from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
 
     rf = Wanted(depth=256, lines=48, frames=2, seed=0)
-    simulate_file(rf, folder / "hazy.h5", folder / "clean.h5", overwrite=False)
-    iq = replace(rf, frames=1, kind="iq")
-    simulate_file(iq, folder / "iq.h5", None, overwrite=False)
-    amplitude = np.abs(simulate_scan(iq)[0]["frames"].values[0])
+    for name, scan in zip(("hazy", "clean"), simulate_scan(rf), strict=True):
+        save_frames(scan, folder / f"{name}.h5")
+    iq, _ = simulate_scan(replace(rf, frames=1, kind="iq"))
+    save_frames(iq, folder / "iq.h5")
+    amplitude = np.abs(iq["frames"].values[0])
     level = 20 * np.log10(np.maximum(amplitude / amplitude.max(), 1e-3))  # 60 dB
     iio.imwrite(folder / "picture.png", np.rint(255 * (1 + level / 60)).astype(np.uint8))
     _save_channels(folder / "channels.npz")

@@ -9,16 +9,24 @@ import h5py
 import xarray as xr
 
 from sciddm.data_adapters.checks import existing_file
-from sciddm.data_adapters.hdf5 import write_hdf5
+from sciddm.data_adapters.hdf5 import text_of, write_hdf5
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import staged
 from sciddm.data_adapters.ultrasound.arrays import read_npz
 from sciddm.data_adapters.ultrasound.frames import checked_frames
-from sciddm.data_adapters.ultrasound.hdf5 import KIND, read_frames_hdf5
+from sciddm.data_adapters.ultrasound.hdf5 import KIND, is_uff, read_frames_hdf5
 from sciddm.data_adapters.ultrasound.images import CLIPS, PICTURES, VIDEOS, read_images
+from sciddm.data_adapters.ultrasound.zea import zea_group
 from sciddm.errors import InputError
 
-__all__ = ["FRAME_SUFFIXES", "is_clip_folder", "open_frames", "save_frames"]
+__all__ = [
+    "FRAME_SUFFIXES",
+    "is_clip_folder",
+    "is_ultrasound",
+    "open_frames",
+    "save_frames",
+    "write_frames",
+]
 
 #: Suffixes that can be read.
 FRAME_SUFFIXES = (".h5", ".hdf5", ".uff", ".npz", ".dcm", *PICTURES, *CLIPS, *VIDEOS)
@@ -74,9 +82,36 @@ def save_frames(data: xr.Dataset, path: str | Path, *, overwrite: bool = False) 
         OutputError: the file exists or cannot be written.
     """
     path = Path(path)
-    held = checked_frames(data)
     with staged([path], overwrite) as at:
-        write_hdf5(held, at[path], KIND)
+        write_frames(data, at[path])
+
+
+def write_frames(data: xr.Dataset, path: Path) -> None:
+    """Writes frames to a new file of sciddm's HDF5.
+
+    Raises:
+        InputError: they have not the form of `frames`.
+    """
+    write_hdf5(checked_frames(data), path, KIND)
+
+
+def is_ultrasound(path: Path) -> bool:
+    """Whether a file or folder holds ultrasound, by a quick look: its layout or its modality."""
+    try:
+        if path.is_dir():
+            return False
+        if h5py.is_hdf5(path):
+            with h5py.File(path) as file:
+                kind = text_of(file.attrs.get("sciddm_kind", ""))
+                return kind == KIND or zea_group(file) is not None or is_uff(file)
+        if _is_dicom(path):
+            import pydicom
+
+            header = pydicom.dcmread(path, specific_tags=["Modality"], stop_before_pixels=True)
+            return str(header.get("Modality", "")) in ("US", "IVUS")
+    except Exception:
+        return False
+    return path.suffix.lower() == ".uff"
 
 
 def _is_dicom(path: Path) -> bool:

@@ -22,7 +22,7 @@ from sciddm.data_adapters.ultrasound.frames import SOUND_SPEED, build_frames, ch
 from sciddm.data_adapters.ultrasound.zea import read_zea, zea_group
 from sciddm.errors import InputError
 
-__all__ = ["KIND", "read_frames_hdf5"]
+__all__ = ["KIND", "is_uff", "read_frames_hdf5"]
 
 #: Kind of sciddm's own files of frames; results have the kind "result".
 KIND = "ultrasound"
@@ -56,6 +56,11 @@ def read_frames_hdf5(source: str | Path, stated: dict[str, Any] | None = None) -
             )
     with reading(path):
         return _read_uff(path, name, given)
+
+
+def is_uff(file: h5py.File) -> bool:
+    """Whether a file holds USTB's objects."""
+    return any("uff." in text_of(node.attrs.get("class", "")) for node in file.values())
 
 
 def _uff_object(file: h5py.File) -> str | None:

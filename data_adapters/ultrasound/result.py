@@ -21,7 +21,7 @@ from sciddm.data_adapters.ultrasound.frames import checked_frames
 from sciddm.data_adapters.ultrasound.images import CLIPS, PICTURES, VIDEOS, write_images
 from sciddm.errors import OutputError
 
-__all__ = ["RESULT_SUFFIXES", "dehazed_outputs", "save_dehazed"]
+__all__ = ["RESULT_SUFFIXES", "check_format", "dehazed_outputs", "save_dehazed", "write_dehazed"]
 
 _SHOWN = (*PICTURES, *CLIPS, *VIDEOS)
 RESULT_SUFFIXES = (".h5", ".hdf5", ".npz", ".dcm", *_SHOWN)
@@ -62,23 +62,42 @@ def save_dehazed(
         OutputError: a file exists or cannot be written, or the format cannot hold such frames.
     """
     path = Path(path)
+    check_format(checked_frames(result), path)
+    with staged(dehazed_outputs(path)[::-1], overwrite) as at:
+        write_dehazed(result.assign_attrs(attrs), path, at, source=source)
+
+
+def write_dehazed(
+    result: xr.Dataset, path: Path, at: Mapping[Path, Path], *, source: Path | None
+) -> None:
+    """Writes the outputs of a result where they belong for now.
+
+    Args:
+        result: as the pipeline returns it; its attributes go into the .json file.
+        path: main output; its suffix chooses the format.
+        at: of every output of `dehazed_outputs`, where it is written.
+        source: the file that was dehazed; None for data in memory, which cannot become DICOM.
+
+    Raises:
+        OutputError: the format cannot hold such frames.
+    """
     held = checked_frames(result)
     suffix = path.suffix.lower()
     check_format(held, path)
-    targets = dehazed_outputs(path)
-    with staged(targets[::-1], overwrite) as at:
-        if suffix == ".npz":
-            _write_npz(held, at[path])
-        elif suffix == ".dcm":
-            from sciddm.data_adapters.ultrasound.dicom import write_us_dicom
+    if suffix == ".npz":
+        _write_npz(held, at[path])
+    elif suffix == ".dcm":
+        from sciddm.data_adapters.ultrasound.dicom import write_us_dicom
 
-            write_us_dicom(_bytes(held), held["mask"].values, source, at[path])
-        elif suffix in _SHOWN:
-            write_images(_bytes(held), at[path])
-        whole = path if suffix in (".h5", ".hdf5") else _parts(path)
-        write_hdf5(held, at[whole], "result")
-        text = sidecar(attrs, "result", sciddm.__version__)
-        at[targets[-1]].write_text(text, encoding="utf-8")
+        if source is None:
+            raise OutputError(f"{path}: DICOM is written of a DICOM file only: give its path")
+        write_us_dicom(_bytes(held), held["mask"].values, source, at[path])
+    elif suffix in _SHOWN:
+        write_images(_bytes(held), at[path])
+    whole = path if suffix in (".h5", ".hdf5") else _parts(path)
+    write_hdf5(held, at[whole], "result")
+    text = sidecar(result.attrs, "result", sciddm.__version__)
+    at[path.with_suffix(".json")].write_text(text, encoding="utf-8")
 
 
 def check_format(data: xr.Dataset, path: Path) -> None:

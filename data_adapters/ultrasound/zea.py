@@ -126,7 +126,7 @@ def _grey(
     """(0..1, dynamic range in dB)."""
     low, high = bounds
     if values.dtype == np.uint8:
-        return values.astype(np.float32) / 255, _RANGE_DB
+        return (values / np.float32(255)).astype(np.float32), _RANGE_DB
     values = values.astype(np.float32)
     finite = values[np.isfinite(values)]
     if low is not None and high is not None and high > low:

@@ -13,15 +13,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import signal
 
-from sciddm.data_adapters.ultrasound import build_frames, save_frames
-from sciddm.data_adapters.ultrasound.channels import open_channels, waves_of
+from sciddm.data_adapters.ultrasound import build_frames
+from sciddm.data_adapters.ultrasound.channels import waves_of
 from sciddm.errors import InputError
 from sciddm.physics import DelayAndSum, TransmitWave
-from sciddm.pipelines.engine.batch import Job, Outcome
-from sciddm.pipelines.engine.summary import Fact
 from sciddm.progress import Progress
 
-__all__ = ["beamform", "beamform_file", "demodulate"]
+__all__ = ["beamform", "demodulate"]
 
 _TAPS = 65
 _WIDER = 1.6  # of the band that passes: -6 dB is not its end
@@ -167,37 +165,6 @@ def _half_angle(waves: Sequence[TransmitWave], pitch: float, wavelength: float) 
             z, x = wave.source
             sides += [abs(math.atan2(e - x, -z)) for e in wave.aperture]
     return min(math.degrees(max(sides)) or 45.0, _WIDEST)
-
-
-def beamform_file(
-    source: Path,
-    target: Path,
-    stated: dict[str, Any],
-    *,
-    depth_mm: tuple[float, float] | None,
-    lines: int | None,
-    sector_deg: float | None,
-    f_number: float,
-    overwrite: bool,
-    progress: Progress,
-) -> Outcome:
-    """Beamforms a file and writes the frames, .h5."""
-    made = beamform(
-        open_channels(source, stated),
-        depth_mm=depth_mm,
-        lines=lines,
-        sector_deg=sector_deg,
-        f_number=f_number,
-        progress=progress,
-    )
-    save_frames(made, target, overwrite=overwrite)
-    n, m, k = (made.sizes[d] for d in ("frame", "depth", "lateral"))
-    z = made["depth"].values * 1e3
-    facts = [
-        Fact("size", "size", [n, m, k], f"{n} frames of {m} samples, {k} lines"),
-        Fact("depth_mm", "depth", [z[0], z[-1]], f"{z[0]:.1f} to {z[-1]:.1f} mm"),
-    ]
-    return Outcome(Job(source, target), "done", facts={f.key: f for f in facts}, outputs=[target])
 
 
 def _demodulated(

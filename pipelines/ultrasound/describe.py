@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import xarray as xr
 
 from sciddm.pipelines.engine.summary import Fact
 
-__all__ = ["facts", "size_text"]
+__all__ = ["beamforming_facts", "facts", "simulation_facts", "size_text"]
 
 
 def facts(result: xr.Dataset) -> dict[str, Fact]:
@@ -32,6 +33,27 @@ def facts(result: xr.Dataset) -> dict[str, Fact]:
     for key, label in (("nfe", "NFE per sample"), ("nvjp", "VJPs per sample")):
         found.append(Fact(key, label, a[key], f"{a[key]:g}"))
     return {fact.key: fact for fact in found}
+
+
+def beamforming_facts(result: xr.Dataset) -> Iterable[Fact]:
+    """Size and depths of beamformed frames."""
+    size = [result.sizes[d] for d in ("frame", "depth", "lateral")]
+    yield Fact("size", "size", size, size_text(result))
+    z = result["depth"].values * 1e3
+    yield Fact("depth_mm", "depth", [z[0], z[-1]], f"{z[0]:.1f} to {z[-1]:.1f} mm")
+
+
+def simulation_facts(result: xr.Dataset) -> Iterable[Fact]:
+    """Size, view and haze of a simulated scan."""
+    wanted = result.attrs["wanted"]
+    size = [result.sizes[d] for d in ("frame", "depth", "lateral")]
+    yield Fact("size", "size", size, size_text(result))
+    yield Fact("view", "view", wanted["view"], wanted["view"])
+    level = wanted["haze_db"]
+    text = "none"
+    if level is not None:
+        text = f"{level:g} dB of full scale, tissue {wanted['tissue_db']:g} dB"
+    yield Fact("haze_db", "haze", level, text)
 
 
 def size_text(data: xr.Dataset) -> str:

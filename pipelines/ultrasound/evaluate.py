@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.ultrasound import open_frames
 from sciddm.errors import InputError
 from sciddm.metrics.ultrasound import (
     cnr,
@@ -21,70 +19,13 @@ from sciddm.metrics.ultrasound import (
     psnr,
 )
 from sciddm.physics.ultrasound.representation import amplitude, log_compressed
-from sciddm.pipelines.engine.batch import stem
-from sciddm.pipelines.engine.scores import Score, evaluate_pairs, pairs
+from sciddm.pipelines.engine.scores import Score
 from sciddm.pipelines.ultrasound.regions import regions_of, stated_regions
 
-__all__ = ["COLUMNS", "RANGE_DB", "evaluate_scans", "measure"]
+__all__ = ["RANGE_DB", "measure"]
 
 #: Dynamic range of the images that are measured.
 RANGE_DB = 60.0
-COLUMNS = {
-    "psnr_db": ("PSNR / dB", "{:.2f}"),
-    "gcnr": ("gCNR", "{:.3f}"),
-    "gcnr_clean": ("gCNR clean", "{:.3f}"),
-    "cnr": ("CNR", "{:.3f}"),
-    "cnr_db": ("CNR / dB", "{:.2f}"),
-    "ks_tissue": ("KS tissue", "{:.3f}"),
-    "ks_blood": ("KS blood", "{:.3f}"),
-    "haze_correlation": ("haze corr.", "{:.3f}"),
-}
-
-
-def evaluate_scans(
-    dehazed: Path,
-    clean: Path | None,
-    suffixes: Sequence[str],
-    *,
-    roi: Sequence[str] = (),
-    as_json: bool = False,
-) -> bool:
-    """Prints the scores of all scans.
-
-    Args:
-        dehazed: folder, or one scan.
-        clean: likewise, of the same names; None to measure contrast only.
-        suffixes: of scans.
-        roi: regions, see `regions.stated_regions`; those of the clean scan if empty.
-        as_json: a JSON document instead of a table.
-
-    Returns:
-        Whether every scan could be measured.
-
-    Raises:
-        InputError: nothing to measure.
-    """
-    if clean is None and not roi:
-        raise InputError("say what to measure: --clean with the truth, or --roi with two regions")
-
-    def found_in(path: Path) -> tuple[Mapping[str, Path], bool]:
-        if not path.is_dir():
-            return {stem(path, suffixes): path}, False
-        found = sorted(p for p in path.iterdir() if p.name.lower().endswith(tuple(suffixes)))
-        return {stem(p, suffixes): p for p in found if not p.name.startswith(".")}, True
-
-    def compare(reference: Path, estimate: Path, score: Score) -> None:
-        truth = None if clean is None else open_frames(reference)
-        measure(open_frames(estimate), truth, score, roi)
-
-    return evaluate_pairs(
-        pairs(clean or dehazed, dehazed, found_in, "scan"),
-        compare,
-        COLUMNS,
-        kind="scan",
-        where=dehazed,
-        as_json=as_json,
-    )
 
 
 def measure(

@@ -12,11 +12,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sciddm.data_adapters.ultrasound import build_frames, save_frames
+from sciddm.data_adapters.ultrasound import build_frames
 from sciddm.errors import InputError
 from sciddm.physics.ultrasound.waves import SAMPLES_PER_PERIOD, analytic
-from sciddm.pipelines.engine.batch import Job, Outcome
-from sciddm.pipelines.engine.summary import Fact
 from sciddm.simulation.ultrasound.anatomy import VIEWS, Anatomy, draw_anatomy
 from sciddm.simulation.ultrasound.echoes import (
     Clutter,
@@ -26,7 +24,7 @@ from sciddm.simulation.ultrasound.echoes import (
     tissue_echoes,
 )
 
-__all__ = ["Wanted", "simulate_file", "simulate_scan"]
+__all__ = ["Wanted", "simulate_scan"]
 
 _C = 1540.0
 _WIDENING = 2.0
@@ -100,27 +98,6 @@ def simulate_scan(wanted: Wanted) -> tuple[xr.Dataset, xr.Dataset]:
     return hazy.assign_attrs(simulated=1, **_told(wanted, beam, clutter)), clean
 
 
-def simulate_file(wanted: Wanted, target: Path, clean: Path | None, *, overwrite: bool) -> Outcome:
-    """Simulates a scan and writes it, .h5, and the clean one where asked for.
-
-    Raises:
-        InputError, OutputError: as `simulate_scan`, or a file cannot be written.
-    """
-    hazy, truth = simulate_scan(wanted)
-    written = [target]
-    if clean is not None:
-        save_frames(truth, clean, overwrite=overwrite)
-        written.append(clean)
-    save_frames(hazy, target, overwrite=overwrite)
-    size = [wanted.frames, wanted.depth, wanted.lines]
-    facts = [
-        Fact("size", "size", size, f"{size[0]} frames of {size[1]} samples, {size[2]} lines"),
-        Fact("view", "view", wanted.view, wanted.view),
-        Fact("haze_db", "haze", wanted.haze_db, _haze_text(wanted)),
-    ]
-    return Outcome(Job(target, target), "done", facts={f.key: f for f in facts}, outputs=written)
-
-
 def _haze(
     shape: tuple[int, int], beam: Any, clutter: Clutter, rng: np.random.Generator, wanted: Wanted
 ) -> NDArray[np.float32]:
@@ -168,9 +145,3 @@ def _as_kind(rf: NDArray[np.float32], kind: str) -> NDArray[Any]:
 
 def _told(wanted: Wanted, beam: Any, clutter: Clutter) -> dict[str, Any]:
     return {"wanted": asdict(wanted), "beam": asdict(beam), "clutter": asdict(clutter)}
-
-
-def _haze_text(wanted: Wanted) -> str:
-    if wanted.haze_db is None:
-        return "none"
-    return f"{wanted.haze_db:g} dB of full scale, tissue {wanted.tissue_db:g} dB"

@@ -16,6 +16,7 @@ from sciddm.data_adapters.hdf5 import read_hdf5
 from sciddm.data_adapters.ultrasound import build_frames, open_frames, save_frames
 from sciddm.physics.ultrasound.waves import envelope
 from sciddm.pipelines.engine.unfinished import Unfinished
+from sciddm.pipelines.ultrasound import requests
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
 from sciddm.priors.joint import JointDenoiser
@@ -86,6 +87,31 @@ def test_dehaze_writes_all_that_repeats_the_run(sciddm, scan, models, tmp_path):
     repeated = sciddm(*words, "--seed", 3, "--overwrite")
     assert repeated.code == 0
     assert np.array_equal(read_hdf5(out, "result")["frames"], result["frames"])
+
+
+def test_python_and_the_command_line_give_the_same_bits(sciddm, scan, models, tmp_path):
+    folder = Path(models[1]).parent
+    out = tmp_path / "clean.h5"
+    words = ["ultrasound", "dehaze", scan, "-o", out, "--quality", "fast", *models]
+    assert sciddm(*words).code == 0
+    result = requests.dehaze(
+        scan,
+        quality="fast",
+        tissue_model=str(folder / "tissue"),
+        haze_model=str(folder / "haze"),
+    )
+    assert np.array_equal(result.estimate, read_hdf5(out, "result")["frames"])
+    assert result.std is not None
+    told = json.loads(out.with_suffix(".json").read_text())
+    assert told["request"] == result.attrs["request"]
+    assert told["input_sha256"] == result.attrs["input_sha256"]
+    result.save(tmp_path / "again.npz", report=True)
+    assert {p.name for p in tmp_path.glob("again*")} == {
+        "again.npz",
+        "again_parts.h5",
+        "again.json",
+        "again.html",
+    }
 
 
 def test_a_stopped_clip_goes_on_and_ends_alike(scan, white, tmp_path):
@@ -193,7 +219,7 @@ def test_a_batch_goes_on_and_resumes(sciddm, scan, models, tmp_path):
     [
         ({"rf": np.ones((80, 16))}, ["--fc", "2e6"], "does not say fs"),
         ({"rf": np.ones((2, 3, 80, 16))}, [], "(frame, depth, lateral)"),
-        ({"rf": np.ones((80, 16)), "fs": 1e7, "fc": 2e6}, ["--gamma", "-1"], "--gamma -1"),
+        ({"rf": np.ones((80, 16)), "fs": 1e7, "fc": 2e6}, ["--gamma", "-1"], "'--gamma'"),
         ({"rf": np.ones((80, 16)), "fs": 1e7, "fc": 2e6}, ["--samples", "3"], "in pairs"),
         ({"rf": np.ones((80, 16)), "fs": 1e7, "fc": 2e6}, ["--haze-model", "x"], "belong together"),
     ],

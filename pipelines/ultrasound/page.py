@@ -24,7 +24,7 @@ _FILM_ROWS = 360
 _PICTURE_ROWS = 512
 
 
-def ultrasound_report(result: xr.Dataset, *, command: str) -> Report:
+def ultrasound_report(result: xr.Dataset) -> Report:
     """The page of a result, as the pipeline returns it."""
     attrs = result.attrs
     shown = _Shown(result)
@@ -70,7 +70,7 @@ def ultrasound_report(result: xr.Dataset, *, command: str) -> Report:
             Table("Result", rows),
             Table("Everything that repeats this run", run, folded=True),
         ],
-        command=command,
+        command=str(attrs.get("command", "")),
         caution="Tissue and haze are estimates; research software, not for clinical use.",
     )
 
