@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sciddm.errors import InputError, OutputError, SciddmError
+from sciddm.uncertainty.verdict import Verdict
 
 __all__ = ["Job", "Outcome", "Plan", "make_folder", "one_line", "plan", "run", "stem", "with_page"]
 
@@ -44,6 +45,7 @@ class Outcome:
         facts: what the domain has to tell about it.
         outputs: files and folders written (or found, when skipped).
         warnings: sentences a user must not miss.
+        verdict: fits, calibrated, familiar; None for a result that is no estimate.
         error: one line, when it failed.
         cause: the exception behind it.
         listing: header and rows of a table that is printed below the facts of a single item.
@@ -55,6 +57,7 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
     outputs: list[Path] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    verdict: Verdict | None = None
     error: str | None = None
     cause: BaseException | None = None
     listing: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None

@@ -176,6 +176,7 @@ def process(
             written = result.save(target, overwrite=overwrite, report=report)
             context.finish()
         outcome = done(job, result.facts, written, {"warnings": result.warnings})
+        outcome.verdict = result.verdict if result.is_estimate else None
         if verb.listing is not None:
             outcome.listing = verb.listing(result.data)
         return outcome

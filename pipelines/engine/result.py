@@ -12,6 +12,7 @@ from sciddm.errors import InputError, OutputError
 from sciddm.pipelines.engine.batch import one_line, stem
 from sciddm.pipelines.engine.summary import Fact, warnings_of
 from sciddm.pipelines.engine.target import Saving
+from sciddm.pipelines.engine.verdicts import answer_text, plain, questions
 from sciddm.uncertainty.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ class Result:
         return Verdict.from_attributes(self._dataset.attrs)
 
     @property
+    def is_estimate(self) -> bool:
+        """Whether there is anything to judge: not in a conversion or a simulation."""
+        return self._verb.page is not None or "verdict" in self._dataset.attrs
+
+    @property
     def facts(self) -> dict[str, Fact]:
         """What the command line prints, by the keys of its JSON."""
         return {fact.key: fact for fact in self._verb.facts(self._dataset)}
@@ -146,7 +152,8 @@ class Result:
 
         if self._verb.page is None:
             raise InputError(f"`{self._verb.name}` has no report")
-        return render(self._verb.page(self._input, self._dataset))
+        findings = self.verdict if self.is_estimate else None
+        return render(self._verb.page(self._input, self._dataset), findings, self.warnings)
 
     def _page_or_remark(self) -> str | None:
         """The page; a remark where it cannot be made: a result is worth more than its page."""
@@ -184,18 +191,14 @@ class Result:
         return {
             **{key: fact.value for key, fact in self.facts.items()},
             "warnings": self.warnings,
-            **{k: v for k, v in self.verdict.attributes().items() if k != "verdict"},
+            **({"verdict": plain(self.verdict)} if self.is_estimate else {}),
         }
 
     def __repr__(self) -> str:
         lines = [f"<sciddm {self._verb.domain} {self._verb.name}>"]
         lines += [f"  {fact.label}: {fact.text}" for fact in self.facts.values()]
-        answers = self.verdict.attributes()
-        lines += [
-            f"  {key.removeprefix('verdict_')}: {answer}"
-            for key, answer in answers.items()
-            if key != "verdict"
-        ]
+        if self.is_estimate:
+            lines += [f"  {q.label}: {answer_text(q.finding)}" for q in questions(self.verdict)]
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

@@ -186,16 +186,10 @@ def print_scores(scores: Scores, as_json: bool) -> None:
     if as_json:
         print(json.dumps(scores.to_dict(), indent=2))
         return
-    from rich.table import Table
+    from sciddm.pipelines.engine.tables import print_rows
 
     header, rows = scores.rows()
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for number, name in enumerate(header):
-        table.add_column(name, overflow="fold" if number == 0 else "ellipsis")
-        table.columns[-1].justify = "left" if number == 0 else "right"
-    for row in rows:
-        table.add_row(*row, style="bold" if row[0] == "mean" and len(rows) > 1 else None)
-    output().print(table)
+    print_rows(output(), header, rows, bold=[len(rows) - 1] if len(rows) > 1 else [])
     for name, value in scores.overall.items():
         output().print(f"{name} over all: {value:.3f}")
 

@@ -14,12 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from sciddm import __version__
 from sciddm.pipelines.engine.batch import Job, Outcome
+from sciddm.pipelines.engine.tables import fields, print_rows
+from sciddm.pipelines.engine.verdicts import answer_text, plain, questions
+from sciddm.uncertainty.verdict import Verdict
 
 __all__ = ["Fact", "document", "done", "jsonable", "show", "warnings_of"]
+
+#: What was not checked looks neutral: neither good nor bad.
+_STYLES = {"yes": "green", "no": "bold red", "not checked": "dim"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ def document(outcomes: Sequence[Outcome], command: str) -> dict[str, Any]:
     """The JSON document of a run.
 
     Keys: sciddm_version, command, done, skipped, failed (counts) and results, one per input with
-    input, status, seconds, outputs, warnings, error and the domain's facts by their keys.
+    input, status, seconds, outputs, verdict (see ``verdicts.plain``; null for what is no estimate),
+    warnings, error and the domain's facts by their keys.
     """
     results = [
         {
@@ -67,6 +74,7 @@ def document(outcomes: Sequence[Outcome], command: str) -> dict[str, Any]:
             "seconds": round(o.seconds, 3),
             **{key: fact.value for key, fact in o.facts.items()},
             "outputs": [str(path) for path in o.outputs],
+            "verdict": None if o.verdict is None else plain(o.verdict),
             "warnings": o.warnings,
             "error": o.error,
         }
@@ -115,13 +123,16 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
 
 
 def _show_one(outcome: Outcome, console: Console) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = fields()
     table.add_row("file", str(outcome.job.source))
     for fact in outcome.facts.values():
         if fact.text:
             table.add_row(fact.label, fact.text)
+    for question in () if outcome.verdict is None else questions(outcome.verdict):
+        answer = question.finding.answer
+        table.add_row(question.label, Text(answer_text(question.finding), style=_STYLES[answer]))
+        if answer == "no" and question.advice:
+            table.add_row("", question.advice)
     table.add_row("seconds", f"{outcome.seconds:.1f}")
     outputs = outcome.outputs
     for k, path in enumerate(outputs):
@@ -129,33 +140,27 @@ def _show_one(outcome: Outcome, console: Console) -> None:
     console.print(table)
     if outcome.listing is not None:
         header, rows = outcome.listing
-        columns = Table(box=None, pad_edge=False, header_style="dim")
-        for number, name in enumerate(header):
-            columns.add_column(name, justify="left" if number == 0 else "right")
-        for row in rows:
-            columns.add_row(*row)
         console.print()
-        console.print(columns)
+        print_rows(console, header, rows)
 
 
 def _show_many(outcomes: Sequence[Outcome], console: Console) -> None:
     facts = {key: f.label for o in outcomes for key, f in o.facts.items() if f.text}
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("file", overflow="fold")
-    for label in facts.values():
-        table.add_column(label, justify="right")
-    table.add_column("seconds", justify="right")
-    table.add_column("result", overflow="fold")
+    judged = [q.label for q in questions(Verdict())] if any(o.verdict for o in outcomes) else []
+    header = ["file", *facts.values(), *judged, "seconds", "result"]
+    rows = []
     for o in outcomes:
         cells = [o.facts[key].text if key in o.facts else "" for key in facts]
+        if judged:
+            cells += (
+                [""] * len(judged)
+                if o.verdict is None
+                else [q.finding.answer for q in questions(o.verdict)]
+            )
         result = {
             "done": str(o.job.target),
             "skipped": f"kept {o.job.target}",
             "failed": f"failed: {o.error}",
         }[o.status]
-        table.add_row(_short(o.job.source), *cells, f"{o.seconds:.1f}", result)
-    console.print(table)
-
-
-def _short(path: Path) -> str:
-    return path.name
+        rows.append([o.job.source.name, *cells, f"{o.seconds:.1f}", result])
+    print_rows(console, header, rows, left=(0, len(header) - 1))

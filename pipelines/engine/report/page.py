@@ -1,4 +1,4 @@
-"""A result on one page: images with scale and colour bars, numbers, a verdict in plain words.
+"""A result on one page: the three verdicts, warnings, images with their scales, numbers.
 
 The page is one HTML file with everything inside (style, images as PNG), so it can be mailed or
 archived beside the data; it loads nothing from anywhere and runs no script.
@@ -19,6 +19,9 @@ from sciddm import __version__
 from sciddm.errors import OutputError
 from sciddm.pipelines.engine.report.charts import Chart, Curve, draw_chart
 from sciddm.pipelines.engine.report.panels import Axis, Panel, draw, grey_window
+from sciddm.pipelines.engine.report.style import STYLE
+from sciddm.pipelines.engine.report.verdicts import verdict_block, warning_block
+from sciddm.uncertainty import verdict as three
 
 __all__ = [
     "Axis",
@@ -80,7 +83,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether to trust the result: good, doubtful (read the remarks), contradiction."""
+    """What the domain says of a result beside its three verdicts: a headline and remarks.
+
+    The level colours the box: good is neutral, doubtful amber, contradiction red.
+    """
 
     level: Literal["good", "doubtful", "contradiction"]
     headline: str
@@ -126,17 +132,26 @@ def write(report: Report, path: str | Path, *, overwrite: bool = False) -> Path:
     return path
 
 
-def render(report: Report) -> str:
-    """The page as text."""
-    verdict = report.verdict
-    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in verdict.remarks)
-    mark = {"good": "&#10003;", "doubtful": "!", "contradiction": "&#10007;"}[verdict.level]
+def render(
+    report: Report, findings: three.Verdict | None = None, warnings: Sequence[str] = ()
+) -> str:
+    """The page as text.
+
+    Args:
+        report: what the domain shows.
+        findings: the three verdicts; None for a result that is no estimate.
+        warnings: of the result; all are shown, whatever the domain shows.
+    """
+    said = set(report.verdict.remarks)
+    block = ""
+    if findings is not None:
+        block = verdict_block(findings)
+        said |= set(findings.warnings)
     parts = [
         f"<header><h1>{escape(report.title)}</h1><p>{escape(report.subtitle)}</p></header>",
-        f'<section class="verdict {verdict.level}" role="status"><span class="mark" '
-        f'aria-hidden="true">{mark}</span><div><strong>{escape(verdict.headline)}</strong>',
-        f"<ul>{remarks}</ul>" if remarks else "",
-        "</div></section>",
+        block,
+        warning_block([warning for warning in warnings if warning not in said]),
+        _remarks(report.verdict, () if findings is None else findings.warnings),
         *(_section(section) for section in report.sections),
         '<div class="tables">',
         *(_table(table) for table in report.tables),
@@ -145,7 +160,20 @@ def render(report: Report) -> str:
         f"<pre><code>{escape(report.command)}</code></pre></section>",
         f"<footer>Made by sciddm {escape(__version__)}. {escape(report.caution)}</footer>",
     ]
-    return _PAGE.format(title=escape(report.title), style=_STYLE, body="\n".join(parts))
+    return _PAGE.format(title=escape(report.title), style=STYLE, body="\n".join(parts))
+
+
+def _remarks(verdict: Verdict, said: Sequence[str]) -> str:
+    """Headline and remarks, without those that the verdicts above have said."""
+    items = [remark for remark in verdict.remarks if remark not in said]
+    if verdict.remarks and not items and verdict.level == "doubtful":
+        return ""  # a headline that announces remarks which stand above
+    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in items)
+    return (
+        f'<section class="remarks {verdict.level}" role="status">'
+        f"<strong>{escape(verdict.headline)}</strong>"
+        f"{f'<ul>{remarks}</ul>' if remarks else ''}</section>"
+    )
 
 
 def _section(section: Section) -> str:
@@ -213,59 +241,4 @@ _PAGE = """<!doctype html>
 </main>
 </body>
 </html>
-"""
-
-_STYLE = """
-:root { --ink: #1b2127; --soft: #5b6570; --line: #dfe3e8; --paper: #fbfbfa; --panel: #0d1013; }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 1240px; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
-header h1 { font-size: 1.55rem; line-height: 1.25; margin: 0; font-weight: 650;
-  overflow-wrap: anywhere; }
-header p { margin: .3rem 0 0; color: var(--soft); }
-h2 { font-size: 1.02rem; margin: 2rem 0 .6rem; font-weight: 650; }
-section > p { color: var(--soft); margin: -.2rem 0 .8rem; max-width: 75ch; font-size: .92rem; }
-.verdict { display: flex; gap: .85rem; align-items: flex-start; margin: 1.4rem 0 0;
-  padding: .85rem 1.1rem; border-left: 5px solid; border-radius: 4px; background: #fff; }
-.verdict .mark { font-weight: 700; font-size: 1.15rem; line-height: 1.35; }
-.verdict ul { margin: .35rem 0 0; padding-left: 1.1rem; }
-.good { border-color: #2e7d4f; background: #eef6f0; } .good .mark { color: #2e7d4f; }
-.doubtful { border-color: #b7791f; background: #fdf6e8; } .doubtful .mark { color: #b7791f; }
-.contradiction { border-color: #b3372f; background: #fbeeed; }
-.contradiction .mark { color: #b3372f; }
-.panels { display: grid; gap: .8rem; grid-template-columns: repeat(3, minmax(0, 1fr));
-  align-items: stretch; }
-.panels.four { grid-template-columns: repeat(4, minmax(0, 1fr)); }
-figure { margin: 0; background: var(--panel); color: #c9d1d9; border-radius: 6px;
-  overflow: hidden; }
-figure img { display: block; width: 100%; height: auto; }
-audio { display: block; width: calc(100% - 1.6rem); margin: .2rem .8rem .7rem; }
-.panels + .panels { margin-top: .8rem; }
-figcaption { padding: .55rem .8rem; font-size: .88rem; font-weight: 600; color: #eef2f5; }
-figure span { display: block; padding: .35rem .8rem .65rem; font-size: .8rem; color: #98a3ad; }
-.tables { display: grid; gap: 0 2rem; grid-template-columns: repeat(2, minmax(0, 1fr));
-  align-items: start; }
-.tables details { grid-column: 1 / -1; margin-top: 1.6rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; vertical-align: top; padding: .34rem .9rem .34rem 0;
-  border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-tbody th { font-weight: 400; color: var(--soft); white-space: nowrap; }
-td { overflow-wrap: anywhere; }
-thead th { font-weight: 600; }
-summary { cursor: pointer; font-weight: 650; }
-pre { background: var(--panel); color: #dfe6ec; padding: .85rem 1rem; border-radius: 6px;
-  overflow-x: auto; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
-footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--line);
-  color: var(--soft); font-size: .82rem; }
-@media (max-width: 900px) {
-  .panels, .panels.four { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-}
-@media (max-width: 620px) {
-  main { padding: 1.2rem .9rem 2rem; }
-  header h1 { font-size: 1.25rem; }
-  .panels, .panels.four, .tables { grid-template-columns: minmax(0, 1fr); }
-}
-@media print { body { background: #fff; } figure, pre { print-color-adjust: exact; } }
 """

@@ -1,0 +1,81 @@
+"""The style of a page, light and dark."""
+
+from __future__ import annotations
+
+__all__ = ["STYLE"]
+
+#: Images stand on a dark frame in both schemes: a radiologist's eye adapts to the frame.
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b2127; --soft: #5b6570; --line: #dfe3e8;
+  --paper: #fbfbfa; --card: #ffffff; --panel: #0d1013; --code: #0d1013;
+  --yes: #2e7d4f; --no: #b3372f; --doubt: #8a5a10; --neutral: #6a7480;
+  --yes-card: #eef6f0; --no-card: #fbeeed; --doubt-card: #fdf6e8; --neutral-card: #f1f3f5; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e3e8ec; --soft: #a4aeb8; --line: #2c343c; --paper: #15191d; --card: #1d2329;
+    --panel: #0a0c0f; --code: #0a0c0f;
+    --yes: #7fd1a0; --no: #ff9c93; --doubt: #f0c065; --neutral: #a4aeb8;
+    --yes-card: #16291d; --no-card: #331c1b; --doubt-card: #312816; --neutral-card: #1f262c; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 1240px; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
+header h1 { font-size: 1.55rem; line-height: 1.25; margin: 0; font-weight: 650;
+  overflow-wrap: anywhere; }
+header p { margin: .3rem 0 0; color: var(--soft); }
+h2 { font-size: 1.02rem; margin: 2rem 0 .6rem; font-weight: 650; }
+section > p { color: var(--soft); margin: -.2rem 0 .8rem; max-width: 75ch; font-size: .92rem; }
+.verdicts { display: grid; gap: .8rem; grid-template-columns: repeat(3, minmax(0, 1fr));
+  margin: 1.4rem 0 0; }
+.finding { padding: .7rem 1rem .8rem; border-top: 4px solid; border-radius: 4px; }
+.finding h2 { margin: 0; font-size: .82rem; font-weight: 600; color: var(--soft); }
+.finding p { margin: .3rem 0 0; font-size: .88rem; overflow-wrap: anywhere; }
+.finding .answer { margin: 0; font-size: 1.15rem; font-weight: 700; }
+.finding .answer small { font-size: .82rem; font-weight: 400; color: var(--soft); }
+.finding .advice { color: var(--soft); }
+.yes { border-color: var(--yes); background: var(--yes-card); } .yes .answer { color: var(--yes); }
+.no { border-color: var(--no); background: var(--no-card); } .no .answer { color: var(--no); }
+.unchecked { border-color: var(--neutral); background: var(--neutral-card); }
+.unchecked .answer { color: var(--neutral); }
+.warnings, .remarks { margin: .8rem 0 0; padding: .75rem 1.1rem; border-left: 5px solid;
+  border-radius: 4px; }
+.warnings h2 { margin: 0; color: var(--doubt); }
+.warnings ul, .remarks ul { margin: .3rem 0 0; padding-left: 1.1rem; }
+.warnings, .doubtful { border-color: var(--doubt); background: var(--doubt-card); }
+.good { border-color: var(--line); background: var(--card); }
+.contradiction { border-color: var(--no); background: var(--no-card); }
+.panels { display: grid; gap: .8rem; grid-template-columns: repeat(3, minmax(0, 1fr));
+  align-items: stretch; }
+.panels.four { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+figure { margin: 0; background: var(--panel); color: #c9d1d9; border-radius: 6px;
+  overflow: hidden; }
+figure img { display: block; width: 100%; height: auto; }
+audio { display: block; width: calc(100% - 1.6rem); margin: .2rem .8rem .7rem; }
+.panels + .panels { margin-top: .8rem; }
+figcaption { padding: .55rem .8rem; font-size: .88rem; font-weight: 600; color: #eef2f5; }
+figure span { display: block; padding: .35rem .8rem .65rem; font-size: .8rem; color: #98a3ad; }
+.tables { display: grid; gap: 0 2rem; grid-template-columns: repeat(2, minmax(0, 1fr));
+  align-items: start; }
+.tables details { grid-column: 1 / -1; margin-top: 1.6rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+th, td { text-align: left; vertical-align: top; padding: .34rem .9rem .34rem 0;
+  border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
+tbody th { font-weight: 400; color: var(--soft); white-space: nowrap; }
+td { overflow-wrap: anywhere; }
+thead th { font-weight: 600; }
+summary { cursor: pointer; font-weight: 650; }
+pre { background: var(--code); color: #dfe6ec; padding: .85rem 1rem; border-radius: 6px;
+  overflow-x: auto; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
+footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--line);
+  color: var(--soft); font-size: .82rem; }
+@media (max-width: 900px) {
+  .panels, .panels.four { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+}
+@media (max-width: 620px) {
+  main { padding: 1.2rem .9rem 2rem; }
+  header h1 { font-size: 1.25rem; }
+  .panels, .panels.four, .tables, .verdicts { grid-template-columns: minmax(0, 1fr); }
+}
+@media print { body { background: #fff; } figure, pre { print-color-adjust: exact; } }
+"""
