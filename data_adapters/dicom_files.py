@@ -19,9 +19,17 @@ from pydicom.uid import UID
 from sciddm.data_adapters.checks import reading
 from sciddm.errors import InputError
 
-__all__ = ["SeriesFiles", "dicom_headers", "is_dicom_folder", "open_dicom", "series_of"]
+__all__ = [
+    "SeriesFiles",
+    "dicom_headers",
+    "is_dicom_folder",
+    "is_dicom_item",
+    "open_dicom",
+    "series_of",
+]
 
 _MARK = b"DICM"
+_DEPTH = 3  # patient, study, series
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,30 @@ def is_dicom_folder(path: Path) -> bool:
     if not path.is_dir():
         return False
     return any(_is_marked(p) for p in path.iterdir() if not p.name.startswith(".") and p.is_file())
+
+
+def is_dicom_item(path: Path, others: tuple[str, ...] = ()) -> bool:
+    """Whether a folder is to be read as one: slices in it, or a medium with them further down.
+
+    A folder whose own subfolders hold the slices is several items.
+
+    Args:
+        path: the folder.
+        others: suffixes of files that are items themselves.
+    """
+    if not path.is_dir():
+        return False
+    if is_dicom_folder(path):
+        return True
+    children = [p for p in path.iterdir() if not p.name.startswith(".")]
+    if any(is_dicom_folder(p) or p.name.lower().endswith(others) for p in children):
+        return False
+    below = [p for child in children if child.is_dir() for p in child.iterdir() if p.is_dir()]
+    for _ in range(_DEPTH):
+        if any(is_dicom_folder(p) for p in below):
+            return True
+        below = [p for folder in below for p in folder.iterdir() if p.is_dir()]
+    return False
 
 
 def dicom_headers(path: Path) -> dict[Path, Dataset]:

@@ -46,7 +46,7 @@ _NAMES = {
     "open": "sciddm.pipelines.open:open_any",
 }
 #: Domains whose verbs are declared in ``requests``.
-_DOMAINS = ("petct",)
+_DOMAINS = ("ct", "petct")
 _MODULES = {name: f"sciddm.pipelines.{name}.requests" for name in _DOMAINS}
 
 

@@ -4,7 +4,13 @@ from sciddm.data_adapters.ct.dicom import is_dicom_folder, read_dicom
 from sciddm.data_adapters.ct.nifti import read_ct_nifti, save_ct_nifti
 from sciddm.data_adapters.ct.open import open_ct, open_sinogram, save_ct
 from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
-from sciddm.data_adapters.ct.result import check_ct_outputs, ct_outputs, save_ct_result
+from sciddm.data_adapters.ct.result import (
+    check_ct_outputs,
+    ct_outputs,
+    is_dicom_source,
+    is_dicom_target,
+    save_ct_result,
+)
 from sciddm.data_adapters.ct.save_dicom import save_dicom
 from sciddm.data_adapters.ct.sinogram import (
     beam_of,
@@ -19,6 +25,8 @@ __all__ = [
     "check_ct_outputs",
     "ct_outputs",
     "is_dicom_folder",
+    "is_dicom_source",
+    "is_dicom_target",
     "is_projection_folder",
     "open_ct",
     "open_sinogram",

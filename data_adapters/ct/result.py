@@ -12,6 +12,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from sciddm.data_adapters.ct.nifti import SUFFIXES as NIFTI
 from sciddm.data_adapters.ct.save_dicom import write_slices
 from sciddm.data_adapters.save import RESULT_SUFFIXES, save_result
 from sciddm.data_adapters.series_result import (
@@ -21,10 +22,22 @@ from sciddm.data_adapters.series_result import (
     series_outputs,
 )
 
-__all__ = ["SUFFIXES", "check_ct_outputs", "ct_outputs", "is_dicom_target", "save_ct_result"]
+__all__ = [
+    "SUFFIXES",
+    "check_ct_outputs",
+    "ct_outputs",
+    "is_dicom_source",
+    "is_dicom_target",
+    "save_ct_result",
+]
 
 #: Suffixes of results that are no DICOM series.
 SUFFIXES = tuple(s for s in RESULT_SUFFIXES if s != ".cfl")
+
+
+def is_dicom_source(path: str | Path) -> bool:
+    """Whether an input is read as DICOM: any that is no NIfTI file; see `open_ct`."""
+    return not Path(path).name.lower().endswith(NIFTI)
 
 
 def is_dicom_target(path: str | Path) -> bool:

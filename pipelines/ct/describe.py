@@ -71,14 +71,19 @@ def reconstruction_facts(result: xr.Dataset) -> dict[str, Fact]:
     return {fact.key: fact for fact in [*found, *_cost(attrs)]}
 
 
-def dose_facts(shape: Sequence[int], attrs: Mapping[Any, Any]) -> dict[str, Fact]:
+def dose_facts(result: xr.Dataset) -> dict[str, Fact]:
     """The facts of a simulated dose.
 
     Args:
-        shape: of the volume (z, y, x) or of the sinogram (z, view, cell).
-        attrs: of the result.
+        result: `hu` (z, y, x), or `sinogram` (z, view, cell).
     """
-    found = _grid(shape, attrs)
+    attrs = result.attrs
+    if "sinogram" in result:
+        shape = list(result["sinogram"].shape)
+        text = " x ".join(map(str, shape))
+        found = [Fact("sinogram", "slices, views, cells", shape, text)]
+    else:
+        found = _grid(result["hu"].shape, attrs)
     for key, label, form in (
         ("dose", "dose", "{:.3g}"),
         ("full_dose_flux", "flux of the full dose", "{:.3g} quanta"),

@@ -17,7 +17,7 @@ from sciddm.pipelines.ct.methods.noise2score import Noise2Score
 from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
 from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Quality, chosen
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
-from sciddm.pipelines.ct.slices import SliceStack
+from sciddm.pipelines.ct.slices import DIMS, SliceStack
 from sciddm.progress import Progress
 from sciddm.uncertainty.consistency import consistency_attributes
 
@@ -154,6 +154,12 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
 
     def __len__(self) -> int:
         return len(self.stack)
+
+    def dataset(self, maps: bool = True) -> xr.Dataset:
+        # The input is in memory already: it stands for the slices' `noisy`.
+        variables = self.collect(("denoised", "std"), maps)
+        variables["noisy"] = (DIMS, self.stack.volume.data)
+        return xr.Dataset(variables, coords=self.coords, attrs=self.attrs)
 
     @property
     def shape(self) -> tuple[int, int]:

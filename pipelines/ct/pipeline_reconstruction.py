@@ -22,6 +22,7 @@ from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
 from sciddm.pipelines.ct.methods.total_variation import TotalVariation
 from sciddm.pipelines.ct.projections import Scan, scan_of
 from sciddm.pipelines.ct.settings import POSTERIOR, TV, Quality, chosen
+from sciddm.pipelines.ct.simulate import keep_views, thin_sinogram
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
 from sciddm.posterior import Consistency
 from sciddm.progress import Progress
@@ -30,6 +31,8 @@ from sciddm.uncertainty.consistency import consistency_attributes
 __all__ = ["CTReconstruction", "Reconstructed", "ReconstructionMethod", "ReconstructionRun"]
 
 ReconstructionMethod = Literal["posterior", "tv", "fbp"]
+
+_SAME_MM = 1e-6
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class CTReconstruction(SlicePipeline):
         size: int | None = None,
         pixel_mm: float | None = None,
         window: Window = "ram-lak",
+        views: int | None = None,
+        dose: float | None = None,
         progress: Progress | None = None,
     ) -> ReconstructionRun:
         """A run that yields the slices one by one.
@@ -94,6 +99,8 @@ class CTReconstruction(SlicePipeline):
             size: pixels a side of the image.
             pixel_mm: size of its pixels; for both see `projections.scan_of`.
             window: of the filtered back-projection.
+            views: keep so many of the views only, for comparison.
+            dose: lower the dose to this fraction first, for comparison; see `thin_sinogram`.
             progress: called after every step.
 
         Returns:
@@ -104,6 +111,10 @@ class CTReconstruction(SlicePipeline):
             InputError: unusable data or options.
         """
         data = read_sinogram(sinogram) if isinstance(sinogram, str | Path) else sinogram
+        if dose is not None:
+            data = thin_sinogram(data, dose, seed=seed)
+        if views is not None:
+            data = keep_views(data, views)
         prepare = self._preparation(method, quality, samples, window)
         options = {"method": method, "quality": quality, "seed": seed, "window": window}
         scan = scan_of(data, size, pixel_mm)
@@ -195,13 +206,27 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         # The sinogram says where its slices lie along z, and nothing of the patient's axes.
         dz = float(np.abs(np.diff(z)).mean()) if len(z) > 1 else self.scan.pixel_mm
         size = [dz or self.scan.pixel_mm, self.scan.pixel_mm, self.scan.pixel_mm]
-        source = self._data.attrs.get("source")
+        attrs = self._data.attrs
+        told = ("source", "dose", "full_dose_flux", "feed_mm", "rows_missing")
         return {
-            **({} if source is None else {"source": source}),
+            **{k: attrs[k] for k in told if attrs.get(k) is not None},
             "voxel_size_mm": size,
-            "affine": centred_affine(size, (len(self), *self.shape)),
-            "orientation_known": False,
+            **self._place(size),
             "mu_water": self.scan.mu_water,
             "views": self.scan.beam.views,
             **consistency_attributes(list(self._consistency.values()), self._remarks),
         }
+
+    def _place(self, voxel_size_mm: Sequence[float]) -> dict[str, Any]:
+        """Where the image lies: as the volume that the sinogram was simulated from, if it is laid
+        as that; else about the axis of rotation, in a patient of unknown orientation."""
+        attrs = self._data.attrs
+        simulated = (
+            attrs.get("image_affine") is not None
+            and tuple(int(n) for n in attrs["image_shape"]) == self.shape
+            and abs(float(attrs["image_pixel_mm"]) - self.scan.pixel_mm) < _SAME_MM
+        )
+        if simulated:
+            return {"affine": attrs["image_affine"], "orientation_known": True}
+        affine = centred_affine(voxel_size_mm, (len(self), *self.shape))
+        return {"affine": affine, "orientation_known": False}

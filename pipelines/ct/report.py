@@ -57,13 +57,12 @@ _PATCHES = (32, 24, 16)  # pixels: the largest that fits is taken
 _UNIFORM_SD = 40.0  # HU: noisy images are looked at too
 
 
-def denoising_report(result: xr.Dataset, *, source: str, command: str) -> Report:
+def denoising_report(result: xr.Dataset) -> Report:
     """The page for a denoised volume.
 
     Args:
-        result: denoised, noisy and, where there is one, std (z, y, x), HU.
-        source: name of the file or folder.
-        command: the command that makes the same again.
+        result: denoised, noisy and, where there is one, std (z, y, x), HU; of its attributes
+            `input` and `command` say what it was made of and how.
     """
     known = denoising_facts(result)
     before = ("Input", "noisy", "As it was read.")
@@ -74,18 +73,15 @@ def denoising_report(result: xr.Dataset, *, source: str, command: str) -> Report
         known,
         denoising_verdict(result, known),
         (before, after, "Taken away", "Input − denoised; anatomy in it was lost."),
-        source,
-        command,
     )
 
 
-def reconstruction_report(result: xr.Dataset, *, source: str, command: str) -> Report:
+def reconstruction_report(result: xr.Dataset) -> Report:
     """The page for a reconstruction.
 
     Args:
-        result: reconstruction, fbp and, where there is one, std (z, y, x), HU.
-        source: name of the file or folder.
-        command: the command that makes the same again.
+        result: reconstruction, fbp and, where there is one, std (z, y, x), HU; attributes as of a
+            denoised volume.
     """
     before = ("Filtered back-projection", "fbp", "What the projections give without a prior.")
     after = ("Reconstruction", "reconstruction", "The estimate.")
@@ -95,8 +91,6 @@ def reconstruction_report(result: xr.Dataset, *, source: str, command: str) -> R
         reconstruction_facts(result),
         _reconstruction_verdict(result),
         (before, after, "Difference", "Filtered back-projection − reconstruction."),
-        source,
-        command,
     )
 
 
@@ -142,10 +136,9 @@ def _report(
     known: Mapping[str, Fact],
     verdict: Verdict,
     shown: Shown,
-    source: str,
-    command: str,
 ) -> Report:
     attrs = result.attrs
+    source = attrs.get("input") or attrs.get("source") or "the data"
     run = [[_LABELS.get(k, k), str(attrs[k])] for k in _RUN_KEYS if attrs.get(k) not in (None, "")]
     everything = [[str(k), str(jsonable(v))[:400]] for k, v in sorted(attrs.items())]
     measured = [[f.label, f.text] for f in known.values() if f.key not in (*_RUN_KEYS, "method")]
@@ -159,7 +152,7 @@ def _report(
             Table("Run", run),
             Table("All attributes of the result", everything, folded=True),
         ],
-        command=command,
+        command=str(attrs.get("command", "")),
         caution=_CAUTION,
     )
 

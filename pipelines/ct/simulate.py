@@ -31,10 +31,57 @@ from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
 
-__all__ = ["keep_views", "low_dose_projections", "low_dose_volume", "thin_sinogram"]
+__all__ = ["keep_views", "low_dose_projections", "low_dose_volume", "simulate", "thin_sinogram"]
 
 _AIR = -1000.0
 _PROBED = 5  # slices that the flux of a whole volume is found from
+
+
+def simulate(
+    data: xr.DataArray | xr.Dataset,
+    dose: float,
+    *,
+    noise_hu: float | None = None,
+    flux: float | None = None,
+    electronic_sd: float | None = None,
+    views: int | None = None,
+    projections: bool = False,
+    seed: int = 0,
+    progress: Progress = lambda done, total, what: None,
+) -> xr.Dataset:
+    """Less dose for a volume or for a measured sinogram; None is the standard scanner's value.
+
+    Args:
+        data: a volume, see `low_dose_volume`, or a sinogram, see `thin_sinogram`.
+        projections: measure the volume's projections, see `low_dose_projections`.
+
+    Returns:
+        `hu` (z, y, x), or a sinogram.
+
+    Raises:
+        InputError: as those, or options of a scanner for a sinogram, which has its own.
+    """
+    chosen = {
+        "noise_hu": noise_hu,
+        "flux": flux,
+        "electronic_sd": electronic_sd,
+        "views": views,
+    }
+    given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
+    if isinstance(data, xr.Dataset) and "sinogram" in data:
+        if given:
+            name = data.attrs.get("source", "the sinogram")
+            option = next(iter(given)).removesuffix("_hu").replace("_", "-")
+            raise InputError(
+                f"{name}: is measured, so its own flux, noise and views hold: leave --{option} out"
+            )
+        return thin_sinogram(data, dose, seed=seed)
+    if isinstance(data, xr.Dataset):
+        data = SliceStack(data).volume
+    if projections:
+        return low_dose_projections(data, dose, seed=seed, progress=progress, **given)
+    made = low_dose_volume(data, dose, seed=seed, progress=progress, **given)
+    return made.to_dataset(name="hu").assign_attrs(made.attrs)
 
 
 def low_dose_volume(

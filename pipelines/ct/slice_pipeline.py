@@ -87,8 +87,7 @@ class SlicePipeline(Pipeline):
         Returns:
             The images that the run yields, (z, y, x) in HU, and attributes; see `Pipeline`.
         """
-        run = self.open(data, **options)
-        return xr.Dataset(run.collect(run.images), coords=run.coords, attrs=run.attrs)
+        return self.open(data, **options).dataset()
 
     def _own(self, method: str) -> dict[str, Any]:
         """Name and hash of the model, for methods that use it."""
@@ -197,6 +196,11 @@ class SliceRun(ABC, Generic[M, R]):
             stacked = np.stack(found, axis=-3)
             variables[name] = (("stage",) * (stacked.ndim - len(DIMS)) + DIMS, stacked)
         return variables
+
+    def dataset(self, maps: bool = True) -> xr.Dataset:
+        """All slices in memory: the images of the run, and its maps if wanted."""
+        variables = self.collect(self.images, maps)
+        return xr.Dataset(variables, coords=self.coords, attrs=self.attrs)
 
     @property
     def attrs(self) -> dict[str, Any]:

@@ -56,6 +56,8 @@ def completed(job: Job, outputs: Sequence[Path], request: Mapping[str, Any]) -> 
 def _optional(outputs: Sequence[Path], there: Sequence[Path]) -> bool:
     """Whether all that is missing may be: a standard deviation that the method did not give."""
     missing = [path for path in outputs if path not in there]
+    if outputs[0] in missing:  # the JSON is that of another format
+        return False
     listed = [path for path in there if path.suffix == ".json"]
     files = (_content(listed[0]) or {}).get("sciddm_files") if listed else None
     if not isinstance(files, Mapping):
