@@ -1,12 +1,14 @@
 """Segmentations and SUV volumes on disk.
 
-A mask NAME.nii.gz, and beside it NAME_probability, NAME_entropy, NAME_lesions.csv, NAME_seg.dcm
-(where the CT is DICOM), NAME_rtstruct.dcm (if asked for) and NAME.json.
+A mask NAME.nii.gz, and beside it NAME_probability, NAME_entropy, NAME_flags (where a region limited
+the search), NAME_lesions.csv, NAME_seg.dcm (where the CT is DICOM), NAME_rtstruct.dcm (if asked for)
+and NAME.json.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import xarray as xr
 
 import sciddm
 from sciddm.data_adapters.attributes import sidecar
+from sciddm.data_adapters.checks import one_line
 from sciddm.data_adapters.nifti import write_nifti
 from sciddm.data_adapters.petct.images import SUFFIXES
 from sciddm.data_adapters.petct.lesion_table import write_lesions
@@ -28,6 +31,7 @@ __all__ = ["is_dicom", "save_segmentation", "save_suv", "segmentation_outputs", 
 _ENDINGS = {
     "probability": "_probability",
     "entropy": "_entropy",
+    "flags": "_flags",
     "lesions": "_lesions.csv",
     "seg": "_seg.dcm",
     "rtstruct": "_rtstruct.dcm",
@@ -42,18 +46,22 @@ def is_dicom(path: Path) -> bool:
     return not path.name.lower().endswith(SUFFIXES)
 
 
-def segmentation_outputs(path: Path, *, dicom: bool, rtstruct: bool) -> list[Path]:
+def segmentation_outputs(
+    path: Path, *, dicom: bool, rtstruct: bool, region: bool = False
+) -> list[Path]:
     """All that ``save_segmentation`` writes for a mask, the mask first, the JSON file last.
 
     Args:
         path: the mask, .nii.gz or .nii.
         dicom: the CT is a DICOM series, which gets a DICOM-SEG.
         rtstruct: with contours.
+        region: the search was limited, and flags say where.
 
     Raises:
         OutputError: another suffix.
     """
-    names = ["probability", "entropy", "lesions", *["seg"] * dicom, *["rtstruct"] * rtstruct]
+    names = ["probability", "entropy", *["flags"] * region, "lesions"]
+    names += [*["seg"] * dicom, *["rtstruct"] * rtstruct]
     return [path, *(_beside(path, name) for name in [*names, "json"])]
 
 
@@ -70,8 +78,13 @@ def save_segmentation(
     ct: Path | None,
     series: str | None,
     rtstruct: bool,
+    pet: Path | None = None,
+    pet_series: str | None = None,
 ) -> None:
     """Writes a segmentation.
+
+    A table, segmentation or structure set that cannot be written is left out and named in the
+    result's warnings: it never costs the mask.
 
     Args:
         result: of the pipeline.
@@ -80,18 +93,37 @@ def save_segmentation(
         ct: the DICOM series that masks are drawn on, None for none.
         series: its SeriesInstanceUID.
         rtstruct: write contours, too.
+        pet: the PET, to which the segmentation refers where it is DICOM.
+        pet_series: its SeriesInstanceUID, where that folder holds several.
     """
-    mask = result["mask"].values
-    write_nifti(mask, at[path], result.attrs)
-    for name in ("probability", "entropy"):
-        write_nifti(result[name].values, at[_beside(path, name)], result.attrs)
-    rows: Iterable[dict[str, Any]] = (lesion.row() for lesion in lesions_in(result))
-    write_lesions(rows, at[_beside(path, "lesions")], COLUMNS)
+    write_nifti(result["mask"].values, at[path], result.attrs)
+    for name in ("probability", "entropy", "flags"):
+        if _beside(path, name) in at:
+            write_nifti(result[name].values, at[_beside(path, name)], result.attrs)
+    rows = [lesion.row() for lesion in lesions_in(result)]
+    labels = result["label"].values
+    writers: dict[str, Callable[[Path], None]] = {
+        "lesions": lambda place: write_lesions(rows, place, COLUMNS)
+    }
     if ct is not None:
-        place = at[_beside(path, "seg")]
-        save_seg(mask, place, ct, series=series, model=str(result.attrs["model"]))
+        writers["seg"] = lambda place: save_seg(
+            labels,
+            place,
+            ct,
+            series=series,
+            pet=pet if pet is not None and is_dicom(pet) else None,
+            pet_series=pet_series,
+            model=str(result.attrs["model"]),
+        )
         if rtstruct:
-            save_rtstruct(mask, at[_beside(path, "rtstruct")], ct, series=series)
+            writers["rtstruct"] = lambda place: save_rtstruct(labels, place, ct, series=series)
+    for name, writer in writers.items():
+        place = at[_beside(path, name)]
+        try:
+            writer(place)
+        except Exception as error:  # of libraries that are stricter than the source's files
+            place.unlink(missing_ok=True)
+            _warn(result, f"{place.name} could not be written: {one_line(error)}.")
     _write_json(result.attrs, at[_beside(path, "json")])
 
 
@@ -100,6 +132,12 @@ def save_suv(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
     write_nifti(np.asarray(result["suv"].values), at[path], result.attrs)
     kept = {k: v for k, v in result.attrs.items() if k not in _PRIVATE}
     _write_json(kept, at[_beside(path, "json")])
+
+
+def _warn(result: xr.Dataset, sentence: str) -> None:
+    stored = result.attrs.get("warnings") or "[]"
+    warnings = json.loads(stored) if isinstance(stored, str) else list(stored)
+    result.attrs["warnings"] = json.dumps([*warnings, sentence])
 
 
 def _write_json(attrs: Mapping[Any, Any], path: Path) -> None:

@@ -19,7 +19,7 @@ from sciddm.pipelines.engine.scores import Score
 __all__ = ["compare", "masks_in", "over_all", "read_mask"]
 
 #: What `segment` writes beside a mask.
-_BESIDE = ("_probability", "_entropy")
+_BESIDE = ("_probability", "_entropy", "_flags")
 
 
 def compare(

@@ -48,6 +48,8 @@ def suv_facts(result: xr.Dataset) -> list[Fact]:
         ("dose_mbq", "dose", "{:.1f} MBq"),
         ("uptake_min", "injection to scan", "{:.1f} min"),
         ("suv_factor", "SUV of 1", "{:.6g}"),
+        ("lean_mass_kg", "lean body mass", "{:.1f} kg"),
+        ("body_surface_m2", "body surface", "{:.2f} m2"),
     ):
         if key in volume.attrs:
             value = volume.attrs[key]

@@ -18,18 +18,26 @@ from sciddm import zoo
 from sciddm.data_adapters.petct.images import open_ct_of, open_pet
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError
-from sciddm.geometry.grid import DIMS, common_grid, grid_of, resample
+from sciddm.geometry.grid import DIMS, common_grid, cropped, grid_of, resample
 from sciddm.physics.petct.lesions import Lesion, lesion_variables, measure_lesions
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.petct.draws import DiffusionDraws, OneEvaluation, Source, windows_of
+from sciddm.pipelines.petct.region import check_field, region_of
 from sciddm.pipelines.petct.representation import AIR_HU, Representation
 from sciddm.pipelines.petct.settings import Settings, chosen
 from sciddm.priors.segmenter import Segmenter
 from sciddm.progress import Progress
+from sciddm.uncertainty.verdict import Finding, Verdict
 
-__all__ = ["TumourSegmentation", "check_pair", "entropy", "lesions_of", "tempered"]
+__all__ = ["NOT_SEARCHED", "TumourSegmentation", "check_pair", "entropy", "lesions_of", "tempered"]
 
+#: In `flags`: a voxel outside of the region that was searched.
+NOT_SEARCHED = 1
 _FEWEST_SLICES = 4
+_OF_PET = (
+    "suv_rule", "uptake_min", "weight_kg", "dose_mbq", "suv_factor", "height_m", "lean_mass_kg",
+    "body_surface_m2",
+)  # fmt: skip
 _SURE = 1e-4  # probabilities are kept that far from 0 and 1: few samples say no more
 _LOW_AGREEMENT = 0.7
 
@@ -83,6 +91,9 @@ class TumourSegmentation(Pipeline):
         samples: int | None = None,
         threshold: float = 0.5,
         seed: int = 0,
+        roi: xr.DataArray | str | Path | None = None,
+        point: Sequence[float] | None = None,
+        anywhere: bool = False,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Mask, probability and uncertainty on the grid of CT.
@@ -94,18 +105,22 @@ class TumourSegmentation(Pipeline):
             samples: masks that are drawn, in place of the quality's number.
             threshold: probability from which a voxel is tumour.
             seed: of all noise.
+            roi: where to search: a box "x0,x1,y0,y1,z0,z1" in mm (RAS), or a mask; see `region`.
+            point: of the tumour, x, y, z in mm (RAS): a crop about it is searched.
+            anywhere: search a field of view that is larger than the model knows, too.
             progress: called after every window that is evaluated.
 
         Returns:
             mask (0 or 1); probability; entropy, of the probability, in bits; std, of the samples'
             probabilities, 0 for one sample; agreement, the share of samples that decide as the
             mask does; suv and hu, the images it is made from; label, the number of the lesion that
-            a voxel belongs to; all (z, y, x) on the grid of CT; lesion_suv_max, lesion_mtv_ml and
+            a voxel belongs to; flags, 1 where nothing was searched; all (z, y, x) on the grid of CT; lesion_suv_max, lesion_mtv_ml and
             so on, one value a lesion; and attributes, see `Pipeline`, among them sample_dice, the
             mean Dice of two samples' masks.
 
         Raises:
-            InputError: unusable data or options, or images that are not of one study.
+            InputError: unusable data or options, images that are not of one study, or a field of
+                view beyond what the model knows.
         """
         start = time.perf_counter()
         if not 0 < threshold < 1:
@@ -118,6 +133,15 @@ class TumourSegmentation(Pipeline):
         seen = self.representation
         ct_grid = grid_of(ct)
         grid = common_grid(grid_of(pet), ct_grid, seen.spacing_mm)
+        region = region_of(roi, point, seen.crop_mm)
+        if region is not None:
+            grid = cropped(grid, region.low, region.high)
+        beyond = check_field(grid, seen.field_mm)
+        if beyond and not anywhere:
+            raise InputError(
+                f"{pet.attrs.get('source', 'PET')}: {beyond}: name where to search (--roi, --point)"
+                ", or accept that (--anywhere)"
+            )
         suv = resample(pet.values, grid_of(pet), grid, method="spline")
         hu = resample(ct.values, ct_grid, grid, outside=AIR_HU)
         cond = _padded(seen.channels(suv, hu), seen)
@@ -139,7 +163,15 @@ class TumourSegmentation(Pipeline):
             for (name, values), outside in zip(maps.items(), (0.0, 0.0, 1.0), strict=True)
         }
         probability = np.clip(found["probability"], 0, 1)
+        flags = np.zeros(ct_grid.shape, np.uint8)
+        if region is not None:
+            outside = ~region.contains(ct_grid)
+            probability[outside] = found["std"][outside] = 0
+            found["agreement"][outside] = 1
+            flags[outside] = NOT_SEARCHED
         mask = (probability >= threshold).astype(np.uint8)
+        if beyond:
+            warnings.append(f"{beyond[0].upper()}{beyond[1:]}.")
         if not mask.any():
             warnings.append("no tumour was found")
         elif len(drawn) > 1 and dice < _LOW_AGREEMENT:
@@ -166,9 +198,12 @@ class TumourSegmentation(Pipeline):
             "seconds": round(time.perf_counter() - start, 3),
             "sciddm_version": sciddm.__version__,
         }
-        for key in ("suv_rule", "uptake_min", "weight_kg", "dose_mbq", "suv_factor"):
+        for key in _OF_PET:
             if key in pet.attrs:
                 attrs[key] = pet.attrs[key]
+        if "nifti_codes" in ct.attrs:
+            attrs["nifti_codes"] = ct.attrs["nifti_codes"]
+        attrs |= self._verdict(beyond).attributes()
         result = xr.Dataset(
             {
                 "mask": (DIMS, mask),
@@ -176,6 +211,7 @@ class TumourSegmentation(Pipeline):
                 "entropy": (DIMS, entropy(probability)),
                 "std": (DIMS, found["std"]),
                 "agreement": (DIMS, np.clip(found["agreement"], 0, 1)),
+                "flags": (DIMS, flags),
                 "suv": (DIMS, resample(pet.values, grid_of(pet), ct_grid).astype(np.float32)),
                 "hu": (DIMS, np.asarray(ct.values, np.float32)),
             },
@@ -183,6 +219,15 @@ class TumourSegmentation(Pipeline):
         )
         lesions, labels = lesions_of(result, pet)
         return result.assign({"label": (DIMS, labels), **lesion_variables(lesions)})
+
+    def _verdict(self, beyond: str) -> Verdict:
+        """Whether the field of view is one that the model knows; nothing else is checked."""
+        if self.representation.field_mm is None:
+            return Verdict()
+        if beyond:
+            return Verdict(familiar=Finding("no", sentence=f"{beyond[0].upper()}{beyond[1:]}."))
+        said = "The field of view is no larger than those the model was trained on."
+        return Verdict(familiar=Finding("yes", sentence=said))
 
     def _source(self, settings: Settings) -> Source:
         if isinstance(self.model, Segmenter):
@@ -210,7 +255,7 @@ def check_pair(pet: xr.DataArray, ct: xr.DataArray) -> list[str]:
     one, other = pet.attrs.get("patient"), ct.attrs.get("patient")
     if one and other and one != other:
         raise InputError("PET and CT are of different patients (PatientID): give one study")
-    warnings = [str(w) for w in pet.attrs.get("warnings", [])]
+    warnings = [str(w) for v in (pet, ct) for w in v.attrs.get("warnings", [])]
     one, other = pet.attrs.get("frame_of_reference"), ct.attrs.get("frame_of_reference")
     if one and other and one != other:
         warnings.append(

@@ -34,6 +34,8 @@ class Representation:
         sigma_start: noise level at which sampling starts.
         sigma_end: that of its last evaluation.
         temperature: logits of the mean probability are divided by it.
+        field_mm: (z, y, x), the largest field of view it was trained on; None for any.
+        crop_mm: (z, y, x), of a usual one.
     """
 
     spacing_mm: tuple[float, float, float] = (3.27, 2.0, 2.0)
@@ -45,10 +47,13 @@ class Representation:
     sigma_start: float = 200.0
     sigma_end: float = 1.0
     temperature: float = 1.0
+    field_mm: tuple[float, float, float] | None = None
+    crop_mm: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("spacing_mm", "modalities", "ct_window", "window"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("spacing_mm", "modalities", "ct_window", "window", "field_mm", "crop_mm"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.modalities or set(self.modalities) - set(_MODALITIES):
             known = ", ".join(_MODALITIES)
             raise ValueError(f"modalities are of {known}, not {self.modalities}")

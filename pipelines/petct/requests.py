@@ -27,11 +27,11 @@ __all__ = ["DOMAIN", "evaluate", "segment", "suv"]
 
 VOLUMES = (".nii.gz", ".nii")
 _SERIES = "DICOM series"
-_is_series = deferred("sciddm.data_adapters.ct:is_dicom_folder")
+_is_series = deferred("sciddm.data_adapters.dicom_files:is_dicom_item")
 _simulate = deferred("sciddm.pipelines.petct.demo:simulate")
 
 PetSeries = Annotated[
-    str | None, Option("SeriesInstanceUID of the PET, where a folder holds several.")
+    str | None, Option("The PET where a folder holds several: UID, number or description.")
 ]
 Weight = Annotated[float | None, Option("Patient's weight / kg; the header's if not given.", gt=0)]
 Dose = Annotated[float | None, Option("Injected dose / MBq; the header's if not given.", gt=0)]
@@ -43,6 +43,8 @@ class Segment(Request):
     OUT lies on the voxels of the CT. Beside it lie the probability and its entropy, a table of the
     lesions (SUVmax, SUVmean, SUVpeak, MTV, TLG), a DICOM-SEG if the CT is DICOM, and a JSON file
     with all that repeats the run. PET and CT may lie in one folder.
+
+    The bundled model knows crops round a tumour: name the region to search in a larger study.
     """
 
     ct: Annotated[Path | xr.DataArray, Option("DICOM series (folder), or NIfTI in HU.")]
@@ -55,9 +57,20 @@ class Segment(Request):
         0.5
     )
     seed: Seed = 0
+    roi: Annotated[
+        str | xr.DataArray | None,
+        Option("Where to search: x0,x1,y0,y1,z0,z1 in mm (RAS), or a mask in NIfTI."),
+    ] = None
+    point: Annotated[
+        tuple[float, float, float] | None,
+        Option("A point of the tumour, x y z in mm (RAS): a crop about it is searched."),
+    ] = None
+    anywhere: Annotated[
+        bool, Option("Search a field of view that is larger than the model knows, too.")
+    ] = False
     pet_series: PetSeries = None
     ct_series: Annotated[
-        str | None, Option("SeriesInstanceUID of the CT, where a folder holds several.")
+        str | None, Option("The CT where a folder holds several: UID, number or description.")
     ] = None
     weight_kg: Weight = None
     dose_mbq: Dose = None
@@ -75,6 +88,8 @@ class Segment(Request):
             raise OptionError("ct", f"{self.ct}: no such file or folder: check the name")
         if self.rtstruct and self.dicom is None:
             raise OptionError("rtstruct", f"{self.ct}: contours are written over a DICOM series")
+        if self.roi is not None and self.point is not None:
+            raise OptionError("point", "a region is given too, take one of them")
 
 
 class Suv(Request):
@@ -130,6 +145,9 @@ def _segment(pet: xr.DataArray, request: Segment, context: Context) -> xr.Datase
         samples=request.samples,
         threshold=request.threshold,
         seed=request.seed,
+        roi=request.roi,
+        point=request.point,
+        anywhere=request.anywhere,
         progress=context.progress,
     )
     return result.assign_attrs(ct_series=ct.attrs.get("series") or request.ct_series or "")
@@ -138,7 +156,12 @@ def _segment(pet: xr.DataArray, request: Segment, context: Context) -> xr.Datase
 def _segmentation_outputs(path: Path, request: Segment) -> list[Path]:
     from sciddm.data_adapters.petct.result import segmentation_outputs
 
-    return segmentation_outputs(path, dicom=request.dicom is not None, rtstruct=request.rtstruct)
+    return segmentation_outputs(
+        path,
+        dicom=request.dicom is not None,
+        rtstruct=request.rtstruct,
+        region=request.roi is not None or request.point is not None,
+    )
 
 
 def _save_segmentation(result: xr.Dataset, path: Path, saving: Saving[Segment]) -> None:
@@ -150,6 +173,8 @@ def _save_segmentation(result: xr.Dataset, path: Path, saving: Saving[Segment]) 
         saving.at,
         ct=saving.request.dicom,
         series=result.attrs["ct_series"] or None,
+        pet=saving.source,
+        pet_series=saving.request.pet_series,
         rtstruct=saving.request.rtstruct,
     )
 

@@ -19,7 +19,7 @@ from sciddm.errors import InputError
 from sciddm.extras import extra
 from sciddm.geometry.affine import voxel_sizes
 
-__all__ = ["DIMS", "Grid", "common_grid", "grid_of", "resample"]
+__all__ = ["DIMS", "Grid", "common_grid", "cropped", "grid_of", "resample"]
 
 DIMS = ("z", "y", "x")
 _LPS = np.diag([-1.0, -1.0, 1.0])  # columns: directions of x, y and z of an upright scan, in RAS
@@ -64,6 +64,29 @@ class Grid:
         if self.shape != other.shape:
             return False
         return float(np.abs(self.corners() - other.corners()).max()) <= tolerance_mm
+
+
+def cropped(grid: Grid, low: ArrayLike, high: ArrayLike) -> Grid:
+    """The part of an upright grid whose voxels have their centres in a box.
+
+    Args:
+        grid: its axes along those of the patient, in any order of sign.
+        low, high: ends of the box along R, A, S, mm.
+
+    Raises:
+        InputError: no voxel lies in it.
+    """
+    inverse = np.linalg.inv(grid.affine)
+    ends = np.array([[*np.asarray(low, float), 1.0], [*np.asarray(high, float), 1.0]])
+    index = np.sort((ends @ inverse.T)[:, :3], axis=0)
+    first = np.maximum(np.ceil(index[0] - 1e-6), 0).astype(int)
+    last = np.minimum(np.floor(index[1] + 1e-6), np.array(grid.shape[::-1]) - 1).astype(int)
+    if (last < first).any():
+        raise InputError("the region lies outside of what PET and CT show: check its place in mm")
+    affine = grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ first
+    nx, ny, nz = (int(n) for n in last - first + 1)
+    return Grid(affine, (nz, ny, nx))
 
 
 def grid_of(volume: xr.DataArray) -> Grid:

@@ -48,8 +48,8 @@ def test_what_repeats_the_run_is_told(result):
 
 
 def test_the_lesions_of_a_result(result):
-    pet, _ = study()
-    [lesion], _ = lesions_of(result, pet)
+    [lesion] = lesions_of(result)
+    assert np.array_equal(result["label"] > 0, result["mask"] > 0)
     assert lesion.suv_max == pytest.approx(6.0)
     assert lesion.suv_peak == pytest.approx(6.0, rel=1e-3)
     assert np.allclose([lesion.x_mm, lesion.y_mm, lesion.z_mm], CENTRE, atol=0.5)
