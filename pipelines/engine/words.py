@@ -43,7 +43,8 @@ def command(
         value = getattr(request, name)
         if declared.option.incidental or value is None:
             continue
-        if value == declared.default and name != "seed":
+        typed = isinstance(value, bool | int | float | str | Path | list | tuple)
+        if typed and value == declared.default and name != "seed":
             continue
         if declared.default is not inspect.Parameter.empty and value is False:
             words.append(f"--no-{flag(name, declared.option.flags).removeprefix('--')}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -124,6 +125,15 @@ class SarcomaPatches(_Patches):
         super().__init__(split, patch, length, seed, tumour, representation, augmentation)
         wanted = train_patients if split == "train" else validate_patients
         self.studies = [_compact(s) for s in sarcoma_studies(root, wanted)]
+        # Crops round tumours, not bodies: what the model may be shown is no larger.
+        extents = [np.multiply(s.mask.shape, s.grid.spacing_mm) for s in self.studies]
+        field, crop = np.max(extents, axis=0), np.median(extents, axis=0)
+        self.seen = replace(
+            self.seen,
+            field_mm=tuple(round(float(v), 1) for v in field),
+            crop_mm=tuple(round(float(v), 1) for v in crop),
+        )
+        self.representation = self.seen.config
 
     def study(self, rng: np.random.Generator) -> Study:
         return self.studies[int(rng.integers(len(self.studies)))]

@@ -311,3 +311,31 @@ def test_demo(
     before = open_ct("out/denoised").values
     assert sciddm(*shlex.split(told["command"])[1:], "--overwrite").code == 0
     np.testing.assert_array_equal(open_ct("out/denoised").values, before)
+
+
+def test_python_and_the_command_line_give_the_same(
+    sciddm: Sciddm, box: BoxDenoiser, tmp_path: Path
+) -> None:
+    """A volume in memory, a folder, and the command line; a sinogram with less dose and views."""
+    import sciddm as package
+
+    volume = write_series(tmp_path / "scan")
+    out = tmp_path / "a.nii.gz"
+    assert sciddm("ct", "denoise", tmp_path / "scan", "-o", out, "--strength", "0.7").code == 0
+    for given in (volume, tmp_path / "scan"):
+        result = package.ct.denoise(given, strength=0.7)
+        np.testing.assert_array_equal(result.estimate, open_ct(out))
+        assert float(result.std.mean()) == 7
+    save_ct(disk_volume(noise=0.0), tmp_path / "d.nii", description="")
+    low = ["simulate-dose", tmp_path / "d.nii", "-o", tmp_path / "p.h5", "--projections"]
+    assert sciddm("ct", *low, "--views", "90").code == 0
+    less = {"method": "fbp", "views": 30, "dose": 0.2, "seed": 3}
+    words = [w for k, v in less.items() for w in (f"--{k}", v)]
+    assert sciddm("ct", "reconstruct", tmp_path / "p.h5", "-o", tmp_path / "r.h5", *words).code == 0
+    stored = load_result(tmp_path / "r.h5")
+    from_python = package.ct.reconstruct(read_sinogram(tmp_path / "p.h5"), **less)
+    np.testing.assert_array_equal(stored["reconstruction"], from_python.estimate)
+    assert from_python.attrs["dose"] == stored.attrs["dose"] == pytest.approx(0.05)
+    np.testing.assert_allclose(from_python.attrs["affine"], volume.attrs["affine"], atol=1e-6)
+    opened = package.open(tmp_path / "scan", domain="ct")
+    assert opened.attrs["domain"] == "ct"

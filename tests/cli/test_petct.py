@@ -12,7 +12,7 @@ import pytest
 from petct_files import FRAME, distances, tracer, uptake_pipeline, write_ct, write_pet
 
 from sciddm.data_adapters.nifti import read_nifti
-from sciddm.data_adapters.petct.images import open_pet, save_volume
+from sciddm.data_adapters.petct.images import open_ct_of, open_pet, save_volume
 from sciddm.data_adapters.petct.rtstruct import read_rtstruct
 from sciddm.data_adapters.petct.seg import read_seg
 from sciddm.geometry.grid import Grid, grid_of
@@ -242,3 +242,41 @@ def test_demo(sciddm, known, tmp_path):
     assert "Dice with the truth" in answer.out
     names = {p.name for p in (tmp_path / "demo").iterdir()}
     assert {"ct", "pet.nii.gz", "true.nii.gz", "mask.nii.gz", "mask.html", "mask_seg.dcm"} <= names
+
+
+def test_python_and_the_command_line_give_the_same(sciddm, known, tmp_path):
+    """From volumes in memory and from files: mask, lesions and what is warned of."""
+    import sciddm as package
+
+    pet, ct = write_study(tmp_path)
+    out = tmp_path / "m.nii.gz"
+    words = ["--ct", ct, "-o", out, "--quality", "fast", "--roi", "-20,30,-20,30,100,160"]
+    assert sciddm("petct", "segment", "--pet", pet, *words).code == 0
+    options = {"quality": "fast", "roi": "-20,30,-20,30,100,160"}
+    from_files = package.petct.segment(pet, ct=ct, **options)
+    from_memory = package.petct.segment(open_pet(pet), ct=open_ct_of(ct), **options)
+    for result in (from_files, from_memory):
+        assert np.array_equal(result.estimate, read_nifti(out).values)
+        assert result.data["suv_max"].values.tolist() == pytest.approx([6.0], rel=1e-3)
+    assert from_files.warnings == from_memory.warnings == []
+    flags = read_nifti(tmp_path / "m_flags.nii.gz")
+    assert np.array_equal(flags.values, from_files.data["flags"])
+    assert set(np.unique(flags.values)) == {0, 1}
+
+
+def test_a_side_file_that_fails_costs_nothing(sciddm, known, tmp_path, monkeypatch):
+    from sciddm.data_adapters.petct import seg
+
+    def fail(*args, **options):
+        raise ValueError("'' is not a valid SpecificCharacterSet")
+
+    monkeypatch.setattr(seg, "save_seg", fail)
+    pet, ct = write_study(tmp_path)
+    out = tmp_path / "m.nii.gz"
+    answer = sciddm("petct", "segment", "--pet", pet, "--ct", ct, "-o", out, "--quality", "fast")
+    assert answer.code == 0, answer.err
+    assert "m_seg.dcm could not be written" in answer.err
+    assert not (tmp_path / "m_seg.dcm").exists()
+    assert read_nifti(out).values.any()
+    assert (tmp_path / "m_lesions.csv").exists()
+    assert "could not be written" in (tmp_path / "m.json").read_text()

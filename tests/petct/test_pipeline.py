@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,17 @@ import torch
 import xarray as xr
 from petct_files import CENTRE, distances, study, uptake_pipeline
 
-from sciddm.errors import InputError, ModelError
+from sciddm.data_adapters.nifti import write_nifti
+from sciddm.errors import InputError, ModelError, OptionError
 from sciddm.geometry.grid import grid_of
 from sciddm.metrics.masks import dice
-from sciddm.pipelines.petct.pipeline import TumourSegmentation, entropy, lesions_of, tempered
+from sciddm.pipelines.petct.pipeline import (
+    NOT_SEARCHED,
+    TumourSegmentation,
+    entropy,
+    lesions_of,
+    tempered,
+)
 from sciddm.pipelines.petct.representation import Representation
 from sciddm.random.streams import Streams
 from sciddm.simulation.petct.phantom import thigh_phantom
@@ -157,3 +165,65 @@ def test_the_phantom_has_its_tumour_where_the_mask_is():
     pipeline = TumourSegmentation(uptake_pipeline().model)
     with pytest.raises(InputError, match="threshold"):
         pipeline(pet, ct, threshold=1.0)
+
+
+def cropping_pipeline(field_mm, crop_mm=(60.0, 60.0, 60.0)):
+    """The same network, of a model that was trained on crops."""
+    pipeline = uptake_pipeline()
+    pipeline.representation = replace(pipeline.representation, field_mm=field_mm, crop_mm=crop_mm)
+    return pipeline
+
+
+def test_a_field_of_view_beyond_the_training_crops_is_refused():
+    pet, ct = study()
+    small, large = cropping_pipeline((50.0, 50.0, 50.0)), cropping_pipeline((90.0, 90.0, 90.0))
+    with pytest.raises(InputError, match=r"larger than the crops .*\(--roi, --point\)"):
+        small(pet, ct, quality="fast")
+    forced = small(pet, ct, quality="fast", anywhere=True)
+    assert forced.attrs["verdict_familiar"] == "no"
+    assert "larger than the crops" in json.loads(forced.attrs["warnings"])[0]
+    assert large(pet, ct, quality="fast").attrs["verdict_familiar"] == "yes"
+
+
+@pytest.mark.parametrize("how", ["box", "point", "mask", "file"])
+def test_a_region_limits_the_search(tmp_path, how):
+    """A second ball as hot as the first: only that in the region is marked, and as it was alone."""
+    pet, ct = study()
+    alone = uptake_pipeline()(pet, ct, quality="fast")
+    second = np.array(CENTRE) - [31.0, 0.0, 18.0]
+    hot = pet.copy(data=np.where(distances(grid_of(pet), second) < 8, 6.0, pet.values))
+    near = distances(grid_of(ct), CENTRE) < 20
+    region = ct.copy(data=near.astype(np.float32))
+    low, high = np.array(CENTRE) - 20, np.array(CENTRE) + 20
+    options = {
+        "box": {"roi": ",".join(f"{a},{b}" for a, b in zip(low, high, strict=True))},
+        "point": {"point": CENTRE},
+        "mask": {"roi": region},
+        "file": {"roi": str(tmp_path / "roi.nii.gz")},
+    }[how]
+    write_nifti(near, tmp_path / "roi.nii.gz", ct.attrs)
+    pipeline = cropping_pipeline((90.0, 90.0, 90.0), (40.0, 40.0, 40.0))
+    everywhere = pipeline(hot, ct, quality="fast")
+    assert everywhere.sizes["lesion"] == 2
+    found = pipeline(hot, ct, quality="fast", **options)
+    assert found.sizes["lesion"] == 1
+    assert dice(found["mask"].values, alone["mask"].values) > 0.97
+    outside = distances(grid_of(ct), CENTRE) > 36
+    assert (found["flags"].values[outside] == NOT_SEARCHED).all()
+    assert not found["flags"].values[distances(grid_of(ct), CENTRE) < 15].any()
+    assert found["probability"].values[outside].max() == 0
+
+
+def test_regions_that_cannot_be():
+    pet, ct = study()
+    pipeline = uptake_pipeline()
+    for options, message in (
+        ({"roi": "1,2,3"}, "x0,x1,y0,y1,z0,z1"),
+        ({"roi": "5,1,0,9,0,9"}, "the lower first"),
+        ({"roi": "900,950,0,9,0,9"}, "outside of what PET and CT show"),
+        ({"roi": ct * 0}, "empty"),
+        ({"roi": "0,9,0,9,0,9", "point": (0, 0, 0)}, "take one of them"),
+        ({"point": (0, 0, 0)}, "no size of a crop"),
+    ):
+        with pytest.raises((InputError, OptionError), match=message):
+            pipeline(pet, ct, **options)
