@@ -24,7 +24,6 @@ __all__ = [
     "dicom_headers",
     "is_dicom_folder",
     "is_dicom_item",
-    "modality_of",
     "open_dicom",
     "series_of",
 ]
@@ -104,28 +103,6 @@ def is_dicom_item(path: Path, others: tuple[str, ...] = ()) -> bool:
             return True
         below = [p for folder in below for p in folder.iterdir() if p.is_dir()]
     return False
-
-
-def modality_of(path: Path) -> str:
-    """Modality of the first DICOM file of a folder, or of a file; "" where there is none."""
-    if path.is_dir() and not is_dicom_item(path):
-        return ""
-    files = [path]
-    if path.is_dir():
-        files = [p for p in path.iterdir() if p.is_file()]
-        for depth in range(2, _DEPTH + 2):
-            files = files or [p for p in path.glob("/".join("*" * depth)) if p.is_file()]
-    for file in sorted(files):
-        try:
-            with file.open("rb") as start:
-                if start.read(132)[128:] != _MARK:
-                    continue
-            header = pydicom.dcmread(file, specific_tags=["Modality"], stop_before_pixels=True)
-        except (OSError, ValueError, InvalidDicomError):
-            continue
-        if header.get("Modality"):
-            return str(header.Modality)
-    return ""
 
 
 def dicom_headers(path: Path) -> dict[Path, Dataset]:

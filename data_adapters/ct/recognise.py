@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 
 from sciddm.data_adapters.ct.nifti import SUFFIXES
-from sciddm.data_adapters.dicom_files import modality_of
+from sciddm.data_adapters.dicom_modality import modality_of
 
 __all__ = ["is_ct"]
 

@@ -1,8 +1,8 @@
 """Segmentations and SUV volumes on disk.
 
 A mask NAME.nii.gz, and beside it NAME_probability, NAME_entropy, NAME_flags (where a region limited
-the search), NAME_lesions.csv, NAME_seg.dcm (where the CT is DICOM), NAME_rtstruct.dcm (if asked for)
-and NAME.json.
+the search), NAME_lesions.csv, NAME_seg.dcm (where the CT is DICOM), NAME_rtstruct.dcm (if asked
+for) and NAME.json.
 """
 
 from __future__ import annotations

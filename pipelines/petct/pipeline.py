@@ -114,9 +114,9 @@ class TumourSegmentation(Pipeline):
             mask (0 or 1); probability; entropy, of the probability, in bits; std, of the samples'
             probabilities, 0 for one sample; agreement, the share of samples that decide as the
             mask does; suv and hu, the images it is made from; label, the number of the lesion that
-            a voxel belongs to; flags, 1 where nothing was searched; all (z, y, x) on the grid of CT; lesion_suv_max, lesion_mtv_ml and
-            so on, one value a lesion; and attributes, see `Pipeline`, among them sample_dice, the
-            mean Dice of two samples' masks.
+            a voxel belongs to; flags, 1 where nothing was searched; all (z, y, x) on the grid of
+            CT; lesion_suv_max, lesion_mtv_ml and so on, one value a lesion; and attributes, see
+            `Pipeline`, among them sample_dice, the mean Dice of two samples' masks.
 
         Raises:
             InputError: unusable data or options, images that are not of one study, or a field of

@@ -257,7 +257,7 @@ def test_python_and_the_command_line_give_the_same(sciddm, known, tmp_path):
     from_memory = package.petct.segment(open_pet(pet), ct=open_ct_of(ct), **options)
     for result in (from_files, from_memory):
         assert np.array_equal(result.estimate, read_nifti(out).values)
-        assert result.data["suv_max"].values.tolist() == pytest.approx([6.0], rel=1e-3)
+        assert result.data["lesion_suv_max"].values.tolist() == pytest.approx([6.0], rel=1e-3)
     assert from_files.warnings == from_memory.warnings == []
     flags = read_nifti(tmp_path / "m_flags.nii.gz")
     assert np.array_equal(flags.values, from_files.data["flags"])
@@ -265,12 +265,12 @@ def test_python_and_the_command_line_give_the_same(sciddm, known, tmp_path):
 
 
 def test_a_side_file_that_fails_costs_nothing(sciddm, known, tmp_path, monkeypatch):
-    from sciddm.data_adapters.petct import seg
+    from sciddm.data_adapters.petct import result as written
 
     def fail(*args, **options):
         raise ValueError("'' is not a valid SpecificCharacterSet")
 
-    monkeypatch.setattr(seg, "save_seg", fail)
+    monkeypatch.setattr(written, "save_seg", fail)
     pet, ct = write_study(tmp_path)
     out = tmp_path / "m.nii.gz"
     answer = sciddm("petct", "segment", "--pet", pet, "--ct", ct, "-o", out, "--quality", "fast")

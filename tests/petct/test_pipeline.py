@@ -15,11 +15,11 @@ from sciddm.data_adapters.nifti import write_nifti
 from sciddm.errors import InputError, ModelError, OptionError
 from sciddm.geometry.grid import grid_of
 from sciddm.metrics.masks import dice
+from sciddm.physics.petct.lesions import lesions_in
 from sciddm.pipelines.petct.pipeline import (
     NOT_SEARCHED,
     TumourSegmentation,
     entropy,
-    lesions_of,
     tempered,
 )
 from sciddm.pipelines.petct.representation import Representation
@@ -56,7 +56,7 @@ def test_what_repeats_the_run_is_told(result):
 
 
 def test_the_lesions_of_a_result(result):
-    [lesion] = lesions_of(result)
+    [lesion] = lesions_in(result)
     assert np.array_equal(result["label"] > 0, result["mask"] > 0)
     assert lesion.suv_max == pytest.approx(6.0)
     assert lesion.suv_peak == pytest.approx(6.0, rel=1e-3)
