@@ -32,6 +32,8 @@ AUTOMATIC_ABOVE = 12
 #: R = 4 and 6, the error of the least-squares image grew by less than 0.05 dB then, but by 0.1 to
 #: 0.3 dB where 99.9 % were kept: weak channels matter for unfolding.
 KEPT = 0.99995
+#: Variables that hold a value for each coil.
+_MIXED = ("kspace", "maps", "calibration")
 
 
 def compressed(
@@ -80,9 +82,9 @@ def compressed(
         """(..., coil, a, b) of all coils to those of the virtual ones."""
         return np.ascontiguousarray(np.einsum("vc,scab->svab", matrix, values, optimize=True))
 
-    out = scan.drop_vars([name for name in ("kspace", "maps", "noise") if name in scan])
+    out = scan.drop_vars([name for name in (*_MIXED, "noise") if name in scan])
     out = out.drop_vars([name for name in out.variables if "coil" in out[name].dims])
-    for name in ("kspace", "maps"):
+    for name in _MIXED:
         if name in scan:
             array = scan[name].transpose("slice", "coil", ...)
             out[name] = (array.dims, mixed(array.values), array.attrs)

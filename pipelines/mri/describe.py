@@ -20,37 +20,31 @@ __all__ = ["contradicts", "facts", "pixel_mm", "sampling_mask"]
 _CONTRADICTION = 1.25
 
 
-def facts(scan: xr.Dataset, result: xr.Dataset) -> dict[str, Fact]:
-    """The facts of one reconstruction by their keys.
-
-    Args:
-        scan: what was reconstructed: kspace (slice, coil, ky, kx).
-        result: the pipeline's answer.
-    """
+def facts(result: xr.Dataset) -> dict[str, Fact]:
+    """The facts of one reconstruction by their keys; ``result`` is the pipeline's answer."""
     attrs = result.attrs
     slices, ny, nx = (result.sizes[d] for d in ("slice", "y", "x"))
-    coils = scan.sizes["coil"]
-    found = [
-        Fact("matrix", "matrix", [slices, ny, nx], _matrix(slices, ny, nx)),
-        Fact("coils", "coils", coils, _coils(coils, attrs)),
-    ]
+    found = [Fact("matrix", "matrix", [slices, ny, nx], _matrix(slices, ny, nx))]
+    coils = number(attrs, "coils")
+    if coils is not None:
+        found.append(Fact("coils", "coils", int(coils), _coils(int(coils), attrs)))
     acceleration = number(attrs, "acceleration")
-    if acceleration is None:
-        mask = sampling_mask(scan)
-        acceleration = mask.size / max(int(mask.sum()), 1)
-    found.append(Fact("acceleration", "acceleration", acceleration, f"{acceleration:.2f}"))
+    if acceleration is not None:
+        found.append(Fact("acceleration", "acceleration", acceleration, f"{acceleration:.2f}"))
     noise = number(attrs, "noise_std")
     if noise is not None:
         found.append(Fact("noise_std", "noise level", noise, f"{noise:.3g}"))
     if "reference" in result:
-        reference = magnitude(result, "reference")
+        reference = np.abs(result["reference"].values).astype(np.float64)
         for key, label, name in (
             ("", "", "reconstruction"),
             ("zero_filled_", "zero-filled ", "zero_filled"),
         ):
             if name not in result or reference.max() <= 0 or min(reference.shape[1:]) < 7:
                 continue
-            image = magnitude(result, name)
+            image = cropped(magnitude(result, name), reference.shape)
+            if image.shape != reference.shape:
+                continue
             psnr, ssim = psnr_volume(image, reference), ssim_volume(image, reference)
             found += [
                 Fact(f"{key}psnr_volume_db", f"{label}PSNR", psnr, f"{psnr:.2f} dB"),
@@ -111,6 +105,16 @@ def pixel_mm(attrs: Mapping[Any, Any]) -> tuple[float, float]:
 def magnitude(result: xr.Dataset, name: str) -> NDArray[np.float64]:
     """A variable as magnitude volume (slice, y, x)."""
     return np.abs(result[name].transpose("slice", "y", "x").values).astype(np.float64)
+
+
+def cropped(image: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """An image (slice, y, x) cut about N//2 to the matrix of another, where it is the larger."""
+    for axis in (1, 2):
+        have, wanted = image.shape[axis], shape[axis]
+        if wanted < have:
+            first = have // 2 - wanted // 2
+            image = np.take(image, np.arange(first, first + wanted), axis=axis)
+    return image
 
 
 def number(attrs: Mapping[Any, Any], key: str) -> float | None:

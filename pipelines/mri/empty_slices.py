@@ -3,7 +3,8 @@
 There is nothing in them to take coil maps, phase and scale from, and a prior would draw an object
 into the noise. They are left out of the reconstruction, and put back as 0 with the noise level as
 standard deviation. A slice is looked at when the middle of its k-space has less than 1 % of the
-power of the strongest slice's; it is empty when that power is no more than noise has,
+power of the strongest slice's, or hardly more than all of its k-space; it is empty when that power
+is no more than noise has,
 
     mean over the middle of  k^H Psi^-1 k / C < 1.5         (1 for noise),
 
@@ -26,18 +27,19 @@ __all__ = ["find_empty", "put_back"]
 
 _MIDDLE = 6  # samples to both sides of DC
 _WEAK = 0.01
+_FLAT = 4.0  # the middle of noise has 1 to 1.5 times its median power, of an image thousands
 _NOISE = 1.5
 
 
 def find_empty(scan: xr.Dataset, noise_std: float | None = None) -> NDArray[np.bool_]:
-    """Which slices of a Cartesian scan are empty, (slice,); never all of them.
+    """Which slices of a Cartesian scan are empty, (slice,).
 
     Args:
         scan: see `data_adapters.mri.scan`.
         noise_std: sqrt(E|n|^2) of a channel, in place of an estimate.
     """
     empty = np.zeros(scan.sizes["slice"], bool)
-    if len(empty) == 1 or "trajectory" in scan:
+    if "trajectory" in scan:
         return empty
     middle = (
         scan["kspace"]
@@ -47,7 +49,7 @@ def find_empty(scan: xr.Dataset, noise_std: float | None = None) -> NDArray[np.b
     measured = (middle != 0).any(axis=1)
     count = np.maximum(measured.sum(axis=(1, 2)), 1)
     power = (np.abs(middle) ** 2).sum(axis=(1, 2, 3)) / count
-    weak = np.flatnonzero(power < _WEAK * power.max())
+    weak = np.flatnonzero((power < _WEAK * power.max()) | (power < _FLAT * _usual_power(scan)))
     if not len(weak):
         return empty
     source = sampling_of(scan)
@@ -99,8 +101,19 @@ def put_back(result: xr.Dataset, scan: xr.Dataset, empty: NDArray[np.bool_]) -> 
         out[name] = (variable.dims, values, variable.attrs)
     numbers = [int(i) for i in np.flatnonzero(empty)]
     sentence = f"{len(numbers)} of {len(empty)} slices hold nothing but noise and were left at 0."
+    if len(empty) == 1:
+        sentence = "The scan holds nothing but noise: its image was left at 0."
     warnings = [*json.loads(str(result.attrs.get("warnings", "[]"))), sentence]
     return out.assign_attrs(result.attrs, empty_slices=numbers, warnings=json.dumps(warnings))
+
+
+def _usual_power(scan: xr.Dataset) -> NDArray[np.float64]:
+    """Median of |k|^2 of all coils together over the measured samples of each slice."""
+    found = []
+    for kspace in scan["kspace"].transpose("slice", "coil", "ky", "kx").values:
+        each = (np.abs(kspace) ** 2).sum(axis=0)
+        found.append(float(np.median(each[each > 0])) if each.any() else 0.0)
+    return np.array(found)
 
 
 def _matrix(scan: xr.Dataset) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,18 +18,21 @@ import sciddm
 from sciddm import zoo
 from sciddm.data_adapters.mri import open_kspace
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.errors import InputError, ModelError
+from sciddm.errors import ModelError
 from sciddm.ledger import tally
 from sciddm.physics.fourier import resized
 from sciddm.physics.mri.encoding import EncodedSlice
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.engine.quality import Quality
+from sciddm.pipelines.mri.empty_slices import find_empty, put_back
 from sciddm.pipelines.mri.judgement import (
     consistency_of,
     judgement,
     noise_remark,
     vortex_remark,
 )
+from sciddm.pipelines.mri.preparation import prepared, with_maps
+from sciddm.pipelines.mri.retrospective import Undersampling
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.slices import reconstruct_slice
@@ -39,6 +43,8 @@ from sciddm.uncertainty.std_factor import spread_at
 from sciddm.uncertainty.verdict import Finding
 
 __all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
+
+_IMAGES = ("reconstruction", "std", "zero_filled")
 
 
 class MRIReconstruction(Pipeline):
@@ -111,8 +117,13 @@ class MRIReconstruction(Pipeline):
         quality: Quality = "balanced",
         samples: int | None = None,
         seed: int = 0,
-        maps: np.ndarray | None = None,
+        maps: xr.DataArray | np.ndarray | str | Path | None = None,
         noise_std: float | None = None,
+        coils: int | None = None,
+        undersample: float | None = None,
+        mask: str = "random",
+        acs: int = 16,
+        axis: str | None = None,
         keep_samples: bool = False,
         progress: Progress | None = None,
     ) -> xr.Dataset:
@@ -120,28 +131,68 @@ class MRIReconstruction(Pipeline):
 
         Args:
             data: k-space in the form of ``data_adapters.mri`` or a file that holds it; unsampled
-                entries are 0. With a trajectory (``data_adapters.mri.scan``) it is taken as it is.
+                entries are 0.
             quality: "fast", "balanced" or "best"; see ``QUALITIES``.
             samples: number of posterior samples, at least 2, in place of the quality's.
-            seed: of all noise. Slice i of a volume gets the same noise whatever else is there.
-            maps: coil sensitivity maps (slice, coil, y, x) or (coil, y, x), in place of the
-                data set's own or of ESPIRiT's.
+            seed: of all random draws. The i-th slice that is not empty gets the same noise whatever
+                else is there.
+            maps: coil sensitivity maps (slice, coil, y, x) or (coil, y, x), or their file, in place
+                of the data set's own or of ESPIRiT's.
             noise_std: sqrt(E|n|^2) of each channel's complex noise in the units of k-space, in
                 place of an estimate.
+            coils: number of virtual coils to compress to; 0 for none; see ``compression``.
+            undersample: acceleration factor: undersamples a full scan, for comparison.
+            mask: kind of the mask for that; see ``masks.make_mask``.
+            acs: calibration lines of that mask.
+            axis: undersampled axis, "ky" or "kx"; the scan's phase encoding if not given.
             keep_samples: keep the complex samples.
             progress: called after every step.
 
         Returns:
             reconstruction, std, zero_filled, residual (slice, y, x and slice, ky, kx), the
-            reference where the data have one, and attributes; see ``Pipeline``.
+            reference where the data have one (of its own matrix), coordinates in mm where the voxel
+            size is known, and attributes; see ``Pipeline``.
 
         Raises:
             InputError: unusable data or options.
         """
         scan = open_kspace(data) if isinstance(data, str | Path) else data
+        request = None if undersample is None else Undersampling(undersample, mask, acs, axis, seed)
+        scan = prepared(scan, request, maps, coils, noise_std)
+        empty = find_empty(scan, noise_std)
+        numbers = np.flatnonzero(~empty)
+        if len(numbers):
+            part = scan.isel(slice=numbers) if empty.any() else scan
+            result = self._reconstructed(
+                part, quality, samples, seed, noise_std, keep_samples, progress
+            )
+        else:
+            result = _nothing(scan, self.settings(quality, samples), keep_samples, noise_std)
+            result = result.assign_attrs(self.provenance, quality=quality, seed=seed)
+        if empty.any():
+            result = put_back(result, scan, empty)
+        result.attrs = {
+            **scan.attrs,
+            **result.attrs,
+            "coils": scan.sizes["coil"],
+            "sciddm_version": sciddm.__version__,
+        }
+        return _placed(result, scan)
+
+    def _reconstructed(
+        self,
+        scan: xr.Dataset,
+        quality: Quality,
+        samples: int | None,
+        seed: int,
+        noise_std: float | None,
+        keep_samples: bool,
+        progress: Progress | None,
+    ) -> xr.Dataset:
+        """The slices that hold an object."""
         source = sampling_of(scan)
         settings = self.settings(quality, samples, source.acceleration)
-        given = _maps(scan if maps is None else maps, source.shape_of_maps)
+        given = _maps(scan)
         given = None if given is None else given[:, source.alive]
         covariance = source.covariance(noise_std)
         level = float(covariance.diagonal().real.mean().sqrt())
@@ -169,9 +220,7 @@ class MRIReconstruction(Pipeline):
         result = _images(drawn, source, settings.spread, keep_samples)
         if "reference" in scan:
             result = result.assign(reference=scan["reference"])
-        carried = {k: v for k, v in scan.attrs.items() if not str(k).startswith("mask_")}
         return result.assign_attrs(
-            carried,
             **self.provenance,
             **settings.attributes(),
             quality=quality,
@@ -183,7 +232,6 @@ class MRIReconstruction(Pipeline):
             noperator=cost.noperator // slices,
             noise_std=level,
             acceleration=round(source.acceleration, 3),
-            sciddm_version=sciddm.__version__,
             **self._judged(drawn, source, noise_remark(level, source.own_noise_levels()), given),
         )
 
@@ -207,24 +255,57 @@ class MRIReconstruction(Pipeline):
         images = [encoded.zero_filled for encoded, _ in drawn]
         remark = None if given is None else vortex_remark(given, images)
         remarks = [] if remark is None else [remark]
+        remarks += source.remarks
         return judgement(consistencies, noise, Finding(), self.shift, scores, remarks)
 
 
-def _maps(source: xr.Dataset | xr.DataArray | np.ndarray, shape: tuple[int, ...]) -> Tensor | None:
-    """Given maps as (slice, coil, y, x), or None."""
-    if isinstance(source, xr.Dataset):
-        if "maps" not in source:
-            return None
-        source = source["maps"]
-    maps = torch.from_numpy(np.array(source, dtype=np.complex64))
-    if maps.ndim == 3:
-        maps = maps[None]
-    if maps.ndim != 4 or maps.shape[1] != shape[1] or maps.shape[-2:] != shape[-2:]:
-        raise InputError(
-            f"the maps are {tuple(maps.shape)} (slice, coil, y, x) but the data {tuple(shape)}: "
-            "give maps of the same coils and matrix"
-        )
-    return maps.expand(shape)
+def _maps(scan: xr.Dataset) -> Tensor | None:
+    """The scan's coil sensitivities (slice, coil, y, x), if it has them."""
+    if "maps" not in scan:
+        return None
+    maps = with_maps(scan, scan["maps"].transpose("slice", "coil", "y", "x"))["maps"].values
+    return torch.from_numpy(np.array(maps, dtype=np.complex64))
+
+
+def _nothing(
+    scan: xr.Dataset, settings: Settings, keep_samples: bool, noise_std: float | None
+) -> xr.Dataset:
+    """The result of no slice at all, for scans that hold nothing but noise."""
+    source = sampling_of(scan)
+    level = float(source.covariance(noise_std).diagonal().real.mean().sqrt())
+    dims, size = ("slice", "y", "x"), (0, *source.size)
+    images = {name: (dims, np.zeros(size, np.float32)) for name in _IMAGES}
+    result = xr.Dataset(images).assign(
+        residual=(("slice", *source.dims), np.zeros((0, *source.kspace.shape[-2:]), np.float32))
+    )
+    if keep_samples:
+        none = np.zeros((settings.samples, *size), np.complex64)
+        result = result.assign(samples=(("sample", *dims), none))
+    if "reference" in scan:
+        result = result.assign(reference=scan["reference"][:0])
+    return result.assign_attrs(
+        **settings.attributes(),
+        noise_std=level,
+        acceleration=round(source.acceleration, 3),
+        **judgement([], None, Finding(), None, []),
+    )
+
+
+def _placed(result: xr.Dataset, scan: xr.Dataset) -> xr.Dataset:
+    """With coordinates in mm about the middle of the image, where the voxel size is known."""
+    size = [float(v) for v in scan.attrs.get("voxel_size_mm", [math.nan] * 3)]
+    frames = "slices_per_frame" in scan.attrs
+    for name, step in zip(("slice", "y", "x"), size, strict=True):
+        if math.isfinite(step) and not (name == "slice" and frames):
+            n = result.sizes[name]
+            place = (np.arange(n) - n // 2) * step
+            result = result.assign_coords({name: (name, place, {"units": "mm"})})
+    if frames:
+        named = {k: v for k, v in scan.coords.items() if v.dims == ("slice",)}
+        result = result.assign_coords(named)
+    for name in _IMAGES:
+        result[name].attrs["units"] = "of the scan"
+    return result
 
 
 def _images(

@@ -14,27 +14,25 @@ from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.mri.describe import (
     consistency,
     contradicts,
+    cropped,
     facts,
     magnitude,
     pixel_mm,
-    sampling_mask,
 )
 
 __all__ = ["mri_report"]
 
 _SLICES_SHOWN = 3
+_SUBTITLE = (("coils", " coils"), ("acceleration", "-fold accelerated"))
 #: Facts that belong to the run rather than to the scan or the image.
 _RUN_KEYS = ("model", "weights_sha256", "quality", "sampler", "steps", "samples", "nfe", "nvjp")
 _LABELS = {"weights_sha256": "weights' SHA-256", "nfe": "NFE per sample", "nvjp": "VJPs per sample"}
 
 
-def mri_report(
-    scan: xr.Dataset, result: xr.Dataset, *, source: str, command: str, seconds: float
-) -> Report:
+def mri_report(result: xr.Dataset, *, source: str, command: str, seconds: float) -> Report:
     """The page for one scan.
 
     Args:
-        scan: what was reconstructed: kspace (slice, coil, ky, kx).
         result: reconstruction, std, zero_filled and where there are reference (slice, y, x), and
             residual (slice, ky, kx), the k-space residual in units of the noise, NaN where nothing
             was measured.
@@ -42,15 +40,14 @@ def mri_report(
         command: the command that makes the same again.
         seconds: time it took.
     """
-    known = facts(scan, result)
+    known = facts(result)
     slices, ny, nx = (result.sizes[d] for d in ("slice", "y", "x"))
     many = f", {slices} slices" if slices > 1 else ""
-    subtitle = (
-        f"{source}: {ny} x {nx}{many}, {known['coils'].text} coils, "
-        f"{known['acceleration'].text}-fold accelerated"
-    )
+    parts = [f"{source}: {ny} x {nx}{many}"]
+    parts += [f"{known[key].text}{word}" for key, word in _SUBTITLE if key in known]
+    subtitle = ", ".join(parts)
     measured = [[f.label, f.text] for f in known.values() if f.key not in _RUN_KEYS]
-    measured += _acquisition(scan.attrs)
+    measured += _acquisition(result.attrs)
     run = [
         [_LABELS.get(k, k), str(jsonable(result.attrs[k]))] for k in _RUN_KEYS if _has(result, k)
     ]
@@ -63,7 +60,7 @@ def mri_report(
         title="MRI reconstruction",
         subtitle=subtitle,
         verdict=verdict(result),
-        sections=_sections(scan, result),
+        sections=_sections(result),
         tables=[
             Table("Scan and image", measured),
             Table("Run", run),
@@ -93,7 +90,7 @@ def verdict(result: xr.Dataset) -> Verdict:
     )
 
 
-def _sections(scan: xr.Dataset, result: xr.Dataset) -> Sequence[Section]:
+def _sections(result: xr.Dataset) -> Sequence[Section]:
     slices = result.sizes["slice"]
     chosen = [slices // 2]
     if slices > _SLICES_SHOWN:
@@ -101,13 +98,13 @@ def _sections(scan: xr.Dataset, result: xr.Dataset) -> Sequence[Section]:
     elif slices > 1:
         chosen = list(range(slices))
     image = magnitude(result, "reconstruction")
-    mask = sampling_mask(scan)
+    mask = np.isfinite(result["residual"].values) if "residual" in result else None
     sections = []
     for number, s in enumerate(chosen):
         title = f"Slice {s + 1} of {slices}" if slices > 1 else "Images"
         panels = _panels(result, image, s)
         # One mask for all slices is shown once.
-        if number == 0 or not np.array_equal(mask[s], mask[chosen[0]]):
+        if mask is not None and (number == 0 or not np.array_equal(mask[s], mask[chosen[0]])):
             share = mask[s].mean()
             panels.append(
                 Panel(
@@ -142,7 +139,9 @@ def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:
     mean = image[s] / white
     note = "Mean of the posterior samples."
     panels.append(Panel("Reconstruction", mean, grey, unit, pixel_mm=size, note=note))
-    reference = magnitude(result, "reference")[s] / white if "reference" in result else None
+    reference = None
+    if "reference" in result:
+        reference = np.abs(result["reference"].values[s]).astype(np.float64) / white
     if reference is not None:
         note = "The fully sampled image."
         panels.append(Panel("Reference", reference, grey, unit, pixel_mm=size, note=note))
@@ -155,8 +154,8 @@ def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:
             panels.append(
                 Panel("Standard deviation", std, window, unit, "heat", pixel_mm=size, note=note)
             )
-    if reference is not None:
-        difference = mean - reference
+    if reference is not None and np.all(np.array(reference.shape) <= mean.shape):
+        difference = cropped(mean[None], (1, *reference.shape))[0] - reference
         top = max(grey_window(np.abs(difference))[1], 1e-6)
         note = f"Root mean square {float(np.sqrt(np.mean(difference**2))):.1f} %."
         title, window = "Reconstruction − reference", (-top, top)

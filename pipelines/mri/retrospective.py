@@ -15,17 +15,20 @@ from sciddm.physics.mri.masks import calibration_region, find_undersampled_axes,
 from sciddm.pipelines.mri.describe import sampling_mask
 from sciddm.simulation.mri.scan import undersample
 
-__all__ = ["Undersampling", "full_image", "undersampled", "with_reference"]
+__all__ = ["Undersampling", "full_image", "is_full", "undersampled", "with_reference"]
 
 
 @dataclass(frozen=True)
 class Undersampling:
-    """A mask to be made: see `masks.make_mask`."""
+    """A mask to be made: see `masks.make_mask`.
+
+    The axis is "ky" or "kx", or None for the scan's own phase encoding.
+    """
 
     acceleration: float
     kind: str = "random"
     acs: int = 16
-    axis: str = "ky"
+    axis: str | None = None
     seed: int = 0
 
 
@@ -46,22 +49,21 @@ def undersampled(scan: xr.Dataset, request: Undersampling) -> xr.Dataset:
     if "trajectory" in scan:
         raise InputError("a trajectory has no lines to leave out: give a Cartesian scan")
     ny, nx = scan.sizes["ky"], scan.sizes["kx"]
+    axis = request.axis or str(scan.attrs.get("phase_encoding_axis", "ky"))
     mask = make_mask(
         request.kind,
         (ny, nx),
         request.acceleration,
         request.acs,
         request.seed,
-        axis=request.axis,
+        axis=axis,
     )
-    if _is_full(scan):
+    if is_full(scan):
         scan = with_reference(scan)
-    elif "reference" in scan and scan["reference"].shape != (scan.sizes["slice"], ny, nx):
-        scan = scan.drop_vars("reference")
     return undersample(scan, mask).assign_attrs(
         mask_kind=request.kind,
         mask_acs=request.acs,
-        mask_axis=request.axis if request.kind != "poisson" else "ky and kx",
+        mask_axis=axis if request.kind != "poisson" else "ky and kx",
         mask_seed=request.seed,
     )
 
@@ -117,7 +119,8 @@ def full_image(scan: xr.Dataset) -> NDArray[np.float32]:
     return torch.stack(images).numpy().astype(np.float32)
 
 
-def _is_full(scan: xr.Dataset) -> bool:
+def is_full(scan: xr.Dataset) -> bool:
+    """Whether every slice of a Cartesian scan was sampled in full."""
     try:
         return all(not find_undersampled_axes(mask) for mask in sampling_mask(scan))
     except InputError:  # a slice without any sample

@@ -8,9 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from sciddm import data_adapters
 from sciddm.data_adapters.mri.result import (
@@ -25,6 +23,7 @@ from sciddm.pipelines.engine.report.page import write
 from sciddm.pipelines.engine.summary import Fact, done, jsonable
 from sciddm.pipelines.mri.describe import facts, sampling_mask
 from sciddm.pipelines.mri.pipeline import MRIReconstruction
+from sciddm.pipelines.mri.preparation import matrix_of
 from sciddm.pipelines.mri.report import mri_report
 from sciddm.pipelines.mri.retrospective import Undersampling, undersampled
 from sciddm.progress import Progress
@@ -96,12 +95,6 @@ def reconstruct_file(
     """
     progress(0, 1, "reading")
     scan = data_adapters.open_kspace(job.source)
-    if "undersample" in options:
-        scan = undersampled(scan, _undersampling(options))
-    shape = (scan.sizes["slice"], *_matrix(scan))
-    if "reference" in scan and scan["reference"].shape != shape:
-        # An image of another matrix (cropped by its maker) is no reference for this one.
-        scan = scan.drop_vars("reference")
     return reconstruct_scan(
         scan,
         job,
@@ -127,43 +120,33 @@ def reconstruct_scan(
     check_slices(job.target, scan.sizes["slice"])
     if options["keep_samples"] and not job.target.name.lower().endswith((".h5", ".nc", ".zarr")):
         raise InputError(f"{job.target}: has no place for samples, use .h5, .nc or .zarr")
-    if options.get("maps"):
-        given = _fitting_maps(scan, Path(options["maps"]))
-        scan = scan.drop_vars("maps", errors="ignore").assign(maps=given)
-    if options.get("coils") != 0 and scan.sizes["coil"] > 1:
-        from sciddm.pipelines.mri.compression import compressed
-
-        progress(0, 1, "compressing the coils")
-        scan = compressed(scan, options.get("coils"), options["noise_std"])
     progress(0, 1, "loading the model")
     pipeline = load_pipeline(options["model"])
     start = time.perf_counter()
-    empty = _empty_slices(scan, options["noise_std"])
+    made = {k: options[k] for k in ("undersample", "mask", "acs", "axis") if k in options}
     result = pipeline(
-        scan.isel(slice=~empty) if empty.any() else scan,
+        scan,
         quality=options["quality"],
         samples=options["samples"],
         seed=options["seed"],
+        maps=options.get("maps"),
         noise_std=options["noise_std"],
+        coils=options.get("coils"),
         keep_samples=options["keep_samples"],
         progress=progress,
+        **made,
     )
-    if empty.any():
-        from sciddm.pipelines.mri.empty_slices import put_back
-
-        result = put_back(result, scan, empty)
     seconds = time.perf_counter() - start
-    made = {k: v for k, v in scan.attrs.items() if str(k).startswith("mask_")}
     result = result.assign_attrs(
-        **made, command=command, request=jsonable(options), seconds=round(seconds, 3)
+        command=command, request=jsonable(options), seconds=round(seconds, 3)
     )
     progress(1, 1, "writing")
     save_mri_result(result, job.target, overwrite=overwrite)
     outputs = image_outputs(job.target, report)
     if report:
-        page = mri_report(scan, result, source=job.source.name, command=command, seconds=seconds)
+        page = mri_report(result, source=job.source.name, command=command, seconds=seconds)
         write(page, outputs[-1], overwrite=overwrite)
-    return done(job, facts(scan, result), outputs, result.attrs)
+    return done(job, facts(result), outputs, result.attrs)
 
 
 def undersample_file(job: Job, options: Mapping[str, Any], *, overwrite: bool) -> Outcome:
@@ -204,18 +187,10 @@ def acquire_file(
     return done(job, told, raw_outputs(job.target), scan.attrs)
 
 
-def _empty_slices(scan: xr.Dataset, noise_std: float | None) -> NDArray[np.bool_]:
-    if scan.sizes["slice"] == 1:  # without torch, so that a bad file is told of quickly
-        return np.zeros(1, bool)
-    from sciddm.pipelines.mri.empty_slices import find_empty
-
-    return find_empty(scan, noise_std)
-
-
 def _sampled(scan: xr.Dataset) -> dict[str, Fact]:
     """What is told of undersampled k-space."""
     mask = sampling_mask(scan)
-    matrix = [scan.sizes["slice"], *_matrix(scan)]
+    matrix = [scan.sizes["slice"], *matrix_of(scan)]
     acceleration = mask.size / int(mask.sum())
     told = [
         Fact("matrix", "matrix", matrix, " x ".join(str(n) for n in matrix)),
@@ -225,43 +200,7 @@ def _sampled(scan: xr.Dataset) -> dict[str, Fact]:
     return {f.key: f for f in told}
 
 
-def _matrix(scan: xr.Dataset) -> tuple[int, int]:
-    """(y, x) of the image."""
-    if "trajectory" in scan:
-        ny, nx = scan.attrs["image_shape"]
-        return int(ny), int(nx)
-    return scan.sizes["ky"], scan.sizes["kx"]
-
-
 def _undersampling(options: Mapping[str, Any]) -> Undersampling:
     return Undersampling(
         options["undersample"], options["mask"], options["acs"], options["axis"], options["seed"]
     )
-
-
-def _fitting_maps(scan: xr.Dataset, path: Path) -> xr.DataArray:
-    """The maps of a file, checked against the scan before anything is computed."""
-    maps = load_maps(path)
-    coils, given = scan.sizes["coil"], maps.sizes["coil"]
-    if given != coils:
-        raise InputError(
-            f"{path}: maps of {given} coils, but {scan.attrs.get('source', 'the scan')} has "
-            f"{coils}: give maps of the same coils in the same order"
-        )
-    matrix, needed = (maps.sizes["y"], maps.sizes["x"]), _matrix(scan)
-    if matrix != needed:
-        raise InputError(
-            f"{path}: maps of {matrix[0]} x {matrix[1]}, but the k-space is {needed[0]} x "
-            f"{needed[1]}: give maps on the matrix of the k-space"
-        )
-    slices = scan.sizes["slice"]
-    if maps.sizes["slice"] not in (1, slices):
-        raise InputError(
-            f"{path}: maps of {maps.sizes['slice']} slices, but the scan has {slices}: give maps "
-            "of one slice or of all"
-        )
-    if not np.isfinite(maps.values).all():
-        raise InputError(f"{path}: the maps hold values that are not finite: make them again")
-    if maps.sizes["slice"] != slices:
-        maps = xr.concat([maps.isel(slice=0)] * slices, dim="slice")
-    return maps

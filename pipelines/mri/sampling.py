@@ -32,6 +32,7 @@ class Sampling(ABC):
         kspace: (slice, coil, first, second) complex64.
         dims: names of the last two axes.
         size: (y, x) of the image.
+        remarks: sentences of the reader that are to be warned with.
     """
 
     dims: tuple[str, str]
@@ -45,6 +46,7 @@ class Sampling(ABC):
             raise InputError("k-space holds NaN or infinite values: repair or remove them")
         # A dead coil has no noise either.
         self.alive = (self.kspace != 0).any(-1).any(-1).any(0)
+        self.remarks = [str(sentence) for sentence in scan.attrs.get("scan_remarks", [])]
         self._noise = scan["noise"].values[self.alive.numpy()] if "noise" in scan else None
 
     @property
@@ -110,6 +112,10 @@ class OnGrid(Sampling):
         super().__init__(scan)
         self.size = (self.kspace.shape[-2], self.kspace.shape[-1])
         self.mask = _mask(scan, self.kspace)
+        self.calibration: Tensor | None = None
+        if "calibration" in scan:
+            own = scan["calibration"].transpose("slice", "coil", "ky", "kx").values
+            self.calibration = torch.from_numpy(np.ascontiguousarray(own)).to(torch.complex64)
 
     def _estimated_covariance(self) -> Tensor:
         found = estimate_covariance(
@@ -132,7 +138,16 @@ class OnGrid(Sampling):
     ) -> EncodedSlice:
         data = self.kspace[item, self.alive]
         grid = None if maps is not None else grid_of(self.size, finer)
-        return encode(data, self.mask[item], covariance, maps, iterations=iterations, grid=grid)
+        own = None if self.calibration is None else self.calibration[item, self.alive]
+        return encode(
+            data,
+            self.mask[item],
+            covariance,
+            maps,
+            iterations=iterations,
+            grid=grid,
+            calibration=own,
+        )
 
     def measured(self, item: int) -> Tensor:
         return self.mask[item]

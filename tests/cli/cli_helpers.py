@@ -13,6 +13,8 @@ import xarray as xr
 
 from sciddm.errors import InputError
 from sciddm.physics.mri.masks import make_mask
+from sciddm.pipelines.mri.preparation import prepared
+from sciddm.pipelines.mri.retrospective import Undersampling
 
 HEADER = """<?xml version="1.0"?>
 <ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
@@ -87,6 +89,11 @@ class FakePipeline:
         self.calls: list[dict[str, Any]] = []
 
     def __call__(self, scan: xr.Dataset, /, **options: Any) -> xr.Dataset:
+        request = None
+        if options.get("undersample"):
+            made = [options[k] for k in ("undersample", "mask", "acs", "axis", "seed")]
+            request = Undersampling(*made)
+        scan = prepared(scan, request, options.get("maps"), options.get("coils"), None)
         self.calls.append({"scan": scan, **options})
         k = scan["kspace"].values
         if not np.isfinite(k).all():
@@ -127,6 +134,7 @@ class FakePipeline:
             "quality": options["quality"],
             "sciddm_version": "0.1.0",
             "acceleration": 2.0,
+            "coils": scan.sizes["coil"],
             "noise_std": options["noise_std"] or 0.014,
             "consistency": 1.7 if bad else 1.02,
             "contradicts": int(bad),

@@ -188,10 +188,10 @@ def test_verdict(attrs: dict[str, object], level: str, said: str) -> None:
 
 
 def test_mri_report_shows_each_image_in_units_of_white() -> None:
-    scan, result = reconstructed()
+    _, result = reconstructed()
     reference = 1.25 * result["reconstruction"]
     result = result.assign(reference=reference)
-    report = mri_report(scan, result, source="scan.h5", command="sciddm", seconds=1.0)
+    report = mri_report(result, source="scan.h5", command="sciddm", seconds=1.0)
     panels = {panel.title: panel for panel in report.sections[0].panels}
     assert list(panels) == [
         "Zero-filled",
@@ -217,8 +217,8 @@ def test_mri_report_shows_each_image_in_units_of_white() -> None:
 
 
 def test_a_volume_shows_three_slices_and_its_common_mask_once() -> None:
-    scan, result = reconstructed(slices=8)
-    report = mri_report(scan, result, source="scan.h5", command="sciddm", seconds=1.0)
+    _, result = reconstructed(slices=8)
+    report = mri_report(result, source="scan.h5", command="sciddm", seconds=1.0)
     assert [s.title for s in report.sections] == [f"Slice {n} of 8" for n in (3, 5, 7)]
     titles = [panel.title for section in report.sections for panel in section.panels]
     assert titles.count("Sampling mask") == 1

@@ -54,7 +54,7 @@ def test_beyond_the_limit_there_is_a_warning_and_the_image_is_the_same(scan):
         assert result.attrs["nfe"] == plain.attrs["nfe"]
         found = [w for w in json.loads(result.attrs["warnings"]) if "unlike" in w]
         assert len(found) == int(warned)
-        assert facts(scan, result)["shift"].value == result.attrs["shift"] > 0
+        assert facts(result)["shift"].value == result.attrs["shift"] > 0
 
 
 def test_a_law_of_other_features_is_an_error_that_says_so(scan):

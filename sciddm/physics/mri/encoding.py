@@ -20,6 +20,9 @@ __all__ = ["CENTRE", "EncodedSlice", "Frame", "encode", "estimate_maps"]
 # The low-resolution image that gives phase and level is taken from this many central samples at
 # most: more would follow the anatomy's own phase noise, and the prior has seen 10 to 32.
 CENTRE = 32
+#: Least side of a centre without gaps that is read as it is; else a least-squares image is, of this
+#: regularisation and so many steps.
+_LEAST_CENTRE, _RIDGE, _RIDGE_STEPS = 8, 0.01, 15
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def encode(
     *,
     iterations: int = 8,
     grid: tuple[int, int] | None = None,
+    calibration: Tensor | None = None,
 ) -> EncodedSlice:
     """Estimates what is missing (maps, phase, scale) and builds the measurement.
 
@@ -84,6 +88,8 @@ def encode(
         iterations: conjugate gradient steps of each data-consistency solve.
         grid: (y, x) of the image that is looked for, if finer than the scan's: what it has beyond
             the scan's k-space was not measured. Given maps must be of this grid.
+        calibration: (coil, ky, kx) lines for the maps alone, 0 elsewhere; by default the centre of
+            k-space serves.
 
     Raises:
         InputError: no calibration region and no maps, coil counts that differ, or a covariance
@@ -104,14 +110,13 @@ def encode(
     # Whitened data have noise 1; multiplied by the mean noise level they stay in the scan's units.
     level = float(covariance.diagonal().real.mean().sqrt())
     whiten = noise.whitening()
-    if maps is not None:
-        centre = _central(mask)
-    else:
-        region = calibration_region(mask.numpy())
-        centre = (region[0].stop - region[0].start, region[1].stop - region[1].start)
-        maps = estimate_maps(whiten(kspace), region, noise)
-    centre = (min(centre[0], CENTRE), min(centre[1], CENTRE))
-    low = (maps.conj() * low_resolution(kspace, centre)).sum(0)
+    if maps is None:
+        lines, seen = kspace, mask
+        if calibration is not None:
+            lines = calibration if grid is None else resized(calibration, grid)
+            seen = (lines != 0).any(0)
+        maps = estimate_maps(whiten(lines), calibration_region(seen.numpy()), noise)
+    low = _low_resolution(kspace, mask, maps, level, whiten)
     gain, phase = bright_level(low), unit_phase(low)
     if not gain > 0:
         raise InputError("the centre of k-space holds no signal")
@@ -140,10 +145,17 @@ def _with_pixels(image: Tensor, size: tuple[int, int]) -> Tensor:
     return image if same else ifft2c(resized(fft2c(image), size))
 
 
-def _central(mask: Tensor) -> tuple[int, int]:
-    """Full widths of the sampled centre, for scans whose maps are given: any size will do."""
+def _low_resolution(
+    kspace: Tensor, mask: Tensor, maps: Tensor, level: float, whiten: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The image (y, x) of the centre of k-space, as far out as it was sampled without gaps; where
+    it was not, the centre of a least-squares image."""
     try:
-        region = calibration_region(mask.numpy(), minimum=2)
+        region = calibration_region(mask.numpy(), minimum=_LEAST_CENTRE)
     except InputError:
-        return (8, 8)
-    return (region[0].stop - region[0].start, region[1].stop - region[1].start)
+        operator = CartesianMRI(mask, level * whiten(maps))
+        data = level * whiten(kspace) * mask
+        image = operator.ridge(data, _RIDGE, iterations=_RIDGE_STEPS)
+        return low_resolution(fft2c(image[0]), (CENTRE, CENTRE))
+    sides = [min(part.stop - part.start, CENTRE) for part in region]
+    return (maps.conj() * low_resolution(kspace, (sides[0], sides[1]))).sum(0)

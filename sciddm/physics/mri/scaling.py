@@ -33,8 +33,11 @@ def low_resolution(k: Tensor, width: tuple[int, int]) -> Tensor:
 
 
 def bright_level(image: Tensor, quantile: float = 0.98) -> float:
-    """The 98th percentile of the magnitude: bright tissue, whatever the share of background."""
+    """The 98th percentile of the magnitude: bright tissue, whatever the share of background; 0 for
+    an image of zeros."""
     magnitude = image.abs().flatten()
+    if not bool(magnitude.max() > 0):
+        return 0.0
     inside = magnitude[magnitude > 0.1 * magnitude.max()]
     return float(torch.quantile(inside, quantile))
 
