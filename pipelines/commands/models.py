@@ -45,7 +45,7 @@ def model_info(
     name: Annotated[
         str,
         typer.Argument(
-            help="Name of a model, a model folder or a hub id.", autocompletion=_complete
+            help="Name of a model, a model folder or hub:OWNER/NAME.", autocompletion=_complete
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

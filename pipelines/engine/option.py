@@ -90,8 +90,8 @@ def bundled_models() -> list[str]:
     return [card.name for card in zoo.list_models()]
 
 
-#: Name of a bundled model, a model folder, or a hub id.
-Model = Annotated[str, Option("Trained model: name, folder or hub id.", complete=bundled_models)]
+#: Name of a bundled model, a model folder, or hub:OWNER/NAME.
+Model = Annotated[str, Option("Model: name, folder or hub:OWNER/NAME.", complete=bundled_models)]
 #: Speed level, the same word in every domain.
 Quality = Annotated[Literal["fast", "balanced", "best"], Option("How long to compute.")]
 Seed = Annotated[int, Option("Seed of all random draws.", ge=0)]

@@ -32,7 +32,7 @@ class Pipeline(ABC):
         """A pipeline with a trained model.
 
         Args:
-            source: name of a bundled model, a model folder, or a hub id (owner/name).
+            source: name of a bundled model, a model folder, or hub:owner/name.
 
         Raises:
             ModelError: there is no such model, or it is damaged or made for something else.

@@ -205,7 +205,8 @@ class Recipe(_Strict):
     data: DataSpec
     optimisation: Optimisation = Optimisation()
     start_from: str | None = Field(
-        default=None, description="model whose weights training begins with: name, folder, hub id"
+        default=None,
+        description="weights that training begins with: name, folder, hub:OWNER/NAME",
     )
     card: dict[str, Any] = Field(default_factory=dict)
 
@@ -270,6 +271,15 @@ def _checked_network(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML of plain values; without aliases, which can stand for any amount of memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not permitted: write the value out")
+        return super().compose_node(parent, index)
+
+
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads and checks a recipe.
 
@@ -283,11 +293,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = find_recipe(path)
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not valid YAML ({first})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: a recipe is a mapping of keys, see recipes/ for examples")
     for override in overrides:
@@ -330,4 +341,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(node, dict):
             raise InputError(f"override {override!r}: {parent} has no keys")
     # YAML reads 1e-4 as a string; pydantic turns numeric strings into the field's type.
-    node[last] = yaml.safe_load(text)
+    try:
+        node[last] = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"override {override!r}: the value is not valid YAML") from error

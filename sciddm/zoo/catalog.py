@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from sciddm.errors import ModelError
 from sciddm.zoo.model_card import Card, read_card
 from sciddm.zoo.names import CARD, CONFIG, WEIGHTS, is_model_folder
 
-__all__ = ["BUNDLED", "CHECKPOINT", "card", "find", "list_models"]
+__all__ = ["BUNDLED", "CHECKPOINT", "HUB", "card", "find", "list_models"]
 
 BUNDLED = Path(__file__).parent / "weights"
 #: Suffix of the checkpoints of the published SGMSE+ and StoRM code.
 CHECKPOINT = ".ckpt"
+#: Prefix of a hub repository, which nothing else downloads.
+HUB = "hub:"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 
 
 def list_models() -> list[Card]:
@@ -35,24 +39,38 @@ def find(source: str | Path) -> Path:
     """The folder of a model.
 
     Args:
-        source: a bundled model's name, a folder, or a hub id ``owner/name`` (downloaded once, by
-            huggingface-hub; only the three files of a model are fetched).
+        source: a bundled model's name; a folder; or ``hub:owner/name``, a repository of the hub
+            (downloaded once, by huggingface-hub; only the three files of a model are fetched). A
+            folder of a bundled model's name is given as ``./NAME``: what lies in the current
+            folder never replaces a bundled model, nor a model of the hub.
+
+    Raises:
+        ModelError: there is no such model.
     """
     name = str(source)
-    if is_model_folder(source):
-        return Path(source)
-    if "/" not in name and is_model_folder(BUNDLED / name):
+    if name.startswith(HUB):
+        return _download(name.removeprefix(HUB))
+    bundled = isinstance(source, str) and _NAME.fullmatch(name) is not None
+    if bundled and is_model_folder(BUNDLED / name):
         return BUNDLED / name
-    if Path(source).exists():
+    try:
+        if is_model_folder(source):
+            return Path(source)
+        there = Path(source).exists()
+    except (OSError, ValueError):  # a name that no folder can have
+        there = False
+    if there:
         raise ModelError(f"{name}: not a model folder (it needs {CONFIG} and {WEIGHTS})")
     if name.count("/") == 1 and not name.startswith((".", "/")):
-        return _download(name)
+        raise ModelError(f"{name}: no such folder; a repository of the hub is {HUB}{name}")
     names = [c.name for c in list_models()]
     close = get_close_matches(name, names, n=1)
     if close:
         raise ModelError(f"no model named {name!r}: did you mean {close[0]}?")
     known = ", ".join(names) or "none"
-    raise ModelError(f"no model named {name!r}; bundled: {known}; or give a folder or a hub id")
+    raise ModelError(
+        f"no model named {name!r}; bundled: {known}; or give a folder or {HUB}OWNER/NAME"
+    )
 
 
 def _download(repository: str) -> Path:

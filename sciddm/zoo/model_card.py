@@ -49,9 +49,9 @@ def read_card(folder: str | Path) -> Card:
     """
     path = Path(folder) / CARD
     try:
-        return Card.model_validate(json.loads(path.read_text()))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path}: no readable model card") from error
+        return Card.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise ModelError(f"{path}: {where}: {error.errors()[0]['msg']}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: no readable model card") from error

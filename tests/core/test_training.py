@@ -238,6 +238,9 @@ def test_a_wrong_recipe_is_one_line_that_names_the_key(path, override, says):
         (b"- 1\n- 2\n", "a recipe is a mapping"),
         (b"\xff\xfe\x00", "not valid YAML"),
         (b"name: x\n", "summary"),
+        (b"[" * 5000, "not valid YAML"),
+        (b"name: &a [x]\ndata: [*a, *a]\n", "aliases are not permitted"),
+        (b"name: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
     ],
 )
 def test_a_file_that_is_no_recipe(tmp_path, content, says):

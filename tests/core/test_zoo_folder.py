@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,15 @@ from sciddm.errors import ModelError
 from sciddm.networks import UNet
 from sciddm.process import OUVE
 from sciddm.zoo import find, from_pretrained, load_model, save_model
-from sciddm.zoo.folder import CARD, CONFIG, WEIGHTS, is_model_folder, weights_hash
+from sciddm.zoo.folder import (
+    CARD,
+    CONFIG,
+    WEIGHTS,
+    is_model_folder,
+    read_representation,
+    weights_hash,
+)
+from sciddm.zoo.model_card import read_card
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +111,17 @@ DAMAGE = {
         f, lambda c: c["denoiser"].update(parametrization="w")
     ),
     "unknown denoiser key": lambda f: edit(f, lambda c: c["denoiser"].update(gain=2)),
+    "weights NaN": lambda f: other_weights(
+        f, lambda s: s.update({k: v * torch.nan for k, v in s.items()})
+    ),
+    "configuration nested deeply": lambda f: (f / CONFIG).write_text("[" * 100_000),
+    "configuration asks for 40 GB": lambda f: edit(
+        f, lambda c: c["network"].update(channels=[40_000, 40_000])
+    ),
+    "configuration without end": lambda f: edit(
+        f, lambda c: c["network"].update(num_res_blocks=10**9)
+    ),
+    "configuration of a text": lambda f: edit(f, lambda c: c["network"].update(channels="wide")),
     "no denoiser": lambda f: edit(f, lambda c: c.pop("denoiser") and None),
 }
 
@@ -123,6 +143,9 @@ def test_a_damaged_folder_is_one_clear_error(folder, damage):
         "unknown parametrization": "'w'",
         "unknown denoiser key": "gain",
         "no denoiser": "'denoiser'",
+        "weights NaN": "NaN",
+        "configuration asks for 40 GB": "size mismatch",
+        "configuration without end": "no network has that size",
     }
     assert named.get(damage, "") in message
 
@@ -138,3 +161,42 @@ def test_names_that_are_no_model(tmp_path):
         find("mri-brian")
     with pytest.raises(ModelError, match="not a model folder"):
         find(tmp_path)
+
+
+def test_a_folder_in_the_current_one_replaces_no_bundled_model(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("sciddm.zoo.catalog.BUNDLED", tmp_path / "bundled")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for place in ("bundled/known", "here/known", "here/mine", "here/owner/name"):
+        shutil.copytree(folder, tmp_path / place)
+    assert find("known") == tmp_path / "bundled" / "known"
+    assert find("./known") == Path("known")
+    assert find(Path("known")) == Path("known")
+    assert find("mine") == Path("mine")
+    assert find("owner/name") == Path("owner/name")
+
+
+def test_only_hub_names_are_downloaded(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sciddm.zoo.catalog._download", lambda name: asked.append(name))
+    with pytest.raises(ModelError, match="a repository of the hub is hub:owner/name"):
+        find("owner/name")
+    find("hub:owner/name")
+    assert asked == ["owner/name"]
+    with pytest.raises(ModelError):
+        find("x" * 500)
+    with pytest.raises(ModelError):
+        find("a\0b")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[" * 100_000, b"[]", b'{"name": 3}'])
+def test_a_damaged_card_is_one_clear_error(folder, content):
+    (folder / CARD).write_bytes(content)
+    with pytest.raises(ModelError, match=r"card\.json"):
+        read_card(folder)
+
+
+def test_a_representation_is_a_mapping(folder):
+    edit(folder, lambda c: c.update(representation=[1, 2]))
+    with pytest.raises(ModelError, match="no mapping"):
+        read_representation(folder)
