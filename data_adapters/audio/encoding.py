@@ -25,6 +25,11 @@ _CONTAINERS = {
     ".mp3": ("MP3",),
     ".aiff": ("AIFF",),
     ".aif": ("AIFF",),
+    ".aifc": ("AIFF",),
+    ".caf": ("CAF",),
+    ".w64": ("W64",),
+    ".au": ("AU",),
+    ".snd": ("AU",),
 }
 #: File name suffixes that are read and written; each stands for a container.
 SUFFIXES = tuple(_CONTAINERS)

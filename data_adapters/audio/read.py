@@ -1,4 +1,4 @@
-"""Reading audio files through libsndfile: WAV, FLAC, OGG (Vorbis, Opus), MP3, AIFF."""
+"""Reading audio files: WAV, W64, FLAC, OGG, MP3, AIFF, CAF, AU by libsndfile, others by ffmpeg."""
 
 from __future__ import annotations
 
@@ -6,21 +6,41 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import xarray as xr
 
+from sciddm.data_adapters.audio.foreign import FOREIGN, decode
+from sciddm.data_adapters.audio.headers import FinishedHeader
+from sciddm.data_adapters.audio.metadata import Metadata, read_metadata
 from sciddm.data_adapters.audio.recording import Samples, check_samples
 from sciddm.data_adapters.checks import check_size, existing_file
 from sciddm.errors import InputError
 
 __all__ = ["AudioFile", "open_audio"]
 
-# libsndfile's remark on a RIFF chunk that is shorter than its header says.
-_CUT_OFF = re.compile(r"^data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+# libsndfile's remark on sound that is shorter than a header says, by the kind of the file.
+_CUT_OFF = {
+    kind: re.compile(rf"^\s*{name}\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+    for kind, name in (
+        *((wav, "data") for wav in ("WAV", "WAVEX", "RF64")),
+        ("AIFF", "SSND"),
+        ("W64", "riff"),
+        ("AU", "Data Size"),
+    )
+}
 # Programs that write to a pipe cannot know the length, and write the largest number.
 _UNKNOWN_LENGTH = 2**31 - 2**16
+
+
+class _Sequential(soundfile.SoundFile):
+    """A file that is only read on: soundfile seeks after every block of one that can be sought,
+    and where a frame needs those before it, as in MP3, sound is lost there."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 class AudioFile:
@@ -39,24 +59,65 @@ class AudioFile:
     def __init__(self, path: str | Path) -> None:
         self.path = existing_file(path)
         self.name = str(path)
-        with _decoding(self.path), soundfile.SoundFile(self.path) as file:
+        self.warnings: list[str] = []
+        self._decoded = decode(self.path) if self.path.suffix.lower() in FOREIGN else None
+        self._unfinished = False
+        self._look()
+        if self.frames < 1 and self.container in ("WAV", "WAVEX"):
+            self._finish_header()
+        if self.frames < 1:
+            raise InputError(
+                f"{path}: holds no samples, it is empty or cut off: copy or export it again"
+            )
+
+    def _look(self) -> None:
+        with self._open() as file:
             self.rate = int(file.samplerate)
             self.channels = int(file.channels)
             self.frames = int(file.frames)
             self.container = str(file.format)
             self.subtype = str(file.subtype)
             remarks = str(file.extra_info)
-        if self.frames < 1:
-            raise InputError(
-                f"{path}: holds no samples, it is empty or cut off: copy or export it again"
-            )
-        self.warnings = []
-        cut = _CUT_OFF.search(remarks)
+        if self._decoded is not None:  # the kind and the bits are ffmpeg's, not the file's
+            self.container, self.subtype = self.path.suffix[1:].upper(), ""
+        cut = _CUT_OFF[self.container].search(remarks) if self.container in _CUT_OFF else None
         if cut is not None and int(cut[1]) < _UNKNOWN_LENGTH and int(cut[2]) < int(cut[1]):
             lost = 1 - int(cut[2]) / int(cut[1])
             self.warnings.append(
                 f"The file is cut off: {100 * lost:.1f} % of what its header announces is missing."
             )
+
+    def _finish_header(self) -> None:
+        """Reads on where a recorder did not come to writing the length."""
+        try:
+            FinishedHeader(self.path).close()
+        except ValueError:
+            return
+        self._unfinished = True
+        self._look()
+        if self.frames:
+            self.warnings.append(
+                "The header announces no samples, as that of a recorder that was cut off: all that "
+                f"follows it was read, {self.frames / self.rate:.2f} s."
+            )
+
+    @contextmanager
+    def _open(self) -> Iterator[soundfile.SoundFile]:
+        source: Path | BinaryIO | FinishedHeader = self.path
+        if self._unfinished:
+            source = FinishedHeader(self.path)
+        elif self._decoded is not None:
+            self._decoded.seek(0)
+            source = self._decoded
+        with _decoding(self.path), _Sequential(source) as file:
+            yield file
+
+    @property
+    def metadata(self) -> Metadata:
+        """Tags, markers and the like, for an output of the same sound."""
+        if self._decoded is not None or self._unfinished:
+            return Metadata(self.container)
+        return read_metadata(self.path, self.container)
 
     def blocks(self, size: int) -> Iterator[Samples]:
         """See `Recording`.
@@ -65,7 +126,7 @@ class AudioFile:
             InputError: the file is damaged, ends early, or holds NaN.
         """
         read = 0
-        with _decoding(self.path), soundfile.SoundFile(self.path) as file:
+        with self._open() as file:
             while read < self.frames:
                 block = file.read(min(size, self.frames - read), dtype="float32", always_2d=True)
                 if len(block) == 0:

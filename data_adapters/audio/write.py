@@ -19,6 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.audio.encoding import Encoding, encoding_for
+from sciddm.data_adapters.audio.metadata import Metadata, embed
 from sciddm.data_adapters.audio.recording import ArrayRecording, Samples
 from sciddm.data_adapters.staging import staged
 
@@ -35,6 +36,7 @@ class AudioSink:
     Args:
         path: of the new file, in a folder with room for the samples as float32 beside it.
         encoding: see `encoding_for`.
+        metadata: tags, markers and the like, carried over as far as the container can hold them.
 
     Attributes:
         frames: samples per channel so far.
@@ -42,8 +44,9 @@ class AudioSink:
             the end.
     """
 
-    def __init__(self, path: Path, encoding: Encoding) -> None:
+    def __init__(self, path: Path, encoding: Encoding, metadata: Metadata | None = None) -> None:
         self.path, self.encoding = path, encoding
+        self.metadata = metadata or Metadata()
         self.frames = 0
         self.gain = 1.0
         self._lowest = self._highest = 0.0
@@ -96,9 +99,11 @@ class AudioSink:
             format=self.encoding.container,
             subtype=self.encoding.subtype,
         ) as file:
+            self.metadata.set_strings(file, self.encoding.container)
             while content := self._kept.read(_BLOCK * width):
                 block = np.frombuffer(content, np.float32).reshape(-1, self.encoding.channels)
                 file.write(_quantised(block * np.float32(self.gain), self.encoding.bits))
+        embed(self.path, self.encoding.container, self.metadata)
 
 
 def save_audio(data: xr.DataArray, path: str | Path, *, overwrite: bool = False) -> float:

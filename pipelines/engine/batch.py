@@ -94,15 +94,15 @@ def plan(
         output: file or folder.
         read: suffixes of inputs.
         written: suffixes of outputs; one of them makes `output` a file.
-        suffix: suffix of the outputs in a folder; None for that of each input.
+        suffix: suffix of the outputs in a folder; None for that of each input, or the first of
+            `written` where that cannot be written.
         whole: whether a folder is one data set, whatever its name, as a DICOM series is. One such
             as output is what a single input is written to.
         whole_kind: what such a folder is called in messages.
 
     Raises:
         InputError: no input, an empty folder, one output for several inputs, an output that is
-            an input, two inputs that would have the same output, or outputs that differ in their
-            suffix only.
+            an input, or two inputs that would have the same output.
     """
     if not inputs:
         raise InputError("no input given")
@@ -129,14 +129,18 @@ def plan(
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: several inputs need a folder as output, this is a file")
     jobs: dict[str, Job] = {}
-    for source in sources:
-        # What lies beside the outputs has this name too: a.json, a.html.
-        name, own = _parted(source, read)
-        target = output / f"{name}{own if suffix is None else suffix}"
+    parted = [_parted(source, read) for source in sources]
+    for source, (name, own) in zip(sources, parted, strict=True):
+        # What lies beside the outputs has this name too: a.json, a.html. Names that differ in
+        # their suffix only keep it: a_flac, a_mp3.
+        kinds = {other for same, other in parted if same == name}
+        if len(kinds) > 1:
+            name = f"{name}_{own.lstrip('.').replace('.', '_')}"
+        kept = own if own.lower() in written else written[0]
+        target = output / f"{name}{kept if suffix is None else suffix}"
         if name in jobs:
-            other = jobs[name]
-            where = target if target == other.target else output / f"{name}.*"
-            raise InputError(f"{other.source} and {source} would both be written to {where}")
+            other = jobs[name].source
+            raise InputError(f"{other} and {source} would both be written to {target}")
         jobs[name] = _job(source, target)
     return Plan(tuple(jobs.values()), batch)
 

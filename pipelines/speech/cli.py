@@ -28,8 +28,17 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Speech: recordings without their noise and echo.", no_args_is_help=True)
 
-#: Suffixes of recordings, read and written.
-AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
+# The adapters' suffixes once more, since importing them takes seconds; a test compares them.
+#: Suffixes of recordings that are written.
+AUDIO = (
+    *(".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".caf", ".w64", ".au"),
+    ".snd",
+)
+#: Those that are read as well.
+OTHERS = (
+    *(".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wma", ".amr", ".3gp"),
+    *(".mka", ".m4b", ".ac3"),
+)
 
 
 class Form(StrEnum):
@@ -126,7 +135,7 @@ def _verb(name: str, standard_model: str, text: str) -> Callable[..., None]:
             outputs_of=lambda path: _outputs(path, samples, report),
             check=_check,
             request=wanted,
-            read=AUDIO,
+            read=(*AUDIO, *OTHERS),
             written=AUDIO,
             suffix=None if form is None else f".{form.value}",
             overwrite=overwrite,

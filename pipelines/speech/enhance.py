@@ -26,6 +26,7 @@ from torch import Tensor
 from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import Recording, resample_blocks
 from sciddm.physics.speech.chunks import Chunk, Chunking, join, windows
+from sciddm.physics.speech.clipping import FlatTops
 from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.upper_band import band_gain
@@ -39,7 +40,6 @@ __all__ = ["Block", "Draw", "Front", "Levels", "enhanced_blocks", "measure"]
 Draw = Callable[[Tensor, Sequence[Streams]], Sequence[Tensor]]
 
 _BLOCK = 2**17  # samples read at a time
-_CLIPPED = 0.999
 #: Noise of channel c, sample k has the identity c * _CHANNEL + k.
 _CHANNEL = 10_000
 
@@ -51,7 +51,7 @@ class Levels:
     Attributes:
         mean: of each channel: its DC offset.
         peak: largest |y - mean| of each channel; 0 where it is silent.
-        clipped: share of the samples at full scale.
+        clipped: share of the samples in flat tops at a channel's extremes.
     """
 
     mean: NDArray[np.float64]
@@ -120,16 +120,16 @@ def measure(recording: Recording) -> Levels:
     total = np.zeros(recording.channels)
     low = np.full(recording.channels, np.inf)
     high = -low
-    clipped = count = 0
+    tops, count = FlatTops(recording.channels), 0
     for block in recording.blocks(_BLOCK):
         total += block.sum(1, dtype=np.float64)
         low, high = np.minimum(low, block.min(1)), np.maximum(high, block.max(1))
-        clipped += int((np.abs(block) >= _CLIPPED).sum())
+        tops.push(block)
         count += block.shape[1]
     mean = total / count
     # A constant is its own mean, whatever rounding made of the sum.
     mean = np.where(low == high, low, mean)
-    return Levels(mean, np.maximum(high - mean, mean - low), clipped / (count * len(mean)))
+    return Levels(mean, np.maximum(high - mean, mean - low), tops.share)
 
 
 def enhanced_blocks(

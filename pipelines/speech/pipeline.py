@@ -39,7 +39,7 @@ from sciddm.random.streams import Streams
 __all__ = ["SpeechEnhancement"]
 
 _DEFAULT_RATE = 16_000
-#: Share of samples at full scale from which a recording counts as clipped.
+#: Share of samples in flat tops from which a recording counts as clipped.
 _CLIPPED = 1e-4
 #: Change of level, in dB, that is no longer plausible for speech that was kept.
 _LEVEL_RANGE = (-12.0, 1.0)
@@ -383,8 +383,8 @@ class Enhancement:
             )
         if levels.clipped > _CLIPPED:
             found.append(
-                f"The recording is clipped ({100 * levels.clipped:.2g} % of its samples are at "
-                "full scale); what was cut off is not restored."
+                f"The recording is clipped ({100 * levels.clipped:.2g} % of its samples lie in "
+                "flat tops); what was cut off is not restored."
             )
         return found
 

@@ -92,7 +92,8 @@ def enhance_file(
     targets = outputs(job.target, spread=asked and spread, report=False)
     excerpt = Excerpt(recording.rate, recording.frames) if report else None
     with staged(targets[::-1], overwrite) as at:
-        sinks = {"enhanced": AudioSink(at[job.target], encoding)}
+        metadata = recording.metadata
+        sinks = {"enhanced": AudioSink(at[job.target], encoding, metadata)}
         if asked and spread:
             kept = encoding_for(targets[1], *shape, subtype="FLOAT", frames=recording.frames)
             sinks["std"] = AudioSink(at[targets[1]], kept)
@@ -104,6 +105,8 @@ def enhance_file(
             told = f"Scaled by {gain:.2f} dB, since its peak would have been clipped."
             attrs["warnings"] = [*warnings_of(attrs), told]
         attrs["gain_db"] = gain
+        if lost := metadata.lost_in(encoding.container):
+            attrs["warnings"] = [*warnings_of(attrs), *lost]
         at[targets[-1]].write_text(sidecar(attrs, "result", sciddm.__version__), encoding="utf-8")
     if excerpt is not None:
         page = speech_report(

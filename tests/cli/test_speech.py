@@ -143,13 +143,26 @@ def test_a_format_for_the_folder(sciddm: Sciddm, fake: SpeechEnhancement, tmp_pa
     assert soundfile.info(tmp_path / "out" / "a.flac").subtype == "PCM_24"
 
 
-def test_two_inputs_whose_other_outputs_would_collide(
+def test_two_inputs_whose_names_differ_in_their_suffix_keep_it(
     sciddm: Sciddm, fake: SpeechEnhancement, tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
     write(tmp_path / "in" / "a.wav")
     write(tmp_path / "in" / "a.flac")
-    answer = sciddm("speech", "enhance", tmp_path / "in", "-o", tmp_path / "out")
+    write(tmp_path / "in" / "b.wav")
+    out = tmp_path / "out"
+    assert sciddm("speech", "enhance", tmp_path / "in", "-o", out, "--quality", "fast").code == 0
+    names = {"a_wav.wav", "a_wav.json", "a_flac.flac", "a_flac.json", "b.wav", "b.json"}
+    assert names <= {p.name for p in out.iterdir()}
+
+
+def test_the_same_name_in_two_folders_is_refused(
+    sciddm: Sciddm, fake: SpeechEnhancement, tmp_path: Path
+) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "a.wav")
+    answer = sciddm("speech", "enhance", tmp_path / "one", tmp_path / "two", "-o", tmp_path / "out")
     assert answer.code == 2
     assert "would both be written" in answer.err
 
