@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from cli_helpers import FakePipeline, object_kspace
-from matplotlib import image as pictures
+from PIL import Image
 
 from sciddm.errors import OutputError
+from sciddm.geometry.display import Letters
 from sciddm.pipelines.engine.report.page import (
     Chart,
     Curve,
@@ -27,6 +28,7 @@ from sciddm.pipelines.engine.report.page import (
     render,
     write,
 )
+from sciddm.pipelines.engine.report.panels import draw
 from sciddm.pipelines.mri.report import mri_report, verdict
 
 
@@ -47,7 +49,7 @@ def pixels_of(page: str) -> np.ndarray:
     """The first image of a page, (rows, columns, 3) in 0..1."""
     found = re.search(r"data:image/png;base64,([^\"]+)", page)
     assert found is not None
-    return pictures.imread(io.BytesIO(base64.b64decode(found[1])))[..., :3]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB")) / 255
 
 
 class Page(HTMLParser):
@@ -128,6 +130,34 @@ def test_the_scale_bar_has_its_length(dy: float, dx: float, length_mm: float) ->
 def test_pixels_that_are_not_square_are_drawn_so() -> None:
     tall = pixels_of(page_of(Panel("x", np.ones((30, 30)), (0, 1), pixel_mm=(1.2, 1.0))))
     assert tall.shape[0] / tall.shape[1] == pytest.approx(1.2, rel=0.01)
+
+
+def test_letters_stand_at_the_edges_of_the_image_and_nowhere_else() -> None:
+    """White ink on black in the middle of the four edges; which letter is drawn as it is told."""
+    blank = np.zeros((60, 60))
+    without = pixels_of(page_of(Panel("x", blank, (0, 1))))
+    drawn = pixels_of(page_of(Panel("x", blank, (0, 1), letters=Letters("R", "L", "A", "P"))))
+    assert without.max() < 0.01
+    n = len(drawn) // 3
+    ink = drawn.max(-1).reshape(3, n, 3, n).max(axis=(1, 3)) > 0.9
+    np.testing.assert_array_equal(ink, [[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    mirrored = pixels_of(page_of(Panel("x", blank, (0, 1), letters=Letters("L", "R", "A", "P"))))
+    np.testing.assert_array_equal(mirrored[:n], drawn[:n])
+    assert (mirrored[n : 2 * n] != drawn[n : 2 * n]).any()
+
+
+def test_a_noisy_panel_is_small_and_its_grey_exact() -> None:
+    """512 x 512 pixels of noise: 8 bits a pixel, no wider than a page shows."""
+    noise = np.random.default_rng(0).normal(0.5, 0.1, (512, 512))
+    png = draw(Panel("x", noise, (0, 1), "HU", pixel_mm=(1, 1)))
+    picture = Image.open(io.BytesIO(png))
+    assert len(png) < 0.8 * picture.width * picture.height
+    assert picture.mode == "L"
+    assert picture.width < 512
+    heat = Image.open(io.BytesIO(draw(Panel("x", noise, (0, 1), colours="heat"))))
+    assert heat.mode == "P"
+    colours = Image.open(io.BytesIO(draw(Panel("x", np.tile([1.0, 0.5, 0], (9, 9, 1)), (0, 1)))))
+    assert colours.convert("RGB").getpixel((200, 200)) == (255, 127, 0)
 
 
 def test_grey_window_is_the_percentile_of_finite_values() -> None:

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 import soundfile
-from matplotlib import image as pictures
+from PIL import Image
 
 from sciddm.pipelines.engine.report.page import Axis, Panel, Report, Section, Verdict, render
 from sciddm.pipelines.speech.enhance import Block
@@ -106,7 +106,8 @@ def test_a_panel_with_scales_fills_its_frame():
     panel = Panel("x", image, (0, 1), scales=(Axis("y", 0, 4), Axis("x", 0, 5)))
     page = render(Report("t", "s", Verdict("good", "fine"), [Section("s", [panel])], [], "c"))
     png = re.search(r"data:image/png;base64,([^\"]+)", page)[1]
-    pixels = pictures.imread(io.BytesIO(base64.b64decode(png)))[..., :3].min(-1)
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    pixels = np.asarray(picture).min(-1) / 255
     # The frame is what is black; numbers and ink around it are not.
     rows, columns = np.nonzero(pixels < 0.01)
     top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciddm.pipelines.engine.report.panels import DARK, INK
+from sciddm.pipelines.engine.report.panels import DARK, DPI, INK, compact
 
 __all__ = ["Chart", "Curve", "draw_chart"]
 
@@ -52,7 +51,7 @@ def draw_chart(chart: Chart) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.4, 2.9), dpi=180, facecolor=DARK)
+    figure = Figure(figsize=(3.4, 2.9), dpi=DPI, facecolor=DARK)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.18, 0.16, 0.79, 0.75), facecolor=DARK)
     for curve, colour in zip(chart.curves, _COLOURS * len(chart.curves), strict=False):
@@ -70,6 +69,4 @@ def draw_chart(chart: Chart) -> bytes:
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(INK)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=DARK, metadata={"Software": None})
-    return buffer.getvalue()
+    return compact(figure)

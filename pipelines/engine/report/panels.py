@@ -10,10 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DARK", "INK", "Axis", "Panel", "draw", "grey_window"]
+from sciddm.geometry.display import Letters
+
+__all__ = ["DARK", "DPI", "INK", "Axis", "Panel", "compact", "draw", "grey_window"]
 
 #: Colours of the frame and of what is written on it.
 DARK, INK = "#0d1013", "#c9d1d9"
+#: A panel is 460 pixels wide, a little more than a page shows.
+DPI = 135
+_NEARLY_GREY = 16  # the ink: #c9d1d9
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Panel:
         scales: axes with their values (rows from the bottom up, columns from the left); the image
             then fills its frame, whatever its shape.
         note: a line under the image.
+        letters: of the patient's directions at the edges, None where the orientation is unknown or
+            the image is no plane of a patient.
     """
 
     title: str
@@ -54,6 +61,7 @@ class Panel:
     axes: tuple[str, str] | None = None
     scales: tuple[Axis, Axis] | None = None
     note: str = ""
+    letters: Letters | None = None
 
 
 def grey_window(image: NDArray[Any], percentile: float = 99.5) -> tuple[float, float]:
@@ -85,7 +93,7 @@ def draw(panel: Panel) -> bytes:
         height, left, right, under, above = 0.72 * width, 0.54, 0.12, 0.4, 0.08
     below = under + (0.5 if panel.unit else 0.0)
     total = height + below + above
-    figure = Figure(figsize=(width, total), dpi=180, facecolor=DARK)
+    figure = Figure(figsize=(width, total), dpi=DPI, facecolor=DARK)
     FigureCanvasAgg(figure)
     frame = (left / width, below / total, 1 - (left + right) / width, height / total)
     axes = figure.add_axes(frame, facecolor=DARK)
@@ -110,6 +118,8 @@ def draw(panel: Panel) -> bytes:
         axes.text(0.975, 0.025, f"{panel.axes[1]} →", ha="right", **words)
     elif known and panel.pixel_mm is not None:
         _scale_bar(axes, rows, columns, dy, dx)
+    if panel.letters is not None:
+        _lettered(axes, panel.letters)
     if panel.unit:
         bar_axes = figure.add_axes((0.12, 0.34 / total, 0.76, 0.09 / total))
         finite = image[np.isfinite(image)]
@@ -124,9 +134,43 @@ def draw(panel: Panel) -> bytes:
         bar_axes.set_xlabel(panel.unit, color=INK, fontsize=8, labelpad=1)
         bar_axes.xaxis.get_offset_text().set(color=INK, fontsize=7)
         bar_axes.locator_params(nbins=5)
+    return compact(figure, full_colour=image.ndim == 3)
+
+
+def compact(figure: Any, *, full_colour: bool = False) -> bytes:
+    """A drawn figure as PNG of 8 bits a pixel: grey exactly, colours from a palette of 256.
+
+    Args:
+        figure: of matplotlib, with its canvas.
+        full_colour: keep 24 bits a pixel, for images that are red, green and blue themselves.
+    """
+    from PIL import Image
+
+    figure.canvas.draw()
+    pixels = np.ascontiguousarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    picture = Image.fromarray(pixels)
+    # The frame is not quite grey: what differs by so little is drawn as grey.
+    if int(np.ptp(pixels.astype(np.int16), axis=-1).max()) <= _NEARLY_GREY:
+        picture = picture.convert("L")
+    elif not full_colour:
+        picture = picture.quantize(256, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=DARK, metadata={"Software": None})
+    picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _lettered(axes: Any, letters: Letters) -> None:
+    """A letter in the middle of each edge."""
+    from matplotlib import patheffects
+
+    style: dict[str, Any] = {
+        "color": "white", "fontsize": 9, "transform": axes.transAxes,
+        "path_effects": [patheffects.withStroke(linewidth=2.5, foreground=DARK)],
+    }  # fmt: skip
+    axes.text(0.02, 0.5, letters.left, ha="left", va="center", **style)
+    axes.text(0.98, 0.5, letters.right, ha="right", va="center", **style)
+    axes.text(0.5, 0.985, letters.top, ha="center", va="top", **style)
+    axes.text(0.5, 0.015, letters.bottom, ha="center", va="bottom", **style)
 
 
 def _numbered(axes: Any, scales: tuple[Axis, Axis]) -> None:
