@@ -78,7 +78,7 @@ def read_nifti(source: str | Path) -> xr.DataArray:
 
     Returns:
         (slice, y, x) float32, scaled as the header says, with attributes voxel_size_mm [z, y, x],
-        affine (of the indices (x, y, slice), RAS, mm) and source.
+        affine (of the indices (x, y, slice), RAS, mm), orientation_known and source.
 
     Raises:
         InputError: damaged, not a single 2D or 3D volume, not real, NaN, or larger than memory.
@@ -114,6 +114,8 @@ def read_nifti(source: str | Path) -> xr.DataArray:
     attrs = {
         "voxel_size_mm": voxel_sizes(affine),
         "affine": affine.tolist(),
+        # Both codes 0: what the affine refers to is not stated.
+        "orientation_known": any(codes),
         "nifti_codes": codes,
         "source": path.name,
     }

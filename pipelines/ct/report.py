@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
+from sciddm.geometry.display import view_of
 from sciddm.metrics.noise_power import noise_power
 from sciddm.metrics.texture import (
     body_mask,
@@ -35,6 +36,7 @@ from sciddm.pipelines.engine.report.page import (
     Section,
     Table,
     Verdict,
+    oriented,
 )
 from sciddm.pipelines.engine.summary import Fact, jsonable, warnings_of
 
@@ -159,7 +161,7 @@ def _report(
 
 def _sections(result: xr.Dataset, shown: Shown) -> Sequence[Section]:
     slices = result.sizes["z"]
-    middle = slices // 2
+    middle, how = slices // 2, view_of(result.attrs)
     chosen = [middle]
     if slices > 2:
         chosen += [z for z in (slices // 4, (3 * slices) // 4) if z != middle]
@@ -167,14 +169,15 @@ def _sections(result: xr.Dataset, shown: Shown) -> Sequence[Section]:
     for z in chosen[:_MOST_SHOWN]:
         where = f", slice {z + 1} of {slices}" if slices > 1 else ""
         low, high = WINDOWS["Soft tissue"]
-        text = f"Window from {low:g} to {high:g} HU."
-        sections.append(Section(f"Soft tissue{where}", _soft_tissue(result, z, shown), text))
+        text = f"Window from {low:g} to {high:g} HU. {how.sentence}"
+        soft = [oriented(panel, how) for panel in _soft_tissue(result, z, shown)]
+        sections.append(Section(f"Soft tissue{where}", soft, text))
         if z == middle:
             panels, words = [], []
             for name in ("Lung", "Bone"):
                 window = WINDOWS[name]
                 panels += [
-                    _panel(result, z, window, f"{name}: {title.lower()}", *rest)
+                    oriented(_panel(result, z, window, f"{name}: {title.lower()}", *rest), how)
                     for title, *rest in shown[:2]
                 ]
                 words.append(f"{name}: from {window[0]:g} to {window[1]:g} HU.")

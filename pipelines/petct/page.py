@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.geometry.display import view_of
 from sciddm.physics.petct.lesions import Lesion, lesions_in
-from sciddm.pipelines.engine.report.page import Panel, Report, Section, Table, Verdict
+from sciddm.pipelines.engine.report.page import Panel, Report, Section, Table, Verdict, oriented
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.petct.describe import segmentation_facts
 
@@ -103,7 +104,7 @@ def _lesion(
         box.append(slice(max(0, int(middle - half)), min(n, int(middle + half) + 1)))
     text = (
         f"Slice {z + 1} of {len(inside)}. SUVmax {lesion.suv_max:.2f}, SUVpeak "
-        f"{lesion.suv_peak:.2f}, {lesion.mtv_ml:.1f} ml."
+        f"{lesion.suv_peak:.2f}, {lesion.mtv_ml:.1f} ml. {view_of(result.attrs).sentence}"
     )
     panels = _panels(result, suv, hu, (z, box[1], box[2]), lesion.suv_max)
     return Section(f"Lesion {lesion.lesion}", panels, text)
@@ -132,7 +133,7 @@ def _panels(
     edge = _border(mask)
     fused, on_ct = (np.where(edge[..., None], _CONTOUR, image) for image in (fused, on_ct))
     top_entropy = result["entropy"].values[where]
-    return [
+    panels = [
         Panel(
             "CT with the mask", on_ct, (0, 1), pixel_mm=size,
             note=f"Green: border of the mask. Window {_WINDOW[0]:g} to {_WINDOW[1]:g} HU.",
@@ -151,6 +152,7 @@ def _panels(
             pixel_mm=size, note="Samples that decide as the mask does.",
         ),
     ]  # fmt: skip
+    return [oriented(panel, view_of(result.attrs)) for panel in panels]
 
 
 def _border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -131,17 +131,14 @@ def view_of(attrs: Mapping[Any, Any], axis: int = 0) -> View:
     """How the planes of a volume with these attributes are shown.
 
     The array stays as it is where the orientation is unknown: no ``affine``, one that is singular,
-    ``orientation_known`` false, or a NIfTI file whose two codes say that its affine means nothing.
+    or ``orientation_known`` false.
 
     Args:
         attrs: of the volume, or of a result.
         axis: see ``view``.
     """
     affine = attrs.get("affine")
-    codes = attrs.get("nifti_codes")
     if affine is None or not attrs.get("orientation_known", True):
-        return View()
-    if codes is not None and not np.any(np.asarray(codes)):
         return View()
     values = np.asarray(affine, dtype=np.float64)
     if values.shape != (4, 4) or not np.isfinite(values).all():

@@ -108,7 +108,7 @@ def test_a_sheared_affine_of_a_tilted_gantry_stays_axial():
 @pytest.mark.parametrize(
     "attrs",
     [{}, {"affine": None}, {"affine": np.eye(4), "orientation_known": False},
-     {"affine": np.eye(4).tolist(), "nifti_codes": [0, 0]}, {"affine": np.zeros((4, 4))},
+     {"affine": np.zeros((4, 4))},
      {"affine": np.eye(3)}, {"affine": np.full((4, 4), np.nan)}],
 )  # fmt: skip
 def test_an_unknown_orientation_has_no_letters_and_says_so(attrs):
@@ -121,7 +121,7 @@ def test_an_unknown_orientation_has_no_letters_and_says_so(attrs):
 
 def test_pixels_and_colours_follow():
     affine = stored((1, 0, 2), (1, 1, 1))  # x runs to the front: rows and columns change places
-    how = view_of({"affine": affine.tolist(), "nifti_codes": [1, 0]})
+    how = view_of({"affine": affine.tolist(), "orientation_known": True})
     assert how.transpose
     assert how.pixel((1.0, 2.0)) == (2.0, 1.0)
     assert how(np.zeros((4, 6, 3))).shape == (6, 4, 3)

@@ -18,7 +18,7 @@ from typing import Literal
 from sciddm import __version__
 from sciddm.errors import OutputError
 from sciddm.pipelines.engine.report.charts import Chart, Curve, draw_chart
-from sciddm.pipelines.engine.report.panels import Axis, Panel, draw, grey_window
+from sciddm.pipelines.engine.report.panels import Axis, Panel, draw, grey_window, oriented
 from sciddm.pipelines.engine.report.style import STYLE
 from sciddm.pipelines.engine.report.verdicts import verdict_block, warning_block
 from sciddm.uncertainty import verdict as three
@@ -35,6 +35,7 @@ __all__ = [
     "Table",
     "Verdict",
     "grey_window",
+    "oriented",
     "render",
     "write",
 ]

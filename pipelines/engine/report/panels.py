@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciddm.geometry.display import Letters
+from sciddm.geometry.display import Letters, View
 
-__all__ = ["DARK", "DPI", "INK", "Axis", "Panel", "compact", "draw", "grey_window"]
+__all__ = ["DARK", "DPI", "INK", "Axis", "Panel", "compact", "draw", "grey_window", "oriented"]
 
 #: Colours of the frame and of what is written on it.
 DARK, INK = "#0d1013", "#c9d1d9"
@@ -62,6 +62,19 @@ class Panel:
     scales: tuple[Axis, Axis] | None = None
     note: str = ""
     letters: Letters | None = None
+
+
+def oriented(panel: Panel, view: View) -> Panel:
+    """A plane of a patient as a radiologist looks at it, with its letters.
+
+    Args:
+        panel: its image in the order of the array; panels of other things stay as they are.
+        view: of the plane; see ``sciddm.geometry.display``.
+    """
+    if panel.axes is not None or panel.scales is not None:
+        return panel
+    size = None if panel.pixel_mm is None else view.pixel(panel.pixel_mm)
+    return replace(panel, image=view(panel.image), pixel_mm=size, letters=view.letters)
 
 
 def grey_window(image: NDArray[Any], percentile: float = 99.5) -> tuple[float, float]:
