@@ -48,9 +48,9 @@ CASES = {
     "--method lowrank",
     "hsi denoise tv": "hsi denoise IN/scene.hdr -o OUT/cube.nc --quality fast --method tv",
     "hsi estimate-noise": "hsi estimate-noise IN/scene.hdr --json",
-    "hsi simulate": "hsi simulate -o OUT/scene.hdr --clean OUT/truth.nc --lines 40 --samples 36 "
+    "hsi simulate": "hsi simulate -o OUT/scene.hdr --lines 40 --samples 36 "
     "--bands 20 --noise mixture",
-    "hsi evaluate": "hsi evaluate --clean IN/truth.hdr --denoised IN/scene.hdr --json",
+    "hsi evaluate": "hsi evaluate --clean IN/scene_truth.hdr --denoised IN/scene.hdr --json",
     "ultrasound dehaze rf": "ultrasound dehaze IN/hazy.h5 -o OUT/tissue.h5 --quality fast",
     "ultrasound dehaze iq": "ultrasound dehaze IN/iq.h5 -o OUT/tissue.npz --quality fast "
     "--gamma 1 --guidance dps",

@@ -120,11 +120,11 @@ def _save_sound(path: Path, waves: Array, rate: int) -> None:
 
 
 def _hsi(folder: Path) -> None:
-    """scene.hdr, a FINCH scene with stripes and dead pixels, and truth.hdr."""
-    from sciddm.pipelines.hsi.scenes import Wanted, simulate_file
+    """scene.hdr, a FINCH scene with stripes and dead pixels, and scene_truth.hdr."""
+    from sciddm.pipelines.hsi.requests import simulate
 
-    scene = Wanted(lines=48, samples=40, bands=24, case="finch", level=0.03, seed=0)
-    simulate_file(scene, folder / "scene.hdr", folder / "truth.hdr", overwrite=False)
+    scene = simulate(lines=48, samples=40, bands=24, noise="finch", level=0.03, seed=0)
+    scene.save(folder / "scene.hdr")
 
 
 def _ultrasound(folder: Path) -> None:

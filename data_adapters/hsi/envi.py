@@ -37,7 +37,7 @@ from sciddm.data_adapters.hsi.georeference import (
 from sciddm.data_adapters.hsi.raw import AXES, RawCube
 from sciddm.errors import InputError, OutputError
 
-__all__ = ["ENVI_SUFFIXES", "envi_outputs", "read_envi", "write_envi"]
+__all__ = ["ENVI_SUFFIXES", "envi_files", "envi_outputs", "read_envi", "write_envi"]
 
 ENVI_SUFFIXES = (".hdr", ".img", ".dat", ".bil", ".bip", ".bsq", ".raw")
 _TYPES = {int(code): np.dtype(kind) for code, kind in envi.dtype_map}
@@ -59,7 +59,7 @@ def read_envi(source: str | Path) -> xr.Dataset:
     Raises:
         InputError: either is missing, the header is incomplete, or the sizes do not agree.
     """
-    header_path, data_path = _pair(Path(source))
+    header_path, data_path = envi_files(Path(source))
     with reading(header_path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about keys in upper case
         header = {k.lower(): v for k, v in envi.read_envi_header(str(header_path)).items()}
@@ -169,7 +169,7 @@ def write_envi(dataset: xr.Dataset, data_path: Path, header_path: Path) -> None:
     da.store(cube.data.astype(dtype), cast("Any", target), lock=False)
 
 
-def _pair(path: Path) -> tuple[Path, Path]:
+def envi_files(path: Path) -> tuple[Path, Path]:
     """(header, file of numbers) from the name of either."""
     if path.suffix.lower() == ".hdr":
         header = existing_file(path)

@@ -11,14 +11,20 @@ import xarray as xr
 from sciddm.data_adapters.checks import existing_file
 from sciddm.data_adapters.hsi.arrays import read_arrays, write_arrays
 from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
-from sciddm.data_adapters.hsi.envi import ENVI_SUFFIXES, envi_outputs, read_envi, write_envi
+from sciddm.data_adapters.hsi.envi import (
+    ENVI_SUFFIXES,
+    envi_files,
+    envi_outputs,
+    read_envi,
+    write_envi,
+)
 from sciddm.data_adapters.hsi.geotiff import read_geotiff, write_geotiff
 from sciddm.data_adapters.hsi.netcdf import read_netcdf, write_emit, write_netcdf
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import is_zarr, staged
 from sciddm.errors import InputError, OutputError
 
-__all__ = ["CUBE_SUFFIXES", "cube_outputs", "open_cube", "save_cube", "write_cube"]
+__all__ = ["CUBE_SUFFIXES", "cube_files", "cube_outputs", "open_cube", "save_cube", "write_cube"]
 
 CUBE_SUFFIXES = (*ENVI_SUFFIXES, ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
 
@@ -53,6 +59,13 @@ def open_cube(path: str | Path) -> xr.Dataset:
         f"{file}: no cube that can be read: give ENVI (.hdr), GeoTIFF (.tif), netCDF (.nc), .zarr, "
         ".mat or .npz"
     )
+
+
+def cube_files(path: Path) -> list[Path]:
+    """All files that hold a cube: ENVI's header and file of numbers, else the path itself."""
+    if path.suffix.lower() in ENVI_SUFFIXES:
+        return list(envi_files(path))
+    return [path]
 
 
 def cube_outputs(path: str | Path, dataset: xr.Dataset | None = None) -> list[Path]:

@@ -1,16 +1,17 @@
 """A denoised cube and its uncertainty in files.
 
 For scene.SUFFIX: the cube itself in the format and with the metadata of any cube; scene_std.SUFFIX,
-the standard deviation of every entry (float32), where there is one; scene.json, the attributes that
-repeat the run. ENVI's headers may name either of their two files.
+the standard deviation of every entry (float32), where there is one; scene_flags.SUFFIX, the quality
+layer (uint8, `physics.spectral.flags`); scene.json, the attributes that repeat the run. ENVI's
+headers may name either of their two files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import xarray as xr
 
 import sciddm
@@ -19,21 +20,36 @@ from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.hsi.cube import checked_cube
 from sciddm.data_adapters.hsi.files import cube_outputs, open_cube, write_cube
 from sciddm.data_adapters.staging import check_outputs
+from sciddm.physics.spectral.flags import MEANINGS, Flag
 
-__all__ = ["load_denoised", "result_outputs", "save_denoised", "std_path"]
+__all__ = [
+    "flags_path",
+    "load_denoised",
+    "result_outputs",
+    "save_denoised",
+    "std_path",
+    "write_result",
+]
 
-#: Of the result but not of the cube: these lie in the .json file.
-_STD_DESCRIPTION = "standard deviation of the denoised cube"
+_DESCRIPTIONS = {
+    "std": "standard deviation of the denoised cube",
+    "flags": "quality flags: "
+    + "; ".join(f"{int(flag)} {str(flag.name).lower()}" for flag in MEANINGS),
+}
 
 
 def std_path(path: str | Path) -> Path:
     """Where the standard deviation of a result lies."""
-    path = Path(path)
-    return path.with_name(f"{path.stem}_std{path.suffix}")
+    return _beside(Path(path), "std")
+
+
+def flags_path(path: str | Path) -> Path:
+    """Where the quality layer of a result lies."""
+    return _beside(Path(path), "flags")
 
 
 def result_outputs(path: str | Path, *, spread: bool) -> list[Path]:
-    """All that `save_denoised` writes for a path, the main output first.
+    """All that `save_denoised` writes for a path: the main output first, the JSON file last.
 
     Args:
         path: the suffix chooses the format.
@@ -43,24 +59,42 @@ def result_outputs(path: str | Path, *, spread: bool) -> list[Path]:
         OutputError: the suffix is not one of CUBE_SUFFIXES.
     """
     path = Path(path)
-    main = cube_outputs(path)
-    main = sorted(main, key=lambda p: p != path)
-    return [*main, *(cube_outputs(std_path(path)) if spread else []), path.with_suffix(".json")]
+    main = sorted(cube_outputs(path), key=lambda p: p != path)
+    std = cube_outputs(std_path(path)) if spread else []
+    return [*main, *std, *cube_outputs(flags_path(path)), path.with_suffix(".json")]
 
 
-def save_denoised(
-    cube: xr.Dataset,
-    path: str | Path,
-    attrs: Mapping[str, Any],
-    *,
-    overwrite: bool = False,
-) -> None:
-    """Writes a result block by block: all of its files, or none.
+def write_result(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
+    """Writes a result block by block.
 
     Args:
-        cube: in the form of `cube`; with the variable `std` (band, y, x) where there is one.
+        result: `cube` and, where there are such, `std` and `flags` (band, y, x). Of its attributes
+            those that `scene_attributes` names belong to the cube, the others to the JSON file.
+        path: the main output; the suffix chooses the format.
+        at: from each of `result_outputs` to where it is written.
+    """
+    own = set(result.attrs.get("scene_attributes", ()))
+    about = {k: v for k, v in result.attrs.items() if k not in own | {"scene_attributes"}}
+    about["source"] = result.attrs.get("source")
+    held = checked_cube(result).assign_attrs({})
+    held.attrs = {k: v for k, v in result.attrs.items() if k in own}
+    # The name of the file of numbers is that of the new header, whatever the old one was called.
+    held = held.assign_attrs(data_suffix=".img") if "data_suffix" in held.attrs else held
+    bare = held.drop_vars([n for n in ("std", "flags", "noisy") if n in held])
+    write_cube(bare, path, at)
+    for name, place in (("std", std_path(path)), ("flags", flags_path(path))):
+        if name in held:
+            write_cube(_layer(held, name), place, at)
+    text = sidecar(about, "result", sciddm.__version__)
+    at[path.with_suffix(".json")].write_text(text, encoding="utf-8")
+
+
+def save_denoised(result: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
+    """Writes a result: all of its files, or none.
+
+    Args:
+        result: see `write_result`.
         path: the suffix chooses the format.
-        attrs: what repeats the run, for the .json file; the cube's own attributes go with it.
         overwrite: existing files may be replaced; a standard deviation of an earlier result goes.
 
     Raises:
@@ -68,41 +102,49 @@ def save_denoised(
         OutputError: an output exists, cannot be written, or its format cannot hold the data.
     """
     path = Path(path)
-    held = checked_cube(cube)
-    spread = "std" in held
-    targets = result_outputs(path, spread=spread)
-    # The name of the file of numbers is that of the new header, whatever the old one was called.
-    held = held.assign_attrs(data_suffix=".img") if "data_suffix" in held.attrs else held
-    check_outputs(result_outputs(path, spread=True), overwrite)
-    stale = [] if spread else cube_outputs(std_path(path))  # of an earlier result that had one
+    targets = result_outputs(path, spread="std" in result)
+    stale = [p for p in result_outputs(path, spread=True) if p not in targets and p.exists()]
+    check_outputs([*targets, *stale], overwrite)
     with commit(targets[::-1], overwrite, remove=stale) as at:
-        write_cube(held.drop_vars("std", errors="ignore"), path, at)
-        if spread:
-            write_cube(_std(held), std_path(path), at)
-        at[targets[-1]].write_text(sidecar(attrs, "result", sciddm.__version__), encoding="utf-8")
+        write_result(result, path, at)
 
 
 def load_denoised(path: str | Path) -> xr.Dataset:
     """Reads what `save_denoised` wrote, lazily.
 
     Returns:
-        `cube`, `std` where there is one, and the attributes of the run beside those of the cube.
+        `cube`, `std` and `flags` where there are such, and the attributes of the run beside those
+        of the cube.
 
     Raises:
         InputError: not there or damaged.
     """
     path = Path(path)
     held = open_cube(path)
-    spread = std_path(path)
-    if spread.exists():
-        held = held.assign(std=open_cube(spread)["cube"])
+    for name, place in (("std", std_path(path)), ("flags", flags_path(path))):
+        if place.exists():
+            held = held.assign({name: open_cube(place)["cube"]})
     return held.assign_attrs(read_sidecar(path.with_suffix(".json"), "result"))
 
 
-def _std(held: xr.Dataset) -> xr.Dataset:
-    """The standard deviation as a cube of its own, with the same place and wavelengths."""
-    std = held.drop_vars(["cube", "std"]).assign(cube=held["std"].astype("float32"))
+def _beside(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.stem}_{name}{path.suffix}")
+
+
+def _layer(held: xr.Dataset, name: str) -> xr.Dataset:
+    """The standard deviation or the flags as a cube of its own, of the same place and bands."""
+    kind = np.dtype(np.float32 if name == "std" else np.uint8)
+    layer = held.drop_vars([n for n in ("cube", "std", "flags", "noisy") if n in held])
+    layer = layer.assign(cube=held[name].astype(kind))
     attrs = {k: v for k, v in held.attrs.items() if k not in ("nodata", "description")}
-    std.attrs = {**attrs, "description": _STD_DESCRIPTION, "nodata": float("nan")}
-    std["cube"].attrs = {k: v for k, v in held["cube"].attrs.items() if k != "_FillValue"}
-    return std
+    layer.attrs = {**attrs, "description": _DESCRIPTIONS[name]}
+    kept = {k: v for k, v in held["cube"].attrs.items() if k not in ("_FillValue", "emit_dtype")}
+    layer["cube"].attrs = {k: v for k, v in kept.items() if k != "units" or name == "std"}
+    if name == "std":
+        layer.attrs["nodata"] = float("nan")
+    else:
+        layer["cube"].attrs |= {
+            "flag_masks": [int(flag) for flag in Flag],
+            "flag_meanings": " ".join(str(flag.name).lower() for flag in Flag),
+        }
+    return layer

@@ -135,7 +135,9 @@ class Result:
         for folder in dict.fromkeys(p.parent for p in others if p.parent != main.parent):
             raise OutputError(f"{folder}: outputs lie in one folder, that of {main}: name it")
         series = {p: verb.target.series(p) for p in paths if verb.target.series(p)}
-        with commit([*others, main], overwrite, folders=series) as at:
+        stale = [p for p in verb.target.stale(target, self.request) if p.exists()]
+        gone = stale if overwrite else []
+        with commit([*others, main], overwrite, folders=series, remove=gone) as at:
             saving = Saving(self.request, self._source, dict(at))
             verb.target.save(self._dataset, target, saving)
             if page is not None:

@@ -36,6 +36,10 @@ def _check(paths: Iterable[Path], overwrite: bool) -> None:
     check_outputs(paths, overwrite)
 
 
+def _none(path: Path, request: object) -> Sequence[Path]:
+    return ()
+
+
 def _no_folder(path: Path) -> str:
     return ""
 
@@ -57,6 +61,8 @@ class Target(Generic[R]):
         series: suffix of the files of an output that is a folder of them, empty for a file.
         optional: the verb is of use without an output, too.
         single: one file for one input, never a folder.
+        stale: outputs of another run with the same main output that this one would not write; they
+            go when it is overwritten.
         check: raises OutputError where outputs cannot be written, or exist and may not be replaced.
     """
 
@@ -69,6 +75,7 @@ class Target(Generic[R]):
     series: Callable[[Path], str] = field(default=_no_folder)
     optional: bool = False
     single: bool = False
+    stale: Callable[[Path, R], Sequence[Path]] = field(default=_none)
     check: Callable[[Sequence[Path], bool], None] = field(default=_check)
 
     def suffix(self, form: str | None) -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +18,20 @@ from sciddm.physics.spectral.flags import REPLACED, Flag
 from sciddm.physics.spectral.tiles import Window
 from sciddm.pipelines.hsi.survey import Scene, Survey
 
-__all__ = ["Canvas", "add", "finished", "finished_flags", "in_file", "in_memory"]
+__all__ = [
+    "Canvas",
+    "MakeCanvas",
+    "add",
+    "canvases_in",
+    "finished",
+    "finished_flags",
+    "in_file",
+    "in_memory",
+]
+
+
+#: Canvases up to so many bytes stay in memory.
+_IN_MEMORY = 2**27
 
 
 class Canvas(Protocol):
@@ -24,6 +40,12 @@ class Canvas(Protocol):
     def __getitem__(self, index: Any) -> NDArray[Any]: ...
 
     def __setitem__(self, index: Any, values: Any) -> None: ...
+
+
+class MakeCanvas(Protocol):
+    """Makes an empty canvas, told its name, its shape and its kind of number."""
+
+    def __call__(self, name: str, shape: tuple[int, int, int], kind: str, /) -> Canvas: ...
 
 
 def in_memory(shape: tuple[int, int, int], kind: str = "<f4") -> NDArray[Any]:
@@ -37,6 +59,20 @@ def in_file(path: Path, shape: tuple[int, int, int], kind: str = "<f4") -> RawCu
     canvas = RawCube(path, np.dtype(kind), 0, shape, "bip")
     canvas.create()
     return canvas
+
+
+def canvases_in(folder: Callable[[], Path]) -> MakeCanvas:
+    """Makes canvases, small ones in memory, others in files.
+
+    Args:
+        folder: gives the folder of the files, once one is needed.
+    """
+
+    def make(name: str, shape: tuple[int, int, int], kind: str) -> Canvas:
+        small = np.dtype(kind).itemsize * math.prod(shape) <= _IN_MEMORY
+        return in_memory(shape, kind) if small else in_file(folder() / name, shape, kind)
+
+    return make
 
 
 def add(canvas: Canvas, window: Window, values: NDArray[np.floating[Any]]) -> None:
@@ -79,23 +115,39 @@ def finished_flags(scene: Scene, known: Survey, *, fill: bool = False) -> da.Arr
     return _lazy(_Flags(scene, known, fill))
 
 
-def _lazy(cube: _Finished | _Flags) -> da.Array:
+def _lazy(cube: _Computed) -> da.Array:
     chunks = chunks_of(cube.shape, cube.dtype.itemsize)
     return da.from_array(cube, chunks=chunks, asarray=True, name=False)
 
 
-class _Flags:
-    """Computed when it is indexed, by slices."""
+class _Computed(ABC):
+    """A cube that is computed when it is indexed, by slices or numbers."""
 
     ndim = 3
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        parts = [slice(i, i + 1) if isinstance(i, int | np.integer) else i for i in index]
+        single = tuple(0 if isinstance(i, int | np.integer) else slice(None) for i in index)
+        return np.asarray(self.part(*parts)[single])
+
+    @abstractmethod
+    def part(self, bands: slice, y: slice, x: slice) -> NDArray[Any]:
+        """(band, y, x) of a part."""
+
+
+class _Flags(_Computed):
+    """The quality layer."""
+
     dtype = np.dtype(np.uint8)
 
     def __init__(self, scene: Scene, known: Survey, fill: bool) -> None:
         self.known, self.fill = known, fill
         self.shape = scene.cube.shape
 
-    def __getitem__(self, index: Any) -> NDArray[np.uint8]:
-        bands, y, x = index
+    def part(self, bands: slice, y: slice, x: slice) -> NDArray[np.uint8]:
+        """See `_Computed`."""
         chosen = np.arange(self.shape[0])[bands]
         used = self.known.used[chosen]
         place = np.cumsum(self.known.used)[chosen[used]] - 1
@@ -111,10 +163,8 @@ class _Flags:
         return out
 
 
-class _Finished:
-    """Computed when it is indexed, by slices."""
-
-    ndim = 3
+class _Finished(_Computed):
+    """The estimate or its standard deviation."""
 
     def __init__(
         self, scene: Scene, known: Survey, canvas: Canvas, spread: bool, fill: bool
@@ -126,8 +176,8 @@ class _Finished:
         nodata = scene.dataset.attrs.get("nodata")
         self._nodata = None if nodata is None else float(nodata)
 
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        bands, y, x = index
+    def part(self, bands: slice, y: slice, x: slice) -> NDArray[Any]:
+        """See `_Computed`."""
         chosen = np.arange(self.shape[0])[bands]
         used = self.known.used[chosen]
         place = np.cumsum(self.known.used)[chosen[used]] - 1

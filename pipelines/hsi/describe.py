@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from sciddm.pipelines.engine.summary import Fact
 
-__all__ = ["facts", "matrix", "noise_facts", "per_band", "significant"]
+__all__ = ["band_names", "damage", "facts", "matrix", "median_fact", "per_band", "significant"]
+
+
+def band_names(dataset: xr.Dataset) -> list[str]:
+    """Names of the bands for people: the wavelength where it is known, else the number from 1."""
+    if "wavelength" in dataset.coords:
+        return [f"{w:.4g} nm" for w in dataset["wavelength"].values]
+    return [f"band {b + 1}" for b in range(dataset.sizes["band"])]
 
 
 def facts(cube: xr.Dataset, attrs: Mapping[str, Any]) -> dict[str, Fact]:
@@ -24,41 +31,17 @@ def facts(cube: xr.Dataset, attrs: Mapping[str, Any]) -> dict[str, Fact]:
     """
     found = [matrix(cube), Fact("method", "method", attrs["method"], str(attrs["method"]))]
     noise = per_band(attrs, "noise_std")
-    found.append(_median("noise_std_median", "noise (median band)", noise))
+    found.append(median_fact("noise_std_median", "noise (median band)", noise))
     left = per_band(attrs, "std_rms")
     if np.isfinite(left).any():
-        found.append(_median("std_median", "uncertainty (median band)", left))
-    found += _damage(attrs["dead_share"], attrs["striped_columns"], attrs["empty_bands"])
+        found.append(median_fact("std_median", "uncertainty (median band)", left))
+    found += damage(attrs["dead_share"], attrs["striped_columns"], attrs["empty_bands"])
     ratio = float(attrs["consistency"])
     found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
     for key, label in (("nfe", "NFE per sample"), ("nvjp", "VJPs per sample")):
         count = attrs.get(key)
         if count:
             found.append(Fact(key, label, count, f"{count:g}"))
-    return {fact.key: fact for fact in found}
-
-
-def noise_facts(
-    cube: xr.Dataset,
-    sigma: NDArray[np.float64],
-    dead_share: float,
-    striped: int,
-    empty: list[int],
-) -> dict[str, Fact]:
-    """What was estimated of a cube's noise, by keys.
-
-    Args:
-        cube: that it was estimated from.
-        sigma: (band,) in its unit, NaN for bands that hold nothing.
-        dead_share: of the entries of all other bands.
-        striped: columns with stripes, in all bands together.
-        empty: bands that hold nothing, from 0.
-    """
-    found = [matrix(cube), _median("noise_std_median", "noise (median band)", sigma)]
-    largest, where = float(np.nanmax(sigma)), int(np.nanargmax(sigma))
-    text = f"{significant(largest)} in band {where + 1}"
-    found.append(Fact("noise_std_largest", "largest noise", largest, text))
-    found += _damage(dead_share, striped, empty)
     return {fact.key: fact for fact in found}
 
 
@@ -81,13 +64,15 @@ def significant(value: float) -> str:
     return f"{value:.3g}" if not 1e3 <= abs(value) < 1e7 else f"{value:.0f}"
 
 
-def _median(key: str, label: str, values: NDArray[np.float64]) -> Fact:
+def median_fact(key: str, label: str, values: NDArray[np.float64]) -> Fact:
+    """The median of what is known of the bands."""
     known = values[np.isfinite(values)]
     middle = float(np.median(known)) if known.size else math.nan
     return Fact(key, label, middle, significant(middle))
 
 
-def _damage(dead_share: float, striped: int, empty: list[int]) -> list[Fact]:
+def damage(dead_share: float, striped: int, empty: list[int]) -> list[Fact]:
+    """What is wrong with a cube beside its noise."""
     return [
         Fact("dead_share", "dead entries", dead_share, f"{100 * dead_share:.3g} %"),
         Fact("striped_columns", "striped columns", striped, str(striped)),

@@ -7,71 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.hsi import open_cube
 from sciddm.errors import InputError
 from sciddm.metrics.spectral import Running, ssim
 from sciddm.pipelines.engine.batch import stem
-from sciddm.pipelines.engine.scores import Score, evaluate_pairs, pairs
+from sciddm.pipelines.engine.scores import Score
 from sciddm.pipelines.hsi.survey import Scene
 
-__all__ = ["compare", "evaluate_cubes"]
-
-_COLUMNS = {
-    "psnr_db": ("PSNR / dB", "{:.2f}"),
-    "ssim": ("SSIM", "{:.4f}"),
-    "sam_deg": ("SAM / deg", "{:.2f}"),
-    "ergas": ("ERGAS", "{:.2f}"),
-    "scale": ("white", "{:g}"),
-}
+__all__ = ["compare", "cubes_in"]
 
 
-def evaluate_cubes(
-    clean: Path,
-    denoised: Path,
-    suffixes: Sequence[str],
-    *,
-    scale: float | None = None,
-    as_json: bool = False,
-) -> bool:
-    """Prints the scores of all pairs of the same name.
+def cubes_in(path: Path, suffixes: Sequence[str]) -> tuple[Mapping[str, Path], bool]:
+    """The cubes of a folder, or the one, by their names without suffix; and whether it is a folder.
 
-    Args:
-        clean: folder, or one cube.
-        denoised: likewise.
-        suffixes: of cubes; names are compared without them.
-        scale: see `compare`.
-        as_json: a JSON document instead of a table.
-
-    Returns:
-        Whether every clean cube could be compared.
-
-    Raises:
-        InputError: no clean cube, or an impossible scale.
+    Standard deviations and flags that lie beside a cube are left out.
     """
-    if scale is not None and not 0 < scale < np.inf:
-        raise InputError(f"--scale {scale:g}: the value that counts as 1 is above 0")
-
-    def found_in(path: Path) -> tuple[Mapping[str, Path], bool]:
-        if not path.is_dir() or path.suffix.lower() == ".zarr":
-            return {stem(path, suffixes): path}, False
-        found = sorted(p for p in path.iterdir() if p.name.lower().endswith(tuple(suffixes)))
-        spread = {f"{stem(p, suffixes)}_std" for p in found}
-        names = {stem(p, suffixes): p for p in found if not p.name.startswith(".")}
-        return {k: v for k, v in names.items() if k not in spread}, True
-
-    return evaluate_pairs(
-        pairs(clean, denoised, found_in, "cube"),
-        lambda c, d, score: compare(c, d, score, scale),
-        _COLUMNS,
-        kind="cube",
-        where=denoised,
-        as_json=as_json,
-    )
+    if not path.is_dir() or path.suffix.lower() == ".zarr":
+        return {stem(path, suffixes): path}, False
+    found = sorted(p for p in path.iterdir() if p.name.lower().endswith(tuple(suffixes)))
+    layers = {f"{stem(p, suffixes)}_{layer}" for p in found for layer in ("std", "flags")}
+    names = {stem(p, suffixes): p for p in found if not p.name.startswith(".")}
+    return {k: v for k, v in names.items() if k not in layers}, True
 
 
-def compare(clean: Path, denoised: Path, score: Score, scale: float | None = None) -> None:
+def compare(
+    clean: xr.Dataset, denoised: xr.Dataset, score: Score, scale: float | None = None
+) -> None:
     """Fills in the scores of one pair; see `metrics`.
 
     Both are divided by what counts as 1. Where that is not given it is 1 for numbers with decimals
@@ -90,14 +53,14 @@ def compare(clean: Path, denoised: Path, score: Score, scale: float | None = Non
     truth, estimate = _Cube(clean), _Cube(denoised)
     if truth.scene.cube.shape != estimate.scene.cube.shape:
         raise InputError(
-            f"{denoised}: (band, line, sample) is {estimate.scene.cube.shape}, that of "
-            f"{clean.name} is {truth.scene.cube.shape}: compare cubes of one shape"
+            f"{estimate.name}: (band, line, sample) is {estimate.scene.cube.shape}, that of "
+            f"{truth.name} is {truth.scene.cube.shape}: compare cubes of one shape"
         )
     used, largest = truth.used()
     if scale is None:
         scale = 1.0 if not truth.exact and largest <= 2 else largest
     if not scale > 0:
-        raise InputError(f"{clean}: no number above 0 in it: say what counts as 1 (--scale)")
+        raise InputError(f"{truth.name}: no number above 0 in it: say what counts as 1 (--scale)")
     running, lacking = Running(len(used)), 0
     for block in truth.scene.blocks():
         x, y = (cube.read(block, used) / scale for cube in (truth, estimate))
@@ -105,7 +68,9 @@ def compare(clean: Path, denoised: Path, score: Score, scale: float | None = Non
         if not lacking:
             running.add(y, x)
     if lacking:
-        raise InputError(f"{denoised}: {lacking} entries hold no value where {clean.name} does")
+        raise InputError(
+            f"{estimate.name}: {lacking} entries hold no value where {truth.name} does"
+        )
     score.values["scale"] = scale
 
     def similarity() -> float:
@@ -136,9 +101,9 @@ def compare(clean: Path, denoised: Path, score: Score, scale: float | None = Non
 class _Cube:
     """A cube that is read in parts."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.scene = Scene(open_cube(path))
+    def __init__(self, data: xr.Dataset) -> None:
+        self.scene = Scene(data)
+        self.name = self.scene.name
 
     @property
     def exact(self) -> bool:
@@ -164,7 +129,7 @@ class _Cube:
             high = np.maximum(high, np.where(known, values, -np.inf).max(axis=(1, 2)))
         found = np.flatnonzero(high > low)
         if not len(found):
-            raise InputError(f"{self.path}: no band holds a value: give another file")
+            raise InputError(f"{self.name}: no band holds a value: give another file")
         return found, float(high[found].max())
 
 

@@ -1,100 +1,195 @@
-"""`sciddm hsi estimate-noise`: what is printed."""
+"""What `estimate-noise` finds: the noise, the defects and the verdict of every band."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sciddm import __version__
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+import sciddm
+from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.errors import InputError
-from sciddm.pipelines.engine.batch import Job, Outcome, one_line, plan, run
-from sciddm.pipelines.engine.console import output, progress_bar, say
-from sciddm.pipelines.engine.summary import jsonable, show
-from sciddm.pipelines.hsi.describe import significant
-from sciddm.pipelines.hsi.run import estimate_file
+from sciddm.physics.spectral.flags import Flag, counts
+from sciddm.pipelines.engine.summary import Fact, jsonable
+from sciddm.pipelines.hsi.describe import damage, median_fact, significant
+from sciddm.pipelines.hsi.survey import Scene, survey
+from sciddm.progress import Progress
 
-__all__ = ["estimate_files"]
+__all__ = ["as_text", "listing", "noise_facts", "noise_table", "stated_noise"]
+
+_COLUMNS = ("noise_std", "signal_to_noise", "dead_share", "striped_columns")
+#: A band is bad where its noise is this share of its mean, and of what the scene varies in it,
+_NOISY = 0.5
+#: or where this share of its entries tell nothing.
+_LOST = 0.5
 
 
-def estimate_files(
-    inputs: Sequence[Path],
-    target: Path | None,
-    read: Sequence[str],
-    *,
-    overwrite: bool,
-    as_json: bool,
-) -> bool:
-    """Estimates the noise of scenes and prints it.
-
-    Args:
-        inputs: scenes, or folders of them.
-        target: .json or .csv file, for one scene.
-        read: suffixes of scenes.
-        overwrite: an existing file may be replaced.
-        as_json: a JSON document instead of tables.
-
-    Returns:
-        Whether all scenes could be read.
+def stated_noise(
+    stated: float | str | Path | list[float | None] | None, bands: int
+) -> float | NDArray[np.float64] | None:
+    """The noise a user states: numbers, or a .json file that `estimate-noise` wrote.
 
     Raises:
-        InputError: the one scene is unusable, or one file is asked for several.
+        InputError: none of these, or for another number of bands.
     """
-    # Nothing is written for most uses: the plan only finds the scenes.
-    jobs = plan(inputs, Path(), read=read, written=(), suffix=".json").jobs
-    if target is not None and len(jobs) > 1:
-        raise InputError(f"{target}: one file for {len(jobs)} scenes: give one scene")
-    if target is not None and target.suffix.lower() not in (".json", ".csv"):
-        raise InputError(f"{target}: the noise is written as .json or .csv: rename")
-    numbers: dict[Path, dict[str, Any]] = {}
-
-    def work(job: Job) -> Outcome:
-        with progress_bar(job.source.name) as progress:
-            outcome, numbers[job.source] = estimate_file(
-                job.source, target, overwrite=overwrite, progress=progress
-            )
-        return outcome
-
-    outcomes = run(jobs, work, finished=lambda job: None, after=_tell)
-    failed = [o for o in outcomes if o.status == "failed"]
-    if failed and len(jobs) == 1 and failed[0].cause is not None:
-        raise failed[0].cause
-    if as_json:
-        results = [
-            {"input": str(o.job.source), "error": o.error, **numbers.get(o.job.source, {})}
-            for o in outcomes
-        ]
-        content = {"sciddm_version": __version__, "results": results}
-        print(json.dumps(jsonable(content), indent=2))
-        return not failed
-    if len(jobs) == 1:
-        _show_bands(next(iter(numbers.values())))
-    show(outcomes, output())
-    return not failed
+    if stated is None or isinstance(stated, float | int):
+        return stated
+    if isinstance(stated, str | Path):
+        try:
+            return float(str(stated))
+        except ValueError:
+            path = existing_file(stated)
+        with reading(path):
+            stated = json.loads(path.read_text(encoding="utf-8"))["noise_std"]
+    values = np.asarray([np.nan if v is None else float(v) for v in stated])
+    if len(values) != bands:
+        raise InputError(f"noise of {len(values)} bands, but the cube has {bands}: give one each")
+    return values
 
 
-def _tell(outcome: Outcome) -> None:
-    if outcome.error is not None:
-        say("error", one_line(outcome.cause) if outcome.cause is not None else outcome.error)
+def noise_table(data: xr.Dataset, progress: Progress | None = None) -> xr.Dataset:
+    """The noise of a scene, band by band.
+
+    Args:
+        data: in the form of `data_adapters.hsi.cube`.
+        progress: told of every block.
+
+    Returns:
+        (band,) noise_std in the cube's unit, signal_to_noise (mean over noise), dead_share,
+        striped_columns, all NaN for bands that hold nothing; good (bool); reason, why a band is
+        bad; and the number of entries with each flag.
+
+    Raises:
+        InputError: an unusable scene.
+    """
+    scene = Scene(data)
+    known = survey(scene, progress=progress)
+    pixels = max(1, known.moments.count)
+    sigma = known.noise.sigma
+    mean = known.moments.mean * known.scale
+    variance = np.diag(known.moments.covariance) * known.scale**2
+    varied = np.sqrt(np.maximum(variance - sigma**2, 0))
+    found: dict[str, NDArray[Any]] = {
+        "noise_std": sigma,
+        "signal_to_noise": mean / np.maximum(sigma, np.finfo(np.float64).tiny),
+        "dead_share": known.dead / pixels,
+        "striped_columns": (known.noise.stripes != 0).sum(axis=1).astype(float),
+    }
+    reason = np.full(scene.bands, "holds no value", dtype=object)
+    told = np.full(len(sigma), "", dtype=object)
+    noisy = (sigma > _NOISY * np.abs(mean)) & (sigma > _NOISY * varied)
+    told[noisy] = "noise about as large as the signal"
+    told[found["dead_share"] > _LOST] = "most entries are defects"
+    reason[known.used] = told
+    table = xr.Dataset(
+        {name: ("band", _of_all(values, known.used)) for name, values in found.items()},
+        coords={k: v for k, v in data.coords.items() if v.dims == ("band",)},
+        attrs={"source": scene.name, "scale": known.scale, "size": list(scene.cube.shape)},
+    )
+    table["good"] = ("band", reason == "")
+    table["reason"] = ("band", reason.astype(str))
+    total = _flag_counts(scene, known.flags)
+    for name, number in total.items():
+        if number.any():
+            table[f"{name}_entries"] = ("band", _of_all(number.astype(float), known.used))
+    return table
 
 
-def _show_bands(numbers: Mapping[str, Any]) -> None:
-    from rich.table import Table
+def as_text(table: xr.Dataset, suffix: str) -> str:
+    """A noise table as the text of a .json or .csv file."""
+    numbers = _numbers(table)
+    if suffix != ".csv":
+        return json.dumps(jsonable(numbers), indent=2) + "\n"
+    lists = {k: v for k, v in numbers.items() if isinstance(v, list) and k != "bad_bands"}
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["band", *lists])
+    for number, row in enumerate(zip(*lists.values(), strict=True), start=1):
+        writer.writerow([number, *(v if isinstance(v, str) else f"{v:.9g}" for v in row)])
+    return buffer.getvalue()
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    wavelength = numbers.get("wavelength_nm")
-    for name in ("band", "nm" if wavelength else "", "noise", "SNR", "dead / %", "stripes"):
-        if name:
-            table.add_column(name, justify="right")
-    columns = ("noise_std", "signal_to_noise", "dead_share", "striped_columns")
-    for b, (sigma, ratio, dead, stripes) in enumerate(
-        zip(*(numbers[c] for c in columns), strict=True)
-    ):
-        cells = [str(b + 1)] + ([f"{wavelength[b]:.1f}"] if wavelength else [])
-        if sigma != sigma:
-            table.add_row(*cells, "empty")
-            continue
-        told = [significant(sigma), f"{ratio:.1f}", f"{100 * dead:.2f}", f"{stripes:.0f}"]
-        table.add_row(*cells, *told)
-    output().print(table)
+
+def noise_facts(table: xr.Dataset) -> Iterator[Fact]:
+    """What is worth telling of a noise table."""
+    sigma = table["noise_std"].values
+    bands, lines, samples = table.attrs["size"]
+    yield Fact("matrix", "matrix", [lines, samples, bands], f"{lines} x {samples}, {bands} bands")
+    yield median_fact("noise_std_median", "noise (median band)", sigma)
+    largest, where = float(np.nanmax(sigma)), int(np.nanargmax(sigma))
+    text = f"{significant(largest)} in band {where + 1}"
+    yield Fact("noise_std_largest", "largest noise", largest, text)
+    dead = float(np.nanmean(table["dead_share"].values))
+    striped = int(np.nansum(table["striped_columns"].values))
+    yield from damage(dead, striped, np.flatnonzero(np.isnan(sigma)).tolist())
+    bad = np.flatnonzero(~table["good"].values)
+    yield Fact("bad_bands", "bad bands", [int(b) for b in bad], ranges(bad + 1) or "none")
+    for key, value in _numbers(table).items():
+        if key not in ("bad_bands", "source", "sciddm_version"):
+            yield Fact(key, key, value, "")
+
+
+def ranges(numbers: NDArray[np.integer[Any]]) -> str:
+    """Numbers in order as "3, 7-12"."""
+    parts: list[str] = []
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+        if len(run):
+            parts.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
+    return ", ".join(parts)
+
+
+def listing(table: xr.Dataset) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table that is printed: one row per band."""
+    wavelength = table["wavelength"].values if "wavelength" in table.coords else None
+    header = ["band", *(["nm"] if wavelength is not None else [])]
+    header += ["noise", "SNR", "dead / %", "stripes", "bad"]
+    rows = []
+    for b in range(table.sizes["band"]):
+        row = [str(b + 1)] + ([f"{wavelength[b]:.1f}"] if wavelength is not None else [])
+        sigma, ratio, dead, stripes = (float(table[c].values[b]) for c in _COLUMNS)
+        if np.isnan(sigma):
+            row += ["empty", "", "", ""]
+        else:
+            row += [significant(sigma), f"{ratio:.1f}", f"{100 * dead:.2f}", f"{stripes:.0f}"]
+        rows.append([*row, str(table["reason"].values[b])])
+    return header, rows
+
+
+def _numbers(table: xr.Dataset) -> dict[str, Any]:
+    numbers: dict[str, Any] = {
+        "source": table.attrs["source"],
+        "sciddm_version": sciddm.__version__,
+    }
+    if "wavelength" in table.coords:
+        numbers["wavelength_nm"] = [float(w) for w in table["wavelength"].values]
+    for name in _COLUMNS:
+        numbers[name] = [float(v) for v in table[name].values]
+    for name in table.data_vars:
+        if str(name).endswith("_entries"):
+            numbers[str(name)] = [float(v) for v in table[name].values]
+    good = table["good"].values
+    numbers["bbl"] = [int(g) for g in good]
+    numbers["reason"] = [str(r) for r in table["reason"].values]
+    numbers["bad_bands"] = [int(b) + 1 for b in np.flatnonzero(~good)]
+    return numbers
+
+
+def _of_all(values: NDArray[Any], used: NDArray[np.bool_]) -> NDArray[np.float64]:
+    whole = np.full(len(used), np.nan)
+    whole[used] = values
+    return whole
+
+
+def _flag_counts(scene: Scene, flags: Any) -> dict[str, NDArray[np.int64]]:
+    total: dict[str, NDArray[np.int64]] = {}
+    for block in scene.blocks():
+        for name, number in counts(flags[:, block]).items():
+            if name != str(Flag.OUTSIDE.name).lower():
+                total[name] = total.get(name, 0 * number) + number
+    return total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,14 +19,15 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.physics.spectral.flags import counts
 from sciddm.pipelines.engine.pipeline import Pipeline
-from sciddm.pipelines.hsi.assemble import Canvas, finished, finished_flags, in_memory
+from sciddm.pipelines.hsi.assemble import Canvas, MakeCanvas, finished, finished_flags, in_memory
 from sciddm.pipelines.hsi.denoise import Denoised, denoise_scene
+from sciddm.pipelines.hsi.describe import band_names
 from sciddm.pipelines.hsi.methods import METHODS, Method, build_method
 from sciddm.pipelines.hsi.survey import Scene, Survey, survey
 from sciddm.priors.autoencoder import LatentDiffusion
 from sciddm.progress import Progress
 
-__all__ = ["HyperspectralDenoising", "attributes", "band_names"]
+__all__ = ["HyperspectralDenoising", "attributes"]
 
 #: Residual, in units of the noise, beyond which an estimate contradicts its measurement.
 CONTRADICTION = 1.25
@@ -133,7 +133,7 @@ class HyperspectralDenoising(Pipeline):
     def scene(
         self,
         scene: Scene,
-        canvas: Callable[[str, tuple[int, int, int], str], Canvas],
+        canvas: MakeCanvas,
         *,
         quality: str = "balanced",
         samples: int | None = None,
@@ -189,7 +189,8 @@ class HyperspectralDenoising(Pipeline):
         if "std" in canvases:
             result["std"] = whole("std", spread=True)
         told = attributes(scene, known, made, result, seed=seed, quality=quality, fill=fill)
-        return result.assign_attrs(told)
+        own = sorted(map(str, scene.dataset.attrs))
+        return result.assign_attrs(told | {"scene_attributes": own})
 
 
 def attributes(
@@ -280,13 +281,6 @@ def _flagged(flags: xr.DataArray) -> dict[str, NDArray[np.int64]]:
             total[name] = total.get(name, np.zeros(len(number), np.int64)) + number
         start += lines
     return total
-
-
-def band_names(dataset: xr.Dataset) -> list[str]:
-    """Names of the bands for people: the wavelength where it is known, else the number from 1."""
-    if "wavelength" in dataset.coords:
-        return [f"{w:.4g} nm" for w in dataset["wavelength"].values]
-    return [f"band {b + 1}" for b in range(dataset.sizes["band"])]
 
 
 def _bands(scene: Scene, which: NDArray[np.intp]) -> str:

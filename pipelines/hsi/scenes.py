@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from sciddm.data_adapters.checks import check_size
-from sciddm.data_adapters.hsi import cube_outputs, save_cube
 from sciddm.data_adapters.hsi.library import read_library
-from sciddm.data_adapters.staging import check_outputs
 from sciddm.errors import InputError
 from sciddm.metrics.spectral import psnr
-from sciddm.pipelines.engine.batch import Job, Outcome
-from sciddm.pipelines.engine.summary import Fact
-from sciddm.pipelines.hsi.describe import matrix
+from sciddm.pipelines.hsi.survey import Scene, white_of
 from sciddm.simulation.hsi.noise import (
     NoisyCube,
     add_dead_pixels,
@@ -32,7 +29,10 @@ from sciddm.simulation.hsi.scene import (
     simulate_scene,
 )
 
-__all__ = ["CASES", "Wanted", "add_case", "simulate_file", "simulate_pair"]
+if TYPE_CHECKING:
+    from sciddm.pipelines.hsi.requests import Simulate
+
+__all__ = ["CASES", "Wanted", "add_case", "simulate_pair", "simulated", "truth_path"]
 
 
 @dataclass(frozen=True)
@@ -143,33 +143,68 @@ def simulate_pair(wanted: Wanted) -> tuple[xr.Dataset, xr.Dataset]:
     return clean, held.assign_attrs(description=told)
 
 
-def simulate_file(
-    wanted: Wanted, target: Path, clean_target: Path | None, *, overwrite: bool
-) -> Outcome:
-    """Makes a scene and writes it.
+def truth_path(path: Path) -> Path:
+    """Where the cube without noise lies beside a simulated one."""
+    return path.with_name(f"{path.stem}_truth{path.suffix}")
+
+
+def simulated(wanted: Simulate, own: xr.Dataset | None = None) -> xr.Dataset:
+    """A cube with the noise of a case.
 
     Args:
-        wanted: what to make.
-        target: of the noisy cube.
-        clean_target: of the cube without noise; None for none.
-        overwrite: existing files may be replaced.
+        wanted: the options.
+        own: the cube to add it to, in the form of `data_adapters.hsi.cube`; a scene is made if
+            None. Empty bands, gaps and pixels outside of the swath stay as they are.
+
+    Returns:
+        `cube`, noisy; `truth`, as it was, where a scene was made; case, level and psnr_db.
 
     Raises:
         InputError: see `simulate_pair`.
-        OutputError: a file exists or cannot be written.
     """
-    targets = [target, *([clean_target] if clean_target is not None else [])]
-    written = [p for t in targets for p in cube_outputs(t)]
-    if len(set(written)) < len(written):
-        raise InputError(f"{target}: would hold both the noisy and the clean cube: rename one")
-    check_outputs(written, overwrite)
-    clean, noisy = simulate_pair(wanted)
-    if clean_target is not None:
-        save_cube(clean, clean_target, overwrite=overwrite)
-    save_cube(noisy, target, overwrite=overwrite)
-    told = [matrix(noisy), Fact("case", "noise", wanted.case, wanted.case)]
-    if wanted.case != "none":
-        quality = psnr(noisy["cube"].values, clean["cube"].values)
-        told.append(Fact("psnr_db", "PSNR of the noisy cube", quality, f"{quality:.2f} dB"))
-    facts = {f.key: f for f in told}
-    return Outcome(Job(target, target), "done", facts=facts, outputs=written)
+    if own is None:
+        clean, noisy = simulate_pair(
+            Wanted(
+                wanted.lines,
+                wanted.samples,
+                wanted.bands,
+                wanted.start,
+                wanted.stop,
+                wanted.noise,
+                wanted.level,
+                wanted.seed,
+                wanted.library,
+            )
+        )
+        result = noisy.assign(truth=clean["cube"])
+        reached = psnr(noisy["cube"].values, clean["cube"].values)
+    else:
+        result, reached = _with_noise(own, wanted)
+    told = {"case": wanted.noise, "level": wanted.level}
+    return result.assign_attrs(told | ({} if wanted.noise == "none" else {"psnr_db": reached}))
+
+
+def _with_noise(own: xr.Dataset, wanted: Simulate) -> tuple[xr.Dataset, float]:
+    """(the cube with noise, PSNR in units of what is white)."""
+    scene = Scene(own)
+    check_size(Path(scene.name), "the cube", scene.cube.shape, 32)
+    values, known = scene.read(slice(None), slice(None))
+    used = np.array(
+        [bool(k.any()) and np.ptp(v[k]) > 0 for v, k in zip(values, known, strict=True)]
+    )
+    known = known & used[:, None, None] & (known & (values != 0)).any(axis=0)
+    if not known.any():
+        raise InputError(f"{scene.name}: no band holds a value: give another file")
+    white = white_of(own, values[known], 0.0)
+    unit = np.where(known, values, 0) / white
+    noisy = np.array(unit)
+    rng = np.random.default_rng(wanted.seed)
+    noisy[used] = add_case(unit[used], wanted.noise, wanted.level, rng).cube
+    kind = scene.cube.dtype
+    back = white * noisy
+    if kind.kind != "f":
+        limits = np.iinfo(kind.name)
+        back = np.clip(np.rint(back), limits.min, limits.max)
+    out = np.where(known, back.astype(kind), values)
+    reached = psnr(noisy[used], unit[used])
+    return own.assign(cube=own["cube"].copy(data=out)), float(reached)

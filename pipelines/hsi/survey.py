@@ -26,7 +26,7 @@ from sciddm.physics.spectral.estimate import NoiseModel, complete_stripes, fit_n
 from sciddm.physics.spectral.flags import NO_DATUM, Flag
 from sciddm.progress import Progress
 
-__all__ = ["FlagCanvas", "Scene", "Survey", "survey"]
+__all__ = ["FlagCanvas", "Scene", "Survey", "survey", "white_of"]
 
 #: Entries that the noise is estimated from, and that are kept for stripes: 32 and 128 MB.
 _FITTED, _KEPT = 2**23, 2**25
@@ -289,20 +289,31 @@ def _second_pass(
 
 
 def _scale(scene: Scene, first: _First, used: NDArray[np.bool_]) -> float:
-    """What reflectance 1 is in the cube's unit, where it is known or likely; else what is white."""
-    header = scene.dataset.attrs.get("envi_header") or {}
+    values, known = first.values[used], first.known[used]
+    # Where what holds something lies between the lines that were kept, the largest number says.
+    return white_of(scene.dataset, values[known], float(np.abs(first.high[used]).max()))
+
+
+def white_of(dataset: xr.Dataset, values: NDArray[Any], otherwise: float) -> float:
+    """What reflectance 1 is in the cube's unit, where it is known or likely; else what is white.
+
+    Args:
+        dataset: the cube.
+        values: those that are known, or a sample of them.
+        otherwise: what is returned where there is none.
+    """
+    header = dataset.attrs.get("envi_header") or {}
     try:
         stated = float(header.get("reflectance scale factor", "nan"))
     except (TypeError, ValueError):
         stated = float("nan")
     if np.isfinite(stated) and stated > 0:
         return stated
-    values, known = first.values[used], first.known[used]
-    if not known.any():  # what holds something lies between the lines that were kept
-        return max(float(np.abs(first.high[used]).max()), 1e-30)
-    white = float(np.percentile(np.abs(values[known]), _WHITE))
+    if not values.size:
+        return max(otherwise, 1e-30)
+    white = float(np.percentile(np.abs(values), _WHITE))
     low, high = _REFLECTANCE
-    if scene.cube.dtype.kind == "f" and low <= white <= high:
+    if dataset["cube"].dtype.kind == "f" and low <= white <= high:
         return 1.0
     return white if white > 0 else 1.0
 

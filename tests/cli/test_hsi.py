@@ -15,10 +15,11 @@ from cli_helpers import Sciddm, everything
 from scipy.ndimage import gaussian_filter
 
 from sciddm.data_adapters.hsi import build_cube, open_cube, save_cube
-from sciddm.data_adapters.hsi.result import load_denoised
+from sciddm.data_adapters.hsi.result import load_denoised, save_denoised
 from sciddm.errors import InputError
 from sciddm.metrics import spectral as metrics
-from sciddm.pipelines.hsi import run
+from sciddm.pipelines.hsi import HyperspectralDenoising
+from sciddm.pipelines.hsi import requests as hsi
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method, build
 
 
@@ -71,6 +72,7 @@ def test_a_scene_comes_back_clean(sciddm: Sciddm, scene: Path, tmp_path: Path) -
     answer = sciddm("hsi", "denoise", scene, "-o", target, *words)
     assert answer.code == 0, answer.err
     made = {"clean.hdr", "clean.img", "clean.json", "clean.html"}
+    made |= {"clean_flags.hdr", "clean_flags.img"}
     assert {p.name for p in tmp_path.iterdir()} == made | {"in"}
     assert target.read_text() == scene.read_text()
     assert "1e+03" not in answer.out
@@ -110,7 +112,8 @@ def test_a_batch_goes_on_and_is_resumed(sciddm: Sciddm, tmp_path: Path) -> None:
     assert (told["done"], told["failed"]) == (1, 1)
     assert told["results"][0]["empty_bands"] == [7]
     assert 200 < told["results"][0]["noise_std_median"] < 400
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.hdr", "a.img", "a.json"}
+    made = {"a.hdr", "a.img", "a.json", "a_flags.hdr", "a_flags.img"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == made
     write_scene_again = folder / "b.img"
     write_scene_again.unlink()
     (folder / "b.hdr").unlink()
@@ -150,9 +153,9 @@ def told_or_nan(values: list[float | None]) -> list[float]:
 
 
 def test_simulate_and_evaluate(sciddm: Sciddm, tmp_path: Path) -> None:
-    noisy, truth = tmp_path / "noisy.nc", tmp_path / "truth.hdr"
+    noisy, truth = tmp_path / "noisy.nc", tmp_path / "noisy_truth.nc"
     words = ["--lines", 30, "--samples", 26, "--bands", 9, "--noise", "gaussian", "--level", 0.05]
-    answer = sciddm("hsi", "simulate", "-o", noisy, "--clean", truth, *words, "--seed", 3)
+    answer = sciddm("hsi", "simulate", "-o", noisy, *words, "--seed", 3)
     assert answer.code == 0, answer.err
     held, clean = open_cube(noisy), open_cube(truth)["cube"].values
     assert held["cube"].shape == (9, 30, 26)
@@ -180,6 +183,80 @@ def test_simulate_and_evaluate(sciddm: Sciddm, tmp_path: Path) -> None:
     words = ["--clean", counts, "--denoised", tmp_path / "n.hdr", "--scale", 1000, "--json"]
     other = json.loads(sciddm("hsi", "evaluate", *words).out)["results"][0]
     assert other["psnr_db"] == pytest.approx(score["psnr_db"], abs=1e-4)
+
+
+def test_python_the_pipeline_and_the_command_line_give_the_same_bits(
+    sciddm: Sciddm, scene: Path, tmp_path: Path
+) -> None:
+    words = ["--method", "lowrank", "--noise-std", "300", "--tile", "32", "--fill"]
+    assert sciddm("hsi", "denoise", scene, "-o", tmp_path / "a.npz", *words).code == 0
+    ours = hsi.denoise(scene, method="lowrank", noise_std=300.0, tile=32, fill=True)
+    third = HyperspectralDenoising("lowrank")(open_cube(scene), noise_std=300, tile=32, fill=True)
+    written = load_denoised(tmp_path / "a.npz")
+    for name in ("cube", "flags"):
+        np.testing.assert_array_equal(ours.data[name], written[name])
+        np.testing.assert_array_equal(third[name], written[name])
+    assert ours.request.stored() == {**written.attrs["request"], "noise_std": 300.0}
+    # Lazy in, lazy out.
+    assert ours.estimate.chunks is not None
+
+
+def test_a_standard_deviation_of_an_earlier_result_goes(
+    sciddm: Sciddm, scene: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.hdr"
+    words = ["hsi", "denoise", scene, "-o", target, "--overwrite"]
+    result = HyperspectralDenoising("lowrank")(open_cube(scene))
+    result["std"] = result["cube"].astype("f4")
+    save_denoised(result, target)
+    assert (tmp_path / "a_std.hdr").exists()
+    assert sciddm(*words, "--method", "lowrank").code == 0
+    assert not (tmp_path / "a_std.hdr").exists()
+    assert "std" not in load_denoised(target)
+
+
+def test_noise_on_ones_own_cube(sciddm: Sciddm, scene: Path, tmp_path: Path) -> None:
+    target = tmp_path / "noisy.hdr"
+    words = ["--noise", "gaussian", "--level", 0.1, "--seed", 3]
+    answer = sciddm("hsi", "simulate", "--scene", scene, "-o", target, *words)
+    assert answer.code == 0, answer.err
+    assert {p.name for p in tmp_path.iterdir()} == {"in", "noisy.hdr", "noisy.img"}
+    before, after = open_cube(scene), open_cube(target)
+    assert after["cube"].dtype == np.int16
+    assert target.read_text() == scene.read_text()
+    away = after["cube"].values.astype(float) - before["cube"].values
+    assert not away[7].any()  # holds nothing
+    white = np.percentile(np.delete(before["cube"].values, 7, 0), 99.5)
+    assert np.delete(away, 7, 0).std() == pytest.approx(0.1 * white, rel=0.03)
+
+
+def test_bad_bands_are_listed(sciddm: Sciddm, tmp_path: Path) -> None:
+    cube = clean_cube()
+    rng = np.random.default_rng(2)
+    cube = cube + 0.01 * rng.standard_normal(cube.shape)
+    cube[3] = 0.02 * rng.standard_normal(cube[3].shape)  # no light, noise alone
+    cube[9] = 0.5
+    path, table = tmp_path / "s.hdr", tmp_path / "noise.json"
+    save_cube(build_cube(path, cube.astype(np.float32), form="envi"), path)
+    answer = sciddm("hsi", "estimate-noise", path, "-o", table)
+    assert answer.code == 0, answer.err
+    told = json.loads(table.read_text())
+    assert told["bad_bands"] == [4, 10]
+    assert told["bbl"] == [int(b not in (3, 9)) for b in range(12)]
+    assert "noise about as large as the signal" in answer.out
+    assert "4, 10" in answer.out
+
+
+def test_the_demo(sciddm: Sciddm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "METHODS", {**build.METHODS, "subspace": build.METHODS["lowrank"]})
+    monkeypatch.setattr(build, "_GRADED", {})
+    monkeypatch.setattr(hsi, "_SCENE", {"lines": 40, "samples": 36, "bands": 12, "level": 0.03})
+    answer = sciddm("demo", "hsi", "-o", tmp_path / "d", "--quality", "fast")
+    assert answer.code == 0, answer.err
+    told = json.loads((tmp_path / "d" / "denoised.json").read_text())
+    assert told["command"].startswith(f"sciddm hsi denoise {tmp_path}/d/scene.hdr")
+    assert {"scene_truth.hdr", "denoised_flags.hdr", "denoised.html"} <= everything(tmp_path / "d")
+    assert "PSNR, denoised" in answer.out
 
 
 def test_scenes_of_another_size_are_not_compared(
@@ -264,7 +341,6 @@ def test_unusable_scenes(
         (["-o", "{}/a.jpg"], "suffix"),
         (["-o", "{}/in/scene.hdr"], "is the input itself"),
         (["-o", "{}/a.hdr", "--method", "magic"], "unknown method magic"),
-        (["-o", "{}/a.hdr", "--pixel", "3,5"], "--report"),
         (["-o", "{}/a.hdr", "--report", "--pixel", "three"], "LINE,SAMPLE"),
         (["-o", "{}/a.hdr", "--report", "--pixel", "40,0"], "40 lines"),
         (["-o", "{}/a.hdr", "--noise-std", "{}/noise.json"], "no such file"),
@@ -318,13 +394,12 @@ def test_wavelengths_and_the_standard_deviation(
         return NeedsWavelengths if name == "needy" else real(name)
 
     monkeypatch.setattr(build, "method_class", chosen)
-    monkeypatch.setattr(run, "method_class", chosen)
     bare = tmp_path / "bare.hdr"
     save_cube(open_cube(scene).drop_vars(["wavelength", "fwhm"]), bare)
     before = everything(tmp_path)
     answer = sciddm("hsi", "denoise", bare, "-o", tmp_path / "a.hdr", "--method", "lowrank")
     assert answer.code == 0
-    for path in ("a.hdr", "a.img", "a.json"):
+    for path in ("a.hdr", "a.img", "a.json", "a_flags.hdr", "a_flags.img"):
         (tmp_path / path).unlink()
     answer = sciddm("hsi", "denoise", bare, "-o", tmp_path / "a.hdr", "--method", "needy")
     assert answer.code == 2
@@ -332,7 +407,7 @@ def test_wavelengths_and_the_standard_deviation(
     assert everything(tmp_path) == before
     answer = sciddm("hsi", "denoise", scene, "-o", tmp_path / "a.hdr", "--method", "needy")
     assert answer.code == 0, answer.err
-    made = {"a.hdr", "a.img", "a_std.hdr", "a_std.img", "a.json"}
+    made = {"a.hdr", "a.img", "a_std.hdr", "a_std.img", "a_flags.hdr", "a_flags.img", "a.json"}
     assert everything(tmp_path) - before == made
     back = load_denoised(tmp_path / "a.hdr")
     scale = back.attrs["scale"]

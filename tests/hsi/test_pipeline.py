@@ -204,15 +204,17 @@ def test_results_round_trip(broken, tmp_path, suffix, spread):
     scene = scene_of(broken.astype(np.float32), crs=crs, transform=transform, nodata=-9999.0)
     result = HyperspectralDenoising(Blur() if spread else "lowrank")(scene)
     path = tmp_path / f"clean{suffix}"
-    held = result.drop_vars("noisy")
-    held = held if spread else held.drop_vars("std", errors="ignore")
-    told = {k: v for k, v in result.attrs.items() if k not in scene.attrs}
-    save_denoised(held.assign_attrs(scene.attrs), path, told)
+    held = result if spread else result.drop_vars("std", errors="ignore")
+    save_denoised(held, path)
     assert {p.name for p in tmp_path.iterdir()} == {
         p.name for p in result_outputs(path, spread=spread)
     }
     back = load_denoised(path)
     np.testing.assert_array_equal(back["cube"], result["cube"])
+    np.testing.assert_array_equal(back["flags"], result["flags"])
+    layer = open_cube(path.with_name(f"clean_flags{suffix}"))
+    assert layer["cube"].dtype == np.uint8
+    assert "64 outlier" in layer.attrs["description"]
     np.testing.assert_allclose(back["wavelength"], scene["wavelength"])
     assert back.attrs["nodata"] == -9999 or suffix == ".npz"
     for key in ("method", "seed", "consistency", "empty_bands", "sciddm_version"):
@@ -225,5 +227,5 @@ def test_results_round_trip(broken, tmp_path, suffix, spread):
         assert alone["cube"].dtype == np.float32
         assert list(alone.attrs["transform"]) == transform
         # Without a standard deviation an old one does not stay beside the new result.
-        save_denoised(held.drop_vars("std"), path, told, overwrite=True)
+        save_denoised(held.drop_vars("std"), path, overwrite=True)
         assert "std" not in load_denoised(path)

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.physics.spectral.flags import MEANINGS, Flag
 from sciddm.pipelines.engine.report.page import Chart, Curve, Panel, Report, Section, Table, Verdict
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
-from sciddm.pipelines.hsi.describe import facts, per_band
+from sciddm.pipelines.hsi.describe import band_names, facts, per_band
 
 __all__ = ["hsi_report", "verdict"]
 
@@ -31,27 +32,23 @@ _SIDE = 640  # pixels of a picture's longer side, at most
 _SPECTRA = 4
 
 
-def hsi_report(
-    original: xr.Dataset,
-    result: xr.Dataset,
-    attrs: Mapping[str, Any],
-    *,
-    pixels: Sequence[tuple[int, int]] = (),
-    command: str,
-) -> Report:
+def hsi_report(original: xr.Dataset, result: xr.Dataset) -> Report:
     """The page for one scene.
 
     Args:
         original: `cube` (band, y, x) as it was.
-        result: `cube`, and `std` where there is one.
-        attrs: of the result; see `pipeline.attributes`.
-        pixels: (line, sample) whose spectra are shown, besides those that are chosen here.
-        command: the command that makes the same again.
+        result: `cube` and `flags`, and `std` where there is one, with the attributes of the run.
     """
+    attrs = result.attrs
+    pixels = [(int(y), int(x)) for y, x in attrs.get("shown_pixels", ())]
     known = facts(original, attrs)
     run = [[_LABELS.get(k, k), str(attrs[k])] for k in _RUN_KEYS if attrs.get(k) not in (None, "")]
-    everything = [[str(k), str(jsonable(v))[:400]] for k, v in sorted(attrs.items())]
+    own = {*attrs.get("scene_attributes", ()), "scene_attributes"} - {"source"}
+    everything = [
+        [str(k), str(jsonable(v))[:400]] for k, v in sorted(attrs.items()) if k not in own
+    ]
     measured = [[f.label, f.text] for f in known.values() if f.key not in (*_RUN_KEYS, "method")]
+    flag_table = _flag_table(original, attrs)
     return Report(
         title="Hyperspectral denoising",
         subtitle=f"{attrs.get('source', '')}: {known['matrix'].text}, {known['method'].text}",
@@ -60,9 +57,10 @@ def hsi_report(
         tables=[
             Table("Scene", measured),
             Table("Run", run),
+            *([flag_table] if flag_table is not None else []),
             Table("All attributes of the result", everything, folded=True),
         ],
-        command=command,
+        command=str(attrs["command"]),
         caution="A denoised cube is an estimate: look at its uncertainty before using a spectrum.",
     )
 
@@ -120,7 +118,59 @@ def _sections(
     chosen = [*pixels, *_chosen(after(_spread_bands(used)), step)][: max(_SPECTRA, len(pixels))]
     sections.append(_spectra(original, result, chosen, used))
     sections.append(_noise(original, attrs, noise, used))
+    sections.append(_quality(original, result, step))
     return sections
+
+
+def _quality(original: xr.Dataset, result: xr.Dataset, step: int) -> Section:
+    """Where entries were replaced, kept or left without a value: all bands on one map each."""
+    total = xr.DataArray(result["flags"].data, dims=("band", "y", "x"))
+    bands = total.sizes["band"]
+    panels = []
+    for flag in MEANINGS:
+        share = _share(total, int(flag), step)
+        if flag is Flag.OUTSIDE or not share.any():
+            continue
+        name = str(flag.name).lower()
+        panels.append(
+            Panel(
+                name.capitalize(),
+                share,
+                (0, float(share.max())),
+                f"share of {bands} bands",
+                "heat",
+                note=MEANINGS[flag].capitalize() + ".",
+            )
+        )
+    text = "" if panels else "No entry has a flag: all are measurements that were denoised."
+    return Section("Quality layer", panels, text + _thinned(step))
+
+
+def _share(flags: xr.DataArray, bit: int, step: int) -> NDArray[np.float64]:
+    """Share of the bands that have a flag; of a thinned map the largest of the pixels."""
+    rows = []
+    height, width = flags.sizes["y"], flags.sizes["x"]
+    for top in range(0, height, step):
+        part = flags[:, top : top + step].data
+        values = np.asarray(part.compute(scheduler="threads") if hasattr(part, "compute") else part)
+        share = ((values & bit) != 0).mean(axis=0).max(axis=0)
+        share = np.pad(share, (0, -width % step))
+        rows.append(share.reshape(-1, step).max(axis=1))
+    return np.array(rows)
+
+
+def _flag_table(dataset: xr.Dataset, attrs: Mapping[str, Any]) -> Table | None:
+    """Entries of each band with each flag; bands without any are left out."""
+    flagged = {k: v for k, v in dict(attrs.get("flagged", {})).items() if k != "outside"}
+    if not flagged:
+        return None
+    names = band_names(dataset)
+    rows = [
+        [names[b], *(str(int(v[b])) for v in flagged.values())]
+        for b in range(len(names))
+        if any(v[b] for v in flagged.values())
+    ]
+    return Table("Flagged entries of each band", rows, ["band", *flagged], folded=True)
 
 
 class _Preview:
