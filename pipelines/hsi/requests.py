@@ -174,7 +174,7 @@ def _read(path: Path, request: object = None) -> xr.Dataset:
     return open_cube(path)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, request: object = None) -> list[Path]:
     from sciddm.data_adapters.hsi import cube_files
 
     return cube_files(path)
