@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test check lint wheel format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-speed clean
+.PHONY: setup demo test check fuzz lint wheel format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-speed clean
 
 setup: $(STAMP)
 
@@ -27,6 +27,11 @@ test: setup
 check: lint
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --dist loadfile \
 	    tests/test_architecture.py tests/engine tests/core
+
+# Damaged files of every format; what is not a right result or one line of error is printed.
+FUZZ ?= --count 20000
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(FUZZ)
 
 # What users get: sdist and wheel, the wheel in an environment of its own, every verb and demo.
 wheel: setup

@@ -12,6 +12,7 @@ from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.ct.volume import DIMS, build_volume
 from sciddm.data_adapters.dicom_files import is_dicom_folder
 from sciddm.data_adapters.dicom_series import Series, plain_value, read_series
+from sciddm.data_adapters.isolation import isolated
 from sciddm.geometry.affine import voxel_sizes
 
 __all__ = ["is_dicom_folder", "read_dicom", "volume_of"]
@@ -28,6 +29,7 @@ _TOLD = {
 }
 
 
+@isolated
 def read_dicom(source: str | Path, series: str | None = None) -> xr.DataArray:
     """Reads a series as a volume; see `volume`.
 

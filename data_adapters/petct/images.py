@@ -19,6 +19,7 @@ from sciddm.data_adapters.checks import check_finite, check_size
 from sciddm.data_adapters.ct.dicom import volume_of
 from sciddm.data_adapters.ct.nifti import SUFFIXES
 from sciddm.data_adapters.dicom_series import PET, Series, read_series
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.nifti import read_nifti, write_nifti
 from sciddm.data_adapters.petct.suv import suv_scaling
 from sciddm.data_adapters.staging import staged
@@ -31,6 +32,7 @@ __all__ = ["SUFFIXES", "open_ct_of", "open_pet", "read_pet_series", "save_volume
 _HIGHEST_SUV, _LOWEST_SUV, _HIGHEST_CT_FLOOR = 1000.0, -5.0, -200.0
 
 
+@isolated
 def open_pet(
     path: str | Path,
     series: str | None = None,
@@ -88,6 +90,7 @@ def read_pet_series(
     return xr.DataArray(suv, dims=DIMS, name="suv", attrs=attrs)
 
 
+@isolated
 def open_ct_of(path: str | Path, series: str | None = None) -> xr.DataArray:
     """Reads CT in HU: .nii and .nii.gz, or a DICOM series.
 

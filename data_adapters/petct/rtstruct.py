@@ -26,6 +26,7 @@ import sciddm
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.dicom_series import Series, read_series
 from sciddm.data_adapters.dicom_text import UTF8, unicode_header
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
 
@@ -83,6 +84,7 @@ def save_rtstruct(
         dataset.save_as(at[path], enforce_file_format=True)
 
 
+@isolated
 def read_rtstruct(path: str | Path, source: str | Path) -> NDArray[np.bool_]:
     """The voxels (z, y, x) of a series whose centres lie inside the structures of a file.
 

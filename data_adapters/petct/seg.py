@@ -19,6 +19,7 @@ import sciddm
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.dicom_series import PET, Series, read_series
 from sciddm.data_adapters.dicom_text import unicode_header
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.slice_order import slice_normal
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
@@ -102,6 +103,7 @@ def save_seg(
         segmentation.save_as(at[path])
 
 
+@isolated
 def read_seg(path: str | Path, source: str | Path | None = None) -> xr.DataArray:
     """Reads a binary segmentation; all of its segments together.
 

@@ -1,0 +1,33 @@
+"""The fuzzer itself: its samples are valid, and its mutations are decided by their seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fuzz.corpus import SAMPLES, Sample
+from tests.fuzz.mutations import mutate
+from tests.fuzz.readers import READERS
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_sample_is_read(sample: Sample, tmp_path: Path) -> None:
+    sample.write(tmp_path)
+    READERS[sample.read](tmp_path / sample.main)
+
+
+def test_every_reader_has_a_sample() -> None:
+    assert {sample.read for sample in SAMPLES} == set(READERS)
+
+
+def test_a_seed_decides_the_mutation(tmp_path: Path) -> None:
+    contents = set()
+    for folder in ("one", "two"):
+        place = tmp_path / folder
+        place.mkdir()
+        (place / "a.json").write_text('{"a": [1, 2, {"b": 3}], "c": 4}')
+        told = [mutate(place, "a.json", np.random.default_rng([1, 0]))]
+        contents.add((str(told), (place / "a.json").read_bytes()))
+    assert len(contents) == 1
