@@ -24,6 +24,7 @@ from tests.fuzz.corpus import SAMPLES, Sample
 from tests.fuzz.mutations import mutate
 
 _SECONDS = 40.0
+_LOADING_SECONDS = 300.0
 _MEBIBYTES = 1536.0
 
 
@@ -46,13 +47,13 @@ class Child:
             env=environment,
         )
 
-    def ask(self, sample: Sample, path: Path) -> tuple[str, str, float]:
+    def ask(self, sample: Sample, path: Path, seconds: float = _SECONDS) -> tuple[str, str, float]:
         """(kind, text, MiB) of one input; "hang" or "crash" where there is no answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([sample.read, str(path)]) + "\n")
         self.process.stdin.flush()
-        if not select.select([self.process.stdout], [], [], _SECONDS)[0]:
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
             return "hang", "", 0.0
         line = self.process.stdout.readline()
         if not line:
@@ -88,7 +89,8 @@ def run(count: int, seconds: float, seed: int, only: str, keep: Path | None) -> 
             folder = seeds / sample.name
             folder.mkdir(parents=True)
             sample.write(folder)
-            kind, text, _ = child.ask(sample, folder / sample.main)
+            # The first of a kind loads what it needs.
+            kind, text, _ = child.ask(sample, folder / sample.main, _LOADING_SECONDS)
             if kind != "right":
                 print(f"{sample.name}: the sample itself: {kind}: {text}")
                 bad += 1
