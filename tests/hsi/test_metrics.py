@@ -72,3 +72,9 @@ def test_blocks_give_what_the_whole_gives():
     assert running.psnr == pytest.approx(metrics.psnr(estimate, reference), rel=1e-12)
     assert running.sam == pytest.approx(metrics.sam(estimate, reference), rel=1e-12)
     assert running.ergas() == pytest.approx(metrics.ergas(estimate, reference), rel=1e-12)
+
+
+def test_ergas_falls_with_the_ratio_of_the_pixels_sizes():
+    estimate, reference = pair()
+    whole = metrics.ergas(estimate, reference)
+    assert metrics.ergas(estimate, reference, ratio=4.0) == pytest.approx(whole / 4, rel=1e-12)

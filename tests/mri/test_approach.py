@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from sciddm.denoiser import Denoiser
+from sciddm.guidance import MMPS
 from sciddm.ledger import record, tally
 from sciddm.physics import CartesianMRI, Measurement
 from sciddm.physics.fourier import fft2c, ifft2c
 from sciddm.physics.mri.encoding import EncodedSlice, Frame
 from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri.settings import PriorSettings
-from sciddm.pipelines.mri.slices import reconstruct_slice
+from sciddm.pipelines.mri.slices import SliceChains, reconstruct_slice
 from sciddm.process import EDM
 from sciddm.simulation.mri.scan import coil_maps
 
@@ -94,3 +95,36 @@ def test_it_costs_what_the_settings_say(problem):
     assert cost.nfe + cost.nvjp == settings.evaluations == (2 * (3 + 4) + 4 * 4) * settings.each
     assert ticks == settings.levels
     assert settings.attributes()["approach"] == "2 from 0.5, 3 from 0.3"
+
+
+def test_every_chain_of_the_approach_has_noise_of_its_own(problem):
+    prior, encoded, _ = problem
+    seen = []
+
+    class Chains(SliceChains):
+        def pair(self, number):
+            seen.append(number)
+            return super().pair(number)
+
+    settings = replace(SHORT, approach=((1, 0.4), (1, 0.3), (1, 0.2)))
+    chains = Chains(prior, encoded.measurement, settings, 0, 0, lambda *_: None)
+    settings.begin(chains, torch.zeros(1, 1, SIZE, SIZE, dtype=torch.complex64))
+    assert seen == [0, 1, 2]
+
+
+def test_the_proximal_step_brings_a_cartesian_estimate_to_its_data(problem):
+    # Two Krylov steps of MMPS do not reach data of eight coils with little noise; the step does.
+    prior, encoded, _ = problem
+    m = encoded.measurement
+    sharp = Measurement(m.y, m.A, SIGMA / 10)
+    x_t = 0.1 * torch.randn(
+        1, 1, SIZE, SIZE, dtype=torch.complex64, generator=torch.Generator().manual_seed(1)
+    )
+    t = prior.process.time(0.1)
+    settings = replace(SHORT, krylov=1)
+
+    def residual(guided) -> float:
+        return float(sharp.residual(guided(x_t, t)).abs().square().mean().sqrt())
+
+    alone = MMPS(prior, sharp, settings.krylov, settings.inflation)
+    assert residual(settings.guide(prior, sharp, x_t, [t])) < 0.5 * residual(alone)

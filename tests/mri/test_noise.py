@@ -7,7 +7,7 @@ import pytest
 
 from sciddm.errors import InputError
 from sciddm.physics.mri.masks import make_mask
-from sciddm.physics.mri.noise import covariance_candidates, estimate_covariance
+from sciddm.physics.mri.noise import _air, covariance_candidates, estimate_covariance
 from sciddm.simulation.mri.phantom import head_phantom
 from sciddm.simulation.mri.scan import simulate_scan, undersample
 
@@ -161,3 +161,15 @@ def test_unusable_input(scans):
         estimate_covariance(kspace, np.ones(SHAPE, bool), np.ones((3, 100)))
     with pytest.raises(InputError, match="noise scan holds 4 samples"):
         estimate_covariance(kspace, np.ones(SHAPE, bool), np.ones((COILS, 4)))
+
+
+def test_air_is_chosen_and_measured_on_different_lines():
+    # Of a few lines the quietest window is quiet by chance: measured there, noise of variance 1
+    # would seem to have 0.8.
+    rng = np.random.default_rng(6)
+    power = []
+    for _ in range(60):
+        n = rng.standard_normal((1, 8, 128)) + 1j * rng.standard_normal((1, 8, 128))
+        air = _air(n / np.sqrt(2), np.ones((8, 128), bool))
+        power.append(np.mean(np.abs(air) ** 2))
+    assert np.mean(power) == pytest.approx(1, abs=0.04)
