@@ -25,6 +25,7 @@ from rasterio.windows import Window
 
 from sciddm.data_adapters.attributes import decode, encode
 from sciddm.data_adapters.checks import existing_file, reading
+from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.hsi.georeference import moved, parse_crs
@@ -46,6 +47,8 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
         InputError: damaged, or complex.
     """
     path = existing_file(source)
+    with reading(path):
+        check_tiff(path)
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # not every cube is
         with rasterio.open(path, driver=_DRIVER) as file:

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size, existing_file, reading
+from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.ultrasound.frames import build_frames
 from sciddm.data_adapters.ultrasound.sector import image_region
 from sciddm.errors import InputError, OutputError
@@ -123,6 +124,9 @@ def _read(path: Path) -> NDArray[Any]:
             ) from error
     # TIFF stacks its pages by itself; other clips are asked for all, pictures for the only one.
     index = None if path.suffix.lower() in _STACKS else ... if _many(path) else 0
+    with reading(path):
+        if path.suffix.lower() in _STACKS:
+            check_tiff(path)
     with reading(path):  # imageio's stubs leave out `...`, which it documents
         held = iio.improps(path, index=index)  # type: ignore[arg-type]
         check_size(path, "the image", held.shape, 1)

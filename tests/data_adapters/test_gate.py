@@ -14,11 +14,13 @@ import h5py
 import netCDF4
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 import zarr
 
 from sciddm.data_adapters import open_cube, open_kspace, read_sinogram
 from sciddm.data_adapters.gate.npz import open_npz
+from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.gate.zarr import check_zarr
 from sciddm.data_adapters.ultrasound.channels import open_channels
 from sciddm.data_adapters.ultrasound.files import open_frames
@@ -283,3 +285,47 @@ def test_an_npz_that_is_shorter_than_it_says(tmp_path: Path) -> None:
         file.write(bytes(100))
     with open_npz(path) as held, pytest.raises(InputError, match="truncated"):
         held["rf"]
+
+
+@pytest.mark.parametrize("big", ["YES", "NO"])
+@pytest.mark.parametrize("order", ["LITTLE", "BIG"])
+def test_a_tiff_that_is_cut_off_anywhere(tmp_path: Path, big: str, order: str) -> None:
+    """Directory before the data, as a copy-over of a header-first writer has it, and after."""
+    path, part = tmp_path / "a.tif", tmp_path / "b.tif"
+    profile = {"driver": "GTiff", "width": 20, "height": 30, "count": 2, "dtype": "uint16"}
+    with rasterio.open(path, "w", BIGTIFF=big, ENDIANNESS=order, **profile) as file:
+        file.write(np.ones((2, 30, 20), np.uint16))
+        file.update_tags(1, wavelength="500")
+    check_tiff(path)
+    assert open_cube(path)["cube"].shape == (2, 30, 20)
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 1, 97):
+        part.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            check_tiff(part)
+
+
+def test_a_tiff_with_blocks_that_were_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 1, "dtype": "uint16"}
+    with rasterio.open(path, "w", SPARSE_OK=True, blockysize=16, **profile) as file:
+        file.write(np.ones((1, 16, 64), np.uint16), window=rasterio.windows.Window(0, 0, 64, 16))
+    with pytest.raises(InputError, match="3 of 4 blocks of image 1 were never written"):
+        open_cube(path)
+
+
+def test_a_tiff_is_not_another_format(tmp_path: Path) -> None:
+    """GDAL would read a VRT of that name, which names any file of the machine."""
+    secret = tmp_path / "secret.tif"
+    profile = {"driver": "GTiff", "width": 4, "height": 4, "count": 1, "dtype": "uint8"}
+    with rasterio.open(secret, "w", **profile) as file:
+        file.write(np.full((1, 4, 4), 7, np.uint8))
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "a.tif").write_text(
+        '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1">'
+        f"<SimpleSource><SourceFilename>{secret}</SourceFilename><SourceBand>1</SourceBand>"
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with pytest.raises(InputError, match="not a TIFF file"):
+        open_cube(inner / "a.tif")
