@@ -31,6 +31,7 @@ __all__ = [
     "save_ct_result",
 ]
 
+_PADDING = 1  # in `flags`
 #: Suffixes of results that are no DICOM series.
 SUFFIXES = tuple(s for s in RESULT_SUFFIXES if s != ".cfl")
 
@@ -98,6 +99,8 @@ def save_ct_result(
         # The steps of the source's numbers are those of the image only.
         own = {k: v for k, v in dataset.attrs.items() if k != "rescale" or values.name == image}
         volume = values.assign_attrs({**own, "units": "HU"})
+        if "flags" in dataset:
+            volume = volume.assign_coords(padding=dataset["flags"] == _PADDING)
         write_slices(
             volume,
             place,

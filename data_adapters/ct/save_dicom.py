@@ -130,7 +130,7 @@ def write_slices(
     slope, intercept = _steps(folder, hu, volume.attrs.get("rescale"))
     series_uid, now = generate_uid(), datetime.datetime.now()
     fresh = _anonymous(volume) if origin is None else []
-    padding = None if is_map else volume.coords.get("padding")
+    padding = None if is_map or origin is None else volume.coords.get("padding")
     for k, values in enumerate(hu):
         dataset = fresh[k] if origin is None else _derived(origin, k, is_map)
         dataset.SeriesInstanceUID, dataset.SOPInstanceUID = series_uid, generate_uid()
@@ -139,7 +139,7 @@ def write_slices(
         stored = _stored(values, slope, intercept)
         if is_map:
             _set_window(dataset, hu)
-        elif padding is not None:
+        elif padding is not None and "PixelPaddingValue" in origin.headers[k]:
             padded = np.asarray(padding.transpose("z", "y", "x").values[k], bool)
             stored = _declare_padding(dataset, stored, padded)
         set_pixels(dataset, stored, slope, intercept, "HU")

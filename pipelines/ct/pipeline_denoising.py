@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+import numpy as np
+import torch
 import xarray as xr
 
 from sciddm.data_adapters.ct import open_ct
@@ -17,7 +19,8 @@ from sciddm.pipelines.ct.methods.noise2score import Noise2Score
 from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
 from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Quality, chosen
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
-from sciddm.pipelines.ct.slices import DIMS, SliceStack
+from sciddm.pipelines.ct.slices import DIMS, PADDING, SliceStack
+from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.progress import Progress
 from sciddm.uncertainty.consistency import consistency_attributes
 
@@ -92,7 +95,8 @@ class CTDenoising(SlicePipeline):
         Returns:
             The run. Collected, it has denoised, noisy and, for methods that have it, std, all
             (z, y, x) in HU; the maps of "filter2noise" as sigma_x, sigma_y (pixels) and sigma_r
-            (HU), (stage, z, y, x); and attributes, see `Pipeline`.
+            (HU), (stage, z, y, x); flags, 1 for padding, where there is any; and attributes, see
+            `Pipeline`.
 
         Raises:
             InputError: unusable data or options.
@@ -151,6 +155,7 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
         super().__init__(options, progress, remarks)
         self.stack = stack
         self._make = prepare
+        self._padding: dict[int, np.ndarray[Any, np.dtype[np.bool_]]] = {}
 
     def __len__(self) -> int:
         return len(self.stack)
@@ -159,6 +164,11 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
         # The input is in memory already: it stands for the slices' `noisy`.
         variables = self.collect(("denoised", "std"), maps)
         variables["noisy"] = (DIMS, self.stack.volume.data)
+        if self._padding:
+            flags = np.zeros((len(self), *self.shape), np.uint8)
+            for index, padding in self._padding.items():
+                flags[index][padding] = PADDING
+            variables["flags"] = (DIMS, flags)
         return xr.Dataset(variables, coords=self.coords, attrs=self.attrs)
 
     @property
@@ -167,18 +177,25 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
 
     @property
     def coords(self) -> Any:
-        return self.stack.volume.coords
+        return self.stack.volume.coords.to_dataset().drop_vars("padding", errors="ignore").coords
 
     def _prepare(self) -> SliceMethod:
         return self._make(self.stack, self._options["seed"])
 
     def _slice(self, method: SliceMethod, index: int, tick: Tick) -> Denoised:
-        noisy = self.stack.slice(index)
+        noisy, padding = self.stack.stored(index), self.stack.padding(index)
         found = method(self.stack, index, self._options["seed"], tick)
-        denoised = noisy + self._options["strength"] * (found.values - noisy)
-        std = None if found.std is None else found.std.numpy()
+        values, spread = found.values, found.std
+        if padding is not None:
+            self._padding[index] = padding.numpy()
+            values = torch.where(padding, noisy, values)
+            spread = None if spread is None else spread.masked_fill(padding, 0.0)
+        denoised = noisy + self._options["strength"] * (values - noisy)
+        std = None if spread is None else spread.numpy()
         maps = {name: values.numpy() for name, values in found.maps.items()}
         return Denoised(index, denoised.numpy(), std, noisy.numpy(), maps)
 
     def _facts(self) -> dict[str, Any]:
-        return {**self.stack.volume.attrs, **consistency_attributes([], self._remarks)}
+        known = self.stack.volume.attrs
+        remarks = [*warnings_of(known), *self._remarks]
+        return {**known, **consistency_attributes([], remarks)}

@@ -121,10 +121,15 @@ def low_dose_volume(
         streams = Streams(seed, [index])
         low = low_dose_image(image, projector, dose * full, electronic_sd, streams)
         values[index] = _cropped(low[0, 0], stack.shape).numpy()
+        padding = stack.padding(index)
+        if padding is not None:
+            values[index][padding.numpy()] = stack.stored(index)[padding].numpy()
         progress(index + 1, len(stack), f"slice {index + 1} of {len(stack)}")
     made = _made(dose, full, electronic_sd, views, seed)
     attrs = {k: v for k, v in volume.attrs.items() if k != "rescale"}
-    return xr.DataArray(values, dims=("z", "y", "x"), name="hu", attrs={**attrs, **made})
+    low_dose = xr.DataArray(values, dims=("z", "y", "x"), name="hu", attrs={**attrs, **made})
+    kept = volume.coords.get("padding")
+    return low_dose if kept is None else low_dose.assign_coords(padding=kept)
 
 
 def low_dose_projections(

@@ -1,4 +1,8 @@
-"""Volumes as a denoiser reads them: one slice at a time, with its neighbours."""
+"""Volumes as a denoiser reads them: one slice at a time, with its neighbours.
+
+Padding, which a scanner adds where it measured nothing, is no measurement: a method sees air there,
+whatever its value, and the result has it as it was.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,15 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sciddm.data_adapters.dicom_padding import constant_surround
 from sciddm.errors import InputError
 
-__all__ = ["NEAR_MM", "SliceStack"]
+__all__ = ["NEAR_MM", "PADDING", "SliceStack"]
 
 DIMS = ("z", "y", "x")
+#: In `flags`: padding, which is returned as it came.
+PADDING = 1
+_AIR = -1000.0
 #: Slices further apart than this show other anatomy: they tell nothing about one another.
 NEAR_MM = 6.0
 
@@ -56,7 +64,26 @@ class SliceStack:
         return self.spacing is not None and 0 < float(self.spacing[0]) <= NEAR_MM
 
     def slice(self, index: int) -> Tensor:
-        """(y, x) float32, HU.
+        """(y, x) float32, HU, as a method sees it: padding is air.
+
+        Raises:
+            InputError: NaN or infinite values.
+        """
+        values, padding = self.stored(index), self.padding(index)
+        return values if padding is None else values.masked_fill(padding, _AIR)
+
+    def padding(self, index: int) -> Tensor | None:
+        """Where a slice is padding (y, x): as its file declares it, or a constant surround."""
+        declared = self.volume.coords.get("padding")
+        surround = constant_surround(np.asarray(self.volume.isel(z=index).values))
+        parts = [] if surround is None else [surround]
+        if declared is not None:
+            parts.append(np.asarray(declared.transpose(*DIMS).values[index], bool))
+        found = np.logical_or.reduce(parts) if parts else np.zeros(0, bool)
+        return torch.from_numpy(found) if found.any() else None
+
+    def stored(self, index: int) -> Tensor:
+        """(y, x) float32, HU, as it was given.
 
         Raises:
             InputError: NaN or infinite values.
