@@ -335,6 +335,8 @@ def _projection(view: _View, detector: _Detector) -> Floats:
             float(dataset.get("RescaleSlope", 1)),
             float(dataset.get("RescaleIntercept", 0)),
         )
+    if slope == 0:
+        raise InputError(f"{view.file}: RescaleSlope is 0: export the original projections")
     shape = (detector.rows, detector.columns)
     if stored.shape == shape[::-1] and stored.shape != shape:
         stored = stored.T

@@ -19,6 +19,8 @@ from sciddm.errors import InputError
 __all__ = ["DIMS", "build_volume", "checked_volume"]
 
 DIMS = ("z", "y", "x")
+# Of a volume in HU + 1000 or HU + 1024: nothing below, what is dense, soft tissue, its least share.
+_LEAST_AIR, _DENSE, _SHIFTED, _SHARE = -200.0, 300.0, (850.0, 1180.0), 0.05
 _LOWEST, _HIGHEST = -10_000.0, 100_000.0  # padding and metal on an extended scale lie within
 
 
@@ -38,9 +40,28 @@ def build_volume(path: Path, hu: NDArray[Any], attrs: dict[str, Any]) -> xr.Data
         raise InputError(
             f"{path}: values from {hu.min():.0f} to {hu.max():.0f} are not in HU: convert them"
         )
+    if _is_shifted(hu):
+        raise InputError(
+            f"{path}: its values look like HU + 1024 (no air below 0, tissue about 1050): subtract "
+            "1024, or export HU"
+        )
     values = np.ascontiguousarray(hu, dtype=np.float32)
     known = {"units": "HU", "orientation_known": True, **attrs, "source": path.name}
     return xr.DataArray(values, dims=DIMS, name="hu", attrs=known)
+
+
+def _is_shifted(hu: NDArray[Any]) -> bool:
+    """Whether values are stored ones, which are 1000 or 1024 above HU so that none is negative.
+
+    Tissue then lies where dense bone should: most of what is above 300 is within the width of soft
+    tissue, and nothing is air.
+    """
+    if hu.min() < _LEAST_AIR:
+        return False
+    dense = hu > _DENSE
+    tissue = (hu > _SHIFTED[0]) & (hu < _SHIFTED[1])
+    count = int(tissue.sum())
+    return bool(count > _SHARE * hu.size and count > 0.5 * dense.sum())
 
 
 def checked_volume(path: Path, volume: xr.DataArray) -> NDArray[np.float32]:

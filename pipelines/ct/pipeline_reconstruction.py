@@ -20,10 +20,11 @@ from sciddm.pipelines.ct.methods.base import SinogramMethod, Tick
 from sciddm.pipelines.ct.methods.fbp import FilteredBackProjection
 from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
 from sciddm.pipelines.ct.methods.total_variation import TotalVariation
-from sciddm.pipelines.ct.projections import Scan, scan_of
+from sciddm.pipelines.ct.projections import Scan, scan_of, truncation
 from sciddm.pipelines.ct.settings import POSTERIOR, TV, Quality, chosen
 from sciddm.pipelines.ct.simulate import keep_views, thin_sinogram
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
+from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.posterior import Consistency
 from sciddm.progress import Progress
 from sciddm.uncertainty.consistency import consistency_attributes
@@ -33,6 +34,7 @@ __all__ = ["CTReconstruction", "Reconstructed", "ReconstructionMethod", "Reconst
 ReconstructionMethod = Literal["posterior", "tv", "fbp"]
 
 _SAME_MM = 1e-6
+_TRUNCATED = 0.02  # of the views: a few outliers are no object
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,11 @@ class CTReconstruction(SlicePipeline):
         options = {"method": method, "quality": quality, "seed": seed, "window": window}
         scan = scan_of(data, size, pixel_mm)
         options |= self._own(method)
-        remarks = self._remarks(method, scan.pixel_mm)
+        remarks = [
+            *warnings_of(data.attrs),
+            *self._remarks(method, scan.pixel_mm),
+            *_truncated(data, scan),
+        ]
         return ReconstructionRun(data, scan, prepare, options, progress, remarks)
 
     def _preparation(
@@ -141,6 +147,20 @@ class CTReconstruction(SlicePipeline):
             return lambda scan: PosteriorSampling(model, scan, settings)
         known = ", ".join(get_args(ReconstructionMethod))
         raise InputError(f"unknown method {method!r}: take one of {known}")
+
+
+def _truncated(data: xr.Dataset, scan: Scan) -> list[str]:
+    """What is to be said of an object that is larger than the detector sees."""
+    if "sinogram" not in data or "view" not in data["sinogram"].dims:
+        return []
+    middle = data["sinogram"].isel(z=data.sizes["z"] // 2).transpose("view", "cell")
+    share = truncation(torch.from_numpy(np.asarray(middle.values, np.float32)), scan.beam)
+    if share <= _TRUNCATED:
+        return []
+    return [
+        f"The object reaches beyond the detector in {share:.0%} of the views: CT numbers near the "
+        "border of the field of view, and to some extent everywhere, are too high."
+    ]
 
 
 class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):

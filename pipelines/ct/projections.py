@@ -22,14 +22,16 @@ from sciddm.physics import (
     filtered_back_projection,
 )
 from sciddm.physics.beams import Beam
-from sciddm.physics.fbp import Window
+from sciddm.physics.fbp import Window, is_offset
 from sciddm.physics.tomography.units import MU_WATER, to_hu
 
-__all__ = ["Scan", "estimate_flux", "field_of_view_mm", "scan_of"]
+__all__ = ["Scan", "estimate_flux", "field_of_view_mm", "scan_of", "truncation"]
 
 _MOST_WEIGHT = 10.0
 _MOST_FLUX = 1e7  # quanta: the noise-free data of a simulation have none to speak of
 _MEDIAN_SQUARE = 0.4549  # of a unit normal variable
+_EDGE = 3  # cells at either end of the detector
+_AIR_SHARE = 0.05  # of the strongest attenuation: a ray with more does not pass through air alone
 _LARGEST = 512  # pixels a side, where none are asked for
 
 
@@ -90,6 +92,20 @@ class Scan:
         return to_hu(image, self.mu_water)
 
 
+def truncation(sinogram: Tensor, beam: Beam) -> float:
+    """Share of the views (..., V, D) in which the object reaches beyond the detector.
+
+    There the outermost readings are no air. An offset detector is looked at on its longer side.
+    """
+    edge = min(_EDGE, beam.cells)
+    first, last = sinogram[..., :edge].mean(-1), sinogram[..., -edge:].mean(-1)
+    if is_offset(beam):
+        beyond = last if float(beam.positions.sum()) > 0 else first
+    else:
+        beyond = torch.maximum(first, last)
+    return float((beyond > _AIR_SHARE * sinogram.max()).float().mean())
+
+
 def estimate_flux(p: Tensor) -> Tensor:
     """I0, quanta per reading, from the noise of line integrals (V, D) themselves.
 
@@ -147,8 +163,10 @@ def scan_of(dataset: xr.Dataset, size: int | None = None, pixel_mm: float | None
 
 
 def field_of_view_mm(beam: Beam) -> float:
-    """Diameter of the disk that every view sees whole."""
-    reach = float(beam.positions.abs().max()) - abs(beam.offset_mm)
+    """Diameter of the disk that every view sees whole; an offset detector's two halves together."""
+    reach = float(beam.positions.abs().max())
+    if not is_offset(beam):
+        reach -= abs(beam.offset_mm)
     if not isinstance(beam, FanBeam):
         return 2 * abs(reach)
     ratio = reach / beam.source_detector_mm

@@ -12,6 +12,8 @@ The ramp filter is sampled in space, where it is exact for band-limited data and
 with the weights w of the views' angles: their share of half a turn (parallel), or half of their
 share of a full turn (fan). A fan that turns by less, but by 180 degrees and its own opening at
 least, sees some lines once and others twice; Parker's weights share those (``short_scan_weights``).
+A detector that is offset, to see a wide object with a half of the fan, measures lines near the axis
+twice and all others once: a smooth weight shares those (``offset_weights``).
 Everything is differentiable.
 """
 
@@ -26,12 +28,21 @@ from torch.nn.functional import embedding_bag
 
 from sciddm.physics.beams import Beam, FanBeam, quarter_turns
 
-__all__ = ["WINDOWS", "Window", "filtered_back_projection", "short_scan_weights"]
+__all__ = [
+    "WINDOWS",
+    "Window",
+    "filtered_back_projection",
+    "is_offset",
+    "offset_weights",
+    "short_scan_weights",
+]
 
 Window = Literal["ram-lak", "shepp-logan", "cosine", "hann"]
 WINDOWS: tuple[Window, ...] = ("ram-lak", "shepp-logan", "cosine", "hann")
 
 _WIDEST_GAP = 4.0  # times the mean distance of views
+_CENTRED_CELLS = 2.0  # a detector longer on one side by less, such as a quarter cell, is centred
+_LEAST_OVERLAP = 4.0  # cells about the axis that are needed to share what is measured twice
 
 
 def filtered_back_projection(
@@ -73,6 +84,9 @@ def filtered_back_projection(
     curved = isinstance(beam, FanBeam) and beam.detector == "equiangular"
     shares, redundancy = _view_weights(beam)
     weighted = sinogram * (weight * redundancy).to(sinogram)
+    # The ramp spreads beyond the shorter side, where the weight is 0 and an image is still seen.
+    left, right = _missing_cells(beam)
+    weighted, first = torch.nn.functional.pad(weighted, (left, right)), first - left * pitch
     filtered = _filtered(weighted, pitch, window, curved)
     # A zero on either side: outside of the detector nothing is known, and nothing is added.
     filtered = torch.nn.functional.pad(filtered * shares.to(sinogram)[:, None], (1, 1))
@@ -175,6 +189,53 @@ def short_scan_weights(beam: FanBeam) -> tuple[Tensor, Tensor]:
     return shares, weights
 
 
+def is_offset(beam: Beam) -> bool:
+    """Whether the detector reaches further on one side of the central ray than on the other."""
+    low, high = float(beam.positions.min()), float(beam.positions.max())
+    return abs(low + high) > _CENTRED_CELLS * beam.pitch_mm
+
+
+def _missing_cells(beam: Beam) -> tuple[int, int]:
+    """How many cells an offset detector lacks on either side to be centred."""
+    if not is_offset(beam):
+        return 0, 0
+    lacking = round(abs(float(beam.positions.min() + beam.positions.max())) / beam.pitch_mm)
+    return (lacking, 0) if float(beam.positions.sum()) > 0 else (0, lacking)
+
+
+def offset_weights(beam: Beam) -> Tensor:
+    """Weights of the cells of an offset detector that turns by 360 degrees.
+
+    A line at gamma is measured again at -gamma, where the detector has a cell there. With g the
+    angle (parallel: the distance) that the shorter side reaches and e = 1 for a longer side of
+    positive gamma, else -1,
+
+        w = 1 + sin(pi/2 e gamma / g)     |gamma| < g
+        w = 2                             e gamma >= g
+        w = 0                             e gamma <= -g
+
+    so that w(gamma) + w(-gamma) = 2 (Wang, 2002).
+
+    Returns:
+        (D,); 1 for a detector that is centred.
+
+    Raises:
+        ValueError: the detector does not see the axis of rotation.
+    """
+    if not is_offset(beam):
+        return torch.ones(beam.cells, dtype=torch.float64)
+    at = beam.fan_angles if isinstance(beam, FanBeam) else beam.positions
+    reach = min(-float(beam.positions.min()), float(beam.positions.max()))
+    if reach < _LEAST_OVERLAP * beam.pitch_mm:
+        raise ValueError(
+            f"the detector is offset by {beam.offset_mm:g} mm and sees too little beyond the axis "
+            "of rotation for filtered back-projection: take an iterative method"
+        )
+    shorter = min(-float(at.min()), float(at.max()))
+    side = 1.0 if float(beam.positions.sum()) > 0 else -1.0
+    return 1 + (math.pi / 2 * (side * at / shorter).clamp(-1, 1)).sin()
+
+
 def _around(angles: tuple[float, ...], period: float) -> tuple[Tensor, Tensor, Tensor]:
     """Angles within a period, their order, and in that order the gap after each."""
     at = torch.tensor(angles, dtype=torch.float64) % period
@@ -185,12 +246,19 @@ def _around(angles: tuple[float, ...], period: float) -> tuple[Tensor, Tensor, T
 def _view_weights(beam: Beam) -> tuple[Tensor, Tensor]:
     """The arc of every view (V,), and what its rays count where a line is measured twice."""
     if not isinstance(beam, FanBeam):
-        return view_shares(beam.angles, math.pi), torch.ones(1, dtype=torch.float64)
+        if is_offset(beam):
+            view_shares(beam.angles, 2 * math.pi)  # both sides of every line are needed
+        return view_shares(beam.angles, math.pi), offset_weights(beam)
     *_, gaps = _around(beam.angles, 2 * math.pi)
     others = float(gaps.sum() - gaps.max()) / max(len(gaps) - 1, 1)
     if len(gaps) > 2 and float(gaps.max()) > _WIDEST_GAP * others:
+        if is_offset(beam):
+            raise ValueError(
+                f"the detector is offset by {beam.offset_mm:g} mm and turns by less than 360 "
+                "degrees: lines are missing, take an iterative method"
+            )
         return short_scan_weights(beam)
-    return view_shares(beam.angles, 2 * math.pi), torch.full((1,), 0.5, dtype=torch.float64)
+    return view_shares(beam.angles, 2 * math.pi), offset_weights(beam) / 2
 
 
 def _seen_from(beam: Beam, x: Tensor, y: Tensor, angle: float) -> tuple[Tensor, Tensor | None]:

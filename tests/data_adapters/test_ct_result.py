@@ -18,6 +18,7 @@ from sciddm.data_adapters.ct import (
     save_ct_result,
 )
 from sciddm.data_adapters.ct.result import is_dicom_target
+from sciddm.data_adapters.nifti import write_nifti
 from sciddm.errors import InputError, OutputError
 
 SHAPE = (3, 8, 6)
@@ -100,3 +101,21 @@ def test_other_formats(tmp_path: Path, suffix: str) -> None:
         np.testing.assert_array_equal(back[name].values, made[name].values)
     assert back.attrs["seed"] == 3
     assert "sciddm_image" not in back.attrs
+
+
+@pytest.mark.parametrize("shift", [1000.0, 1024.0])
+def test_stored_values_are_not_taken_for_hu(tmp_path, shift):
+    """A body of water and bone in air, in HU and with the intercept of its files left out."""
+    rng = np.random.default_rng(0)
+    hu = np.full((3, 40, 40), -1000.0)
+    hu[:, 8:32, 8:32] = rng.normal(40, 30, (3, 24, 24))
+    hu[:, 18:22, 18:22] = rng.uniform(300, 1500, (3, 4, 4))
+    attrs = {"affine": np.eye(4).tolist()}
+    for name, values in (("hu", hu), ("stored", np.maximum(hu + shift, 0))):
+        write_nifti(values.astype(np.float32), tmp_path / f"{name}.nii", attrs)
+    assert open_ct(tmp_path / "hu.nii").shape == hu.shape
+    with pytest.raises(InputError, match=r"look like HU \+ 1024"):
+        open_ct(tmp_path / "stored.nii")
+    bone = np.where(hu > 200, hu, 30.0)  # a crop within the body: no air in it either
+    write_nifti(bone.astype(np.float32), tmp_path / "crop.nii", attrs)
+    assert open_ct(tmp_path / "crop.nii").shape == hu.shape
