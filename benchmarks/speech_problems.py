@@ -1,6 +1,6 @@
 """The problems of the speech benchmark, as files that every method reads.
 
-Noise: every utterance of dev/clean in noise of dev/noise at 0, 5, 10 and 15 dB, a noise and a
+Noise: every utterance of dev/clean in noise of dev/noise at -5, 0, 5, 10 and 15 dB, a noise and a
 place in it drawn with a seed; the SNR is that of the powers over the whole utterance.
 Reverberation: the same utterances in two recorded rooms that no training uses; the reference is
 the dry speech through the direct sound and the 2.5 ms after it, aligned with the recording.
@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SNRS_DB = (0, 5, 10, 15)
+# The place in this list seeds a mixture: new levels go to its end.
+SNRS_DB = (0, 5, 10, 15, -5)
 RATE = 16_000
 SEED = 2024
 _EARLY_S = 0.0025

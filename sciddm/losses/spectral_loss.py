@@ -26,7 +26,10 @@ class SpectralLoss:
     compression by an exponent e, so that the third term is the noise-to-signal ratio of the
     waveform (Parseval) in units of 10/ln 10 dB, the same for loud and quiet items. The fourth is
     its mean over segments k of ``segment`` frames: what remains of the noise in a pause counts as
-    much as an error beside it does. The last term is what the ear makes of it
+    much as an error beside it does. Both sums have ``quiet``, a mean power, added: silence has no
+    ratio, and the logarithm of what remains of noise alone would outweigh all speech if it could
+    fall without end (with 1e-6, 60 dB below the scale, scenes without speech taught a network to
+    be silent). The last term is what the ear makes of it
     (``losses.loudness``); it needs to know what frequencies the bins are, from 0 to half of
     ``rate``, and how many frames there are in a second. It says nothing about items whose truth
     is silent.
@@ -46,13 +49,15 @@ class SpectralLoss:
     frame_rate: float = 125.0
     segmental: float = 0.0
     segment: int = 32
+    quiet: float = 1e-6
 
     def __post_init__(self) -> None:
         weights = self.complex, self.magnitude, self.snr, self.loudness, self.segmental
         if min(weights) < 0:
             raise ValueError("weights of the spectral loss are >= 0")
-        if min(self.scale, self.power, self.rate, self.frame_rate, self.segment) <= 0:
-            raise ValueError("scale, power, rates and segment of the spectral loss are > 0")
+        positive = self.scale, self.power, self.rate, self.frame_rate, self.segment, self.quiet
+        if min(positive) <= 0:
+            raise ValueError("scale, power, rates, segment and quiet of the spectral loss are > 0")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -60,6 +65,8 @@ class SpectralLoss:
         config = asdict(self)
         if not self.segmental:  # as models that were stored before it have it
             del config["segmental"], config["segment"]
+        if self.quiet == 1e-6:
+            del config["quiet"]
         return config
 
     def __call__(self, estimate: Tensor, truth: Tensor) -> Tensor:
@@ -72,10 +79,10 @@ class SpectralLoss:
             return loss
         z, x = (v * v.abs().clamp_min(_TINY) ** (self.power - 1) for v in (z, x))
         if self.snr:
-            error, signal = (_power(v).mean(1) + _QUIET for v in (z - x, x))
+            error, signal = (_power(v).mean(1) + self.quiet for v in (z - x, x))
             loss = loss + self.snr * (error / signal).log()
         if self.segmental:
-            error, signal = (self._segments(v) + _QUIET for v in (z - x, x))
+            error, signal = (self._segments(v) + self.quiet for v in (z - x, x))
             loss = loss + self.segmental * (error / signal).log().mean(1)
         if self.loudness:
             z, x = (v.real.square() + v.imag.square() for v in (z, x))
@@ -93,8 +100,7 @@ class SpectralLoss:
         return power[:, : count * self.segment].unflatten(1, (count, -1)).mean(2)
 
 
-#: The power of a signal 60 dB below the scale: silence has no ratio.
-_QUIET = 1e-6
+_QUIET = 1e-6  # power of a truth that is silent
 _TINY = 1e-8  # |v|^(p-1) with p < 2 has no finite slope at 0
 
 

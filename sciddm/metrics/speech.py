@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from sciddm.errors import InputError
 
-__all__ = ["LevelMeter", "estoi", "pesq", "si_sdr"]
+__all__ = ["LevelMeter", "estoi", "pause_masks", "pesq", "reduction_db", "si_sdr"]
 
 Wave = NDArray[Any]
+Mask = NDArray[np.bool_]
 
 
 def si_sdr(estimate: Wave, clean: Wave) -> float:
@@ -92,6 +93,47 @@ def estoi(estimate: Wave, clean: Wave, rate: int) -> float:
             return float(stoi(x, e, rate, extended=True))
         except RuntimeWarning as error:
             raise InputError("ESTOI needs 0.4 s of speech or more") from error
+
+
+def pause_masks(clean: Wave, rate: int, beside_s: float = 0.3) -> tuple[Mask, Mask]:
+    """Where nobody speaks: (pauses, far from speech; gaps, beside it).
+
+    Speech is where the level over 30 ms is within 45 dB of its largest, a pause what is further
+    than `beside_s` from any. How far noise is reduced should not differ between the two: noise
+    that comes back in every pause is heard as pumping.
+
+    Args:
+        clean: (time,), the speech alone.
+        rate: in Hz.
+        beside_s: seconds.
+
+    Returns:
+        Two masks (time,), neither of which holds speech.
+    """
+    size = max(1, round(0.03 * rate))
+    power = np.convolve(np.square(np.asarray(clean, np.float64)), np.ones(size) / size, "same")
+    top = float(power.max(initial=0.0))
+    speech = power > max(top * 10**-4.5, 1e-20)
+    reach = max(1, round(beside_s * rate))
+    count = np.concatenate([[0], np.cumsum(speech)])
+    at = np.arange(len(speech))
+    near = count[np.minimum(at + reach + 1, len(speech))] - count[np.maximum(at - reach, 0)] > 0
+    return ~near, near & ~speech
+
+
+def reduction_db(noisy: Wave, enhanced: Wave, mask: Mask) -> float:
+    """How much quieter the enhanced signal is where the mask is true, in dB; NaN for no such place.
+
+    Args:
+        noisy: (time,).
+        enhanced: (time,).
+        mask: (time,), of `pause_masks`.
+    """
+    y, e = _pair(noisy, enhanced)
+    before, after = float(np.square(y[mask]).sum()), float(np.square(e[mask]).sum())
+    if before == 0:
+        return math.nan
+    return 10 * math.log10(before / after) if after > 0 else math.inf
 
 
 class LevelMeter:

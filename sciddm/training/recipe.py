@@ -110,6 +110,7 @@ class SpectralLossSpec(_Strict):
     frame_rate: float = Field(default=125.0, gt=0)
     segmental: float = Field(default=0.0, ge=0)
     segment: int = Field(default=32, gt=0)
+    quiet: float = Field(default=1e-6, gt=0)
 
 
 class PredictorSpec(_Strict):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sciddm.errors import InputError
-from sciddm.metrics.speech import LevelMeter, estoi, pesq, si_sdr
+from sciddm.metrics.speech import LevelMeter, estoi, pause_masks, pesq, reduction_db, si_sdr
 from sciddm.simulation.speech.synthetic import mix, pink_noise, speech_like
 
 
@@ -82,3 +82,27 @@ def test_the_level_meter_of_silence():
     meter = LevelMeter(8000)
     meter.push(np.ones((1, 10)), np.zeros((1, 10)))  # shorter than a frame
     assert meter.change_db() == -math.inf
+
+
+def test_pauses_are_far_from_speech_and_gaps_beside_it() -> None:
+    rate = 1000
+    clean = np.zeros(6 * rate)
+    clean[2000:3000] = clean[3200:4000] = 1.0
+    far, near = pause_masks(clean, rate, 0.3)
+    assert far[:1600].all()
+    assert not far[1750:4250].any()
+    assert far[4400:].all()
+    assert near[3050:3150].all()
+    assert near[1750:1950].all()
+    assert not near[2000:3000].any()
+    assert not (far & near).any()
+
+
+def test_reduction_is_the_level_of_what_is_left() -> None:
+    noisy = np.random.default_rng(0).standard_normal(1000)
+    enhanced = np.where(np.arange(1000) < 500, 0.1, 1.0) * noisy
+    mask = np.arange(1000) < 500
+    assert reduction_db(noisy, enhanced, mask) == pytest.approx(20)
+    assert reduction_db(noisy, enhanced, ~mask) == pytest.approx(0)
+    assert reduction_db(noisy, 0 * noisy, mask) == math.inf
+    assert math.isnan(reduction_db(noisy, noisy, np.zeros(1000, bool)))
