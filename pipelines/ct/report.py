@@ -31,11 +31,13 @@ from sciddm.pipelines.engine.report.page import (
     Axis,
     Chart,
     Curve,
+    Layer,
     Panel,
     Report,
     Section,
     Table,
     Verdict,
+    Viewer,
     oriented,
 )
 from sciddm.pipelines.engine.summary import Fact, jsonable, warnings_of
@@ -182,6 +184,8 @@ def _sections(result: xr.Dataset, shown: Shown) -> Sequence[Section]:
                 ]
                 words.append(f"{name}: from {window[0]:g} to {window[1]:g} HU.")
             sections.append(Section(f"Lung and bone{where}", panels, " ".join(words)))
+    if slices > 1:
+        sections.append(Section("Explore the slices", [], viewers=[_viewer(result, shown)]))
     texture = _texture(result, shown)
     return [*sections, *([texture] if texture is not None else [])]
 
@@ -202,6 +206,21 @@ def _soft_tissue(result: xr.Dataset, z: int, shown: Shown) -> list[Panel]:
             Panel("Standard deviation", std, (0, top), "HU", "heat", pixel_mm=size, note=told)
         )
     return panels
+
+
+def _viewer(result: xr.Dataset, shown: Shown) -> Viewer:
+    return Viewer(
+        "Explore the slices",
+        [
+            Layer(title, result[name].transpose("z", "y", "x").values)
+            for title, name, _ in shown[:2]
+        ],
+        WINDOWS["Soft tissue"],
+        "HU",
+        presets={name: WINDOWS[name] for name in ("Lung", "Bone")},
+        pixel_mm=pixel_mm(result.attrs),
+        view=view_of(result.attrs),
+    )
 
 
 def _panel(

@@ -1,7 +1,8 @@
 """A result on one page: the three verdicts, warnings, images with their scales, numbers.
 
 The page is one HTML file with everything inside (style, images as PNG), so it can be mailed or
-archived beside the data; it loads nothing from anywhere and runs no script.
+archived beside the data. It loads nothing from anywhere. Its one script serves the viewers; without
+scripts the page shows all but these.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sciddm.pipelines.engine.report.charts import Chart, Curve, draw_chart
 from sciddm.pipelines.engine.report.panels import Axis, Panel, draw, grey_window, oriented
 from sciddm.pipelines.engine.report.style import STYLE
 from sciddm.pipelines.engine.report.verdicts import verdict_block, warning_block
+from sciddm.pipelines.engine.report.viewer import SCRIPT, Layer, Viewer, viewer_block
 from sciddm.uncertainty import verdict as three
 
 __all__ = [
@@ -28,12 +30,14 @@ __all__ = [
     "Chart",
     "Curve",
     "Film",
+    "Layer",
     "Panel",
     "Player",
     "Report",
     "Section",
     "Table",
     "Verdict",
+    "Viewer",
     "grey_window",
     "oriented",
     "render",
@@ -70,6 +74,7 @@ class Section:
     text: str = ""
     players: Sequence[Player] = ()
     films: Sequence[Film] = ()
+    viewers: Sequence[Viewer] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,8 @@ def render(
         f"<pre><code>{escape(report.command)}</code></pre></section>",
         f"<footer>Made by sciddm {escape(__version__)}. {escape(report.caution)}</footer>",
     ]
+    if any(section.viewers for section in report.sections):
+        parts.append(f"<script>{SCRIPT}</script>")
     return _PAGE.format(title=escape(report.title), style=STYLE, body="\n".join(parts))
 
 
@@ -186,10 +193,13 @@ def _section(section: Section) -> str:
     sounds = "".join(_player(player) for player in section.players)
     sounds = f'<div class="panels">{sounds}</div>' if sounds else ""
     text = f"<p>{escape(section.text)}</p>" if section.text else ""
+    viewers = "".join(viewer_block(viewer) for viewer in section.viewers)
+    if viewers and not figures and not sounds:
+        return viewers
     wide = " four" if len(figures) in (4, 7, 8) else ""
     return (
         f"<section><h2>{escape(section.title)}</h2>{text}{sounds}"
-        f'<div class="panels{wide}">{"".join(figures)}</div></section>'
+        f'<div class="panels{wide}">{"".join(figures)}</div></section>{viewers}'
     )
 
 

@@ -54,6 +54,18 @@ audio { display: block; width: calc(100% - 1.6rem); margin: .2rem .8rem .7rem; }
 .panels + .panels { margin-top: .8rem; }
 figcaption { padding: .55rem .8rem; font-size: .88rem; font-weight: 600; color: #eef2f5; }
 figure span { display: block; padding: .35rem .8rem .65rem; font-size: .8rem; color: #98a3ad; }
+.viewer .stage { position: relative; max-width: 640px; background: var(--panel);
+  border-radius: 6px; overflow: hidden; }
+.viewer canvas { display: block; width: 100%; cursor: crosshair; touch-action: none; }
+.viewer .letter { position: absolute; color: #fff; text-shadow: 0 0 4px #000; font-weight: 600; }
+.letter.left { left: .5rem; top: 50%; } .letter.right { right: .5rem; top: 50%; }
+.letter.top { top: .3rem; left: 50%; } .letter.bottom { bottom: .3rem; left: 50%; }
+.controls { display: grid; gap: .5rem 1.2rem; grid-template-columns: repeat(2, minmax(0, 1fr));
+  max-width: 640px; margin: .7rem 0; font-size: .88rem; }
+.controls label span { display: block; }
+.controls input, .controls select { width: 100%; font: inherit; }
+.controls button { font: inherit; padding: .15rem .7rem; margin-right: .4rem; }
+.viewer > p { margin: 0; }
 .tables { display: grid; gap: 0 2rem; grid-template-columns: repeat(2, minmax(0, 1fr));
   align-items: start; }
 .tables details { grid-column: 1 / -1; margin-top: 1.6rem; }
