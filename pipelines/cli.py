@@ -27,6 +27,7 @@ from sciddm.pipelines.engine.allocator import keep_freed_memory
 from sciddm.pipelines.engine.collector import collect_seldom
 from sciddm.pipelines.engine.console import say, spoken
 from sciddm.pipelines.engine.signals import exit_code, stop_on_signals
+from sciddm.pipelines.engine.streams import steady_output
 
 __all__ = ["app", "main"]
 
@@ -93,6 +94,7 @@ class CommandLine(TyperGroup):
             keep_freed_memory()
             collect_seldom()
             stop_on_signals()
+            steady_output()
         try:
             code = super().main(
                 args=arguments,
@@ -111,8 +113,18 @@ class CommandLine(TyperGroup):
             code = exit_code()
             say("error", "stopped; outputs that were finished are kept")
         if standalone_mode:
-            sys.exit(code)
+            sys.exit(_flushed(code))
         return code
+
+
+def _flushed(code: int) -> int:
+    """The exit code, when all that was printed has left the process."""
+    sys.stdout.flush()
+    failure = getattr(sys.stdout, "failure", None)
+    if failure is not None:
+        say("error", f"standard output cannot be written ({failure.strerror})")
+        return code or 1
+    return code
 
 
 def _answer(error: Exception) -> int:

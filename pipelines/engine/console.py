@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from sciddm.errors import OptionError, SciddmError
+from sciddm.pipelines.engine.streams import PlainConsole, shown
 
 if TYPE_CHECKING:
     from sciddm.progress import Progress
@@ -24,12 +25,12 @@ def output() -> Console:
     """The console for results. File names are never read as markup."""
     # Into a pipe or a file nobody wants a table folded at 80 columns; COLUMNS decides if set.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
-    return Console(markup=False, highlight=False, emoji=False, width=width)
+    return PlainConsole(markup=False, highlight=False, emoji=False, width=width)
 
 
 def say(kind: str, message: str) -> None:
     """One line on stderr, however long: `error: ...`, `warning: ...` or `note: ...`."""
-    print(f"{kind}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    print(f"{kind}: {shown(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 def spoken(error: BaseException) -> str:
@@ -56,7 +57,7 @@ def progress_bar(title: str) -> Iterator[Progress]:
         transient=True,
         disable=not (console.is_terminal or console.is_jupyter),
     ) as bars:
-        task = bars.add_task("", total=None, title=title)
+        task = bars.add_task("", total=None, title=shown(title))
 
         def advance(done: int, total: int, what: str) -> None:
             bars.update(task, completed=done, total=total, description=what)

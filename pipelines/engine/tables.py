@@ -8,6 +8,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sciddm.pipelines.engine.streams import shown
+
 __all__ = ["fields", "print_rows"]
 
 
@@ -37,6 +39,7 @@ def print_rows(
         bold: rows that sum up the others.
     """
     # Two spaces stand between columns.
+    rows = [[shown(cell) for cell in row] for row in rows]
     lines = [header, *rows]
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
     if sum(widths) + 2 * (len(widths) - 1) <= console.width:

@@ -118,3 +118,36 @@ def test_an_item_that_another_process_makes_is_left_to_it(
     assert single.code == 2
     assert f"is being written by process {pid}" in single.err
     assert not list(out.iterdir())
+
+
+def test_names_are_shown_and_not_obeyed(
+    sciddm: Sciddm, fake: FakePipeline, scan: Path, tmp_path: Path
+) -> None:
+    hostile = tmp_path / "a\x1b]0;owned\x07\x1b[2J\u202e[bold]x.h5"
+    hostile.write_bytes(scan.read_bytes())
+    named = sciddm("mri", "reconstruct", hostile, "-o", tmp_path / "b.h5")
+    assert named.code == 0
+    missing = sciddm("mri", "reconstruct", tmp_path / "c\x1b[31m\udcff.h5", "-o", tmp_path / "d.h5")
+    assert missing.code == 2
+    for said in (named.out, named.err, missing.out, missing.err):
+        assert not set(said) & set("\x1b\x07\u202e\udcff")
+    assert r"a\x1b]0;owned\x07\x1b[2J\u202e[bold]x.h5" in named.out.replace("\n", "")
+    assert r"c\x1b[31m\xff.h5" in missing.err
+
+
+@pytest.mark.parametrize("redirected", ["| head -c 0", ">&-", "2>&-", "> /dev/full"])
+def test_a_reader_that_is_gone_costs_no_result(tmp_path: Path, redirected: str) -> None:
+    target, beside = tmp_path / "a.bin", tmp_path / "a.json"
+    with commit([beside, target], False) as at:
+        at[target].write_text("data")
+        at[beside].write_text(json.dumps({"sciddm_version": "1"}))
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f'"$0" -m sciddm.pipelines.cli verify "$1" {redirected}']
+        + [sys.executable, str(beside)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    full = "full" in redirected
+    said = "error: standard output cannot be written (No space left on device)\n" if full else ""
+    assert (ended.returncode, ended.stderr) == (int(full), said)
