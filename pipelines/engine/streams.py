@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import sys
-from typing import IO, Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -44,8 +44,8 @@ def steady_output() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    sys.stdout = _Steady(sys.stdout)  # type: ignore[assignment]
-    sys.stderr = _Steady(sys.stderr)  # type: ignore[assignment]
+    sys.stdout = _Steady(sys.stdout)
+    sys.stderr = _Steady(sys.stderr)
 
 
 class _Steady:
@@ -55,7 +55,7 @@ class _Steady:
         failure: another reason for which it cannot be written.
     """
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.failure: OSError | None = None
 

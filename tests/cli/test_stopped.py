@@ -141,9 +141,9 @@ def test_a_reader_that_is_gone_costs_no_result(tmp_path: Path, redirected: str) 
     with commit([beside, target], False) as at:
         at[target].write_text("data")
         at[beside].write_text(json.dumps({"sciddm_version": "1"}))
+    line = f'"$0" -m sciddm.pipelines.cli verify "$1" {redirected}'
     ended = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f'"$0" -m sciddm.pipelines.cli verify "$1" {redirected}']
-        + [sys.executable, str(beside)],
+        ["bash", "-o", "pipefail", "-c", line, sys.executable, str(beside)],
         capture_output=True,
         text=True,
         check=False,
