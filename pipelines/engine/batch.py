@@ -133,10 +133,12 @@ def plan(
     for source, (name, own) in zip(sources, parted, strict=True):
         # What lies beside the outputs has this name too: a.json, a.html. Names that differ in
         # their suffix only keep it: a_flac, a_mp3.
-        kinds = {other for same, other in parted if same == name}
+        kinds = {other for others, other in parted if others == name}
         if len(kinds) > 1:
             name = f"{name}_{own.lstrip('.').replace('.', '_')}"
-        kept = own if own.lower() in written else written[0]
+        # A folder without a suffix, a DICOM series, is followed by a folder.
+        same = own.lower() in written or (not own and source.is_dir())
+        kept = own if same else written[0]
         target = output / f"{name}{kept if suffix is None else suffix}"
         if name in jobs:
             other = jobs[name].source
