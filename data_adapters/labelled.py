@@ -17,7 +17,7 @@ import xarray as xr
 from sciddm.data_adapters.attributes import decode, encode, plain
 from sciddm.data_adapters.checks import check_size, reading
 from sciddm.data_adapters.gate.netcdf import check_netcdf
-from sciddm.data_adapters.gate.zarr import check_zarr
+from sciddm.data_adapters.gate.zarr import WHOLE, check_chunks, check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
@@ -44,7 +44,9 @@ def write_labelled(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"],
         real = np.issubdtype(variable.dtype, np.floating)
         variable.encoding = {"_FillValue": None} if real else {}
     if form == "zarr":
-        held.to_zarr(path, mode="w", consolidated=False)
+        # A chunk of zeros is written as any other: one that is missing was lost.
+        held.attrs[WHOLE] = 1
+        held.to_zarr(path, mode="w", consolidated=False, write_empty_chunks=True)
     else:
         _split(held).to_netcdf(path, engine="netcdf4", format="NETCDF4")
 
@@ -64,6 +66,7 @@ def read_labelled(path: Path, form: Literal["nc", "zarr"], kind: str) -> xr.Data
             check_netcdf(path)
         else:
             check_zarr(path)
+            check_chunks(path)
     with (
         reading(path),
         xr.open_dataset(path, mask_and_scale=False, decode_times=False, **options) as file,

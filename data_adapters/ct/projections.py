@@ -203,6 +203,7 @@ def _headers(folder: Path) -> tuple[list[_View], _Detector, dict[str, float], Fl
     detector: _Detector | None = None
     told: dict[str, float] = {}
     photons: list[Floats] = []
+    present: frozenset[str] | None = None
     for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
         with reading(file):
             try:
@@ -220,6 +221,14 @@ def _headers(folder: Path) -> tuple[list[_View], _Detector, dict[str, float], Fl
                 told["mu_water"] = float(header[_WATER].value)
         elif not _alike(own, detector):
             raise InputError(f"{file}: its detector differs from that of the files before it")
+        stated = _stated(header, more)
+        if present is None:
+            present = stated
+        elif stated != present:
+            lacking = ", ".join(sorted(present ^ stated))
+            raise InputError(
+                f"{file}: some views state {lacking} and some do not: export all of them again"
+            )
         place = [float(entries[k][0]) for k in ("phi", "z", "rho")]
         shifts = [float(more[k][0]) if more[k].size else 0.0 for k in ("dphi", "dz", "drho")]
         found.append((float(header.get("InstanceNumber") or 0), _View(file, *place, *shifts)))
@@ -231,6 +240,13 @@ def _headers(folder: Path) -> tuple[list[_View], _Detector, dict[str, float], Fl
     flux = np.mean(photons, axis=0) if len(photons) == len(found) else None
     usable = flux is not None and bool((flux > 0).all())
     return [view for _, view in found], detector, told, flux if usable else None
+
+
+def _stated(header: Dataset, more: dict[str, Floats]) -> frozenset[str]:
+    """What a view states of its own: read as 1 or 0 where all views lack it, else an error."""
+    names = ("RescaleSlope", "RescaleIntercept")
+    told = {n for n in names if header.get(n) is not None}
+    return frozenset(told | {k for k in ("dphi", "dz", "drho") if more[k].size})
 
 
 def _entry(

@@ -179,16 +179,19 @@ def _stored(path: Path) -> tuple[Any, dict[str, Any], Any, dict[str, Any], dict[
         attrs |= {k: float(geometry.attrs[k]) for k in _NUMBERS if k in geometry.attrs}
         if "angles" not in geometry:
             raise InputError(f"{path}: the geometry lacks angles: add /geometry/angles")
-        angles = np.asarray(read_array(geometry["angles"], path), np.float64)
+        angles = read_array(geometry["angles"], path)
         units = text_of(geometry["angles"].attrs.get("units", "rad"))
         if units not in ("rad", "deg"):
             raise InputError(f"{path}: angles are in {units!r}, not 'rad' or 'deg': convert them")
-        angles = np.radians(angles) if units == "deg" else angles
         others = {k: read_array(file[k], path) for k in ("incident_flux", "z") if k in file}
+        for name, numbers in {"geometry/angles": angles, **others}.items():
+            if numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all():
+                raise InputError(f"{path}: {name} holds no finite numbers: write it again")
         if "electronic_sd" in file.attrs:
             attrs["electronic_sd"] = float(file.attrs["electronic_sd"])
         more = decode(file[ATTRS][()]) if ATTRS in file else {}
-    return values, attrs, angles, others, more
+    angles = np.asarray(angles, np.float64)
+    return values, attrs, np.radians(angles) if units == "deg" else angles, others, more
 
 
 def save_sinogram(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:

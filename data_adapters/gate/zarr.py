@@ -18,7 +18,7 @@ from typing import Any
 from sciddm.data_adapters.checks import check_size
 from sciddm.errors import InputError
 
-__all__ = ["CODECS", "check_zarr"]
+__all__ = ["CODECS", "WHOLE", "check_chunks", "check_zarr"]
 
 #: Codecs that turn bytes into numbers and nothing else; version 3 prefixes some of them.
 CODECS = frozenset(
@@ -29,6 +29,8 @@ CODECS = frozenset(
         "jenkins_lookup3",
     }
 )  # fmt: skip
+#: Attribute of stores in which every chunk was written.
+WHOLE = "sciddm_whole"
 _V2_TYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c(8|16)|[SU]\d{1,6}|[mM]8(\[\w+\])?)")
 _V3_TYPE = re.compile(
     r"bool|u?int(8|16|32|64)|b?float(16|32|64)|complex(64|128)|string|r\d{1,4}"
@@ -69,6 +71,30 @@ def check_zarr(path: Path) -> None:
             stored += inner.stat().st_size
     for name, metadata in arrays:
         _check_array(path, name, metadata, stored)
+
+
+def check_chunks(path: Path) -> None:
+    """Refuses a store of sciddm's that has lost chunks; the library gives zeros there.
+
+    Stores of others, and of earlier versions, may leave out chunks of zeros.
+
+    Args:
+        path: a store that has passed `check_zarr`.
+
+    Raises:
+        InputError: says how many chunks are missing.
+    """
+    import zarr
+
+    group = zarr.open_group(path, mode="r")
+    if not group.attrs.get(WHOLE):
+        return
+    for name, array in group.arrays():
+        missing = array.nchunks - array.nchunks_initialized
+        if missing:
+            raise InputError(
+                f"{path}: {missing} of {array.nchunks} parts of {name} are missing: copy it again"
+            )
 
 
 def _metadata(path: Path, file: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from xarray.backends.netCDF4_ import NETCDF4_PYTHON_LOCK
 from sciddm.data_adapters.attributes import decode
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.gate.netcdf import check_netcdf
-from sciddm.data_adapters.gate.zarr import check_zarr
+from sciddm.data_adapters.gate.zarr import check_chunks, check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.isolation import isolated
@@ -57,6 +57,7 @@ def read_netcdf(source: str | Path) -> xr.Dataset:
     with reading(path):
         if zarr:
             check_zarr(path)
+            check_chunks(path)
         else:
             check_netcdf(path)
             with netCDF4.Dataset(path) as file:

@@ -217,3 +217,17 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         read_projections(tmp_path / "empty")
     with pytest.raises(InputError, match="less than one turn"):
         read_projections(write_scan(tmp_path / "half", turns=0.5, feed=20.0))
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_a_view_that_lacks_what_the_others_state(tmp_path: Path, keyword: str) -> None:
+    """It would be read with 1 or 0 in its place."""
+    folder = write_scan(tmp_path / "p", views=8)
+    file = folder / "00003.dcm"
+    header = pydicom.dcmread(file)
+    delattr(header, keyword)
+    header.save_as(file)
+    with pytest.raises(
+        InputError, match=rf"00003\.dcm: some views state {keyword} and some do not"
+    ):
+        read_projections(folder)

@@ -130,3 +130,10 @@ def test_not_hdf5(tmp_path):
         save_sinogram(read_sinogram(other_file(tmp_path / "o.h5")).drop_vars("sinogram"), "x.h5")
     with pytest.raises(ValueError, match="a sinogram of"):
         build_sinogram(values()[:, :4], BEAMS["flat"])
+
+
+@pytest.mark.parametrize("name", ["incident_flux", "z", "geometry/angles"])
+@pytest.mark.parametrize("value", ["text", np.nan, 1j])
+def test_numbers_that_are_none(tmp_path, name, value):
+    with pytest.raises(InputError, match=f"{name} holds no finite numbers"):
+        read_sinogram(other_file(tmp_path / "s.h5", **{name: value}))

@@ -18,7 +18,7 @@ import rasterio
 import xarray as xr
 import zarr
 
-from sciddm.data_adapters import open_cube, open_kspace, read_sinogram
+from sciddm.data_adapters import open_cube, open_kspace, read_sinogram, save_cube, save_kspace
 from sciddm.data_adapters.gate.npz import open_npz
 from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.gate.zarr import check_zarr
@@ -329,3 +329,23 @@ def test_a_tiff_is_not_another_format(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="not a TIFF file"):
         open_cube(inner / "a.tif")
+
+
+@pytest.mark.parametrize("save", ["kspace", "cube"])
+def test_a_store_that_has_lost_a_chunk(tmp_path: Path, save: str) -> None:
+    path = tmp_path / "a.zarr"
+    if save == "cube":
+        save_cube(xr.Dataset({"cube": (("band", "y", "x"), np.zeros((3, 4, 5), "f4"))}), path)
+        read, name = open_cube, "cube"
+    else:
+        kspace = np.zeros((1, 1, 8, 8), np.complex64)
+        kspace[0, 0, 4, 4] = 1
+        save_kspace(xr.Dataset({"kspace": (("slice", "coil", "ky", "kx"), kspace)}), path)
+        read, name = open_kspace, "kspace"
+    read(path)
+    chunk = next(
+        p for p in sorted((path / name).rglob("*")) if p.is_file() and "json" not in p.name
+    )
+    chunk.unlink()
+    with pytest.raises(InputError, match=f"1 of 1 parts of {name} are missing"):
+        read(path)
