@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     )
     from sciddm.data_adapters.hsi import open_cube, save_cube
     from sciddm.data_adapters.mri import open_kspace, open_maps
+    from sciddm.data_adapters.mri.save import kspace_outputs, save_kspace
     from sciddm.data_adapters.nifti import read_nifti
     from sciddm.data_adapters.petct.images import open_pet
     from sciddm.data_adapters.save import (
         check_outputs,
-        kspace_outputs,
         load_result,
         result_outputs,
-        save_kspace,
         save_result,
     )
     from sciddm.data_adapters.ultrasound import open_frames
@@ -62,15 +61,14 @@ _MODULES = {
     ),
     **dict.fromkeys(("open_cube", "save_cube"), "sciddm.data_adapters.hsi"),
     **dict.fromkeys(("open_kspace", "open_maps"), "sciddm.data_adapters.mri"),
+    **dict.fromkeys(("kspace_outputs", "save_kspace"), "sciddm.data_adapters.mri.save"),
     "read_nifti": "sciddm.data_adapters.nifti",
     "open_pet": "sciddm.data_adapters.petct.images",
     **dict.fromkeys(
         (
             "check_outputs",
-            "kspace_outputs",
             "load_result",
             "result_outputs",
-            "save_kspace",
             "save_result",
         ),
         "sciddm.data_adapters.save",

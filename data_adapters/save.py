@@ -1,13 +1,10 @@
-"""Writing results and scans; the suffix chooses the format.
+"""Writing results; the suffix chooses the format.
 
 result   .nii .nii.gz   the image; beside it NAME_std of the same suffix
          .h5            all variables (`hdf5`)
          .nc .zarr      all variables (`labelled`)
          .cfl           the image as complex64 with its .hdr; NAME_std.cfl, .hdr (`bart`)
          beside each NAME.json: the attributes, all that repeats the run
-scan     .h5            fastMRI's layout, all variables (`fastmri`)
-         .nc .zarr      all variables
-         .cfl           k-space only, with its .hdr and NAME.json, the attributes
 """
 
 from __future__ import annotations
@@ -25,28 +22,22 @@ from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.hdf5 import read_hdf5, write_hdf5
 from sciddm.data_adapters.labelled import read_labelled, write_labelled
-from sciddm.data_adapters.mri.bart import read_bart_image, write_bart_image, write_bart_kspace
-from sciddm.data_adapters.mri.fastmri import write_fastmri
+from sciddm.data_adapters.mri.bart import read_bart_image, write_bart_image
 from sciddm.data_adapters.nifti import read_nifti, write_nifti
 from sciddm.data_adapters.staging import check_outputs, is_zarr
 from sciddm.errors import InputError, OutputError
 
 __all__ = [
-    "KSPACE_SUFFIXES",
     "RESULT_SUFFIXES",
     "check_outputs",
-    "kspace_outputs",
     "load_result",
     "result_outputs",
-    "save_kspace",
     "save_result",
 ]
 
 RESULT_SUFFIXES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
-KSPACE_SUFFIXES = (".h5", ".nc", ".zarr", ".cfl")
 _AXES = (("slice", "y", "x"), ("z", "y", "x"))
 _RECONSTRUCTION = "reconstruction"
-_KSPACE = ("slice", "coil", "ky", "kx")
 
 
 def result_outputs(path: str | Path) -> list[Path]:
@@ -63,19 +54,6 @@ def result_outputs(path: str | Path) -> list[Path]:
     elif suffix == ".cfl":
         named += [_named(path, base + end) for end in (".hdr", "_std.cfl", "_std.hdr")]
     return [*named, _named(path, base + ".json")]
-
-
-def kspace_outputs(path: str | Path) -> list[Path]:
-    """All that `save_kspace` writes for a path, the main output first.
-
-    Raises:
-        OutputError: the suffix is not one of KSPACE_SUFFIXES.
-    """
-    path = Path(path)
-    base, suffix = _parted(path, KSPACE_SUFFIXES)
-    if suffix != ".cfl":
-        return [path]
-    return [path, _named(path, base + ".hdr"), _named(path, base + ".json")]
 
 
 def save_result(
@@ -161,43 +139,6 @@ def load_result(path: str | Path) -> xr.Dataset:
         attrs = {**own, **attrs}
     with reading(std):
         return xr.Dataset(variables, attrs=attrs)
-
-
-def save_kspace(dataset: xr.Dataset, path: str | Path, overwrite: bool = False) -> None:
-    """Writes a scan: all of its files, or none.
-
-    Args:
-        dataset: in the form of `mri.scan`; .cfl keeps k-space and the attributes only.
-        path: the suffix chooses the format.
-        overwrite: existing files may be replaced.
-
-    Raises:
-        InputError: no complex kspace (slice, coil, ky, kx) in it.
-        OutputError: the suffix is unknown, an output exists, or cannot be written.
-    """
-    path = Path(path)
-    targets = kspace_outputs(path)
-    _, suffix = _parted(path, KSPACE_SUFFIXES)
-    if "kspace" in dataset and "trajectory" in dataset:
-        if suffix not in (".nc", ".zarr"):
-            raise OutputError(f"{path}: {suffix} has no place for a trajectory: write .nc or .zarr")
-        with commit(targets[::-1], overwrite) as at:
-            write_labelled(dataset, at[path], "zarr" if suffix == ".zarr" else "nc", "kspace")
-        return
-    if "kspace" not in dataset or set(dataset["kspace"].dims) != set(_KSPACE):
-        raise InputError(f"{path}: the data set has no variable kspace {_KSPACE}: add it")
-    kspace = dataset["kspace"].transpose(*_KSPACE).values
-    if not np.iscomplexobj(kspace):
-        raise InputError(f"{path}: k-space is {kspace.dtype}, not complex: give complex data")
-    with commit(targets[::-1], overwrite) as at:
-        if suffix == ".h5":
-            write_fastmri(dataset, at[path])
-        elif suffix == ".cfl":
-            write_bart_kspace(kspace, at[path])
-            text = sidecar(dataset.attrs, "kspace", sciddm.__version__)
-            at[targets[-1]].write_text(text, encoding="utf-8")
-        else:
-            write_labelled(dataset, at[path], "zarr" if suffix == ".zarr" else "nc", "kspace")
 
 
 def _read_image(path: Path, suffix: str) -> tuple[np.ndarray[Any, Any], Mapping[str, Any]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sciddm.errors import InputError, ModelError, OptionError, OutputError, SciddmError
     from sciddm.pipelines.engine.result import Result
+    from sciddm.pipelines.mri import requests as mri
     from sciddm.pipelines.open import open_any as open
     from sciddm.pipelines.petct import requests as petct
     from sciddm.zoo.pretrained import from_pretrained as load
@@ -32,6 +33,7 @@ __all__ = [
     "SciddmError",
     "__version__",
     "load",
+    "mri",
     "open",
     "petct",
 ]
@@ -46,7 +48,7 @@ _NAMES = {
     "open": "sciddm.pipelines.open:open_any",
 }
 #: Domains whose verbs are declared in ``requests``.
-_DOMAINS = ("ct", "petct")
+_DOMAINS = ("ct", "mri", "petct")
 _MODULES = {name: f"sciddm.pipelines.{name}.requests" for name in _DOMAINS}
 
 

@@ -145,8 +145,8 @@ def _sorted(raw: RawData, select: Selection | None) -> tuple[_Grid, _Grid | None
     flags, index = heads["flags"], heads["idx"]
     imaging = imaging_of(raw)
     if imaging.any():
-        chosen = selected(path, index[imaging], select)
-        imaging[np.flatnonzero(imaging)[~chosen]] = False
+        wanted = selected(path, index[imaging], select)
+        imaging[np.flatnonzero(imaging)[~wanted]] = False
     only_calibration = imaging & has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
     only_calibration &= ~has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
     imaging &= ~only_calibration
@@ -289,8 +289,8 @@ def _ghosts(raw: RawData, plan: _Grid) -> dict[int, NDArray[np.complex64]]:
         whole = np.zeros((len(values), crop.kept), np.complex64)
         whole[:, along] = values
         place = int(np.searchsorted(numbers, heads["idx"]["slice"][line]))
-        back = bool(has(heads["flags"][line], ismrmrd.ACQ_IS_REVERSE))
-        sums.setdefault((place, back), []).append(whole)
+        reversed_ = bool(has(heads["flags"][line], ismrmrd.ACQ_IS_REVERSE))
+        sums.setdefault((place, reversed_), []).append(whole)
     found = {}
     for place in range(plan.shape[0]):
         ahead, back = sums.get((place, False)), sums.get((place, True))

@@ -14,10 +14,49 @@ from sciddm.metrics.volume import psnr_volume, ssim_volume
 from sciddm.physics.mri.masks import infer_mask
 from sciddm.pipelines.engine.summary import Fact
 
-__all__ = ["contradicts", "facts", "pixel_mm", "sampling_mask"]
+__all__ = [
+    "acquisition_facts",
+    "contradicts",
+    "cropped",
+    "facts",
+    "image_facts",
+    "kspace_facts",
+    "magnitude",
+    "pixel_mm",
+    "sampling_mask",
+]
 
 #: Residual, in units of the noise, beyond which an image contradicts its data.
 _CONTRADICTION = 1.25
+
+
+def image_facts(result: xr.Dataset) -> list[Fact]:
+    """The facts of one reconstruction, in their order."""
+    return list(facts(result).values())
+
+
+def kspace_facts(scan: xr.Dataset) -> list[Fact]:
+    """The facts of k-space that a mask has left."""
+    mask = sampling_mask(scan)
+    matrix = [scan.sizes["slice"], *mask.shape[1:]]
+    acceleration = mask.size / int(mask.sum())
+    return [
+        Fact("matrix", "matrix", matrix, " x ".join(str(n) for n in matrix)),
+        Fact("coils", "coils", scan.sizes["coil"], str(scan.sizes["coil"])),
+        Fact("acceleration", "acceleration", acceleration, f"{acceleration:.2f}"),
+    ]
+
+
+def acquisition_facts(scan: xr.Dataset) -> list[Fact]:
+    """The facts of k-space that was acquired actively."""
+    found = kspace_facts(scan)
+    central = int(scan.attrs["mask_acs"]) ** (2 if scan.attrs["mask_axis"] == "both" else 1)
+    chosen = scan["order"].size - scan.sizes["slice"] * central
+    seconds = number(scan.attrs, "seconds")
+    if seconds is not None:
+        each = seconds / max(1, chosen)
+        found.append(Fact("seconds_each", "seconds a choice", each, f"{each:.2f}"))
+    return found
 
 
 def facts(result: xr.Dataset) -> dict[str, Fact]:

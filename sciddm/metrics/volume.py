@@ -1,6 +1,7 @@
 """Agreement of a magnitude volume with its reference, by fastMRI's definitions.
 
     PSNR = 10 log10(R^2 / mean (a - r)^2) dB,  R = max r over the volume
+    NMSE = |a - r|^2 / |r|^2 over the volume
     SSIM = mean over slices of the structural similarity with a 7 x 7 uniform window, range R
 
 Both depend on the background and on the aggregation: numbers with another data range or window
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from sciddm.errors import InputError
 
-__all__ = ["psnr_volume", "ssim_volume"]
+__all__ = ["nmse_volume", "psnr_volume", "ssim_volume"]
 
 _WINDOW = 7
 
@@ -35,6 +36,17 @@ def psnr_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:
     image, reference, top = _checked(image, reference)
     error = float(np.mean((image - reference) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(top**2 / error))
+
+
+def nmse_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Normalised mean squared error, at least 0.
+
+    Args:
+        image: (slice, y, x), real.
+        reference: (slice, y, x), real.
+    """
+    image, reference, _ = _checked(image, reference)
+    return float(((image - reference) ** 2).sum() / (reference**2).sum())
 
 
 def ssim_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:

@@ -36,10 +36,10 @@ def scan(tmp_path: Path) -> Path:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
     """The command line uses this pipeline whatever model it is asked for."""
-    from sciddm.pipelines.mri import run
+    from sciddm.pipelines.mri import requests
 
     pipeline = FakePipeline()
-    monkeypatch.setattr(run, "load_pipeline", lambda model: pipeline)
+    monkeypatch.setattr(requests, "load_pipeline", lambda model: pipeline)
     return pipeline
 
 

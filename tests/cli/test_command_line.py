@@ -44,10 +44,10 @@ def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
         (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--mask", "spiral"], "spiral"),
         (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--quality", "superb"], "superb"),
         (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--samples", "1"], "samples"),
-        (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--acs", "8"], "is for --undersample"),
-        (["mri", "reconstruct", "a.h5", "-o", "x.nii", "-R", "0.5"], "at least 1"),
-        (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--noise-std", "-1"], "above 0"),
-        (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--noise-std", "nan"], "above 0"),
+        (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--acs", "8"], "is for undersample"),
+        (["mri", "reconstruct", "a.h5", "-o", "x.nii", "-R", "0.5"], "equal to 1"),
+        (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--noise-std", "-1"], "more than 0"),
+        (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--noise-std", "nan"], "more than 0"),
         (["mri", "reconstruct", "a.h5", "-o", "x.nii", "--quick"], "--quick"),
         (["mri", "reconstruct", "a.h5", "b.h5", "-o", "x.nii"], "folder"),
         (["mri", "reconstruct", "a.h5", "-o", "x.png"], ".nii.gz"),
@@ -104,12 +104,12 @@ def test_an_unexpected_error_is_ours_and_says_so(
 def test_an_unknown_model_stops_a_batch_before_it_begins(
     sciddm: Sciddm, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sciddm.pipelines.mri import run
+    from sciddm.pipelines.mri import requests
 
     def none(model: str) -> None:
         raise ModelError(f"no model named {model!r}")
 
-    monkeypatch.setattr(run, "load_pipeline", none)
+    monkeypatch.setattr(requests, "load_pipeline", none)
     answer = sciddm("mri", "reconstruct", scan.parent, "-o", tmp_path / "out", "--model", "nono")
     assert answer.code == 2
     assert answer.err == "error: no model named 'nono'\n"

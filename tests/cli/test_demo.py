@@ -19,13 +19,13 @@ from sciddm.zoo import catalog
 @pytest.fixture
 def bundled(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model under the bundled model's name."""
-    from sciddm.pipelines.mri import run
+    from sciddm.pipelines.mri import requests
 
     shutil.copytree(model, tmp_path / "weights" / "mri-brain")
     monkeypatch.setattr(catalog, "BUNDLED", tmp_path / "weights")
-    run.load_pipeline.cache_clear()
+    requests.load_pipeline.cache_clear()
     yield
-    run.load_pipeline.cache_clear()
+    requests.load_pipeline.cache_clear()
 
 
 def test_demo_leaves_a_scan_that_gives_the_same_image_again(
@@ -57,10 +57,10 @@ def test_demo_leaves_a_scan_that_gives_the_same_image_again(
 def test_demo_without_its_model_writes_nothing(
     sciddm: Sciddm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sciddm.pipelines.mri import run
+    from sciddm.pipelines.mri import requests
 
     monkeypatch.setattr(catalog, "BUNDLED", tmp_path / "nowhere")
-    run.load_pipeline.cache_clear()
+    requests.load_pipeline.cache_clear()
     answer = sciddm("demo", "-o", tmp_path / "out")
     assert answer.code == 2
     assert answer.err.count("\n") == 1

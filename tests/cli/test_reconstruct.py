@@ -78,7 +78,7 @@ def test_undersampling_brings_a_reference_and_its_quality(
     expected = psnr_volume(result["reconstruction"].values, result["reference"].values)
     assert told["psnr_volume_db"] == pytest.approx(expected, abs=1e-3)
     given = fake.calls[0]["scan"]
-    assert int(given["mask"].isel(slice=0, kx=0).sum()) == 16
+    assert int(given["mask"].isel(slice=0, ky=0).sum()) == 16
     assert (given["kspace"].values[0, 0][~given["mask"].values[0]] == 0).all()
 
 
@@ -102,7 +102,7 @@ def test_a_contradiction_is_said_plainly(
     answer = sciddm("mri", "reconstruct", bad, "-o", tmp_path / "a.nii.gz", "--report")
     assert answer.code == 0
     assert "warning: bad.h5: The image contradicts the data" in answer.err
-    assert 'class="verdict contradiction"' in (tmp_path / "a.html").read_text()
+    assert 'class="remarks contradiction"' in (tmp_path / "a.html").read_text()
 
 
 def test_a_damaged_scan_among_several_and_resuming(

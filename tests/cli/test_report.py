@@ -29,7 +29,7 @@ from sciddm.pipelines.engine.report.page import (
     write,
 )
 from sciddm.pipelines.engine.report.panels import draw
-from sciddm.pipelines.mri.report import mri_report, verdict
+from sciddm.pipelines.mri.page import mri_page, verdict
 
 
 def page_of(panel: Panel | Chart) -> str:
@@ -217,11 +217,11 @@ def test_verdict(attrs: dict[str, object], level: str, said: str) -> None:
         assert list(found.remarks) == ["Unlike the training data."]
 
 
-def test_mri_report_shows_each_image_in_units_of_white() -> None:
+def test_mri_page_shows_each_image_in_units_of_white() -> None:
     _, result = reconstructed()
     reference = 1.25 * result["reconstruction"]
     result = result.assign(reference=reference)
-    report = mri_report(result, source="scan.h5", command="sciddm", seconds=1.0)
+    report = mri_page(None, result)
     panels = {panel.title: panel for panel in report.sections[0].panels}
     assert list(panels) == [
         "Zero-filled",
@@ -248,7 +248,7 @@ def test_mri_report_shows_each_image_in_units_of_white() -> None:
 
 def test_a_volume_shows_three_slices_and_its_common_mask_once() -> None:
     _, result = reconstructed(slices=8)
-    report = mri_report(result, source="scan.h5", command="sciddm", seconds=1.0)
+    report = mri_page(None, result)
     assert [s.title for s in report.sections] == [f"Slice {n} of 8" for n in (3, 5, 7)]
     titles = [panel.title for section in report.sections for panel in section.panels]
     assert titles.count("Sampling mask") == 1

@@ -17,7 +17,7 @@ from sciddm.physics.mri.trajectory import outer_covariance, visited_cells
 from sciddm.physics.nufft import nufft
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.describe import facts, sampling_mask
-from sciddm.pipelines.mri.report import mri_report
+from sciddm.pipelines.mri.page import mri_page
 from sciddm.pipelines.mri.sampling import sampling_of
 from sciddm.process import process_from_config
 from sciddm.simulation.mri.phantom import head_phantom
@@ -119,7 +119,7 @@ def test_reconstruction_of_a_radial_scan(pipeline):
     xr.testing.assert_identical(result, again)
     mask = sampling_mask(scan)
     assert facts(result)["acceleration"].value == pytest.approx(mask.size / mask.sum(), 1e-3)
-    page = mri_report(result, source="a.h5", command="sciddm", seconds=1.0)
+    page = mri_page(None, result)
     assert any(p.axes == ("shot", "sample") for s in page.sections for p in s.panels)
 
 

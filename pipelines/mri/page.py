@@ -17,10 +17,11 @@ from sciddm.pipelines.mri.describe import (
     cropped,
     facts,
     magnitude,
+    number,
     pixel_mm,
 )
 
-__all__ = ["mri_report"]
+__all__ = ["mri_page", "verdict"]
 
 _SLICES_SHOWN = 3
 _SUBTITLE = (("coils", " coils"), ("acceleration", "-fold accelerated"))
@@ -29,20 +30,19 @@ _RUN_KEYS = ("model", "weights_sha256", "quality", "sampler", "steps", "samples"
 _LABELS = {"weights_sha256": "weights' SHA-256", "nfe": "NFE per sample", "nvjp": "VJPs per sample"}
 
 
-def mri_report(result: xr.Dataset, *, source: str, command: str, seconds: float) -> Report:
+def mri_page(scan: object, result: xr.Dataset) -> Report:
     """The page for one scan.
 
     Args:
+        scan: not used: all that is shown is in the result.
         result: reconstruction, std, zero_filled and where there are reference (slice, y, x), and
             residual (slice, ky, kx), the k-space residual in units of the noise, NaN where nothing
-            was measured.
-        source: name of the file.
-        command: the command that makes the same again.
-        seconds: time it took.
+            was measured; attributes of the run.
     """
     known = facts(result)
     slices, ny, nx = (result.sizes[d] for d in ("slice", "y", "x"))
     many = f", {slices} slices" if slices > 1 else ""
+    source = result.attrs.get("input", result.attrs.get("source", "scan"))
     parts = [f"{source}: {ny} x {nx}{many}"]
     parts += [f"{known[key].text}{word}" for key, word in _SUBTITLE if key in known]
     subtitle = ", ".join(parts)
@@ -52,7 +52,8 @@ def mri_report(result: xr.Dataset, *, source: str, command: str, seconds: float)
         [_LABELS.get(k, k), str(jsonable(result.attrs[k]))] for k in _RUN_KEYS if _has(result, k)
     ]
     run += [["seed", str(result.attrs["seed"])]] if _has(result, "seed") else []
-    run += [["seconds", f"{seconds:.1f}"]]
+    seconds = number(result.attrs, "seconds")
+    run += [] if seconds is None else [["seconds", f"{seconds:.1f}"]]
     everything = [
         [str(k), _text(v)] for k, v in sorted(result.attrs.items(), key=lambda a: str(a[0]))
     ]
@@ -66,7 +67,7 @@ def mri_report(result: xr.Dataset, *, source: str, command: str, seconds: float)
             Table("Run", run),
             Table("All attributes of the result", everything, folded=True),
         ],
-        command=command,
+        command=str(result.attrs.get("command", "")),
     )
 
 
@@ -100,11 +101,11 @@ def _sections(result: xr.Dataset) -> Sequence[Section]:
     image = magnitude(result, "reconstruction")
     mask = np.isfinite(result["residual"].values) if "residual" in result else None
     sections = []
-    for number, s in enumerate(chosen):
+    for place, s in enumerate(chosen):
         title = f"Slice {s + 1} of {slices}" if slices > 1 else "Images"
         panels = _panels(result, image, s)
         # One mask for all slices is shown once.
-        if mask is not None and (number == 0 or not np.array_equal(mask[s], mask[chosen[0]])):
+        if mask is not None and (place == 0 or not np.array_equal(mask[s], mask[chosen[0]])):
             share = mask[s].mean()
             panels.append(
                 Panel(
@@ -117,7 +118,7 @@ def _sections(result: xr.Dataset) -> Sequence[Section]:
                 )
             )
         text = ""
-        if number == 0:
+        if place == 0:
             text = (
                 "All images share one scale: white, 100 %, is the 99.5th percentile of the "
                 f"reconstruction, {grey_window(image[s])[1]:.4g} in the units of the scan. Row 0 "
