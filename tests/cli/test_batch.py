@@ -99,9 +99,11 @@ def test_outputs_may_keep_the_suffix_of_their_inputs(tmp_path: Path) -> None:
     sources = [Path("x/a.H5"), Path("x/b.zarr")]
     options = {**FORMATS, "suffix": None}
     planned = plan(sources, tmp_path / "out", **options)
-    assert [job.target.name for job in planned.jobs] == ["a.H5", "b.zarr"]
-    with pytest.raises(InputError, match=r"a\.\*"):  # what lies beside them would be one file
-        plan([Path("x/a.h5"), Path("x/a.zarr")], tmp_path / "out", **options)
+    # What cannot be written is written in the first format that can.
+    assert [job.target.name for job in planned.jobs] == ["a.H5", "b.nii.gz"]
+    # What lies beside them would be one file, a.json: both keep what tells them apart.
+    planned = plan([Path("x/a.h5"), Path("x/a.zarr")], tmp_path / "out", **options)
+    assert [job.target.name for job in planned.jobs] == ["a_h5.h5", "a_zarr.nii.gz"]
 
 
 def test_an_input_is_never_its_own_output(tmp_path: Path) -> None:
