@@ -21,6 +21,7 @@ from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.engine.batch import Job, Outcome, Plan, make_folder, plan, run
 from sciddm.pipelines.engine.console import output, progress_bar, say, spoken
 from sciddm.pipelines.engine.context import Context
+from sciddm.pipelines.engine.hints import advised
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.result import outputs_of
 from sciddm.pipelines.engine.resume import completed
@@ -191,15 +192,21 @@ def _plan(
     if source is None:
         assert target is not None, "a verb without an input has an output"
         return Plan((Job(target, target),), batch=False)
-    planned = plan(
-        inputs,
-        Path() if target is None else target,
-        read=source.suffixes,
-        written=() if target is None else verb.target.suffixes,
-        suffix=verb.target.suffix(form),
-        whole=source.is_item,
-        whole_kind=source.item,
-    )
+    try:
+        planned = plan(
+            inputs,
+            Path() if target is None else target,
+            read=source.suffixes,
+            written=() if target is None else verb.target.suffixes,
+            suffix=verb.target.suffix(form),
+            whole=source.is_item,
+            whole_kind=source.item,
+        )
+    except InputError as error:
+        # A folder may hold nothing of this domain and something of another.
+        if len(inputs) != 1 or not inputs[0].is_dir():
+            raise
+        raise advised(error, inputs[0], verb.domain, verb.name) from error
     if target is not None and verb.target.single and len(planned.jobs) > 1:
         raise InputError(f"{target}: one file for {len(planned.jobs)} inputs: give one input")
     return planned

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.console import progress_bar
 from sciddm.pipelines.engine.context import Context
+from sciddm.pipelines.engine.hints import advised
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.words import command
 
@@ -167,7 +168,12 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         if self.source is not None:
             context.progress(0, 1, "reading")
             path = Path(given) if isinstance(given, str | Path) else None
-            data, path = self.source.data(given, request)
+            try:
+                data, path = self.source.data(given, request)
+            except InputError as error:
+                if path is None:
+                    raise
+                raise advised(error, path, self.domain, self.name) from error
             sha256 = (
                 hash_of_data(data)
                 if path is None
