@@ -39,7 +39,8 @@ from benchmarks.ultrasound_problems import UltrasoundProblem, build, load_proble
 from sciddm import zoo
 from sciddm.companding import compand, expand_companded
 from sciddm.errors import ModelError
-from sciddm.metrics.ultrasound import correlation, gcnr, ks_distance, psnr
+from sciddm.metrics.images import psnr
+from sciddm.metrics.ultrasound import correlation, gcnr, ks_distance
 from sciddm.physics.ultrasound.representation import represent
 from sciddm.physics.ultrasound.spectra import LocalSpectra
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing

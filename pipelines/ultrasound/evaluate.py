@@ -10,14 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
-from sciddm.metrics.ultrasound import (
-    cnr,
-    cnr_db,
-    correlation,
-    gcnr,
-    ks_distance,
-    psnr,
-)
+from sciddm.metrics.images import cnr, psnr
+from sciddm.metrics.ultrasound import cnr_db, correlation, gcnr, ks_distance
 from sciddm.physics.ultrasound.representation import amplitude, log_compressed
 from sciddm.pipelines.engine.scores import Score
 from sciddm.pipelines.ultrasound.regions import regions_of, stated_regions

@@ -6,7 +6,6 @@ width is the data range: without the window the numbers of two papers cannot be 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sciddm.errors import InputError
+from sciddm.metrics import images
 
 __all__ = ["SOFT_TISSUE", "cnr", "hu_bias", "psnr", "rmse", "ssim", "uniform_regions"]
 
@@ -21,8 +21,6 @@ Array = NDArray[Any]
 
 #: The window of soft tissue, width 400 HU about 40 HU rounded to what the literature uses.
 SOFT_TISSUE = (-160.0, 240.0)
-_SSIM_SIGMA = 1.5  # pixels, the Gaussian of 11 x 11 of Wang et al. (2004)
-_SSIM_SIZE = 11
 
 
 def rmse(image: Array, reference: Array, window: tuple[float, float] = SOFT_TISSUE) -> float:
@@ -33,8 +31,7 @@ def rmse(image: Array, reference: Array, window: tuple[float, float] = SOFT_TISS
 
 def psnr(image: Array, reference: Array, window: tuple[float, float] = SOFT_TISSUE) -> float:
     """20 log10((high - low) / RMSE) in dB; infinite for equal images."""
-    error = rmse(image, reference, window)
-    return 20 * math.log10((window[1] - window[0]) / error) if error > 0 else math.inf
+    return images.psnr(*_windowed(image, reference, window), window[1] - window[0])
 
 
 def ssim(image: Array, reference: Array, window: tuple[float, float] = SOFT_TISSUE) -> float:
@@ -45,26 +42,10 @@ def ssim(image: Array, reference: Array, window: tuple[float, float] = SOFT_TISS
         reference: as image.
         window: [low, high], HU; its width is the data range.
     """
-    from skimage.metrics import structural_similarity
-
     image, reference = _windowed(image, reference, window)
-    if min(image.shape[-2:]) < _SSIM_SIZE:
-        raise InputError(f"SSIM needs slices of {_SSIM_SIZE} x {_SSIM_SIZE}, not {image.shape}")
-    slices = zip(
-        image.reshape(-1, *image.shape[-2:]), reference.reshape(-1, *image.shape[-2:]), strict=True
-    )
-    values = [
-        structural_similarity(
-            i,
-            r,
-            data_range=window[1] - window[0],
-            gaussian_weights=True,
-            sigma=_SSIM_SIGMA,
-            use_sample_covariance=False,
-        )
-        for i, r in slices
-    ]
-    return float(np.mean(values))
+    if min(image.shape[-2:]) < images.SSIM_SIZE["gaussian"]:
+        raise InputError(f"SSIM needs slices of 11 x 11, not {image.shape}")
+    return images.ssim(image, reference, window[1] - window[0])
 
 
 def hu_bias(image: Array, reference: Array, regions: NDArray[np.bool_]) -> float:
@@ -117,17 +98,15 @@ def uniform_regions(
 
 
 def cnr(image: Array, inside: NDArray[np.bool_], background: NDArray[np.bool_]) -> float:
-    """|mean inside - mean background| / standard deviation of the background.
+    """Contrast-to-noise ratio of two regions of an image, with sign; see ``images.cnr``.
 
     Raises:
-        InputError: a region is empty or of another shape; infinite without noise.
+        InputError: a region is empty or of another shape.
     """
     image = np.asarray(image, np.float64)
     _check_regions(image, inside)
     _check_regions(image, background)
-    contrast = abs(float(image[inside].mean() - image[background].mean()))
-    noise = float(image[background].std())
-    return contrast / noise if noise > 0 else math.inf
+    return images.cnr(image[inside], image[background])
 
 
 def _check_regions(image: Array, regions: NDArray[np.bool_]) -> None:

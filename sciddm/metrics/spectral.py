@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
+
+from sciddm.metrics import images
+from sciddm.metrics.images import psnr_of_error
 
 __all__ = ["Running", "ergas", "evaluate_cube", "psnr", "sam", "ssim"]
 
@@ -57,8 +59,7 @@ class Running:
     @property
     def psnr(self) -> float:
         """See the function."""
-        with np.errstate(divide="ignore"):
-            return float(np.mean(-10 * np.log10(self._errors)))
+        return float(np.mean([psnr_of_error(float(error), 1.0) for error in self._errors]))
 
     @property
     def sam(self) -> float:
@@ -91,20 +92,8 @@ def ssim(estimate: Cube, reference: Cube) -> float:
         ValueError: a side is shorter than the window.
     """
     _check(estimate, reference)
-    if min(reference.shape[1:]) < 11:
-        raise ValueError(f"SSIM needs 11 x 11 pixels, not {reference.shape[1:]}")
-    options: dict[str, Any] = {
-        "data_range": 1.0,
-        "gaussian_weights": True,
-        "sigma": 1.5,
-        "use_sample_covariance": False,
-    }
     whole = np.isfinite(reference).all(axis=(1, 2))
-    values = [
-        structural_similarity(e.astype(np.float64), r.astype(np.float64), **options)
-        for e, r in zip(estimate[whole], reference[whole], strict=True)
-    ]
-    return float(np.mean(values))
+    return images.ssim(estimate[whole], reference[whole], 1.0)
 
 
 def sam(estimate: Cube, reference: Cube) -> float:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-__all__ = ["cnr", "cnr_db", "correlation", "gcnr", "ks_distance", "psnr"]
+from sciddm.metrics.images import values_of
+
+__all__ = ["cnr_db", "correlation", "gcnr", "ks_distance"]
 
 _BINS = 256
 
@@ -25,7 +27,7 @@ def gcnr(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         ValueError: an empty region.
     """
-    a, b = _pair(a, b)
+    a, b = values_of(a), values_of(b)
     low, high = min(a.min(), b.min()), max(a.max(), b.max())
     if low == high:
         return 0.0
@@ -33,32 +35,20 @@ def gcnr(a: ArrayLike, b: ArrayLike) -> float:
     return float(1 - np.minimum(first, second).sum())
 
 
-def cnr(a: ArrayLike, b: ArrayLike) -> float:
-    """Contrast-to-noise ratio as a number with sign: (m_A - m_B) / sqrt(v_A + v_B)."""
-    a, b = _pair(a, b)
-    return _ratio(float(a.mean() - b.mean()), math.sqrt(a.var() + b.var()))
-
-
 def cnr_db(a: ArrayLike, b: ArrayLike) -> float:
     """Contrast-to-noise ratio in dB: 20 log10(|m_A - m_B| / sqrt((v_A + v_B) / 2)).
 
-    Not the logarithm of `cnr`: the variances are averaged here, and summed there.
+    Not the logarithm of `images.cnr`: the variances are averaged here, and summed there.
     """
-    a, b = _pair(a, b)
+    a, b = values_of(a), values_of(b)
     ratio = _ratio(abs(float(a.mean() - b.mean())), math.sqrt((a.var() + b.var()) / 2))
     return 20 * math.log10(ratio) if ratio > 0 else -math.inf
 
 
 def ks_distance(a: ArrayLike, b: ArrayLike) -> float:
     """Kolmogorov and Smirnov's statistic sup |F_a - F_b|: 0 for equal distributions, at most 1."""
-    a, b = _pair(a, b)
+    a, b = values_of(a), values_of(b)
     return float(stats.ks_2samp(a, b).statistic)
-
-
-def psnr(estimate: NDArray[np.floating], truth: NDArray[np.floating], peak: float) -> float:
-    """10 log10(peak^2 / mean square error), dB; infinite where they are equal."""
-    error = float(np.mean((estimate.astype(float) - truth.astype(float)) ** 2))
-    return 10 * math.log10(peak**2 / error) if error > 0 else math.inf
 
 
 def correlation(a: ArrayLike, b: ArrayLike) -> float:
@@ -66,13 +56,6 @@ def correlation(a: ArrayLike, b: ArrayLike) -> float:
     x, y = np.asarray(a).ravel(), np.asarray(b).ravel()
     size = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(np.abs(np.vdot(x, y))) / size if size > 0 else 0.0
-
-
-def _pair(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    x, y = np.asarray(a, float).ravel(), np.asarray(b, float).ravel()
-    if not (x.size and y.size):
-        raise ValueError("a region holds no pixel")
-    return x, y
 
 
 def _ratio(difference: float, spread: float) -> float:

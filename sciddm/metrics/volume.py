@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
+from sciddm.metrics.images import SSIM_SIZE, psnr, ssim
 
 __all__ = ["nmse_volume", "psnr_volume", "ssim_volume"]
-
-_WINDOW = 7
 
 
 def psnr_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:
@@ -34,8 +33,7 @@ def psnr_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:
         reference: (slice, y, x), real.
     """
     image, reference, top = _checked(image, reference)
-    error = float(np.mean((image - reference) ** 2))
-    return float("inf") if error == 0 else float(10 * np.log10(top**2 / error))
+    return psnr(image, reference, top)
 
 
 def nmse_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:
@@ -56,16 +54,10 @@ def ssim_volume(image: NDArray[Any], reference: NDArray[Any]) -> float:
         image: (slice, y, x), real; slices of at least 7 x 7.
         reference: (slice, y, x), real.
     """
-    from skimage.metrics import structural_similarity
-
     image, reference, top = _checked(image, reference)
-    if min(reference.shape[1:]) < _WINDOW:
-        raise InputError(f"SSIM needs slices of {_WINDOW} x {_WINDOW}, not {reference.shape[1:]}")
-    values = [
-        structural_similarity(r, i, data_range=top, win_size=_WINDOW)
-        for i, r in zip(image, reference, strict=True)
-    ]
-    return float(np.mean(values))
+    if min(reference.shape[1:]) < SSIM_SIZE["uniform"]:
+        raise InputError(f"SSIM needs slices of 7 x 7, not {reference.shape[1:]}")
+    return ssim(image, reference, top, "uniform")
 
 
 def _checked(

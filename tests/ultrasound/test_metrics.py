@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sciddm.metrics.ultrasound import (
-    cnr,
-    cnr_db,
-    correlation,
-    gcnr,
-    ks_distance,
-    psnr,
-)
+from sciddm.metrics.images import cnr, psnr
+from sciddm.metrics.ultrasound import cnr_db, correlation, gcnr, ks_distance
 
 
 def test_gcnr_of_uniform_distributions_is_their_overlap():
