@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.fuzz.corpus import SAMPLES, Sample
+from tests.fuzz.kills import KINDS, kill_writers
 from tests.fuzz.mutations import mutate
 from tests.fuzz.readers import READERS
 
@@ -31,3 +32,9 @@ def test_a_seed_decides_the_mutation(tmp_path: Path) -> None:
         told = [mutate(place, "a.json", np.random.default_rng([1, 0]))]
         contents.add((str(told), (place / "a.json").read_bytes()))
     assert len(contents) == 1
+
+
+def test_killed_writers_leave_the_old_or_the_new() -> None:
+    ended = kill_writers(len(KINDS))
+    assert ended["torn"] == 0
+    assert ended["old"] + ended["new"] == len(KINDS)
