@@ -44,7 +44,7 @@ from sciddm.metrics.ultrasound import correlation, gcnr, ks_distance
 from sciddm.physics.ultrasound.representation import represent
 from sciddm.physics.ultrasound.spectra import LocalSpectra
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
-from sciddm.pipelines.ultrasound.settings import chosen
+from sciddm.pipelines.ultrasound.settings import settings_for
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache"
@@ -130,7 +130,7 @@ def dehaze(
 
     models = pipeline.load("rf")
     weights = [models.tissue.weights_sha256, models.haze.weights_sha256]
-    key = [weights, asdict(chosen(quality, guidance=guidance)), sciddm.__version__]
+    key = [weights, asdict(settings_for(quality, guidance=guidance)), sciddm.__version__]
     found = cached(cache / "results", f"ours {quality} {guidance}", p, key, make)
     told = {**found.settings, "nfe": found.nfe}
     return p.image(found.image), found.image, found.seconds, told

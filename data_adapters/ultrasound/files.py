@@ -16,6 +16,7 @@ from sciddm.data_adapters.ultrasound.arrays import read_npz
 from sciddm.data_adapters.ultrasound.frames import checked_frames
 from sciddm.data_adapters.ultrasound.hdf5 import KIND, is_uff, read_frames_hdf5
 from sciddm.data_adapters.ultrasound.images import CLIPS, PICTURES, VIDEOS, read_images
+from sciddm.data_adapters.ultrasound.mha import read_mha
 from sciddm.data_adapters.ultrasound.zea import zea_group
 from sciddm.errors import InputError
 
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 #: Suffixes that can be read.
-FRAME_SUFFIXES = (".h5", ".hdf5", ".uff", ".npz", ".dcm", *PICTURES, *CLIPS, *VIDEOS)
+FRAME_SUFFIXES = (".h5", ".hdf5", ".uff", ".npz", ".dcm", ".mha", *PICTURES, *CLIPS, *VIDEOS)
 
 
 @isolated
@@ -37,7 +38,7 @@ def open_frames(source: str | Path, stated: dict[str, Any] | None = None) -> xr.
     """Opens frames; see `frames` for what is returned.
 
     Args:
-        source: HDF5 (zea, UFF, sciddm's own), .npz, DICOM, a picture, a clip, or a folder of
+        source: HDF5 (zea, UFF, sciddm's own), .npz, .mha, DICOM, a picture, a clip, or a folder of
             pictures.
         stated: what the user says of them: fs, fc, c, pitch, kind, axes.
 
@@ -53,6 +54,8 @@ def open_frames(source: str | Path, stated: dict[str, Any] | None = None) -> xr.
         return read_images(path)
     if suffix == ".npz":
         return read_npz(path, stated)
+    if suffix == ".mha":
+        return read_mha(path)
     if h5py.is_hdf5(path) or suffix in (".h5", ".hdf5", ".uff"):
         return read_frames_hdf5(path, stated)
     if suffix == ".dcm" or _is_dicom(path):
@@ -60,7 +63,7 @@ def open_frames(source: str | Path, stated: dict[str, Any] | None = None) -> xr.
 
         return read_us_dicom(path)
     raise InputError(
-        f"{path}: no format of ultrasound frames: give HDF5 (.h5, .uff), .npz, DICOM (.dcm), or a "
+        f"{path}: no format of ultrasound frames: give .h5, .uff, .npz, .mha, DICOM (.dcm), or a "
         "picture or clip"
     )
 

@@ -4,6 +4,8 @@ An `xarray.Dataset` with
 
     frames    (frame, depth, lateral): what `attrs["kind"]` says
     mask      (depth, lateral), bool, optional: where the image is, within what else was stored
+    overlay   (frame, depth, lateral), bool, optional: where something is drawn over the image
+    region    (depth, lateral), uint8, optional: number of each of several images, 0 outside
     depth     coordinate, m, evenly spaced
     lateral   coordinate: position of the lines in m, or their angle in rad (`attrs["lateral"]`)
 
@@ -55,6 +57,8 @@ def build_frames(
     pitch: float | None = None,
     angles: bool = False,
     mask: NDArray[np.bool_] | None = None,
+    overlay: NDArray[np.bool_] | None = None,
+    region: NDArray[np.integer] | None = None,
     attrs: dict[str, Any] | None = None,
 ) -> xr.Dataset:
     """Checks frames and puts them into their form.
@@ -70,6 +74,8 @@ def build_frames(
         pitch: m between lines, where `lateral` is None.
         angles: `lateral` holds angles.
         mask: where the image is.
+        overlay: where something is drawn over it; left out where nothing is.
+        region: numbers of several images.
         attrs: further attributes.
 
     Raises:
@@ -120,6 +126,10 @@ def build_frames(
     }
     if mask is not None:
         variables["mask"] = (("depth", "lateral"), np.asarray(mask, bool))
+    if overlay is not None and overlay.any():
+        variables["overlay"] = (("frame", "depth", "lateral"), np.asarray(overlay, bool))
+    if region is not None:
+        variables["region"] = (("depth", "lateral"), np.asarray(region, np.uint8))
     told = {"kind": kind, **known, "lateral": "angle" if angles else "position", "format": form}
     return xr.Dataset(variables, coords, {**told, "source": path.name, **(attrs or {})})
 

@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.checks import check_size, existing_file, reading
 from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.ultrasound.frames import build_frames
+from sciddm.data_adapters.ultrasound.overlays import colour_flow, coloured, overlays
 from sciddm.data_adapters.ultrasound.sector import image_region
 from sciddm.errors import InputError, OutputError
 
-__all__ = ["CLIPS", "PICTURES", "VIDEOS", "grey_frames", "read_images", "write_images"]
+__all__ = ["CLIPS", "PICTURES", "RANGE_DB", "VIDEOS", "grey_frames", "read_images", "write_images"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 CLIPS = (".gif", ".tif", ".tiff")
 VIDEOS = (".mp4", ".avi", ".mov")
 _STACKS = (".tif", ".tiff")
-_RANGE_DB = 60.0
-_COLOURED = 24  # of 255: lossy colour of a grey picture differs by less
-_SHARE = 0.002  # of the pixels, above which colour is meant
+RANGE_DB = 60.0
+_SHARE = 0.002  # of the image, above which areas of colour are flow
 
 
 def read_images(source: str | Path) -> xr.Dataset:
@@ -43,23 +43,27 @@ def read_images(source: str | Path) -> xr.Dataset:
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
         if not found:
             raise InputError(f"{path}: the folder holds no picture ({', '.join(PICTURES)})")
-        pages = [_read(p)[0] for p in found]
-        sizes = {p.shape[:2] for p in pages}
+        parts = [_uniform(p, _read(p)[:1]) for p in found]
+        sizes = {p.shape[1:3] for p in parts}
         if len(sizes) > 1:
             raise InputError(f"{path}: pictures of different sizes ({sorted(sizes)}): sort them")
-        values = np.stack([grey_frames(f, p[None])[0] for f, p in zip(found, pages, strict=True)])
-        form = "folder"
+        if len({p.ndim for p in parts}) > 1:  # some grey, some in colour
+            parts = [p if p.ndim == 4 else np.repeat(p[..., None], 3, axis=-1) for p in parts]
+        pages, form = np.concatenate(parts), "folder"
     else:
         path = existing_file(path)
-        values, form = grey_frames(path, _read(path)), path.suffix.lower()[1:]
-    frames = values.astype(np.float32) / 255
+        pages, form = _uniform(path, _read(path)), path.suffix.lower()[1:]
+    brightness = pages.mean(axis=-1) if pages.ndim == 4 else pages
+    mask = image_region(brightness.astype(np.float32) / 255)
+    grey, colour = grey_frames(path, pages, mask)
     return build_frames(
         path,
-        frames,
+        grey.astype(np.float32) / 255,
         "bmode",
         form=form,
-        mask=image_region(frames),
-        attrs={"dynamic_range_db": _RANGE_DB},
+        mask=mask,
+        overlay=overlays(grey, mask, colour),
+        attrs={"dynamic_range_db": RANGE_DB},
     )
 
 
@@ -85,30 +89,45 @@ def write_images(frames: NDArray[np.uint8], path: Path) -> None:
         iio.imwrite(path, frames)
 
 
-def grey_frames(path: Path, pages: NDArray[Any]) -> NDArray[np.uint8]:
-    """(frame, depth, lateral) from grey or colourless pages (frame, y, x[, channel]).
+def grey_frames(
+    path: Path, pages: NDArray[Any], mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    """Brightness (frame, y, x), and where the image is coloured, None for grey pages.
+
+    Colour is judged within the image's region: scales and logos beside it may have any.
+
+    Args:
+        path: for messages.
+        pages: (frame, y, x[, channel]), uint8.
+        mask: (y, x), where the image is.
 
     Raises:
-        InputError: not 8 bit, or colour in it, as colour Doppler has.
+        InputError: not 8 bit, or areas of colour in the image, as colour Doppler has.
     """
+    pages = _uniform(path, pages)
+    if pages.ndim == 3:
+        return pages, None
+    grey = pages.astype(np.float32).mean(axis=-1).round().astype(np.uint8)
+    colour = coloured(pages) & mask
+    share = colour_flow(colour).sum(axis=(1, 2)) / max(1, int(mask.sum()))
+    if (share > _SHARE).any():
+        first = int(np.argmax(share > _SHARE))
+        raise InputError(
+            f"{path}: frame {first + 1} has colour in {share[first]:.1%} of its image, as "
+            "colour Doppler has: give grey-scale B-mode"
+        )
+    return grey, colour
+
+
+def _uniform(path: Path, pages: NDArray[Any]) -> NDArray[np.uint8]:
+    """(frame, y, x) or (frame, y, x, 3)."""
     if pages.dtype != np.uint8:
         raise InputError(f"{path}: {pages.dtype} pixels, not 8 bit: export as 8-bit grey")
     if pages.ndim == 3:
         return pages
     if pages.ndim != 4 or pages.shape[-1] not in (1, 2, 3, 4):
         raise InputError(f"{path}: no image in it, its shape is {pages.shape}")
-    if pages.shape[-1] < 3:
-        return pages[..., 0]
-    rgb = pages[..., :3].astype(np.int16)
-    apart = rgb.max(axis=-1) - rgb.min(axis=-1)
-    coloured = (apart > _COLOURED).mean(axis=(1, 2))
-    if (coloured > _SHARE).any():
-        first = int(np.argmax(coloured > _SHARE))
-        raise InputError(
-            f"{path}: frame {first + 1} has colour in {coloured[first]:.1%} of its pixels, as "
-            "colour Doppler has: give grey-scale B-mode"
-        )
-    return rgb.mean(axis=-1).round().astype(np.uint8)
+    return pages[..., 0] if pages.shape[-1] < 3 else pages[..., :3]
 
 
 def _read(path: Path) -> NDArray[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 import sciddm
-from sciddm.data_adapters.attributes import sidecar
+from sciddm.data_adapters.attributes import encode, sidecar
 from sciddm.data_adapters.hdf5 import write_hdf5
 from sciddm.data_adapters.staging import staged
 from sciddm.data_adapters.ultrasound.frames import checked_frames
@@ -91,7 +91,7 @@ def write_dehazed(
 
         if source is None:
             raise OutputError(f"{path}: DICOM is written of a DICOM file only: give its path")
-        write_us_dicom(_bytes(held), held["mask"].values, source, at[path])
+        write_us_dicom(_bytes(held), held["mask"].values, source, at[path], run=_run(held.attrs))
     elif suffix in _SHOWN:
         write_images(_bytes(held), at[path])
     whole = path if suffix in (".h5", ".hdf5") else _parts(path)
@@ -117,6 +117,12 @@ def check_format(data: xr.Dataset, path: Path) -> None:
 
 def _parts(path: Path) -> Path:
     return path.with_name(f"{path.stem}_parts.h5")
+
+
+def _run(attrs: Mapping[Any, Any]) -> str:
+    """What decides a result beside its input."""
+    names = ("request", "weights_sha256", "haze_weights_sha256", "sciddm_version")
+    return encode({n: attrs[n] for n in names if n in attrs})
 
 
 def _bytes(held: xr.Dataset) -> np.ndarray:

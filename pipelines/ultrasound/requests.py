@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["beamform", "dehaze", "evaluate", "simulate"]
 
 _SHOWN = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".mp4", ".avi", ".mov")
-READ = (".h5", ".hdf5", ".uff", ".npz", ".dcm", *_SHOWN)
+READ = (".h5", ".hdf5", ".uff", ".npz", ".dcm", ".mha", *_SHOWN)
 WRITTEN = (".h5", ".hdf5", ".npz", ".dcm", *_SHOWN)
 CHANNELS = (".npz", ".uff", ".h5", ".hdf5")
 _FORMS = ("h5", "npz", "dcm", "png", "gif", "tif")

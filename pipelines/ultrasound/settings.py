@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.quality import of_quality
 
-__all__ = ["GUIDANCE", "QUALITIES", "GuidanceName", "Settings", "chosen"]
+__all__ = ["GUIDANCE", "QUALITIES", "GuidanceName", "Settings", "settings_for"]
 
 GuidanceName = Literal["mmps", "pigdm", "dps"]
 GUIDANCE: tuple[str, ...] = get_args(GuidanceName)
@@ -36,6 +36,8 @@ class Settings:
         noise: to which the sum of the parts is known.
         krylov: conjugate gradient steps of MMPS, one VJP each.
         inflation: noise added for MMPS, in units of the noise level.
+        side: pixels a side of envelopes and B-mode that the models see, at most; None for all.
+            Their estimate is a smooth gain, which a coarse grid holds.
         zeta: strength of DPS, per root of the number of pixels: its norm is that of the frame.
     """
 
@@ -50,6 +52,7 @@ class Settings:
     krylov: int = 2
     inflation: float = 0.1
     zeta: float = 3.0
+    side: int | None = None
 
 
 QUALITIES: Mapping[str, Settings] = {
@@ -61,9 +64,11 @@ QUALITIES: Mapping[str, Settings] = {
 #: priors can still say which of both parts a dark place is: from 0.3 they keep what the first guess
 #: says, from 1 they take tissue for haze.
 ENVELOPE_NOISE, ENVELOPE_START = 0.06, 0.6
+#: Pixels a side, and levels of a frame that goes on from the one before.
+_ENVELOPES = {"fast": (128, 2), "balanced": (256, 4), "best": (None, 8)}
 
 
-def chosen(
+def settings_for(
     quality: str,
     *,
     envelopes: bool = False,
@@ -88,6 +93,8 @@ def chosen(
             noise=ENVELOPE_NOISE,
             sigma_max=ENVELOPE_START,
             sigma_follow=ENVELOPE_START,
+            side=_ENVELOPES[quality][0],
+            follow_steps=_ENVELOPES[quality][1],
         )
     if guidance is not None:
         if guidance not in GUIDANCE:

@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sciddm.companding import MU, compand
-from sciddm.physics.ultrasound.representation import SHOWN_DB, LogImages
 from sciddm.physics.ultrasound.waves import SAMPLES_PER_PERIOD, Beam, envelope
 from sciddm.simulation.ultrasound.anatomy import VIEWS, draw_anatomy
 from sciddm.simulation.ultrasound.echoes import (
@@ -31,9 +30,8 @@ from sciddm.simulation.ultrasound.echoes import (
     haze_echoes,
     tissue_echoes,
 )
-from sciddm.simulation.ultrasound.pictures import draw_curve, draw_scene
 
-__all__ = ["HazePatches", "HazyPairs", "HazyPictures", "TissuePatches"]
+__all__ = ["HazePatches", "HazyPairs", "TissuePatches"]
 
 Split = Literal["train", "validate"]
 Kind = Literal["rf", "envelope"]
@@ -191,72 +189,6 @@ class HazyPairs(Dataset):
         tissue = self.tissue.echoes(self.tissue.patch, rng, beam)
         haze = haze_patch(self.tissue.patch, rng, beam)
         both = np.stack([tissue, tissue + haze])
-        if rng.random() < 0.5:
-            both = both[..., ::-1]
-        x0, y = compand(torch.from_numpy(np.ascontiguousarray(both)))
-        return {"x0": x0[None], "y": y[None]}
-
-
-class HazyPictures(Dataset):
-    """B-mode with haze y and without x0, (1, rows, columns), as `LogImages` gives them, companded.
-
-    Half of the pairs have no haze: there x0 is y. Scenes are drawn once; each item is another part
-    of one, under another compression curve.
-
-    Args:
-        split: "train" (endless variation of the scenes' parts and curves) or "validate" (fixed,
-            other scenes).
-        patch: (rows, columns) of a part.
-        length: items of an epoch.
-        scenes: number of scenes; an eighth of them to validate.
-        seed: with the item's index and the epoch's draw it fixes every random choice.
-        haze_db: range of the haze's levels, as of `draw_scene`.
-    """
-
-    def __init__(
-        self,
-        split: Split = "train",
-        patch: tuple[int, int] = (128, 128),
-        length: int = 20_000,
-        scenes: int = 640,
-        seed: int = 0,
-        haze_db: tuple[float, float] = (-38.0, -12.0),
-    ) -> None:
-        self.split, self.seed = split, seed
-        self.patch = (int(patch[0]), int(patch[1]))
-        self.length = length if split == "train" else 128
-        count = scenes if split == "train" else scenes // 8
-        self.scenes = []
-        for i in range(count):
-            rng = np.random.default_rng([seed, split == "train", 2**21, i])
-            level = float(rng.uniform(*haze_db)) if i % 2 else None
-            scene = draw_scene(rng, level)
-            self.scenes.append(scene)
-        self.representation = {"kind": "us-regression", "data": "envelope", "mu": MU}
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
-        rng = np.random.default_rng([self.seed, self.split == "train", index, fresh])
-        scene = self.scenes[int(rng.integers(len(self.scenes)))]
-        curve = draw_curve(rng)
-        inside = tuple(
-            slice(first, first + n)
-            for n, first in (
-                (n, int(rng.integers(max(1, m - n + 1))))
-                for n, m in zip(self.patch, scene.mask.shape, strict=True)
-            )
-        )
-        form = LogImages(SHOWN_DB)
-        # Curves rise: the percentile of a picture is the curve of that of its levels.
-        form.scale = max(float(form.to_model(curve(np.array(scene.top_db)))), 1e-6)
-        both = np.stack(
-            [form.to_model(curve(db[inside])) for db in (scene.clean_db, scene.hazy_db)]
-        )
-        missing = [(0, 0), *((0, n - m) for n, m in zip(self.patch, both.shape[1:], strict=True))]
-        both = np.pad(both, missing)
         if rng.random() < 0.5:
             both = both[..., ::-1]
         x0, y = compand(torch.from_numpy(np.ascontiguousarray(both)))

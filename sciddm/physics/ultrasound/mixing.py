@@ -86,11 +86,21 @@ class CompandedSum(Operator):
 
 
 class CompandedEchoes(CompandedSum):
-    """R = X + gamma H."""
+    """R = X + gamma H.
+
+    Args:
+        gamma, mu: as of `CompandedSum`.
+        beam: of the scanner, where the local spectra of another frame have told it
+            (`LocalSpectra.beam`); fitted to every frame if None.
+    """
+
+    def __init__(self, gamma: float = 1.0, mu: float = MU, beam: Tensor | None = None) -> None:
+        super().__init__(gamma, mu)
+        self.beam = beam
 
     def _guess(self, whole: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """By their local spectra."""
-        haze = (whole - LocalSpectra(whole).tissue(noise)) / max(self.gamma, 1.0)
+        haze = (whole - LocalSpectra(whole, self.beam).tissue(noise)) / max(self.gamma, 1.0)
         return whole - self.gamma * haze, haze
 
     def _together(self, tissue: Tensor, haze: Tensor) -> Tensor:

@@ -11,13 +11,12 @@ models low frequencies are haze.
 
 What comes back is not the models' tissue but the frame less what the models took away, resampled
 to the frame's own rate: parts of the signal that the models never see pass through unchanged.
-Envelopes add in power, so there the models' tissue itself comes back.
+Envelopes add in power, so there a smooth gain comes back: the models' tissue over the whole.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,6 @@ __all__ = [
     "LogImages",
     "Representation",
     "amplitude",
-    "full_scale",
     "log_compressed",
     "represent",
 ]
@@ -44,6 +42,8 @@ Real = NDArray[np.float32]
 SHOWN_DB = 60.0
 _PAD = 32  # samples beyond both ends, mirrored, since Fourier resampling takes frames as periodic
 _ABOUT = (0.8, 1.1)  # times the carrier: where spectra of tissue and haze usually lie
+_LEAST = 1e-4  # of full scale: amplitudes below it are nothing
+_GRAIN = 2.0  # pixels: standard deviation of the mean that a gain is smoothed by
 _TOP = 99.9  # percentile of the amplitude that counts as full scale
 
 
@@ -139,48 +139,110 @@ class RadioFrequency(Representation):
 
 
 class Envelopes(Representation):
-    """Amplitudes."""
+    """Amplitudes.
+
+    What comes back is the frame times a smooth gain,
+
+        A' = A exp(G(min(ln(X / Y), 0))),
+
+    with Y what the models see, X their tissue and G a Gaussian mean over about a speckle. Haze is
+    smooth and a picture holds no phase, so single grains of speckle cannot be told apart: they stay
+    as they were. Nor is a fine grid needed: the models see at most ``side`` pixels a side.
+
+    Args:
+        shape: (depth, lateral) of the frames.
+        side: pixels a side that the models see, at most; None for all.
+    """
+
+    def __init__(self, shape: tuple[int, int], side: int | None = None) -> None:
+        self.shape = shape
+        ratio = 1.0 if side is None else max(1.0, max(shape) / side)
+        self.seen_shape = tuple(max(8, round(n / ratio)) if ratio > 1 else n for n in shape)
 
     def to_model(self, frame: NDArray[Any]) -> Real:
-        return (frame / self.scale).astype(np.float32)
+        amplitude = np.asarray(frame / self.scale, np.float32)
+        return self._coarse(amplitude)
 
     def result(self, frame: NDArray[Any], seen: Real, tissue: Real) -> NDArray[Any]:
-        return (self.scale * np.clip(tissue, 0, None)).astype(frame.dtype)
+        return (np.asarray(frame) * self.gain(seen, tissue)).astype(frame.dtype)
+
+    def gain(self, seen: Real, tissue: Real) -> Real:
+        """What amplitudes (depth, lateral) are multiplied by, 0 to 1."""
+        ratio = np.maximum(tissue, _LEAST) / np.maximum(seen, _LEAST)
+        log = np.minimum(np.log(ratio), 0) * (seen > 0)
+        weight = (seen > 0).astype(np.float32)
+        coarse = [n / m for n, m in zip(self.shape, self.seen_shape, strict=True)]
+        width = [max(_GRAIN / c, 0.6) for c in coarse]
+        mean = ndimage.gaussian_filter(log, width) / np.maximum(
+            ndimage.gaussian_filter(weight, width), 1e-3
+        )
+        return np.exp(np.minimum(self._fine(mean), 0)).astype(np.float32)
 
     def spread(self, std: Real, tissue: NDArray[Any]) -> Real:
-        return (self.scale * std).astype(np.float32)
+        return (self.scale * self._fine(std)).astype(np.float32)
+
+    def seen_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return np.asarray(self._coarse(mask.astype(np.float32)) > 0.5)
+
+    def _coarse(self, image: Real) -> Real:
+        """Means over the pixels of the coarser grid."""
+        if self.seen_shape == self.shape:
+            return image
+        widths = [
+            0.35 * max(n / m - 1, 0) for n, m in zip(self.shape, self.seen_shape, strict=True)
+        ]
+        return _at(ndimage.gaussian_filter(image, widths), self.shape, self.seen_shape)
+
+    def _fine(self, image: Real) -> Real:
+        if self.seen_shape == self.shape:
+            return image
+        return _at(image, self.seen_shape, self.shape)
 
 
 class LogImages(Envelopes):
-    """B-mode, 0 to 1: v = 1 + 20 log10(A) / range, and 0 where A is less than the range holds."""
+    """B-mode, 0 to 1: v = 1 + 20 log10(A) / range, and 0 where A is less than the range holds.
 
-    def __init__(self, range_db: float) -> None:
+    A gain moves grey values, v' = v + 20 log10(gain) / range.
+
+    Args:
+        range_db: from 0 to 1.
+        shape, side: as of `Envelopes`.
+    """
+
+    def __init__(self, range_db: float, shape: tuple[int, int], side: int | None = None) -> None:
+        super().__init__(shape, side)
         self.range_db = range_db
 
     def to_model(self, frame: NDArray[Any]) -> Real:
         return super().to_model(_unlogged(frame, self.range_db))
 
     def result(self, frame: NDArray[Any], seen: Real, tissue: Real) -> NDArray[Any]:
-        return _logged(self.scale * tissue, self.range_db).astype(frame.dtype)
+        moved = 20 / self.range_db * np.log10(self.gain(seen, tissue))
+        return np.where(frame > 0, np.clip(frame + moved, 0, 1), 0).astype(frame.dtype)
 
     def spread(self, std: Real, tissue: NDArray[Any]) -> Real:
         """To first order: dv = 20 / (ln 10 range) dA / A; at most 1, all of the scale."""
         amplitude = np.maximum(_unlogged(tissue, self.range_db), 10 ** (-self.range_db / 20))
         slope = 20 / (np.log(10) * self.range_db)
-        return np.clip(slope * self.scale * std / amplitude, 0, 1).astype(np.float32)
+        fine = self.scale * self._fine(std)
+        return np.clip(slope * fine / amplitude, 0, 1).astype(np.float32)
 
 
-def represent(data: xr.Dataset, range_db: float | None = None) -> Representation:
+def represent(
+    data: xr.Dataset, range_db: float | None = None, side: int | None = None
+) -> Representation:
     """The representation that fits the data, its full scale taken from all frames.
 
     Args:
         data: in the form of `data_adapters.ultrasound.frames`.
         range_db: dynamic range of B-mode images where another is known.
+        side: pixels a side of envelopes and B-mode that the models see, at most; None for all.
 
     Raises:
         InputError: a number is missing, or RF is sampled too coarsely.
     """
     name, kind = data.attrs.get("source", "the data"), data.attrs["kind"]
+    shape = (data.sizes["depth"], data.sizes["lateral"])
     made: Representation
     if kind in ("rf", "iq"):
         fs, fc = _stated(data, "fs", "sampling"), _stated(data, "fc", "carrier")
@@ -197,14 +259,14 @@ def represent(data: xr.Dataset, range_db: float | None = None) -> Representation
                 f"{fc / 1e6:.3g} MHz: it was taken where it is. Is --fc right?",
             )
     elif kind == "envelope":
-        made = Envelopes()
+        made = Envelopes(shape, side)
         if float(data["frames"].min()) < 0:
             raise InputError(
                 f"{name}: an envelope holds negative values: is it RF? Say so (--kind)"
             )
     else:
         range_db = float(range_db or data.attrs.get("dynamic_range_db", SHOWN_DB))
-        made = LogImages(range_db)
+        made = LogImages(range_db, shape, side)
     made.scale = _full_scale(data, made)
     return made
 
@@ -259,24 +321,20 @@ def _centre(data: xr.Dataset, fs: float, fc: float) -> float | None:
 
 
 def _full_scale(data: xr.Dataset, made: Representation) -> float:
+    tops = []
     inside = data["mask"].values if "mask" in data else slice(None)
-    range_db = getattr(made, "range_db", None)
-    return full_scale(
-        amplitude(data, np.asarray(frame.values), range_db)[inside] for frame in data["frames"]
-    )
-
-
-def full_scale(amplitudes: Iterable[Real]) -> float:
-    """The amplitude that counts as 1: the median over frames of the 99.9th percentile of each.
-
-    Frames without any signal do not count; 1 if there are no others.
-    """
-    tops = [
-        float(np.percentile(values, _TOP)) or float(values.max())
-        for values in amplitudes
-        if values.size and values.max() > 0
-    ]
+    for frame in data["frames"]:
+        values = amplitude(data, np.asarray(frame.values), getattr(made, "range_db", None))[inside]
+        if values.size and values.max() > 0:
+            tops.append(float(np.percentile(values, _TOP)) or float(values.max()))
     return float(np.median(tops)) if tops else 1.0
+
+
+def _at(image: Real, shape: tuple[int, ...], to: tuple[int, ...]) -> Real:
+    """Linear interpolation at the middles of the pixels of another grid over the same area."""
+    places = [(np.arange(m) + 0.5) * n / m - 0.5 for n, m in zip(shape, to, strict=True)]
+    grid = np.meshgrid(*places, indexing="ij")
+    return ndimage.map_coordinates(image, grid, order=1, mode="nearest", output=np.float32)
 
 
 def _unlogged(image: NDArray[Any], range_db: float) -> Real:

@@ -62,19 +62,21 @@ class LocalSpectra:
 
     Args:
         rf: (z, x), 4 samples per period.
+        beam: `beam` of another frame of the same scanner, in place of a fit to this one: the powers
+            are then the only unknowns.
     """
 
-    def __init__(self, rf: Tensor) -> None:
+    def __init__(self, rf: Tensor, beam: Tensor | None = None) -> None:
         self.frame = _Frame((rf.shape[0], rf.shape[1]))
         self.spectrum = self.frame.analyse(rf)
         power = self.spectrum.abs().square()
         depth = self.frame.depth
         thin = max(2, math.ceil(math.sqrt(power.shape[0] * power.shape[1] / _ENOUGH)))
         self._few = (power[::thin, ::thin], depth[::thin])
-        shapes = _fitted(*self._few, _ALL)
-        self.shapes = _shapes(shapes, depth)  # (3, depth, f, k)
+        self.beam = _fitted(*self._few, _ALL) if beam is None else beam
+        self.shapes = _shapes(self.beam, depth)  # (3, depth, f, k)
         self.gains = _gains(power, self.shapes)  # (3, depth, lateral)
-        self.numbers = {k: float(v) for k, v in zip(_RANGES, _bounded(shapes), strict=True)}
+        self.numbers = {k: float(v) for k, v in zip(_RANGES, _bounded(self.beam), strict=True)}
 
     def evidence(self) -> float:
         """Whether the scan shows haze: how much more likely it is with haze than without.
