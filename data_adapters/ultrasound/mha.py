@@ -20,7 +20,7 @@ from sciddm.errors import InputError
 
 __all__ = ["read_mha"]
 
-_DTYPES = {"MET_UCHAR": np.uint8, "MET_CHAR": np.int8, "MET_USHORT": np.uint16, "MET_FLOAT": "f4"}
+_DTYPES = {"MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_USHORT": "u2", "MET_FLOAT": "f4"}
 _LONGEST = 2**16  # bytes of a header
 
 
