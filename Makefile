@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test check fuzz lint wheel format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-speed clean
+.PHONY: setup demo test check fuzz lint wheel format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-samplers bench-speed clean
 
 setup: $(STAMP)
 
@@ -74,6 +74,10 @@ bench-petct: setup
 # Against non-local means, and BM3D in the environment of bench-ct (non-commercial licence).
 bench-ultrasound: setup
 	$(BIN)/python -m benchmarks.ultrasound --with-bm3d
+
+# Every solver and posterior sampler against exact answers: writes docs/methods.md.
+bench-samplers: setup
+	$(BIN)/python -m benchmarks.methods
 
 # Seconds and memory: on an idle machine.
 bench-speed: setup

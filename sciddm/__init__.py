@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sciddm.errors import InputError, ModelError, OptionError, OutputError, SciddmError
+    from sciddm.inverse import sample_posterior
     from sciddm.pipelines.engine.result import Result
     from sciddm.pipelines.mri import requests as mri
     from sciddm.pipelines.open import open_any as open
@@ -36,6 +37,7 @@ __all__ = [
     "mri",
     "open",
     "petct",
+    "sample_posterior",
 ]
 
 # Loaded on first use: `import sciddm` needs neither torch nor xarray.
@@ -46,6 +48,7 @@ _NAMES = {
     "Result": "sciddm.pipelines.engine.result",
     "load": "sciddm.zoo.pretrained:from_pretrained",
     "open": "sciddm.pipelines.open:open_any",
+    "sample_posterior": "sciddm.inverse",
 }
 #: Domains whose verbs are declared in ``requests``.
 _DOMAINS = ("ct", "mri", "petct")

@@ -73,15 +73,18 @@ class Posterior:
         log_evidence: log p(y) of each item (B,) in nats, where the sampler estimates it
             (``sampling.smc``, ``uncertainty.evidence``). Of two operators, noise levels or
             priors the one with the larger value explains the same data better.
+        measurement: the data of all B items, or of one that they share, if the verdict is to be
+            asked for.
     """
 
     samples: Tensor
     cost: Cost = field(default_factory=Cost)
     log_evidence: Tensor | None = None
+    measurement: Measurement | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Posterior:
         """The posterior of function(x), such as a magnitude."""
-        return replace(self, samples=function(self.samples))
+        return replace(self, samples=function(self.samples), measurement=None)
 
     @property
     def mean(self) -> Tensor:
@@ -113,6 +116,13 @@ class Posterior:
         low, high = self.interval(level)
         inside = (truth >= low) & (truth <= high)
         return float((inside if where is None else inside[where]).float().mean())
+
+    @property
+    def verdict(self) -> str:
+        """Whether the samples agree with their data, in one sentence."""
+        if self.measurement is None:
+            raise ValueError("these samples do not know their data: ask consistency(measurement)")
+        return self.consistency(self.measurement).verdict
 
     def consistency(
         self, measurement: Measurement, measured: Tensor | None = None, *, floor: float = 0.0

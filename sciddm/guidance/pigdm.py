@@ -26,6 +26,10 @@ class Twist:
     guided: Tensor
     log_likelihood: Tensor
 
+    def take(self, chosen: Tensor) -> Twist:
+        """That of other states of the batch, by their places."""
+        return Twist(self.mean[chosen], self.guided[chosen], self.log_likelihood[chosen])
+
 
 class PiGDM(Guided):
     """x0^ + V H^T (r^2 H H^T + R)^-1 (y - H x0^), with r^2 from ``spread`` and R = sigma_y^2 I.

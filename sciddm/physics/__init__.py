@@ -5,6 +5,7 @@ from sciddm.physics.beams import Beam, FanBeam, ParallelBeam, even_angles
 from sciddm.physics.delay_and_sum import DelayAndSum
 from sciddm.physics.ellipses import Ellipse, draw_ellipses, integrate_ellipses
 from sciddm.physics.fbp import filtered_back_projection, short_scan_weights
+from sciddm.physics.function import FunctionOperator
 from sciddm.physics.measurement import Measurement, NonlinearMeasurement
 from sciddm.physics.mri.cartesian import CartesianMRI
 from sciddm.physics.noise import ChannelNoise, IndependentNoise, Whitening
@@ -25,6 +26,7 @@ __all__ = [
     "Diagonal",
     "Ellipse",
     "FanBeam",
+    "FunctionOperator",
     "Identity",
     "IndependentNoise",
     "Linear",

@@ -34,6 +34,7 @@ from sciddm.guidance.pigdm import PiGDM, Twist
 from sciddm.physics.measurement import Measurement
 from sciddm.process import Process
 from sciddm.random.streams import Streams
+from sciddm.sampling.edm_space import log_snr_at
 from sciddm.sampling.transition import Leg, Randn, markov
 
 __all__ = ["Particles", "smc"]
@@ -68,6 +69,7 @@ def smc(
     cond: Tensor | None = None,
     measured: int | Tensor | None = None,
     threshold: float = 0.5,
+    multistep: bool = True,
     temper: bool = False,
     callback: Callable[[int, int, Tensor, Tensor], None] | None = None,
 ) -> Particles:
@@ -85,6 +87,8 @@ def smc(
         measured: how many entries of y are measured, one number or one for each item; those that
             are not 0 if not given. Only the evidence depends on it.
         threshold: resample where the effective sample size is below this share of K.
+        multistep: both transitions with means that are extrapolated as by ``DPMSolver2M``: the
+            prior's own chain is then second order, and draws of few steps are not too narrow.
         temper: where the effective sample size would fall below ``threshold`` K, take weights to
             the power that keeps it there. Data of many dimensions leave one particle otherwise.
             The law is then between guidance's and the posterior, and the evidence is biased:
@@ -104,6 +108,7 @@ def smc(
     weights = _Weights(particles, items, threshold, temper, x)
     steps = len(grid) - 1
     before: Tensor | None = None
+    past: tuple[Twist, float] | None = None
     for i, (t, r) in enumerate(pairwise(grid)):
         source = generator.at(i)
         w, uniform = source(x), _uniform(source, x, items)
@@ -112,8 +117,12 @@ def smc(
         chosen = weights.resample(uniform)
         if chosen is not None:
             x = x[chosen]  # an item's particles share y and cond
-            now = Twist(now.mean[chosen], now.guided[chosen], now.log_likelihood[chosen])
-        x, ratio = _propose(process, t, r, y, x, now, w)
+            now = now.take(chosen)
+            past = None if past is None else (past[0].take(chosen), past[1])
+        h = log_snr_at(process, r) - log_snr_at(process, t)
+        moved = _extrapolated(now, h, past) if multistep else now
+        past = (now, h)
+        x, ratio = _propose(process, t, r, y, x, moved, w)
         weights.add(ratio)
         before = now.log_likelihood
         if callback is not None:
@@ -127,6 +136,15 @@ def smc(
     if chosen is not None:
         x0 = x0[chosen]
     return Particles(x0, weights.log_evidence, torch.stack(weights.ess), weights.tempering)
+
+
+def _extrapolated(now: Twist, h: float, past: tuple[Twist, float] | None) -> Twist:
+    """Both means at the middle of the step; see ``DPMSolver2M``."""
+    if past is None or not (math.isfinite(h) and math.isfinite(past[1])):
+        return now
+    q = 0.5 * h / past[1]
+    mean = (1 + q) * now.mean - q * past[0].mean
+    return Twist(mean, (1 + q) * now.guided - q * past[0].guided, now.log_likelihood)
 
 
 def _propose(

@@ -15,7 +15,7 @@ from sciddm.oracles import GaussianDenoiser, MixtureDenoiser
 from sciddm.physics import Matrix, Measurement
 from sciddm.process import EDM, OUVE
 from sciddm.random.streams import Streams
-from sciddm.sampling import Ancestral, karras, log_snr, sample, smc
+from sciddm.sampling import Ancestral, DPMSolver2M, karras, log_snr, sample, smc
 from sciddm.sampling.smc import _Weights
 
 
@@ -28,13 +28,19 @@ def run(kind: str, particles: int, steps: int, chains: int = 1000, **options):
 
 
 @pytest.mark.parametrize(
-    ("kind", "particles", "steps", "bound"),
-    [("random", 4, 20, 0.12), ("random", 4, 50, 0.07), ("mask", 4, 50, 0.045)],
+    ("kind", "steps", "multistep", "bound"),
+    [
+        ("random", 20, False, 0.12),
+        ("random", 50, False, 0.07),
+        ("random", 20, True, 0.14),
+        ("random", 50, True, 0.08),
+        ("mask", 50, True, 0.045),
+    ],
 )
-def test_four_particles_get_the_weights_of_modes_right(kind, particles, steps, bound):
-    """Sliced W2 .100, .053, .036 here; MMPS has .256, .254, .032; exact sets .033, .019 apart."""
-    o = measured_mixture(kind)
-    assert sliced_w2(run(kind, particles, steps).x0, o.draws) < bound
+def test_four_particles_get_the_weights_of_modes_right(kind, steps, multistep, bound):
+    """Sliced W2 .100, .053, .127, .070, .038; MMPS has .256, .254, .032, exact sets .033, .019."""
+    out = run(kind, 4, steps, multistep=multistep).x0
+    assert sliced_w2(out, measured_mixture(kind).draws) < bound
 
 
 def test_a_weight_without_the_proposal_is_seen(monkeypatch):
@@ -48,16 +54,18 @@ def test_a_weight_without_the_proposal_is_seen(monkeypatch):
         whole(self, change if calls % 2 else torch.zeros_like(change))
 
     monkeypatch.setattr(_Weights, "add", twists_only)
-    assert sliced_w2(run("random", 4, 50).x0, measured_mixture("random").draws) > 0.08
+    assert (
+        sliced_w2(run("random", 4, 50, multistep=False).x0, measured_mixture("random").draws) > 0.08
+    )
 
 
 @pytest.mark.parametrize("kind", ["random", "mask"])
 def test_evidence_of_many_particles(kind):
-    """Exact -3.698 and -3.101; -3.81 and -3.05 here."""
+    """Exact -3.698 and -3.101; -3.82 and -2.92 here."""
     o = measured_mixture(kind)
     result = run(kind, 1000, 200)
     assert float(result.log_evidence) == pytest.approx(o.log_evidence, abs=0.4)
-    assert float(result.ess.min()) > 100
+    assert float(result.ess.min()) > 50
 
 
 def test_evidence_of_a_gaussian_is_unbiased_to_its_scatter():
@@ -89,12 +97,13 @@ def test_scaling_data_and_operator_shifts_the_evidence_by_their_unit():
 
 
 def test_one_particle_is_pigdm():
-    """Bit by bit the ancestral run of ``PiGDM`` with the same noise."""
+    """Bit by bit the run of ``PiGDM`` with the same noise and step."""
     o = measured_mixture("random")
     guided, x = PiGDM(o.prior, o.measurement), 20 * randn(3, 8)
     grid = karras(o.prior.process, 10, 20.0, 0.02)
-    alone = smc(guided, x, grid, particles=1, generator=Streams(3, 3)).x0
-    assert torch.equal(alone, sample(guided, x, grid, Ancestral(), generator=Streams(3, 3)))
+    for multistep, step in ((False, Ancestral()), (True, DPMSolver2M(sde=True))):
+        alone = smc(guided, x, grid, particles=1, generator=Streams(3, 3), multistep=multistep).x0
+        assert torch.equal(alone, sample(guided, x, grid, step, generator=Streams(3, 3)))
 
 
 def test_an_item_does_not_depend_on_its_batch():

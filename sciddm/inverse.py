@@ -1,0 +1,128 @@
+"""Posterior samples for an operator of one's own, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sciddm.denoiser import Denoiser
+from sciddm.errors import InputError, ModelError, OptionError
+from sciddm.guidance.base import AnyMeasurement
+from sciddm.ledger import tally
+from sciddm.methods import POSTERIOR_SAMPLERS, Run
+from sciddm.physics.measurement import Measurement, NonlinearMeasurement
+from sciddm.physics.operator import Linear, Operator
+from sciddm.posterior import Posterior
+from sciddm.random.streams import Streams
+from sciddm.sampling.grids import karras
+
+__all__ = ["sample_posterior"]
+
+
+def sample_posterior(
+    y: Tensor,
+    A: Operator,
+    prior: Denoiser,
+    sigma: float,
+    *,
+    method: str = "mmps",
+    samples: int = 8,
+    steps: int = 20,
+    seed: int = 0,
+    like: Tensor | None = None,
+    sigma_max: float | None = None,
+    sigma_min: float | None = None,
+    measured: int | None = None,
+    iterations: int = 10,
+    callback: Callable[[int, int, Tensor, Tensor], None] | None = None,
+) -> Posterior:
+    """Draws from p(x | y) for data y = A x + n, n ~ N(0, sigma^2), and a prior of x.
+
+    Args:
+        y: data of one item, in the range of A, or of a batch (B, ...). For complex data
+            E|n|^2 = sigma^2.
+        A: the operator, without batch axes of its own. ``physics.FunctionOperator`` makes one of a
+            function.
+        prior: a denoiser whose process has no second endpoint, such as ``sciddm.load(name)``.
+        sigma: standard deviation of the noise, in the units of y.
+        method: a name of ``sciddm.methods.POSTERIOR_SAMPLERS``; docs/methods.md compares them.
+        samples: K of each item.
+        steps: noise levels after the first.
+        seed: of all noise; an item's noise depends on its place alone.
+        like: any element of the domain (B, ...), for an operator that is not linear.
+        sigma_max: the first noise level s/a; 40 times the data's standard deviation at most, if not
+            given.
+        sigma_min: the last one; .01 times the data's standard deviation at least, if not given.
+        measured: how many entries of one item's y are measured, for the evidence; those that are
+            not 0 if not given.
+        iterations: conjugate gradient steps for an operator without a closed form.
+        callback: called after every step with (step, steps, x_t, x0).
+
+    Returns:
+        ``Posterior`` with ``samples`` (K, B, ...), ``mean``, ``std``, ``verdict`` and, for methods
+        that estimate it, ``log_evidence``.
+
+    Raises:
+        OptionError: an unknown method, or a number that cannot be used.
+        InputError: y is not finite, or the method does not take the operator.
+        ModelError: the prior needs a second endpoint.
+    """
+    if method not in POSTERIOR_SAMPLERS:
+        known = ", ".join(POSTERIOR_SAMPLERS)
+        raise OptionError("method", f"unknown method {method!r}; take one of: {known}")
+    for name, value in (("samples", samples), ("steps", steps)):
+        if value < 1:
+            raise OptionError(name, f"at least 1, not {value}")
+    if prior.process.has_endpoint:
+        raise ModelError("this model is a bridge from one image to another, not a prior")
+    if not sigma > 0:
+        raise OptionError("sigma", f"the standard deviation of the noise is above 0, not {sigma}")
+    if not bool(torch.isfinite(y).all()):
+        raise InputError("y holds values that are not finite: remove them, or measure less")
+    measurement: AnyMeasurement
+    if isinstance(A, Linear):
+        like = A.adjoint(y)
+        batched = like.ndim > A.domain_ndim
+    elif like is None:
+        raise OptionError("like", "an operator that is not linear needs an element of its domain")
+    else:
+        batched = like.ndim > A.domain_ndim
+    start = like if batched else like[None]
+    items = start.shape[0]
+    if batched:
+        y = y.repeat(samples, *[1] * (y.ndim - 1))
+    if isinstance(A, Linear):
+        measurement = Measurement(y, A, sigma, iterations=iterations)
+    else:
+        measurement = NonlinearMeasurement(y, A, sigma, iterations=iterations)
+    grid = _grid(prior, steps, sigma_max, sigma_min)
+    identities = [(b << 20) + k for k in range(samples) for b in range(items)]
+    streams = Streams(seed, identities)
+    like = start.repeat(samples, *[1] * (start.ndim - 1))
+    a, _, s = prior.process(grid[0])
+    x = (s**2 + (a * prior.data_std) ** 2) ** 0.5 * streams.randn(like, step=2**31)
+    run = Run(prior, measurement, x, grid, samples, streams, measured, callback)
+    with tally() as cost:
+        try:
+            draws = POSTERIOR_SAMPLERS[method].draw(run)
+        except ValueError as error:
+            raise InputError(f"method {method}: {error}") from error
+    shaped = draws.x0.reshape(samples, items, *draws.x0.shape[1:])
+    data = Measurement(y[:items] if batched else y, A, sigma) if isinstance(A, Linear) else None
+    return Posterior(shaped, cost, draws.log_evidence, data)
+
+
+def _grid(
+    prior: Denoiser, steps: int, sigma_max: float | None, sigma_min: float | None
+) -> list[float]:
+    process = prior.process
+    highest, lowest = (float(process.sigma(t)) for t in (process.t_max, process.t_min))
+    first = min(highest, 40 * prior.data_std) if sigma_max is None else sigma_max
+    last = max(lowest, 0.01 * prior.data_std) if sigma_min is None else sigma_min
+    if not 0 < last < first <= highest * (1 + 1e-6):
+        raise OptionError(
+            "sigma_max", f"noise levels satisfy 0 < {last:g} < {first:g} <= {highest:g}"
+        )
+    return karras(process, steps, first, last)
