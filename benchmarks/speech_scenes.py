@@ -140,7 +140,9 @@ def _scene(
     elif kind == "recorded":
         noise = np.resize(np.roll(sound, -int(rng.integers(len(sound)))), len(clean))
     elif kind == "transients":
-        noise = transients(len(clean), RATE, rng).astype(float)
+        noise = np.zeros(len(clean))
+        while np.abs(noise[len(pause) : -len(pause)]).max() < 0.1:
+            noise = transients(len(clean), RATE, rng).astype(float)
     else:
         noise = music(len(clean), RATE, rng).astype(float)
     spoken = slice(len(pause), len(clean) - len(pause))

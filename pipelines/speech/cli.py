@@ -166,6 +166,61 @@ dereverb = _verb(
 )
 
 
+class SampleForm(StrEnum):
+    """Codings of raw samples, little endian."""
+
+    s16 = "s16"
+    s24 = "s24"
+    s32 = "s32"
+    f32 = "f32"
+
+
+@app.command()
+def stream(
+    model: Annotated[
+        str, typer.Option(help="log-mmse, which needs no training, or a causal model's folder.")
+    ] = "log-mmse",
+    rate: Annotated[
+        int | None, typer.Option(help="Of raw samples, in Hz. Without it a WAV file is expected.")
+    ] = None,
+    channels: Annotated[int, typer.Option(min=1, help="Of raw samples, interleaved.")] = 1,
+    form: Annotated[
+        SampleForm, typer.Option("--format", help="Of raw samples, little endian.")
+    ] = SampleForm.s16,
+    attenuation_limit: Limit = None,
+    block_ms: Annotated[
+        float, typer.Option(min=1, max=1000, help="Sound that is read at a time.")
+    ] = 10.0,
+    threads: Threads = None,
+) -> None:
+    """Enhance sound as it comes, from standard input to standard output.
+
+    Reads a WAV file or raw samples, and writes as many of the same kind, at most 40 ms later.
+    `enhance` with the same causal model gives the same. Delay and speed are told at the end, on
+    standard error.
+    """
+    import sys
+
+    from sciddm.pipelines.speech.stream import Sound, opener, run_stream
+
+    if sys.stdout.isatty():
+        raise InputError("standard output is a terminal: send it to a file or another program")
+    if attenuation_limit is not None and not 0 <= attenuation_limit < float("inf"):
+        raise InputError(f"--attenuation-limit {attenuation_limit:g}: give 0 dB or more")
+    use_threads(threads)
+    sound = None if rate is None else Sound(rate, channels, form.value)
+    opened = opener(model, attenuation_limit)
+    try:
+        totals = run_stream(
+            sys.stdin.buffer, sys.stdout.buffer, opened, sound, block_s=block_ms / 1000
+        )
+    except BrokenPipeError:
+        # Whoever listened has gone; Python would complain again when it closes the pipe.
+        sys.stdout = None
+        raise typer.Exit(1) from None
+    typer.echo(totals.text, err=True)
+
+
 @app.command()
 def evaluate(
     clean: Annotated[Path, typer.Option(help="Folder (or file) of clean recordings.")],

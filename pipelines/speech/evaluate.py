@@ -16,6 +16,7 @@ from sciddm.data_adapters.audio import open_audio, resample
 from sciddm.errors import InputError
 from sciddm.metrics.speech import LevelMeter, estoi, pesq, si_sdr
 from sciddm.pipelines.engine.batch import stem
+from sciddm.pipelines.engine.console import say
 from sciddm.pipelines.engine.scores import Score, evaluate_pairs, pairs
 
 __all__ = ["compare", "evaluate_folders"]
@@ -44,6 +45,14 @@ def evaluate_folders(clean: Path, enhanced: Path, suffixes: Sequence[str], as_js
     Raises:
         InputError: no clean recording.
     """
+
+    absent = [
+        label
+        for package, label in (("pesq", "PESQ"), ("pystoi", "ESTOI"))
+        if importlib.util.find_spec(package) is None
+    ]
+    if absent:
+        say("note", f"without {' and '.join(absent)}: pip install 'sciddm[speech-metrics]'")
 
     def found_in(path: Path) -> tuple[Mapping[str, Path], bool]:
         if not path.is_dir():

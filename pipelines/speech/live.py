@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,10 +21,10 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from torch import Tensor
 
+from sciddm.classical.log_mmse import LogMMSE
 from sciddm.data_adapters.audio import Recording
 from sciddm.data_adapters.audio.resample import live_resampler
 from sciddm.errors import InputError
-from sciddm.networks.causal_dual_path import CausalState
 from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.streamed_stft import StreamedAnalysis, StreamedSynthesis
 from sciddm.physics.speech.upper_band import BAND
@@ -31,7 +32,7 @@ from sciddm.pipelines.speech.enhance import Block, Levels
 from sciddm.priors.predictor import Predictor
 from sciddm.progress import Progress
 
-__all__ = ["LiveEnhancement", "live_blocks"]
+__all__ = ["Classical", "LiveEnhancement", "LiveModel", "Network", "live_blocks"]
 
 _OFFSET_S = 2.0  # memory of the running offset
 _FIRST_S = 0.02  # whose mean it begins with
@@ -41,34 +42,78 @@ _BLOCK = 2**16  # samples of a file that are enhanced together
 Samples = NDArray[np.float32]
 
 
-class LiveEnhancement:
-    """Enhances consecutive blocks of one recording.
+class LiveModel(Protocol):
+    """What estimates frames as they come.
 
-    Args:
-        model: a causal predictor.
-        stft: its representation.
-        model_rate: its rate in Hz.
-        rate: of the recording in Hz.
-        channels: their number; each is enhanced alone.
-        attenuation_limit: the most that is taken away, in dB; None for no limit.
+    Attributes:
+        patch: frames that it takes together.
+    """
+
+    patch: int
+
+    def run(self, Z: Tensor) -> Tensor:
+        """The estimate of the next frames (C, F, T), compressed; T is a multiple of ``patch``."""
+        ...
+
+
+class Network:
+    """A causal predictor with its state.
 
     Raises:
         InputError: the model sees the future.
     """
 
+    def __init__(self, model: object, channels: int) -> None:
+        if not (isinstance(model, Predictor) and model.causal):
+            raise InputError(
+                "this model sees the future, so it cannot be used live: give log-mmse, or the "
+                "folder of a causal model (recipes/speech-live.yaml)"
+            )
+        self._model, self._state = model, model.start(channels)
+        self.patch = int(getattr(model.network, "stride", 1))
+
+    def run(self, Z: Tensor) -> Tensor:
+        """See `LiveModel`."""
+        estimate, self._state = self._model.run(Z[:, None], self._state)
+        return estimate[:, 0]
+
+
+class Classical:
+    """`LogMMSE`, which no data have trained."""
+
+    patch = 1
+
+    def __init__(self, stft: STFT, channels: int) -> None:
+        self._stft, self._model = stft, LogMMSE()
+        self._state = self._model.start(channels, stft.bins)
+
+    def run(self, Z: Tensor) -> Tensor:
+        """See `LiveModel`."""
+        estimate, self._state = self._model.run(self._stft.expand(Z), self._state)
+        return self._stft.compress(estimate)
+
+
+class LiveEnhancement:
+    """Enhances consecutive blocks of one recording.
+
+    Args:
+        model: with the state of as many channels.
+        stft: its representation.
+        model_rate: its rate in Hz.
+        rate: of the recording in Hz.
+        channels: their number; each is enhanced alone.
+        attenuation_limit: the most that is taken away, in dB; None for no limit.
+    """
+
     def __init__(
         self,
-        model: Predictor,
+        model: LiveModel,
         stft: STFT,
         model_rate: int,
         rate: int,
         channels: int,
         attenuation_limit: float | None = None,
     ) -> None:
-        if not model.causal:
-            raise InputError(
-                "this model sees the future: for live use give one that does not, speech-live"
-            )
         self.model, self.stft, self.channels = model, stft, channels
         self.model_rate, self.rate = model_rate, rate
         self._kept = 0.0 if attenuation_limit is None else 10 ** (-attenuation_limit / 20)
@@ -80,8 +125,7 @@ class LiveEnhancement:
         # A hop less of delay, where enough frames still overlap.
         self._skip = stft.hop if stft.n_fft >= 3 * stft.hop else 0
         self._synthesis = StreamedSynthesis(stft, self._skip)
-        self._state: CausalState = model.start(channels)
-        self._patch = int(getattr(model.network, "stride", 1))
+        self._patch = model.patch
         self._frames: Tensor | None = None  # that wait for their patch
         self._beyond = rate > model_rate
         self._gains = _BandGains(stft, channels)
@@ -143,10 +187,10 @@ class LiveEnhancement:
         frames, self._frames = frames[..., :count], frames[..., count:].clone()
         new = [low[..., :0], low, low[..., :0]]
         if count:
-            estimate, self._state = self.model.run(frames[:, None], self._state)
+            estimate = self.model.run(frames)
             self.nfe += 1
-            new[0] = self._synthesis.push(estimate[:, 0])
-            new[2] = self._gains.push(estimate[:, 0], frames)
+            new[0] = self._synthesis.push(estimate)
+            new[2] = self._gains.push(estimate, frames)
         if last:
             if self._frames is not None and self._analysis.length:
                 new[0] = torch.cat([new[0], self._synthesis.finish()], dim=-1)

@@ -30,7 +30,7 @@ from sciddm.physics.speech.upper_band import BAND
 from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
-from sciddm.pipelines.speech.live import LiveEnhancement, live_blocks
+from sciddm.pipelines.speech.live import LiveEnhancement, Network, live_blocks
 from sciddm.pipelines.speech.settings import Quality, Settings, settings_for
 from sciddm.priors.predictor import Predictor
 from sciddm.progress import Progress
@@ -237,12 +237,13 @@ class SpeechEnhancement(Pipeline):
         Raises:
             InputError: the model sees the future.
         """
-        if not isinstance(self.model, Predictor):
-            raise InputError(
-                "this model sees the future: for live use give one that does not, speech-live"
-            )
         return LiveEnhancement(
-            self.model, self.front.stft, self.front.rate, rate, channels, attenuation_limit
+            Network(self.model, channels),
+            self.front.stft,
+            self.front.rate,
+            rate,
+            channels,
+            attenuation_limit,
         )
 
     def _spread(self, quality: str) -> float:

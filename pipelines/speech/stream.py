@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
-from sciddm.pipelines.speech.pipeline import SpeechEnhancement
+from sciddm.physics.speech.stft import STFT
+from sciddm.pipelines.speech.live import Classical, LiveEnhancement
 
-__all__ = ["Coding", "Sound", "StreamTotals", "read_header", "run_stream"]
+__all__ = ["CLASSICAL", "Coding", "Sound", "StreamTotals", "opener", "read_header", "run_stream"]
+
+#: Noise reduction that no data have trained.
+CLASSICAL = "log-mmse"
+_RATE = 16_000
 
 Coding = Literal["s16", "s24", "s32", "f32"]
 Samples = NDArray[np.float32]
@@ -156,13 +161,35 @@ def read_header(source: BinaryIO) -> Sound:
             sound = _format(content)
 
 
+def opener(
+    model: str, attenuation_limit: float | None = None
+) -> Callable[[int, int], LiveEnhancement]:
+    """What makes a live enhancement for a rate and a number of channels.
+
+    Args:
+        model: "log-mmse", or name, folder or hub id of a causal model.
+        attenuation_limit: the most that is taken away, in dB; None for no limit.
+
+    Raises:
+        InputError: the model sees the future.
+    """
+    if model == CLASSICAL:
+        return lambda rate, channels: LiveEnhancement(
+            Classical(STFT(), channels), STFT(), _RATE, rate, channels, attenuation_limit
+        )
+    from sciddm.pipelines.speech.pipeline import SpeechEnhancement
+
+    pipeline = SpeechEnhancement.from_pretrained(model)
+    pipeline.live(_RATE)  # refused before anything is read
+    return lambda rate, channels: pipeline.live(rate, channels, attenuation_limit=attenuation_limit)
+
+
 def run_stream(
     source: BinaryIO,
     target: BinaryIO,
-    pipeline: SpeechEnhancement,
+    opened: Callable[[int, int], LiveEnhancement],
     sound: Sound | None,
     *,
-    attenuation_limit: float | None = None,
     block_s: float = 0.01,
 ) -> StreamTotals:
     """Enhances until the input ends.
@@ -170,16 +197,15 @@ def run_stream(
     Args:
         source: raw samples, or a WAV file.
         target: gets what the source had, enhanced; as many samples in the same coding.
-        pipeline: of a causal model.
+        opened: the enhancement for a rate and a number of channels, of `opener`.
         sound: of raw samples; None for a WAV file.
-        attenuation_limit: the most that is taken away, in dB; None for no limit.
         block_s: seconds that are read at a time.
 
     Raises:
-        InputError: no WAV header, or a model that sees the future.
+        InputError: no WAV header.
     """
     sound = read_header(source) if sound is None else sound
-    live = pipeline.live(sound.rate, sound.channels, attenuation_limit=attenuation_limit)
+    live = opened(sound.rate, sound.channels)
     target.write(sound.header())
     start = time.process_time()
     clipped = bad = 0

@@ -3,8 +3,9 @@
 Such a file is a Lightning checkpoint: a pickle with weights (``dnn.*``, or ``denoiser_net.*`` and
 ``score_net.*``), their moving average (a list in the order of the weights), optimiser state, and
 all hyper-parameters, among them the class of the data module. It is unpickled with
-``weights_only``; the data module's name is the one thing allowed besides, and stands for an empty
-class. Nothing of the published code is needed.
+``weights_only``; allowed besides are the data module's name, which stands for an empty class, and
+NumPy's numbers and ``argparse.Namespace``, which run nothing. Nothing of the published code is
+needed.
 
 The networks' outputs are brought into the core's conventions by a factor on their last layer,
 which is linear. There a complex variable has unit variance and the score is of complex data; here
@@ -23,8 +24,10 @@ References:
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +90,8 @@ def read_checkpoint(path: str | Path) -> tuple[AnyModel, dict[str, Any]]:
     path = Path(path)
     checkpoint = _unpickle(path)
     try:
-        hyper = dict(checkpoint["hyper_parameters"])
+        settings = checkpoint["hyper_parameters"]
+        hyper = dict(vars(settings) if isinstance(settings, argparse.Namespace) else settings)
         state = _averaged(path, checkpoint)
         representation = _representation(hyper)
         model = _model(hyper, state)
@@ -107,16 +111,17 @@ def file_hash(path: str | Path) -> str:
 def _unpickle(path: Path) -> dict[str, Any]:
     stubs: list[Any] = [type(name, (), {"__module__": module}) for module, name in _ALLOWED]
     try:
-        with torch.serialization.safe_globals(stubs):
+        with torch.serialization.safe_globals([*stubs, *_harmless()]):
             # Mapped, so that what is not needed (two thirds are optimiser state) is never read.
             checkpoint = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except pickle.UnpicklingError as error:
-        reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "")
+        # torch goes on with advice to programmers, which would make the file unsafe to read.
+        name = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ModelError(
             f"{path}: not read, because it is damaged or holds Python objects that a checkpoint "
-            f"of SGMSE+ or StoRM does not need{': ' if reason else ''}{reason.strip()}"
+            f"of SGMSE+ or StoRM does not need{f' ({name[1]})' if name else ''}"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
@@ -124,6 +129,18 @@ def _unpickle(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ModelError(f"{path}: not a Lightning checkpoint")
     return checkpoint
+
+
+def _harmless() -> list[Any]:
+    """What hyper-parameters are made of besides Python's own types: numbers of NumPy and groups of
+    options. None of it runs code of the file's."""
+    import numpy as np
+
+    multiarray = np._core.multiarray  # type: ignore[attr-defined]
+    dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, bool)]
+    scalar = multiarray.scalar
+    # Files of NumPy before 2 call it by its old name.
+    return [argparse.Namespace, scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *dtypes]
 
 
 def _averaged(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -289,3 +289,24 @@ def test_demo_makes_enhances_and_measures(
     assert everything(tmp_path / "out") == names
     assert "noisy SI-SDR" in answer.out
     assert "5.0 dB" in answer.out
+
+
+@pytest.mark.parametrize("wav", [False, True])
+def test_stream_gives_back_what_it_reads_enhanced(wav: bool) -> None:
+    from typer.testing import CliRunner
+
+    from sciddm.pipelines.speech.cli import app
+    from sciddm.pipelines.speech.stream import Sound
+
+    sound = Sound(16_000, 1, "s16", wav)
+    rng = np.random.default_rng(0)
+    wave = (0.05 * rng.standard_normal((1, 8000))).astype(np.float32)
+    content = sound.header() + sound.encode(wave)[0]
+    words = ["stream"] if wav else ["stream", "--rate", "16000", "--format", "s16"]
+    answer = CliRunner().invoke(app, words, input=content)
+    assert answer.exit_code == 0, answer.output
+    head = len(sound.header())
+    out = sound.decode(answer.stdout_bytes[head : head + 16_000])
+    assert len(answer.stdout_bytes) == len(content)
+    assert np.mean(out[:, 4000:] ** 2) < 0.1 * np.mean(wave[:, 4000:] ** 2)
+    assert "delay 31.9 ms" in answer.stderr or "delay 23.9 ms" in answer.stderr

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import math
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -243,6 +245,26 @@ def test_a_foreign_object_is_refused_and_not_run(tmp_path):
     assert "mkdir" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not trap.exists()
+
+
+def test_numbers_of_numpy_and_options_are_read(tmp_path, published_class):
+    """Hyper-parameters as parsers and NumPy leave them; torch refuses both by themselves."""
+    hyper = altered(lambda h: h.update(theta=np.float64(h["theta"]), N=np.int64(30)))
+    path = write(tmp_path / "x.ckpt", {"dnn.": network(1)}, hyper, published_class)
+    model, _ = read_checkpoint(path)
+    assert model.process.theta == hyper["theta"]
+    weights = {f"dnn.{name}": value for name, value in network(1).state_dict().items()}
+    options = argparse.Namespace(**FRONT, **hyper)
+    torch.save({"state_dict": weights, "hyper_parameters": options}, tmp_path / "y.ckpt")
+    assert read_checkpoint(tmp_path / "y.ckpt")[1] == read_checkpoint(path)[1]
+
+
+def test_what_is_refused_is_named_without_advice_to_programmers(tmp_path):
+    path = tmp_path / "bad.ckpt"
+    torch.save({"state_dict": {}, "hyper_parameters": {"x": Foreign(tmp_path / "trap")}}, path)
+    with pytest.raises(ModelError) as caught:
+        read_checkpoint(path)
+    assert "safe_globals" not in str(caught.value)
 
 
 def altered(change):

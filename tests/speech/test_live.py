@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,13 +13,15 @@ import xarray as xr
 from speech_models import scaling
 
 from sciddm.errors import InputError
+from sciddm.metrics.speech import si_sdr
 from sciddm.networks.causal_dual_path import CausalDualPath
 from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.streamed_stft import StreamedAnalysis, StreamedSynthesis
-from sciddm.pipelines.speech.live import LiveEnhancement
+from sciddm.pipelines.speech.live import LiveEnhancement, Network
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
-from sciddm.pipelines.speech.stream import Sound, read_header, run_stream
+from sciddm.pipelines.speech.stream import CLASSICAL, Sound, opener, read_header, run_stream
 from sciddm.priors.predictor import Predictor
+from sciddm.simulation.speech.synthetic import mix, speech_like
 
 SMALL = STFT(n_fft=62, hop=16)
 
@@ -33,6 +36,14 @@ def _model(gain: float | None = None) -> Predictor:
         with torch.no_grad():  # channels are those of mask and rest, for each of a patch's places
             network.last.bias[:4] = float(np.arctanh(gain / 2))
     return Predictor(network, scale=0.1).eval().requires_grad_(False)
+
+
+def _live(rate: int, channels: int = 1, gain: float | None = None) -> LiveEnhancement:
+    return LiveEnhancement(Network(_model(gain), channels), SMALL, 16_000, rate, channels)
+
+
+def _opened(gain: float | None = None) -> Callable[[int, int], LiveEnhancement]:
+    return SpeechEnhancement(_model(gain), SMALL, 16_000).live
 
 
 def _wave(samples: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -70,11 +81,11 @@ def test_skipped_samples_are_not_used_and_the_next_ones_come_earlier() -> None:
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000])
 def test_blocks_do_not_matter_and_lengths_are_kept(rate: int) -> None:
     wave = _wave(rate // 4, 2) + np.float32(0.2)
-    whole = _through(LiveEnhancement(_model(), SMALL, 16_000, rate, 2), wave, 10**6)
+    whole = _through(_live(rate, 2), wave, 10**6)
     assert whole.shape == wave.shape
     assert np.abs(whole - wave).max() > 0.01
     for size in (rate // 100, 333):
-        pieces = _through(LiveEnhancement(_model(), SMALL, 16_000, rate, 2), wave, size)
+        pieces = _through(_live(rate, 2), wave, size)
         np.testing.assert_allclose(pieces, whole, atol=1e-6)
 
 
@@ -84,7 +95,7 @@ def test_a_mask_of_one_changes_nothing(rate: int) -> None:
     t = np.arange(rate // 4) / rate
     sines = [0.1 * np.sin(2 * np.pi * f * t) for f in (700, 2500, 6500, 12_000) if f < 0.45 * rate]
     wave = np.asarray(sum(sines)[None], np.float32)  # type: ignore[index]
-    out = _through(LiveEnhancement(_model(1.0), SMALL, 16_000, rate, 1), wave, 777)
+    out = _through(_live(rate, gain=1.0), wave, 777)
     inner = slice(rate // 50, -rate // 50)
     np.testing.assert_allclose(out[:, inner], wave[:, inner], atol=2e-3)
 
@@ -92,7 +103,7 @@ def test_a_mask_of_one_changes_nothing(rate: int) -> None:
 @pytest.mark.parametrize("rate", [16_000, 48_000])
 def test_delay_is_what_it_is_said_to_be(rate: int) -> None:
     """Nothing that comes later than the delay changes a sample."""
-    live = LiveEnhancement(_model(), STFT(n_fft=62, hop=16), 16_000, rate, 1)
+    live = _live(rate)
     lags = []
     for block in np.split(_wave(rate // 4), rate // 4, axis=1):
         live.push(block)
@@ -106,16 +117,17 @@ def test_the_published_transform_has_at_most_forty_milliseconds() -> None:
     torch.manual_seed(0)
     model = Predictor(CausalDualPath(width=4, channels=8, blocks=1)).eval()
     for rate in (16_000, 44_100, 48_000):
-        assert LiveEnhancement(model, STFT(), 16_000, rate, 1).delay_s < 0.040
+        network = Network(model, 1)
+        assert LiveEnhancement(network, STFT(), 16_000, rate, 1).delay_s < 0.040
 
 
 def test_offset_silence_and_clips_of_a_few_samples() -> None:
     for samples in (1, 5, 300):
         for value in (0.0, 0.3):
             wave = np.full((1, samples), value, np.float32)
-            out = _through(LiveEnhancement(_model(), SMALL, 16_000, 48_000, 1), wave, 64)
+            out = _through(_live(48_000), wave, 64)
             np.testing.assert_allclose(out, wave, atol=1e-6)
-    assert LiveEnhancement(_model(), SMALL, 16_000, 48_000, 1).finish().shape == (1, 0)
+    assert _live(48_000).finish().shape == (1, 0)
 
 
 def test_files_get_what_pipes_get() -> None:
@@ -135,18 +147,36 @@ def test_models_that_see_the_future_are_refused() -> None:
         SpeechEnhancement(scaling(1.0)).live(16_000)
 
 
+def test_log_mmse_takes_steady_noise_away_and_keeps_speech() -> None:
+    rate = 16_000
+    clean = speech_like(5.0, rate, 0)
+    clean[: 2 * rate] = 0
+    noisy = mix(clean, np.random.default_rng(0).standard_normal(5 * rate), 10.0)
+    live = opener(CLASSICAL)(rate, 1)
+    out = _through(live, np.asarray(noisy, np.float32)[None], 160)[0]
+    pause = slice(rate, 2 * rate - 1000)
+    assert np.mean(noisy[pause] ** 2) / np.mean(out[pause] ** 2) > 10**1.5
+    spoken = slice(2 * rate, None)
+    assert si_sdr(out[spoken], clean[spoken]) > si_sdr(noisy[spoken], clean[spoken]) + 3
+    assert live.delay_s < 0.04
+    # A limit is a limit; silence and an offset stay.
+    flat = np.full((1, 3000), 0.2, np.float32)
+    np.testing.assert_allclose(_through(opener(CLASSICAL)(rate, 1), flat, 99), flat, atol=1e-6)
+    with pytest.raises(InputError, match="sees the future"):
+        opener("speech-denoise")
+
+
 # Pipes --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("coding", ["s16", "s24", "s32", "f32"])
 @pytest.mark.parametrize("wav", [False, True])
 def test_what_goes_in_comes_out_in_the_same_coding(coding: str, wav: bool) -> None:
-    pipeline = SpeechEnhancement(_model(1.0), SMALL, 16_000)
     sound = Sound(16_000, 2, coding, wav)  # type: ignore[arg-type]
     content = sound.encode(_wave(4000, 2))[0]
     out = io.BytesIO()
     source = io.BytesIO(sound.header() + content)
-    totals = run_stream(source, out, pipeline, None if wav else sound)
+    totals = run_stream(source, out, _opened(1.0), None if wav else sound)
     out.seek(0)
     again = read_header(out) if wav else sound
     assert (again.rate, again.channels, again.coding) == (16_000, 2, coding)
@@ -166,11 +196,11 @@ def test_headers_with_other_chunks_lengths_and_half_frames() -> None:
     whole = bytes(head[:36]) + extra + b"data" + struct.pack("<I", len(content)) + content
     out = io.BytesIO()
     # What follows the sound is no sound, and a half sample at the end is none.
-    run_stream(io.BytesIO(whole + b"junk"), out, SpeechEnhancement(_model(), SMALL), None)
+    run_stream(io.BytesIO(whole + b"junk"), out, _opened(), None)
     assert len(out.getvalue()) == len(sound.header()) + len(content)
     out = io.BytesIO()
     raw = Sound(16_000, 1, "s16")
-    run_stream(io.BytesIO(content + b"x"), out, SpeechEnhancement(_model(), SMALL), raw)
+    run_stream(io.BytesIO(content + b"x"), out, _opened(), raw)
     assert len(out.getvalue()) == len(content)
 
 
@@ -179,8 +209,7 @@ def test_what_is_clipped_or_no_number_is_counted() -> None:
     wave[0, 100], wave[0, 200] = np.nan, np.inf
     sound = Sound(16_000, 1, "f32")
     out = io.BytesIO()
-    pipeline = SpeechEnhancement(_model(1.0), SMALL)
-    totals = run_stream(io.BytesIO(sound.encode(wave)[0]), out, pipeline, sound)
+    totals = run_stream(io.BytesIO(sound.encode(wave)[0]), out, _opened(1.0), sound)
     assert totals.not_numbers == 2
     assert np.isfinite(sound.decode(out.getvalue())).all()
     assert Sound(8000, 1, "s16").encode(np.float32([[1.5, -2.0, 0.5]]))[1] == 2
