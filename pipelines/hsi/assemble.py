@@ -155,7 +155,10 @@ class _Flags(_Computed):
         if self.fill:
             gap = (marks & Flag.GAP) != 0
             marks = np.where(gap, (marks & ~np.uint8(Flag.GAP)) | np.uint8(Flag.FILLED), marks)
-        striped = (self.known.noise.stripes[place][:, x] != 0)[:, None]
+        noise = self.known.noise
+        striped = (noise.stripes[place][:, x] != 0)[:, None] | (noise.lines[place][:, y] != 0)[
+            :, :, None
+        ]
         here = (marks & (Flag.OUTSIDE | Flag.GAP | REPLACED)) == 0
         marks = np.where(striped & here, marks | np.uint8(Flag.STRIPED), marks)
         out = np.full((len(chosen), *marks.shape[1:]), np.uint8(Flag.OUTSIDE))
@@ -192,8 +195,11 @@ class _Finished(_Computed):
             if self.spread:
                 own = np.float32(self.known.noise.sigma[number])
                 values = np.where(outlier, own, estimate[number] * scale)
+                left_over = np.float32(self.known.noise.offset_std[number])
+                values = np.hypot(values, left_over) if left_over else values
             else:
-                offset = self.known.noise.stripes[number, x]
+                noise = self.known.noise
+                offset = noise.stripes[number, x] + noise.lines[number, y][:, None]
                 measured = stored[band] - offset.astype(np.float32)
                 values = self._typed(np.where(outlier, measured, estimate[number] * scale))
             np.copyto(out[band], values, where=(marks[number] & left) == 0)

@@ -81,7 +81,8 @@ def tile_at(scene: Scene, known: Survey, window: Window) -> Tile:
     values = np.empty(stored.shape, np.float32)
     for start in range(0, stored.shape[1], _LINES):  # what is not kept is small
         part = (slice(None), slice(start, start + _LINES))
-        filled, _ = known.noise.complete(stored[part], ~valid[part], x)
+        lines = slice(y.start + start, min(y.stop, y.start + start + _LINES))
+        filled, _ = known.noise.complete(stored[part], ~valid[part], x, lines)
         np.divide(filled, np.float32(known.scale), out=values[part])
     return Tile(values, valid, (y.start, x.start), window.inside)
 

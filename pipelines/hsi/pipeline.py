@@ -209,9 +209,10 @@ def attributes(
     per band of the file, NaN for those that hold nothing, in the cube's unit: noise_std, mean,
     taken_rms (root mean square of what was taken away), std_rms (of the standard deviation), and
     residual (in units of the noise; see `denoise`); consistency, the residual over all bands;
-    contradicts; dead_share (dead and stuck), striped_columns (in all bands together), empty_bands
-    (from 0); flagged, the number of entries in each band with each flag of the quality layer; fill;
-    warnings.
+    contradicts; dead_share (dead and stuck), striped_columns and striped_lines (in all bands
+    together), empty_bands (from 0); flagged, the number of entries in each band with each flag of
+    the quality layer; fill; offset_std, what is left of offsets of all columns or lines, 0 where
+    there were none; warnings.
     """
 
     def of_all(values: NDArray[np.floating[Any]]) -> list[float]:
@@ -241,8 +242,10 @@ def attributes(
         "contradicts": int(contradicts),
         "dead_share": dead_share,
         "striped_columns": int((known.noise.stripes != 0).sum()),
+        "striped_lines": int((known.noise.lines != 0).sum()),
         "empty_bands": [int(b) for b in empty],
         "fill": int(fill),
+        "offset_std": of_all(known.noise.offset_std),
         "flagged": {k: [int(n) for n in v] for k, v in flagged.items() if v.any()},
         "sciddm_version": sciddm.__version__,
     }
@@ -263,6 +266,13 @@ def attributes(
             warnings.append(
                 f"{_bands(scene, off)} differ from the data by more than their noise explains."
             )
+    every = np.flatnonzero(known.used)[known.noise.offset_std > 0]
+    if len(every):
+        left_over = float(np.median(known.noise.offset_std[known.noise.offset_std > 0]))
+        warnings.append(
+            f"All columns or lines of {len(every)} bands had an offset; what is left of it has a "
+            f"standard deviation of about {left_over:.2g}, more where scene and stripes look alike."
+        )
     if dead_share > _MANY_DEAD:
         warnings.append(
             f"{dead_share:.0%} of the entries are dead: much of the result is filled in."

@@ -49,7 +49,7 @@ class Denoise(Request):
         str,
         Option(
             "subspace, finch: diffusion with a trained model; dds2m: diffusion without training; "
-            "lowrank, tv: classical."
+            "lowrank, tv: classical; destripe: stripes and defects alone."
         ),
     ] = "subspace"
     model: Annotated[

@@ -22,8 +22,9 @@ from sciddm.classical.spectral.moments import Moments
 from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
 from sciddm.errors import InputError
 from sciddm.physics.spectral.defects import REACH
-from sciddm.physics.spectral.estimate import NoiseModel, complete_stripes, fit_noise
+from sciddm.physics.spectral.estimate import NoiseModel, complete_stripes, fit_noise, told_apart
 from sciddm.physics.spectral.flags import NO_DATUM, Flag
+from sciddm.physics.spectral.striping import Jumps, Offsets, column_jumps
 from sciddm.progress import Progress
 
 __all__ = ["FlagCanvas", "Scene", "Survey", "survey", "white_of"]
@@ -119,6 +120,7 @@ class _First:
     lines: NDArray[np.intp]
     values: NDArray[np.float32]
     known: NDArray[np.bool_]
+    jumps: Jumps
 
 
 def survey(
@@ -191,7 +193,9 @@ def _first_pass(scene: Scene, tick: Callable[[int], None]) -> _First:
         lines,
         np.zeros((scene.bands, len(lines), scene.samples), np.float32),
         np.zeros((scene.bands, len(lines), scene.samples), bool),
+        Jumps(*(np.full((scene.bands, max(0, scene.lines - 1)), np.nan) for _ in range(2))),
     )
+    last: tuple[NDArray[Any], NDArray[np.bool_]] | None = None
     for number, block in enumerate(scene.blocks()):
         values, known = scene.read(block, slice(None))
         nothing = ~(known & (values != 0)).any(axis=0)
@@ -204,6 +208,15 @@ def _first_pass(scene: Scene, tick: Callable[[int], None]) -> _First:
         here = (lines >= block.start) & (lines < block.stop)
         first.values[:, here] = np.where(known, values, 0)[:, lines[here] - block.start]
         first.known[:, here] = known[:, lines[here] - block.start]
+        # Differences of lines, which only neighbours tell, with the last one of the block before.
+        pair = (values, known)
+        if last is not None:
+            pair = tuple(np.concatenate(two, axis=1) for two in zip(last, pair, strict=True))
+        jumps = column_jumps(*(np.swapaxes(a, 1, 2) for a in pair))
+        start = block.start - (last is not None)
+        place = slice(start, start + jumps.middle.shape[1])
+        first.jumps.middle[:, place], first.jumps.error[:, place] = jumps
+        last = values[:, -1:], known[:, -1:]
         tick(number + 1)
     return first
 
@@ -217,13 +230,24 @@ def _noise(
 ) -> NoiseModel:
     values, known = first.values[used], first.known[used]
     bands, _, samples = values.shape
+    columns_, lines = _offsets(first, used)
+    offsets = None
+    if columns_.values.any() or lines.values.any():
+        offsets = columns_.values[:, None] + lines.values[:, first.lines, None]
     step = -(-values.size // _FITTED)  # every so many columns are enough for the regression
     columns = slice(None, None, step)
     try:
         part = np.ascontiguousarray(values[..., columns]), known[..., columns]
-        noise = fit_noise(*part, constant[:, columns])
+        some = None if offsets is None else offsets[..., columns]
+        noise = fit_noise(*part, constant[:, columns], some)
         if step > 1:
-            noise = complete_stripes(noise, values, known, constant)
+            noise = complete_stripes(noise, values, known, constant, offsets)
+        noise = replace(
+            noise,
+            stripes=noise.stripes + columns_.values,
+            lines=lines.values,
+            offset_std=np.hypot(columns_.std, lines.std),
+        )
     except InputError as error:
         if given is None:
             raise InputError(f"{scene.name}: {error}") from error
@@ -240,6 +264,8 @@ def _noise(
             spread=np.inf * ones,
             damping=1.0,
             stuck=np.full((bands, 1), np.nan, np.float32),
+            lines=np.zeros((bands, scene.lines)),
+            offset_std=np.zeros(bands),
             rate=np.zeros(bands),
             defective=np.zeros(bands, bool),
         )
@@ -249,6 +275,12 @@ def _noise(
     own = given / noise.scale
     expected = np.sqrt(own**2 + noise.beta**2 @ own**2)
     return replace(noise, sigma=given, spread=np.minimum(noise.spread, expected))
+
+
+def _offsets(first: _First, used: NDArray[np.bool_]) -> tuple[Offsets, Offsets]:
+    """Offsets of all columns, and of all lines."""
+    lines = Jumps(first.jumps.middle[used], first.jumps.error[used])
+    return told_apart(first.values[used], first.known[used], lines)
 
 
 def _second_pass(
@@ -268,7 +300,7 @@ def _second_pass(
         # With the lines around it, which flags depend on.
         around = slice(max(0, block.start - REACH), min(scene.lines, block.stop + REACH))
         values, known = scene.read(around, slice(None), chosen)
-        marks = noise.inspect(values, known & ~first.nothing[around])
+        marks = noise.inspect(values, known & ~first.nothing[around], lines=around)
         inside = slice(block.start - around.start, block.stop - around.start)
         values, marks = values[:, inside], marks[:, inside]
         something = ~first.nothing[block]
@@ -276,7 +308,7 @@ def _second_pass(
         flags[:, block] = marks
         dead += ((marks & (Flag.DEAD | Flag.STUCK)) != 0).sum(axis=(1, 2))
         good = (marks & NO_DATUM) == 0
-        filled, residual = noise.complete(values, ~good)
+        filled, residual = noise.complete(values, ~good, lines=block)
         left += np.where(good, residual, 0).sum(axis=1, dtype=np.float64)
         seen += good.sum(axis=1)
         moments.add(filled / np.float32(scale), something)

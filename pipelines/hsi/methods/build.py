@@ -20,6 +20,7 @@ METHODS = {
     "dds2m": "sciddm.pipelines.hsi.methods.dds2m.DDS2M",
     "tv": "sciddm.classical.spectral.tv.TotalVariation",
     "lowrank": "sciddm.classical.spectral.lowrank.LowRank",
+    "destripe": "sciddm.classical.spectral.destripe.Destripe",
 }
 #: Methods that take a quality, and whether they take a model.
 _GRADED = {"subspace": True, "finch": True, "dds2m": False}

@@ -50,6 +50,8 @@ def denoise_cube(
     if not used.any():
         raise InputError("no band holds a value: give another cube")
     values = cube[used].astype(np.float64) - noise.stripes[used][:, None]
+    if noise.lines is not None:
+        values -= noise.lines[used][:, :, None]
     valid = (noise.flags[used] & NO_DATUM) == 0
     wavelength = None if wavelength_nm is None else wavelength_nm[used]
     statistics = statistics_of(values, valid, noise.sigma[used], wavelength)

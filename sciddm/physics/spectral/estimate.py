@@ -41,8 +41,9 @@ done by steps x <- x + w (prediction - x) (Jacobi), which converge for any set m
 over the largest eigenvalue of Q scaled to a unit diagonal, as those of its submatrices are no
 larger. A few quiet bands among noisy ones make that eigenvalue large.
 
-An offset of all pixels of a band, or a stripe in the same columns of all bands, looks like signal
-and is not found.
+Offsets of all columns, or of all lines, are found before (`striping`). An offset of all pixels of a
+band, or a stripe in a few columns that are the same in all bands, looks like signal and is not
+found.
 
 What was learned from some lines of a scene (`fit_noise`) finds the dead pixels of any other part of
 it (`NoiseModel.inspect`), pixel by pixel: a scene need not fit into memory.
@@ -61,9 +62,18 @@ from sciddm.errors import InputError
 from sciddm.physics.spectral.defects import defect_rate, has_company
 from sciddm.physics.spectral.flags import Flag
 from sciddm.physics.spectral.stripes import column_offsets, common_level, signal_directions
+from sciddm.physics.spectral.striping import Jumps, Offsets, column_jumps, every_offset
 from sciddm.physics.spectral.stuck import at_values, frequent_values
 
-__all__ = ["NoiseEstimate", "NoiseModel", "complete_stripes", "estimate_noise", "fit_noise"]
+__all__ = [
+    "NoiseEstimate",
+    "NoiseModel",
+    "complete_stripes",
+    "dense_offsets",
+    "estimate_noise",
+    "fit_noise",
+    "told_apart",
+]
 
 _ROUNDS = 16
 _DEAD, _STRIPE = 6.0, 5.0
@@ -83,6 +93,7 @@ _FAR = 1e3  # in units of the residuals
 _STILL = 0.05  # change of replaced entries, in units of the residuals
 _STRIPED = 0.005  # share of columns, in all bands together, that is many
 _AGAIN = 2  # times that stripes are sought in what the noise was without them
+_OWN, _FITTED_ENTRIES = 10, 2**22  # directions of a scene, and entries that they are found from
 _PIECE = 8192  # pixels whose products are summed in double precision at a time
 
 
@@ -97,12 +108,14 @@ class NoiseEstimate:
             are not known, and those that no other band predicts but that may be signal.
         stripes: (band, x) offsets of whole columns, to be subtracted; 0 where there is none.
         empty: (band,) bool, bands with one value (or none) everywhere.
+        lines: (band, y) offsets of whole lines, to be subtracted; None for none.
     """
 
     sigma: NDArray[np.float64]
     flags: NDArray[np.uint8]
     stripes: NDArray[np.float64]
     empty: NDArray[np.bool_]
+    lines: NDArray[np.float64] | None = None
 
     @property
     def dead(self) -> NDArray[np.bool_]:
@@ -126,6 +139,8 @@ class NoiseModel:
         spread: (band,) robust standard deviation of the residuals.
         damping: w above.
         stuck: (band, n) values that mean a dead pixel, in the cube's unit; NaN for none.
+        lines: (band, y) offsets of whole lines of the scene; 0 where there is none.
+        offset_std: (band,) standard deviation of what is left of offsets of all columns or lines.
         rate: (band,) share of entries that disagree with the other bands without company.
         defective: (band,) bool, bands in which these are too many to be signal.
     """
@@ -140,6 +155,8 @@ class NoiseModel:
     spread: NDArray[np.float64]
     damping: float
     stuck: NDArray[np.float32]
+    lines: NDArray[np.float64]
+    offset_std: NDArray[np.float64]
     rate: NDArray[np.float64]
     defective: NDArray[np.bool_]
 
@@ -148,6 +165,7 @@ class NoiseModel:
         values: NDArray[np.floating[Any]],
         known: NDArray[np.bool_],
         columns: slice = slice(None),
+        lines: slice = slice(None),
     ) -> NDArray[np.uint8]:
         """Flags of a part of the scene: DEAD, STUCK, OUTLIER and GAP (what is not known).
 
@@ -156,7 +174,7 @@ class NoiseModel:
         Args:
             values: (band, y, x); what is not known may be anything.
             known: (band, y, x) bool.
-            columns: of the scene, where the part lies.
+            columns, lines: of the scene, where the part lies.
 
         Returns:
             (band, y, x), see `flags.Flag`.
@@ -164,11 +182,13 @@ class NoiseModel:
         constant = np.broadcast_to(self.constant[:, None, columns], values.shape)
         stuck = (constant | at_values(values, self.stuck)) & known
         apart = np.empty(values.shape, bool)
+        offsets = self._along(lines, values.shape[1])
         each = max(1, _INSPECTED // (values.shape[0] * values.shape[2]))
         for start in range(0, values.shape[1], each):  # a dozen copies of a part, not of all
             part = slice(start, start + each)
             lost = ~known[:, part] | stuck[:, part]
-            apart[:, part] = self._solved(values[:, part], lost, columns, judge=True)[0] & ~lost
+            solved = self._solved(values[:, part], lost, columns, offsets[:, part], judge=True)
+            apart[:, part] = solved[0] & ~lost
         alone = apart & ~has_company(apart, self.rate)
         defect = self.defective[:, None, None]
         flags = np.where(alone & defect, np.uint8(Flag.DEAD), np.uint8(0))
@@ -182,31 +202,41 @@ class NoiseModel:
         values: NDArray[np.floating[Any]],
         lost: NDArray[np.bool_],
         columns: slice = slice(None),
+        lines: slice = slice(None),
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """A part of the scene whose lost entries are what the others predict, pixel by pixel.
 
         Args:
             values: (band, y, x); what is lost may be anything.
             lost: (band, y, x) bool.
-            columns: of the scene, where the part lies.
+            columns, lines: of the scene, where the part lies.
 
         Returns:
             The values without their stripes, the lost ones replaced; the residuals of all entries,
             without the stripes too. In the cube's unit.
         """
         filled, residual = (np.empty(values.shape, np.float32) for _ in range(2))
+        offsets = self._along(lines, values.shape[1])
         each = max(1, _INSPECTED // (values.shape[0] * values.shape[2]))
         for start in range(0, values.shape[1], each):
             part = slice(start, start + each)
-            solved = self._solved(values[:, part], lost[:, part], columns, judge=False)
+            lost_, along = lost[:, part], offsets[:, part]
+            solved = self._solved(values[:, part], lost_, columns, along, judge=False)
             filled[:, part], residual[:, part] = solved[1:]
         return filled, residual
+
+    def _along(self, lines: slice, count: int) -> NDArray[np.float64]:
+        """(band, count) offsets of lines."""
+        if not self.lines.any():
+            return np.zeros((len(self.sigma), count))
+        return self.lines[:, lines]
 
     def _solved(
         self,
         values: NDArray[np.floating[Any]],
         lost: NDArray[np.bool_],
         columns: slice,
+        along: NDArray[np.float64],
         *,
         judge: bool,
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
@@ -215,7 +245,7 @@ class NoiseModel:
         Those that fit worst go first: what they spoil in the others' predictions is no reason.
         """
         shape = values.shape
-        offsets = self.stripes[:, None, columns]
+        offsets = self.stripes[:, None, columns] + along[:, :, None]
         scale = self.scale[:, None]
         away = (self.centre[:, None, None] + offsets).astype(np.float32)
         lost = lost.reshape(shape[0], -1)
@@ -255,6 +285,52 @@ class NoiseModel:
         return bad.reshape(shape), whole.reshape(shape), residual
 
 
+def dense_offsets(
+    cube: NDArray[np.floating[Any]], known: NDArray[np.bool_]
+) -> tuple[Offsets, Offsets]:
+    """Offsets of all columns and of all lines of a cube in memory; see `striping`."""
+    lines = column_jumps(cube.transpose(0, 2, 1), known.transpose(0, 2, 1))
+    return told_apart(cube, known, lines)
+
+
+def told_apart(
+    cube: NDArray[np.floating[Any]], known: NDArray[np.bool_], lines: Jumps
+) -> tuple[Offsets, Offsets]:
+    """Offsets of all columns and of all lines, from some lines of a scene.
+
+    Args:
+        cube: (band, line, x).
+        known: (band, line, x) bool.
+        lines: jumps between all lines of the scene.
+    """
+    columns = column_jumps(cube, known)
+    return (
+        every_offset(columns, lines, _own_directions(cube, known, columns, 1)),
+        every_offset(lines, columns, _own_directions(cube, known, lines, 2)),
+    )
+
+
+def _own_directions(
+    cube: NDArray[np.floating[Any]], known: NDArray[np.bool_], jumps: Jumps, axis: int
+) -> NDArray[np.float64] | None:
+    """(band, k) spectra of the scene's pixels about the mean of their column (1) or line (2)."""
+    whole = known.all(axis=0)
+    seen = np.isfinite(jumps.error)
+    if not len(cube) or not seen.any(axis=1).all() or whole.sum() < 2 * len(cube):
+        return None
+    # A difference has twice the variance of a value.
+    number = np.maximum(known.sum(axis=axis).mean(axis=1), 1)
+    unit = np.array([np.median(e[s]) for e, s in zip(jumps.error, seen, strict=True)])
+    unit = unit * np.sqrt(number / 2)
+    if not (unit > 0).all():
+        return None
+    values = np.where(whole, cube, 0).astype(np.float32)
+    mean = values.sum(axis=axis, keepdims=True) / np.maximum(whole.sum(axis - 1, keepdims=True), 1)
+    step = max(1, values.size // _FITTED_ENTRIES)
+    white = ((values - mean) / unit[:, None, None])[:, whole][:, ::step]
+    return signal_directions(white)[0][:, :_OWN] * unit[:, None]
+
+
 def estimate_noise(
     cube: NDArray[np.floating[Any]], invalid: NDArray[np.bool_] | None = None
 ) -> NoiseEstimate:
@@ -273,20 +349,26 @@ def estimate_noise(
         [np.ptp(c[k]) == 0 if k.any() else True for c, k in zip(cube, known, strict=True)]
     )
     used = np.flatnonzero(~empty)
-    model = fit_noise(cube[used], known[used])
+    columns, lines = dense_offsets(cube[used], known[used])
+    both = lines.values[:, :, None] + columns.values[:, None]
+    model = fit_noise(cube[used], known[used], offsets=both if both.any() else None)
+    model = replace(model, stripes=model.stripes + columns.values, lines=lines.values)
     sigma = np.full(len(cube), np.nan)
     sigma[used] = model.sigma
     flags = np.full(cube.shape, np.uint8(Flag.OUTSIDE))
     flags[used] = model.inspect(cube[used], known[used])
     stripes = np.zeros((len(cube), cube.shape[2]))
     stripes[used] = model.stripes
-    return NoiseEstimate(sigma, flags, stripes, empty)
+    along = np.zeros(cube.shape[:2])
+    along[used] = model.lines
+    return NoiseEstimate(sigma, flags, stripes, empty, along)
 
 
 def fit_noise(
     cube: NDArray[np.floating[Any]],
     known: NDArray[np.bool_],
     constant: NDArray[np.bool_] | None = None,
+    offsets: NDArray[np.floating[Any]] | None = None,
 ) -> NoiseModel:
     """What is to be learned about a scene's noise from some or all of its lines.
 
@@ -295,6 +377,8 @@ def fit_noise(
         known: (band, line, x) bool.
         constant: (band, x) bool, columns with one value in all lines of the scene; those of these
             lines if None.
+        offsets: (band, line, x) of columns and lines that are known; none if None. They are no part
+            of the model's stripes.
 
     Raises:
         InputError: fewer than 2 bands, or too few pixels for them.
@@ -312,10 +396,12 @@ def fit_noise(
         constant = _constant_columns(cube, known)
     lost = ~known | constant[:, None]
     frequent = frequent_values(cube, ~lost)
+    # What repeats is what was stored; all else is about the scene.
+    level = cube if offsets is None else cube - offsets.astype(np.float32)
     if np.isfinite(frequent).any():
-        frequent = _outlying(cube, lost, frequent)
+        frequent = _outlying(cube, level, lost, frequent)
         lost = lost | at_values(cube, frequent)
-    return _fitted(cube, lost, constant, frequent)
+    return _fitted(level, lost, constant, frequent)
 
 
 def _fitted(
@@ -369,13 +455,18 @@ def _fitted(
         spread=spread,
         damping=_damping(precision),
         stuck=stuck,
+        lines=np.zeros((bands, lines)),
+        offset_std=np.zeros(bands),
         rate=single / np.maximum(entries, 1),
         defective=defect_rate(single, entries),
     )
 
 
 def _outlying(
-    cube: NDArray[np.floating[Any]], lost: NDArray[np.bool_], frequent: NDArray[np.float32]
+    cube: NDArray[np.floating[Any]],
+    level: NDArray[np.floating[Any]],
+    lost: NDArray[np.bool_],
+    frequent: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Those of the frequent values that lie among a band's other values, or whose entries do not
     fit what the other bands predict.
@@ -384,14 +475,14 @@ def _outlying(
     """
     found = frequent.copy()
     never = np.zeros((len(cube), cube.shape[2]), bool)
-    without = _fitted(cube, lost | at_values(cube, frequent), never, frequent)
-    filled, _ = without.complete(cube, lost | at_values(cube, frequent))
+    without = _fitted(level, lost | at_values(cube, frequent), never, frequent)
+    filled, _ = without.complete(level, lost | at_values(cube, frequent))
     mean = (without.centre + without.mean * without.scale).astype(np.float32)
     scale = without.scale.astype(np.float32)
     for b in np.flatnonzero(np.isfinite(frequent).any(axis=1)):
         others = without.beta[b].astype(np.float32) * scale[b] / scale
         guess = mean[b] + np.tensordot(others, filled - mean[:, None, None], 1)
-        square = (cube[b] - without.stripes[b] - guess) ** 2
+        square = (level[b] - without.stripes[b] - guess) ** 2
         usual = square[~lost[b] & ~np.isin(cube[b].astype(np.float32), frequent[b])]
         for k, value in enumerate(frequent[b]):
             mine = square[~lost[b] & (cube[b].astype(np.float32) == value)]
@@ -415,6 +506,7 @@ def complete_stripes(
     cube: NDArray[np.floating[Any]],
     known: NDArray[np.bool_],
     constant: NDArray[np.bool_],
+    offsets: NDArray[np.floating[Any]] | None = None,
 ) -> NoiseModel:
     """A model that was fitted to some columns of a scene, with the stripes of all of them.
 
@@ -423,10 +515,13 @@ def complete_stripes(
         cube: (band, line, x), all columns of some lines.
         known: (band, line, x) bool.
         constant: (band, x) bool, as for `fit_noise`.
+        offsets: (band, line, x), as for `fit_noise`.
     """
     lost = ~known | constant[:, None] | at_values(cube, model.stuck)
     centre, scale = (v.astype(np.float32)[:, None, None] for v in (model.centre, model.scale))
-    raw = np.where(lost, np.float32(0), (cube.astype(np.float32, copy=False) - centre) / scale)
+    level = cube.astype(np.float32, copy=False)
+    level = level if offsets is None else level - offsets.astype(np.float32)
+    raw = np.where(lost, np.float32(0), (level - centre) / scale)
     stripes = _unstriped(raw, lost, model).offsets.astype(np.float64) * model.scale[:, None]
     return replace(model, stripes=stripes, constant=constant)
 

@@ -1,0 +1,213 @@
+"""Offsets of all columns, or of all lines, as uncorrected push-broom and whisk-broom sensors have.
+
+Where every column has an offset no column tells the level of the others, and where it is the same
+in all bands no band does. What is left are neighbours: where the scene has no edge between two
+columns, their difference is
+
+    d_x = s_{x+1} - s_x + e_x
+
+in all lines. The lines that agree on it best in all bands together give its mean, whose error has,
+with the scene's own texture, the variance v. Offsets are Gaussian, of variance t, so that their
+expected value solves
+
+    (D^T D / v + I / t) s = D^T d / v,    D the differences of neighbours
+
+and its errors have the variance t / sqrt(1 + 4 t / v), a small part of t. Jumps beyond `_EDGE`
+standard deviations are edges of the scene along whole columns, and are left out.
+
+Texture of the scene has jumps of columns too, but as many of lines. So there are offsets only where
+a quarter of the jumps is beyond chance, and three times what it is in the other direction. Where
+fewer columns have offsets, `stripes` finds them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+
+__all__ = ["Jumps", "Offsets", "column_jumps", "every_offset"]
+
+Array = NDArray[np.float64]
+_MAD = 1.4826
+_ROUNDS = 6  # of concentration
+_NEAR = 2.0  # times the middle squared distance: lines that agree
+_MOST = 1024  # lines that are looked at
+_AT_ONCE = 2**21  # differences
+_LOW = 25  # percentile of the jumps' size that chance does not reach
+_QUARTILE, _MIDDLE = 0.3186, 0.6745  # that percentile of |N(0, 1)|, and its median
+_APART = 0.1  # of the jumps' squares that no spectrum of the scene explains
+_MOST_BANDS = 0.8  # striped bands of which scene and offsets can be told apart by their spectra
+_CHANCE = 2.0  # standard errors
+_OTHER = 3.0  # times the jumps in the other direction
+_EDGE = 4.0
+_LEAST = 8  # columns
+
+
+class Jumps(NamedTuple):
+    """What neighbours differ by.
+
+    Attributes:
+        middle: (band, n - 1) mean of the differences of the lines that agree.
+        error: (band, n - 1) standard error of it, NaN where nothing is known.
+    """
+
+    middle: Array
+    error: Array
+
+
+class Offsets(NamedTuple):
+    """Offsets of all columns, or lines.
+
+    Attributes:
+        values: (band, n), 0 in bands that have none.
+        std: (band,) standard deviation of their errors.
+    """
+
+    values: Array
+    std: Array
+
+
+def column_jumps(values: NDArray[np.floating[Any]], known: NDArray[np.bool_]) -> Jumps:
+    """Jumps between neighbouring columns.
+
+    Args:
+        values: (band, line, x); for jumps between lines (band, x, line).
+        known: (band, line, x) bool.
+    """
+    step = -(-values.shape[1] // _MOST)  # so many lines say enough
+    values, known = values[:, ::step], known[:, ::step]
+    bands, lines, columns = values.shape
+    middle = np.full((bands, max(0, columns - 1)), np.nan)
+    error = np.full(middle.shape, np.nan)
+    each = max(1, _AT_ONCE // max(1, bands * lines))
+    for start in range(0, columns - 1, each):
+        part = slice(start, min(start + each, columns - 1))
+        right = slice(part.start + 1, part.stop + 1)
+        both = known[..., part] & known[..., right]
+        difference = values[..., right].astype(np.float32) - values[..., part]
+        middle[:, part], error[:, part] = _agreed(np.where(both, difference, 0), both)
+    return Jumps(middle, error)
+
+
+def _agreed(difference: NDArray[np.float32], seen: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """(mean, its standard error), (band, jump), over the lines that agree in all bands.
+
+    The half of the lines that are nearest to their middle, again and again (concentration;
+    Rousseeuw and Van Driessen, 1999), and at last those within a few widths of it.
+    """
+    count = seen.sum(axis=1)
+    masked = np.where(seen, difference, np.float32(np.nan))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # bands of which nothing is known
+        middle = np.nan_to_num(np.nanmedian(masked, axis=1))
+        width = _MAD * np.nanmedian(np.abs(masked - middle[:, None]), axis=(1, 2))
+    width = np.where(width > 0, width, np.inf)[:, None, None]
+    for round_ in range(_ROUNDS):
+        away = np.where(seen, (difference - middle[:, None]) / width, 0)
+        distance = (away**2).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)  # (line, jump)
+        distance = np.where(seen.any(axis=0), distance, np.inf)
+        near = np.median(distance, axis=0)
+        kept = distance <= (near if round_ < _ROUNDS - 1 else _NEAR * near)
+        used = seen & kept
+        number = np.maximum(used.sum(axis=1), 1)
+        middle = np.where(used, difference, 0).sum(axis=1, dtype=np.float64) / number
+    left = np.where(used, difference - middle[:, None], 0)
+    variance = (left**2).sum(axis=1, dtype=np.float64) / np.maximum(number - 1, 1) / number
+    enough = (count >= _LEAST) & (used.sum(axis=1) >= _LEAST // 2)
+    return np.where(enough, middle, np.nan), np.where(enough, np.sqrt(variance), np.nan)
+
+
+def every_offset(jumps: Jumps, other: Jumps, directions: Array | None = None) -> Offsets:
+    """Offsets of bands in which (nearly) every column has one.
+
+    Args:
+        jumps: between the columns.
+        other: between the lines, which hold none.
+        directions: (band, k) spectra of the scene about the means of its columns; None for none.
+    """
+    bands, count = jumps.middle.shape
+    offsets = Offsets(np.zeros((bands, count + 1)), np.zeros(bands))
+    if count + 1 < _LEAST or not bands:
+        return offsets
+    seen = np.isfinite(jumps.middle)
+    error = np.array(
+        [np.median(e[k]) if k.any() else 0.0 for e, k in zip(jumps.error, seen, strict=True)]
+    )
+    solved = [_axis(j, o, e) for j, o, e in zip(jumps.middle, other.middle, error, strict=True)]
+    striped = np.array([s is not None for s in solved])
+    if directions is None or striped.mean() < _MOST_BANDS or not (error[striped] > 0).all():
+        for b in np.flatnonzero(striped):
+            offsets.values[b], offsets.std[b] = solved[b]
+        return offsets
+    # What the scene's own spectra may explain is one thing, the rest of each band another: an edge
+    # of the scene along a whole column is in the first alone.
+    unit = error[striped][:, None]
+    basis = np.linalg.qr(directions[striped] / unit)[0]
+    white, across = jumps.middle[striped] / unit, other.middle[striped] / unit
+    whole = np.isfinite(white).all(axis=0)
+    along = np.full((basis.shape[1], count), np.nan)
+    along[:, whole] = basis.T @ white[:, whole]
+    rest = np.where(whole, white - basis @ np.nan_to_num(along), white)
+    if (rest[:, whole] ** 2).sum() < _APART * (white[:, whole] ** 2).sum():
+        # They are the same in all bands, and as likely of the scene's own spectra as not.
+        for b in np.flatnonzero(striped):
+            offsets.values[b], offsets.std[b] = solved[b]
+        return offsets
+    elsewhere = basis.T @ np.nan_to_num(across)
+    common = np.zeros((basis.shape[1], count + 1))
+    left = np.zeros(basis.shape[1])
+    for k in range(basis.shape[1]):
+        found = _axis(along[k], elsewhere[k], 1.0)
+        if found is not None:
+            common[k], left[k] = found
+        else:  # as large as chance and the scene leave it
+            left[k] = float(np.median(np.abs(along[k][whole]))) / _MIDDLE if whole.any() else 0.0
+    for i, b in enumerate(np.flatnonzero(striped)):
+        own = _axis(rest[i], None, 1.0)
+        values, std = (np.zeros(count + 1), 0.0) if own is None else own
+        offsets.values[b] = (values + basis[i] @ common) * error[b]
+        offsets.std[b] = np.hypot(std, np.sqrt((basis[i] ** 2) @ left**2)) * error[b]
+    return offsets
+
+
+def _axis(jump: Array, other: Array | None, chance: float) -> tuple[Array, float] | None:
+    """(offsets, standard deviation of their errors) of one band; None where there are none."""
+    seen = np.isfinite(jump)
+    if seen.sum() < _LEAST - 1:
+        return None
+    size = np.abs(jump[seen])
+    low = float(np.percentile(size, _LOW))
+    if not low > _CHANCE * max(chance, 1e-12 * float(size.max())):
+        return None
+    across = np.zeros(0) if other is None else np.abs(other[np.isfinite(other)])
+    if len(across) >= _LEAST - 1 and low <= _OTHER * float(np.percentile(across, _LOW)):
+        return None
+    variance = max(chance**2, 1e-12 * low**2)
+    power = max((low / _QUARTILE) ** 2 - variance, variance) / 2
+    edge = _EDGE * np.sqrt(2 * power + variance)
+    usable = seen & (np.abs(jump) < edge)
+    # The scene's own jumps that are not that large are as they are in the other direction.
+    own = across[across < edge]
+    variance += float((own**2).mean()) if len(own) else 0.0
+    values, std = _solved(jump, usable, variance, power)
+    return values, std
+
+
+def _solved(jump: Array, usable: NDArray[np.bool_], variance: float, power: float) -> Any:
+    """(s (n,), standard deviation of its errors)."""
+    weight = usable / variance
+    right = np.zeros(len(jump) + 1)
+    pulled = np.where(usable, jump, 0.0) / variance
+    right[1:] += pulled
+    right[:-1] -= pulled
+    banded = np.zeros((2, len(right)))
+    banded[1] = 1 / power
+    banded[1, 1:] += weight
+    banded[1, :-1] += weight
+    banded[0, 1:] = -weight
+    values = solveh_banded(banded, right)
+    return values, float(np.sqrt(power / np.sqrt(1 + 4 * power / variance)))
