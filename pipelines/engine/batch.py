@@ -138,7 +138,7 @@ def plan(
             name = f"{name}_{own.lstrip('.').replace('.', '_')}"
         # A folder without a suffix, a DICOM series, is followed by a folder.
         same = own.lower() in written or (not own and source.is_dir())
-        kept = own if same else written[0]
+        kept = own if same or not written else written[0]
         target = output / f"{name}{kept if suffix is None else suffix}"
         if name in jobs:
             other = jobs[name].source
