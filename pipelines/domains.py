@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sciddm.pipelines.engine.domain import Domain
 
-__all__ = ["DOMAINS", "load_domain"]
+__all__ = ["DOMAINS", "declared", "load_domain"]
 
 #: Name -> one line of help. Each is a package whose module ``requests`` holds a ``DOMAIN``.
 DOMAINS = {
@@ -19,6 +20,11 @@ DOMAINS = {
     "ultrasound": "Ultrasound: scans without haze.",
     "petct": "PET/CT: tumour segmentation, SUV.",
 }
+
+
+def declared() -> list[str]:
+    """Names of the domains whose verbs are declared in ``requests``."""
+    return [n for n in DOMAINS if importlib.util.find_spec(f"sciddm.pipelines.{n}.requests")]
 
 
 def load_domain(name: str) -> Domain:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
-from sciddm.pipelines.domains import DOMAINS, load_domain
+from sciddm.pipelines.domains import declared, load_domain
 from sciddm.pipelines.engine.domain import Domain
 from sciddm.pipelines.engine.verb import Transform
 
@@ -29,7 +28,7 @@ def elsewhere(path: Path, domain: str, verb: str) -> str:
     own = load_domain(domain)
     if own.recognises(path):
         return _other_verb(path, own, verb)
-    readers = [load_domain(name) for name in DOMAINS if name != domain and _declared(name)]
+    readers = [load_domain(name) for name in declared() if name != domain]
     readers = [reader for reader in readers if reader.recognises(path)]
     if not readers:
         return ""
@@ -54,10 +53,6 @@ def _takes(verb: Transform[..., Any, Any], path: Path) -> bool:
     assert verb.source is not None
     named = path.name.lower().endswith(verb.source.suffixes)
     return named or (path.is_dir() and verb.source.is_item(path))
-
-
-def _declared(name: str) -> bool:
-    return importlib.util.find_spec(f"sciddm.pipelines.{name}.requests") is not None
 
 
 def _label(domain: Domain) -> str:

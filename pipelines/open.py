@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciddm.errors import InputError
-from sciddm.pipelines.domains import DOMAINS, load_domain
+from sciddm.pipelines.domains import DOMAINS, declared, load_domain
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,4 +48,4 @@ def open_any(path: str | Path, domain: str | None = None) -> xr.Dataset | xr.Dat
 
 def domains_of(path: Path) -> list[str]:
     """Names of the domains that recognise a file or folder."""
-    return [name for name in DOMAINS if load_domain(name).recognises(path)]
+    return [name for name in declared() if load_domain(name).recognises(path)]
