@@ -92,6 +92,10 @@ def facts(result: xr.Dataset) -> dict[str, Fact]:
     ratio = consistency(attrs)
     if ratio is not None:
         found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
+    ratio, skill = number(attrs, "prediction_ratio"), number(attrs, "prediction_skill")
+    if ratio is not None and skill is not None:
+        text = f"error {ratio:.2f} x predicted, {skill:.2f} x that without the model"
+        found.append(Fact("prediction_ratio", "lines kept out", ratio, text))
     shift = number(attrs, "shift")
     if shift is not None:
         limit = number(attrs, "shift_limit")

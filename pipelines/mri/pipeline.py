@@ -31,6 +31,7 @@ from sciddm.pipelines.mri.judgement import (
     noise_remark,
     vortex_remark,
 )
+from sciddm.pipelines.mri.kept_out import calibrated, predicted, slices_to_check
 from sciddm.pipelines.mri.preparation import prepared, with_maps
 from sciddm.pipelines.mri.retrospective import Undersampling
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
@@ -38,6 +39,7 @@ from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.slices import reconstruct_slice
 from sciddm.posterior import Posterior
 from sciddm.progress import Progress
+from sciddm.uncertainty.prediction import Prediction
 from sciddm.uncertainty.shift_score import ShiftScore
 from sciddm.uncertainty.std_factor import spread_at
 from sciddm.uncertainty.verdict import Finding
@@ -196,6 +198,7 @@ class MRIReconstruction(Pipeline):
         given = None if given is None else given[:, source.alive]
         covariance = source.covariance(noise_std)
         level = float(covariance.diagonal().real.mean().sqrt())
+        noise = noise_remark(level, source.own_noise_levels())
         slices = source.kspace.shape[0]
         done = 0
         levels = settings.levels
@@ -217,6 +220,7 @@ class MRIReconstruction(Pipeline):
                 callback = tick(f"slice {i + 1} of {slices}")
                 posterior = reconstruct_slice(self.denoiser, encoded, settings, seed, i, callback)
                 drawn.append((encoded, posterior))
+            predictions = self._predicted(drawn, source, settings, seed)
         result = _images(drawn, source, settings.spread, keep_samples)
         if "reference" in scan:
             result = result.assign(reference=scan["reference"])
@@ -232,7 +236,8 @@ class MRIReconstruction(Pipeline):
             noperator=cost.noperator // slices,
             noise_std=level,
             acceleration=round(source.acceleration, 3),
-            **self._judged(drawn, source, noise_remark(level, source.own_noise_levels()), given),
+            **_prediction_attributes(predictions),
+            **self._judged(drawn, source, noise, given, predictions),
         )
 
     def _judged(
@@ -241,6 +246,7 @@ class MRIReconstruction(Pipeline):
         source: Sampling,
         noise: str | None,
         given: Tensor | None,
+        predictions: list[Prediction],
     ) -> dict[str, Any]:
         """Attributes on whether to trust the images: the verdict, its figures, warnings."""
         consistencies = [
@@ -256,7 +262,27 @@ class MRIReconstruction(Pipeline):
         remark = None if given is None else vortex_remark(given, images)
         remarks = [] if remark is None else [remark]
         remarks += source.remarks
-        return judgement(consistencies, noise, Finding(), self.shift, scores, remarks)
+        finding = calibrated(predictions, source.acceleration)
+        return judgement(consistencies, noise, finding, self.shift, scores, remarks)
+
+    def _predicted(
+        self,
+        drawn: list[tuple[EncodedSlice, Posterior]],
+        source: Sampling,
+        settings: Settings,
+        seed: int,
+    ) -> list[Prediction]:
+        """What a first pass of some slices predicts of lines that were kept out of it."""
+        found = []
+        for i in slices_to_check(len(drawn)):
+            lines = source.lines(i)
+            if lines is None:
+                continue
+            encoded = drawn[i][0]
+            one = predicted(self.denoiser, encoded, *lines, settings, seed, i)
+            if one is not None:
+                found.append(one)
+        return found
 
 
 def _maps(scan: xr.Dataset) -> Tensor | None:
@@ -265,6 +291,17 @@ def _maps(scan: xr.Dataset) -> Tensor | None:
         return None
     maps = with_maps(scan, scan["maps"].transpose("slice", "coil", "y", "x"))["maps"].values
     return torch.from_numpy(np.array(maps, dtype=np.complex64))
+
+
+def _prediction_attributes(predictions: list[Prediction]) -> dict[str, Any]:
+    """What lines that were kept out say: the median slice's figures."""
+    if not predictions:
+        return {}
+    return {
+        "prediction_ratio": round(float(np.median([p.ratio for p in predictions])), 3),
+        "prediction_skill": round(float(np.median([p.skill for p in predictions])), 3),
+        "prediction_samples": sum(p.count for p in predictions),
+    }
 
 
 def _nothing(

@@ -97,6 +97,11 @@ class Sampling(ABC):
     def measured(self, item: int) -> Tensor:
         """(first, second) bool."""
 
+    def lines(self, item: int) -> tuple[Tensor, Tensor] | None:
+        """k-space (coil, ky, kx) of the living coils and its mask (ky, kx), of which some can be
+        kept out; None along a trajectory."""
+        return None
+
     @property
     @abstractmethod
     def acceleration(self) -> float:
@@ -151,6 +156,9 @@ class OnGrid(Sampling):
 
     def measured(self, item: int) -> Tensor:
         return self.mask[item]
+
+    def lines(self, item: int) -> tuple[Tensor, Tensor] | None:
+        return self.kspace[item, self.alive], self.mask[item]
 
     @property
     def acceleration(self) -> float:

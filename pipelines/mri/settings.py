@@ -78,6 +78,11 @@ class Settings(ABC):
         """
         return Symmetric(denoiser, (mirror, conjugate), levels, first)
 
+    @abstractmethod
+    def quick(self) -> Settings:
+        """Those of a first pass with two samples, in a twentieth of the evaluations of
+        "balanced"."""
+
     def begin(self, chains: SliceChains, first: Tensor) -> Tensor:
         """The image (1, 1, y, x) that samples start from, made of the one of total variation."""
         return first
@@ -139,6 +144,10 @@ class PriorSettings(Settings):
         """Network evaluations and VJPs at each noise level."""
         return 1 + self.krylov
 
+    def quick(self) -> Settings:
+        """See ``Settings``."""
+        return replace(QUALITIES["fast"], samples=2, approach=(), spread=self.spread)
+
     def attributes(self) -> dict[str, Any]:
         """See ``Settings``."""
         told = ", ".join(f"{steps} from {sigma:g}" for steps, sigma in self.approach)
@@ -190,6 +199,11 @@ class ConditionalSettings(Settings):
     def levels(self) -> int:
         """See ``Settings``."""
         return self.rounds + super().levels
+
+    def quick(self) -> Settings:
+        """See ``Settings``."""
+        fast = CONDITIONAL["fast"]
+        return replace(fast, rounds=2, samples=2, start=100, spread=self.spread)
 
     def begin(self, chains: SliceChains, first: Tensor) -> Tensor:
         """See ``Settings``: what the rounds find."""

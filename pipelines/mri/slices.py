@@ -29,13 +29,15 @@ def reconstruct_slice(
     seed: int,
     item: int,
     callback: Callable[..., None] | None = None,
+    first: Tensor | None = None,
 ) -> Posterior:
     """Posterior of one slice: samples (K, 1, 1, y, x), in the prior's units.
 
     Sampling starts at an image of total variation, or what ``Settings.begin`` makes of it, plus
     noise of ``sigma_max``: the calibration lines fix whatever is coarser than that noise leaves
     visible. Samples come in antithetic pairs, one after the other, whose mean was 0.75 dB nearer
-    the truth than that of independent ones.
+    the truth than that of independent ones. ``first`` is the image of total variation (1, 1, y, x)
+    where it is there already.
 
     Raises:
         InputError: a scan along a trajectory, and a model that was trained on Cartesian ones.
@@ -44,7 +46,10 @@ def reconstruct_slice(
     turned = False
     if denoiser.sees_estimate:
         m, turned = _as_trained(m)
-    first = starting_image(m, settings.start)
+    if first is None:
+        first = starting_image(m, settings.start)
+    elif turned:
+        first = first.mT
     chains = SliceChains(denoiser, as_lines(m), settings, seed, item, callback)
     first = settings.begin(chains, first)
     # Pair by pair: a CPU is as fast with two items as with more, and every size of batch costs its

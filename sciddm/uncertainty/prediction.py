@@ -1,0 +1,123 @@
+"""Did an estimate predict data that it was not shown?
+
+Entries y of the measurement are kept out. K samples x_k of the posterior of the rest predict them;
+with e = y - mean A x_k, v the variance of the A x_k and sigma the noise level of y,
+
+    ratio = sqrt(mean |e|^2 / mean (f^2 (1 + 1/K) v + sigma^2))
+    skill = sqrt((mean |e|^2 - sigma^2) / (mean |e_0|^2 - sigma^2)),     e_0 = y - A x_0
+
+f is the factor on the samples' standard deviation and x_0 the best image that needs no trained
+prior. For the right model and prior the ratio is 1 within sampling error, as samples and truth have
+one law: above 1 the standard deviation is too small for this very measurement, by that factor. A
+skill above 1 says that the prior knows less of this object than none. Both see motion between the
+parts of a scan, a wrong operator or noise level, and a worthless prior, for any linear measurement.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sciddm.physics.measurement import Measurement
+from sciddm.uncertainty.verdict import Finding
+
+__all__ = ["Prediction", "prediction_finding", "prediction_of"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How well entries that were kept out were predicted.
+
+    Attributes:
+        ratio: error in units of what the posterior and the noise explain.
+        skill: error over that of the image without a trained prior, both without the noise.
+        count: entries that were kept out.
+    """
+
+    ratio: float
+    skill: float
+    count: int
+
+
+def prediction_of(
+    kept_out: Measurement, measured: Tensor, samples: Tensor, baseline: Tensor, factor: float = 1.0
+) -> Prediction:
+    """The prediction of the entries of a measurement.
+
+    Args:
+        kept_out: the measurement of the entries that the samples were not shown.
+        measured: which entries of its y these are.
+        samples: (K, B, ...), K >= 2, domain of A.
+        baseline: x_0, (B, ...).
+        factor: f.
+
+    Raises:
+        ValueError: a single sample, or no entry.
+    """
+    if len(samples) < 2:
+        raise ValueError("a prediction needs at least two samples")
+    seen = measured.expand(kept_out.y.shape)
+    count = int(seen.sum())
+    if not count:
+        raise ValueError("no entry was kept out")
+    drawn = torch.stack([kept_out.A(x) for x in samples])
+    mean = drawn.mean(0)
+    variance = (drawn - mean).abs().square().sum(0) / (len(drawn) - 1)
+    noise = kept_out.sigma**2
+
+    def power(values: Tensor) -> float:
+        return float(values.abs().square().expand(kept_out.y.shape)[seen].double().mean())
+
+    error, plain = power(kept_out.y - mean), power(kept_out.y - kept_out.A(baseline))
+    widened = factor**2 * (1 + 1 / len(samples)) * power(variance.sqrt())
+    # Where noise is all that is left, neither image is better: the noise keeps both above 0.
+    skill = math.sqrt(max(error - noise, 0.0) + noise) / math.sqrt(max(plain - noise, 0.0) + noise)
+    return Prediction(math.sqrt(error / (widened + noise)), skill, count)
+
+
+def prediction_finding(
+    predictions: Sequence[Prediction], limit: float, skill_limit: float
+) -> Finding:
+    """Whether a result is calibrated, by the entries of one or several parts that were kept out.
+
+    Args:
+        predictions: of the parts; their median decides.
+        limit: ratio above which the standard deviation is too small for this measurement.
+        skill_limit: skill above which the prior is of no use for it.
+    """
+    if not predictions:
+        return Finding()
+    ratio = _median([p.ratio for p in predictions])
+    skill = _median([p.skill for p in predictions])
+    if skill > skill_limit:
+        return Finding(
+            "no",
+            skill,
+            skill_limit,
+            f"Data that were kept out are predicted {skill:.2f} times as far off as without the "
+            "trained model: it knows nothing of this object, or the scan contradicts itself "
+            "(motion).",
+        )
+    if ratio > limit:
+        return Finding(
+            "no",
+            ratio,
+            limit,
+            f"Data that were kept out lie {ratio:.2f} times as far from their prediction as the "
+            "standard deviation and the noise explain: the intervals are too narrow for this scan.",
+        )
+    return Finding(
+        "yes",
+        ratio,
+        limit,
+        f"Data that were kept out are predicted within the standard deviation and the noise "
+        f"({ratio:.2f} times).",
+    )
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(torch.tensor(values, dtype=torch.float64).quantile(0.5))
