@@ -209,7 +209,10 @@ def _train(
     )
 
     def save() -> None:
-        checkpoints.write(trainer.save_checkpoint, main_process=trainer.is_global_zero)
+        checkpoints.write(
+            lambda path: trainer.save_checkpoint(path, weights_only=False),
+            main_process=trainer.is_global_zero,
+        )
 
     # A SIGTERM that comes before the first step has ended is Lightning's.
     with suppress(SIGTERMException):
