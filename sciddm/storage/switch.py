@@ -146,7 +146,6 @@ def _end(place: Path) -> None:
     """The switch is complete: from here on what lies in the claim's folder is rubbish."""
     with contextlib.suppress(OSError):  # the next start repeats a switch that is complete
         os.unlink(place / JOURNAL)
-        flush_folder(place)
 
 
 def _exists(path: Path) -> bool:
