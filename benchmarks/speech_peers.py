@@ -101,6 +101,8 @@ def main(problems: Path, results: Path) -> None:
     for name, (method, kind, package) in METHODS.items():
         key = [package, importlib.metadata.version(package), "rev 2"]
         todo = load_problems(problems, kind)
+        if not todo:
+            continue
         method(todo[0].noisy[:RATE])  # imports and compilations are not timed
         for p in todo:
             cached(results, name, p, key, lambda p=p, method=method: _timed(method, p.noisy))

@@ -28,6 +28,7 @@ from sciddm.data_adapters.audio import Recording, resample_blocks
 from sciddm.physics.speech.chunks import Chunk, Chunking, join, windows
 from sciddm.physics.speech.clipping import FlatTops
 from sciddm.physics.speech.level import LocalLevel
+from sciddm.physics.speech.pause_gate import PauseGate
 from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.upper_band import band_gain
 from sciddm.progress import Progress
@@ -74,6 +75,7 @@ class Front:
         chunking: how long recordings are cut.
         prediction: takes late reverberation away first, for a model that was trained behind it.
         level: brings every moment to the level that the model was trained at.
+        gate: takes more away where the model finds no speech.
     """
 
     stft: STFT
@@ -81,6 +83,7 @@ class Front:
     chunking: Chunking = field(default_factory=Chunking)
     prediction: LinearPrediction | None = None
     level: LocalLevel | None = None
+    gate: PauseGate | None = None
 
     @property
     def representation(self) -> dict[str, Any]:
@@ -91,6 +94,7 @@ class Front:
             "rate": self.rate,
             **({} if before is None else {"linear_prediction": before.config}),
             **({} if self.level is None else {"local_level": self.level.config}),
+            **({} if self.gate is None else {"pause_gate": self.gate.config}),
         }
 
     def gains(self, y: Tensor) -> Tensor:
@@ -225,6 +229,8 @@ def _estimates(
                 first = chunk.start // stft.hop
                 streams = [TiledStreams(seed, [c * _CHANNEL + k], [first]) for k in range(samples)]
                 estimates = [(e / gains)[0, 0] for e in draw(y * gains, streams)]
+                if front.gate is not None:
+                    estimates = [front.gate(e, y[0, 0], stft, front.rate) for e in estimates]
                 for k, estimate in enumerate(estimates):
                     out[k, c] = stft.synthesise(estimate, length)
                 if beyond:

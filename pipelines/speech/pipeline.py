@@ -25,6 +25,7 @@ from sciddm.ledger import tally
 from sciddm.metrics.speech import LevelMeter
 from sciddm.physics.speech.chunks import Chunking
 from sciddm.physics.speech.level import LocalLevel
+from sciddm.physics.speech.pause_gate import PauseGate
 from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.upper_band import BAND
 from sciddm.pipelines.engine.pipeline import Pipeline
@@ -59,6 +60,7 @@ class SpeechEnhancement(Pipeline):
         rate: of its training data, in Hz.
         prediction: what took late reverberation away from its training data first, if anything.
         level: brings every moment of a recording to the level of the training data, if given.
+        gate: takes more away where the model finds no speech, if given.
         chunking: how long recordings are cut; by what the model's networks can see if not given.
         calibration: the card's entry: for a quality {"spread": factor} on the standard deviation
             of samples, by which 90 % intervals held 90 % of validation recordings.
@@ -73,6 +75,7 @@ class SpeechEnhancement(Pipeline):
         *,
         prediction: LinearPrediction | None = None,
         level: LocalLevel | None = None,
+        gate: PauseGate | None = None,
         chunking: Chunking | None = None,
         calibration: Mapping[str, Any] | None = None,
         provenance: dict[str, Any] | None = None,
@@ -81,8 +84,9 @@ class SpeechEnhancement(Pipeline):
         self.kind = kind_of(model)
         self.model = model
         stft = stft or STFT()
-        reach = 0 if level is None else level.context(stft, rate)
-        self.front = Front(stft, rate, chunking or _chunking(model, reach), prediction, level)
+        reach = sum(part.context(stft, rate) for part in (level, gate) if part is not None)
+        chunking = chunking or _chunking(model, reach)
+        self.front = Front(stft, rate, chunking, prediction, level, gate)
         self.provenance = provenance or {"model": "unnamed", "weights_sha256": ""}
 
     @classmethod
@@ -97,10 +101,12 @@ class SpeechEnhancement(Pipeline):
         rate = int(settings.pop("rate", _DEFAULT_RATE))
         before = settings.pop("linear_prediction", None)
         nearby = settings.pop("local_level", None)
+        quieter = settings.pop("pause_gate", None)
         try:
             stft = STFT(**settings)
             prediction = LinearPrediction(**{**before, "rate": rate}) if before else None
             level = LocalLevel(**nearby) if nearby else None
+            gate = PauseGate(**quieter) if quieter else None
         except (TypeError, InputError) as error:
             raise ModelError(
                 f"{source}: the model's spectrogram is not usable ({error})"
@@ -112,6 +118,7 @@ class SpeechEnhancement(Pipeline):
             rate,
             prediction=prediction,
             level=level,
+            gate=gate,
             calibration=loaded.card.calibration,
             provenance=provenance,
         )
