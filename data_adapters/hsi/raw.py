@@ -11,6 +11,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from sciddm.data_adapters.checks import reading
 from sciddm.data_adapters.hsi.cube import chunks_of
 from sciddm.data_adapters.space import reserve
 from sciddm.errors import InputError
@@ -79,7 +80,8 @@ class RawCube:
         index += (slice(None),) * (3 - len(index))
         lines = _bounds(index[1], self.shape[1])
         bands = _bounds(index[0], self.shape[0]) if self.order == "bsq" else (0, self.shape[0])
-        stored = self._read(bands, lines)
+        with reading(self.path):
+            stored = self._read(bands, lines)
         band = _within(index[0], self.shape[0], bands[0])
         line = _within(index[1], self.shape[1], lines[0])
         return stored[band, line, index[2]]

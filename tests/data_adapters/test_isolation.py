@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import isolation_samples as samples
+import netCDF4
 import numpy as np
 import pytest
 
+from sciddm.data_adapters import open_cube
 from sciddm.data_adapters.isolation import call
 from sciddm.errors import InputError
 
@@ -173,3 +176,41 @@ def test_the_worker_goes_with_its_caller(tmp_path: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the worker is still there")
+
+
+def dimension_id(file: h5py.File) -> None:
+    file["band"].attrs["_Netcdf4Dimid"] = np.int64(2**40)
+
+
+def text_as_dimensions(file: h5py.File) -> None:
+    del file["cube"].attrs["DIMENSION_LIST"]
+    file["cube"].attrs["DIMENSION_LIST"] = "band"
+
+
+def empty_scale(file: h5py.File) -> None:
+    attrs = dict(file["band"].attrs)
+    del file["band"]
+    file["band"] = h5py.Empty("f4")
+    for name in ("CLASS", "NAME", "_Netcdf4Dimid"):
+        if name in attrs:
+            file["band"].attrs[name] = attrs[name]
+
+
+@pytest.mark.parametrize("damage", [dimension_id, text_as_dimensions, empty_scale])
+def test_netcdf_files_that_end_the_process_that_reads_them(
+    tmp_path: Path, damage: Callable[[h5py.File], None]
+) -> None:
+    good, bad = tmp_path / "good.nc", tmp_path / "bad.nc"
+    for path in (good, bad):
+        with netCDF4.Dataset(path, "w") as file:
+            for name, size in (("band", 3), ("y", 4), ("x", 5)):
+                file.createDimension(name, size)
+            file.createVariable("band", "f4", ("band",))[:] = (500, 600, 700)
+            file.createVariable("cube", "f4", ("band", "y", "x"))[:] = 1
+    with h5py.File(bad, "a") as file:
+        damage(file)
+    try:
+        assert open_cube(bad)["cube"].compute().shape == (3, 4, 5)
+    except InputError as error:
+        assert "bad.nc" in str(error)  # noqa: PT017
+    assert float(open_cube(good)["cube"].sum()) == 60
