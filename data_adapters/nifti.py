@@ -33,7 +33,8 @@ def write_nifti(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> No
     """Writes a volume: whole numbers of 8 bits as uint8, all others as float32.
 
     Args:
-        image: (slice, y, x), real; a mask is bool or uint8, so that viewers open a label map.
+        image: (slice, y, x), or (frame, slice, y, x) for a series of one place, real; a mask is
+            bool or uint8, so that viewers open a label map.
         path: .nii or .nii.gz.
         attrs: `affine` and `orientation_known`, or `voxel_size_mm` [z, y, x], as far as known;
             `nifti_codes`, [qform, sform] as a file had them, are kept.
@@ -41,12 +42,12 @@ def write_nifti(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> No
     known = attrs.get("affine") is not None
     affine = np.asarray(attrs["affine"], dtype=np.float64) if known else None
     if affine is None:
-        affine = centred_affine(attrs.get("voxel_size_mm", [np.nan] * 3), image.shape)
+        affine = centred_affine(attrs.get("voxel_size_mm", [np.nan] * 3), image.shape[-3:])
     unit = "unknown" if affine is None else "mm"
     if affine is None:
-        affine = np.asarray(centred_affine([1.0] * 3, image.shape))
+        affine = np.asarray(centred_affine([1.0] * 3, image.shape[-3:]))
     kind = np.uint8 if image.dtype in (np.bool_, np.uint8) else np.float32
-    volume = nib.Nifti1Image(np.ascontiguousarray(image.transpose(2, 1, 0), dtype=kind), affine)
+    volume = nib.Nifti1Image(np.ascontiguousarray(image.T, dtype=kind), affine)
     code = _SCANNER if known and attrs.get("orientation_known", True) else _ALIGNED
     _place(volume, affine, code, attrs.get("nifti_codes") if known else None)
     volume.header.set_xyzt_units(unit)
@@ -75,8 +76,12 @@ def _place(volume: Any, affine: NDArray[np.float64], code: int, stored: Any) -> 
 
 
 @isolated
-def read_nifti(source: str | Path) -> xr.DataArray:
+def read_nifti(source: str | Path, *, series: bool = False) -> xr.DataArray:
     """Reads a volume of real numbers.
+
+    Args:
+        source: the file.
+        series: a series of volumes is read too, one after the other along ``slice``.
 
     Returns:
         (slice, y, x) float32, scaled as the header says, with attributes voxel_size_mm [z, y, x],
@@ -94,7 +99,7 @@ def read_nifti(source: str | Path) -> xr.DataArray:
         if not isinstance(volume, nib.Nifti1Image):  # Nifti2Image is one too
             raise InputError(f"{path}: {type(volume).__name__}, not NIfTI: convert it")
         shape = volume.shape
-        if len(shape) < 2 or any(n != 1 for n in shape[3:]):
+        if len(shape) < 2 or any(n != 1 for n in shape[4 if series else 3 :]):
             raise InputError(f"{path}: has the shape {shape}, not one 3D volume: extract one")
         if volume.get_data_dtype().kind not in "fiub":
             raise InputError(f"{path}: is {volume.get_data_dtype()}, not real: give magnitudes")
@@ -111,7 +116,8 @@ def read_nifti(source: str | Path) -> xr.DataArray:
         if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
             raise InputError(f"{path}: its affine is no map of voxels to places: export it again")
     affine[:3] *= unit
-    values = values.reshape([*shape[:3], *[1] * (3 - len(shape))]).transpose(2, 1, 0)
+    nx, ny, nz, frames = (*shape[:4], *[1] * (4 - len(shape)))
+    values = values.reshape(nx, ny, nz, frames).T.reshape(frames * nz, ny, nx)
     check_finite(path, "the volume", values)
     attrs = {
         "voxel_size_mm": voxel_sizes(affine),

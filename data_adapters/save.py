@@ -85,9 +85,9 @@ def save_result(
     wanted = [p for p in targets if p not in stale]
     with commit(wanted[::-1], overwrite, remove=stale, nbytes=dataset.nbytes // 2) as at:
         if suffix in (".nii", ".nii.gz"):
-            write_nifti(values, at[path], dataset.attrs)
+            write_nifti(_in_frames(values, dataset), at[path], dataset.attrs)
             if std is not None:
-                write_nifti(std, at[targets[1]], dataset.attrs)
+                write_nifti(_in_frames(std, dataset), at[targets[1]], dataset.attrs)
         elif suffix == ".cfl":
             write_bart_image(values, at[path])
             if std is not None:
@@ -134,17 +134,25 @@ def load_result(path: str | Path) -> xr.Dataset:
     for name, file in ((image, path), ("std", std)):
         if name == "std" and not file.exists():
             continue
-        values, own = _read_image(file, suffix)
+        values, own = _read_image(file, suffix, "slices_per_frame" in attrs)
         variables[name] = (axes, values)
         attrs = {**own, **attrs}
     with reading(std):
         return xr.Dataset(variables, attrs=attrs)
 
 
-def _read_image(path: Path, suffix: str) -> tuple[np.ndarray[Any, Any], Mapping[str, Any]]:
+def _in_frames(values: np.ndarray[Any, Any], dataset: xr.Dataset) -> np.ndarray[Any, Any]:
+    """(frame, slice, y, x) of a result that has several frames one after the other."""
+    each = int(dataset.attrs.get("slices_per_frame", len(values)))
+    return values if each == len(values) else values.reshape(-1, each, *values.shape[1:])
+
+
+def _read_image(
+    path: Path, suffix: str, series: bool
+) -> tuple[np.ndarray[Any, Any], Mapping[str, Any]]:
     if suffix == ".cfl":
         return np.ascontiguousarray(read_bart_image(path).real), {"source": path.name}
-    volume = read_nifti(path)
+    volume = read_nifti(path, series=series)
     return volume.values, volume.attrs
 
 

@@ -11,6 +11,7 @@ no patient here, so the files do not either.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import math
 from collections.abc import Mapping
@@ -65,9 +66,15 @@ class Study:
             shape: (slice, y, x).
             number: of the series within the result, from 1.
         """
-        affine, remarks = self._affine(shape)
-        headers = anonymous_headers(affine, shape[0], "MR", self.uids)
-        for header in headers:
+        each = int(self.attrs.get("slices_per_frame", shape[0]))
+        affine, remarks = self._affine((each, *shape[1:]))
+        places = anonymous_headers(affine, each, "MR", self.uids)
+        headers = [copy.deepcopy(places[k % each]) for k in range(shape[0])]
+        for k, header in enumerate(headers):
+            header.InstanceNumber = k + 1
+            if each < shape[0]:
+                header.TemporalPositionIdentifier = k // each + 1
+                header.NumberOfTemporalPositions = shape[0] // each
             header.SeriesNumber = SERIES_OFFSET + number
             header.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
             header.ScanningSequence, header.SequenceVariant = "RM", "NONE"  # research mode

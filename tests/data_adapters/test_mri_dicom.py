@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydicom.uid import MRImageStorage
 
+from sciddm.data_adapters import load_result
 from sciddm.data_adapters.mri.result import check_mri_outputs, mri_outputs, save_mri_result
 from sciddm.data_adapters.mri.save_dicom import Study, write_mr_slices
 from sciddm.errors import InputError, OutputError
@@ -187,3 +189,24 @@ def test_nothing_is_left_after_a_failure(tmp_path: Path) -> None:
 def test_a_suffix_that_is_no_format(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"\.png"):
         mri_outputs(tmp_path / "a.png")
+
+
+def test_frames_lie_at_one_place_one_after_the_other(tmp_path: Path) -> None:
+    """Two frames of three slices: a series of two volumes, not a volume of six slices."""
+    frames = result(6, slices_per_frame=3)
+    save_mri_result(frames, tmp_path / "out")
+    slices = [pydicom.dcmread(f) for f in sorted((tmp_path / "out").iterdir())]
+    places = [tuple(map(float, s.ImagePositionPatient)) for s in slices]
+    assert places[:3] == places[3:]
+    assert len(set(places)) == 3
+    assert [int(s.TemporalPositionIdentifier) for s in slices] == [1, 1, 1, 2, 2, 2]
+    assert [int(s.InstanceNumber) for s in slices] == [1, 2, 3, 4, 5, 6]
+    save_mri_result(frames, tmp_path / "b.nii.gz")
+    volume = nib.load(tmp_path / "b.nii.gz")
+    assert volume.shape == (7, 9, 3, 2)
+    np.testing.assert_allclose(volume.affine, affine(), atol=1e-5)
+    values = frames["reconstruction"].values
+    np.testing.assert_allclose(volume.get_fdata()[..., 1], values[3:].T, rtol=1e-6)
+    again = load_result(tmp_path / "b.nii.gz")
+    np.testing.assert_allclose(again["reconstruction"], values, rtol=1e-6)
+    np.testing.assert_allclose(again["std"], frames["std"], rtol=1e-6)
