@@ -14,6 +14,7 @@ from sciddm.errors import OptionError
 from sciddm.inverse import sample_posterior
 from sciddm.physics.operator import Operator
 from sciddm.posterior import Posterior
+from sciddm.zoo.pretrained import Model
 
 __all__ = ["Hypothesis", "Ranking", "weigh"]
 
@@ -23,7 +24,7 @@ class Hypothesis:
     """How data may have come about: y = A x + n, n ~ N(0, sigma^2), x from the prior."""
 
     A: Operator
-    prior: Denoiser
+    prior: Denoiser | Model
     sigma: float
 
 
@@ -66,9 +67,10 @@ def weigh(
     Evidence punishes what fits too well: a noise level that is too high, a gain that lets the prior
     have its way. Minimising the misfit over such parameters and the image together does not.
 
-    Guided sampling is approximate, and so is its evidence: half a nat an item where data leave
-    several modes open, less where they do not. Trust a margin of several nats, and find noise
-    levels only from data that say more than the prior leaves open.
+    Guided sampling is approximate, and so is its evidence: about half a nat an item where few data
+    leave several modes open. With trained networks the errors of thousands of pixels add up: two
+    noise levels that differ by 1.4 were confused on 64 x 64 MRI priors. Trust it where the denoiser
+    is nearly exact and data are few, and a margin of many nats elsewhere.
 
     Args:
         y: data of one item, or of a batch that shares the hypothesis (B, ...).

@@ -7,16 +7,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sciddm.denoiser import Denoiser
+from sciddm.denoiser import Denoiser, NetworkDenoiser
 from sciddm.errors import InputError, ModelError, OptionError
-from sciddm.guidance.base import AnyMeasurement
+from sciddm.guidance.base import AnyMeasurement, Guidance
 from sciddm.ledger import tally
 from sciddm.methods import POSTERIOR_SAMPLERS, Run
 from sciddm.physics.measurement import Measurement, NonlinearMeasurement
 from sciddm.physics.operator import Linear, Operator
 from sciddm.posterior import Posterior
+from sciddm.process import Scalar
 from sciddm.random.streams import Streams
 from sciddm.sampling.grids import karras
+from sciddm.zoo.pretrained import Model
 
 __all__ = ["sample_posterior"]
 
@@ -24,7 +26,7 @@ __all__ = ["sample_posterior"]
 def sample_posterior(
     y: Tensor,
     A: Operator,
-    prior: Denoiser,
+    prior: Denoiser | Model,
     sigma: float,
     *,
     method: str = "mmps",
@@ -45,7 +47,8 @@ def sample_posterior(
             E|n|^2 = sigma^2.
         A: the operator, without batch axes of its own. ``physics.FunctionOperator`` makes one of a
             function.
-        prior: a denoiser whose process has no second endpoint, such as ``sciddm.load(name)``.
+        prior: a denoiser whose process has no second endpoint, or a model such as
+            ``sciddm.load("mri-brain")``. x is in its units and of its kind, real or complex.
         sigma: standard deviation of the noise, in the units of y.
         method: a name of ``sciddm.methods.POSTERIOR_SAMPLERS``; docs/methods.md compares them.
         samples: K of each item.
@@ -62,12 +65,12 @@ def sample_posterior(
 
     Returns:
         ``Posterior`` with ``samples`` (K, B, ...), ``mean``, ``std``, ``verdict`` and, for methods
-        that estimate it, ``log_evidence``.
+        that estimate it, ``log_evidence``; None where that fails, as with one particle left.
 
     Raises:
         OptionError: an unknown method, or a number that cannot be used.
         InputError: y is not finite, or the method does not take the operator.
-        ModelError: the prior needs a second endpoint.
+        ModelError: the prior needs a second endpoint or an estimate, or is of the other kind.
     """
     if method not in POSTERIOR_SAMPLERS:
         known = ", ".join(POSTERIOR_SAMPLERS)
@@ -75,6 +78,7 @@ def sample_posterior(
     for name, value in (("samples", samples), ("steps", steps)):
         if value < 1:
             raise OptionError(name, f"at least 1, not {value}")
+    prior = prior.denoiser if isinstance(prior, Model) else prior
     if prior.process.has_endpoint:
         raise ModelError("this model is a bridge from one image to another, not a prior")
     if not sigma > 0:
@@ -97,6 +101,8 @@ def sample_posterior(
         measurement = Measurement(y, A, sigma, iterations=iterations)
     else:
         measurement = NonlinearMeasurement(y, A, sigma, iterations=iterations)
+    if isinstance(prior, NetworkDenoiser):
+        prior = _fitting(prior, start)
     grid = _grid(prior, steps, sigma_max, sigma_min)
     identities = [(b << 20) + k for k in range(samples) for b in range(items)]
     streams = Streams(seed, identities)
@@ -109,9 +115,43 @@ def sample_posterior(
             draws = POSTERIOR_SAMPLERS[method].draw(run)
         except ValueError as error:
             raise InputError(f"method {method}: {error}") from error
+    if not bool(torch.isfinite(draws.x0).all()):
+        raise InputError(f"method {method}: the draws diverged; take more steps, or another method")
     shaped = draws.x0.reshape(samples, items, *draws.x0.shape[1:])
     data = Measurement(y[:items] if batched else y, A, sigma) if isinstance(A, Linear) else None
     return Posterior(shaped, cost, draws.log_evidence, data)
+
+
+def _fitting(prior: NetworkDenoiser, like: Tensor) -> Denoiser:
+    """The prior for data of this kind, in their precision.
+
+    Raises:
+        ModelError: it is for other data.
+    """
+    if prior.sees_estimate:
+        raise ModelError("this model is shown an estimate from the data: take a prior")
+    if prior.complex_data != like.is_complex():
+        kinds = ("real", "complex")
+        raise ModelError(
+            f"this prior is for {kinds[prior.complex_data]} data, and the operator's domain is "
+            f"{kinds[like.is_complex()]}: give y and the operator in {kinds[prior.complex_data]} "
+            "numbers"
+        )
+    single = torch.complex64 if prior.complex_data else torch.float32
+    return prior if like.dtype == single else _InPrecision(prior, single)
+
+
+class _InPrecision(Guidance):
+    """A network of single precision for states of another."""
+
+    def __init__(self, denoiser: Denoiser, dtype: torch.dtype) -> None:
+        super().__init__(denoiser)
+        self.dtype = dtype
+
+    def forward(
+        self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
+    ) -> Tensor:
+        return self.denoiser(x_t.to(self.dtype), t, y, cond).to(x_t.dtype)
 
 
 def _grid(

@@ -200,7 +200,9 @@ def _particles(run: Run) -> Draws:
         measured=run.measured,
         callback=run.callback,
     )
-    return Draws(result.x0, result.log_evidence)
+    # Where a single particle is left the product of mean weights says little more than nothing.
+    counts = bool((result.ess >= min(2, run.samples)).all())
+    return Draws(result.x0, result.log_evidence if counts else None)
 
 
 def _pnp_dm(run: Run) -> Draws:

@@ -8,9 +8,11 @@ divergence of the posterior from the prior::
     KL = int E_post |D_y(x_t) - D(x_t)|^2 / sigma^3 d sigma        (complex data: twice that)
 
 (de Bruijn's identity for the relative Fisher information; Guo, Shamai, Verdu, 2005). No evaluation
-is added. The evidence ranks noise levels, operators and priors without a ground truth: the absolute
-value is off by what guidance approximates, differences between similar candidates are not. For an
-unbiased value take ``sampling.smc``.
+is added. The evidence ranks noise levels, operators and priors without a ground truth. Its error is
+that of guidance, which adds up over elements: exact for exact means, about half a nat for a mixture
+in eight dimensions with MMPS, and more than the difference of two noise levels (a factor of 1.4)
+for a trained network with thousands of pixels. For an unbiased value of few data take
+``sampling.smc``.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from support import F64, randn
 from torch import Tensor
 
 import sciddm
+from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, ModelError, OptionError
 from sciddm.ledger import tally
 from sciddm.methods import POSTERIOR_SAMPLERS, SOLVERS
@@ -21,6 +22,8 @@ from sciddm.physics import FunctionOperator, Mask, Matrix, NonlinearMeasurement,
 from sciddm.physics.operator import inner
 from sciddm.process import EDM, SBVE
 from sciddm.sampling import log_snr, sample
+from sciddm.zoo.model_card import Card
+from sciddm.zoo.pretrained import Model
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "methods.md"
 
@@ -89,7 +92,7 @@ def test_all_methods_run():
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_method_finds_the_mean_of_a_gaussian_posterior(name):
     """A mask on white data: the mean, within a quarter of a standard deviation."""
-    sigma, n, k = 0.5, 6, 120
+    sigma, n, k = 0.5, 6, 60 if name == "pnp-dm" else 120
     A, y = Mask(torch.arange(n) % 2 == 0, ndim=1), randn(n, seed=3)
     y = y * A.d
     posterior = sciddm.sample_posterior(
@@ -248,3 +251,67 @@ def test_every_solver_of_the_registry_samples_its_prior(name):
         out = sample(prior, x, grid, entry.make(), generator=Bulk(0), denoise_last=False)
         expected = x * ((0.25 + 4e-4) / (0.25 + 100)) ** 0.5
         assert torch.allclose(out, expected, rtol=0.15)
+
+
+# Networks as priors -----------------------------------------------------------------------------
+
+
+class Shrink(torch.nn.Module):
+    """The exact network of white data in EDM's parametrization, where it is zero; float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor, level: Tensor, cond: Tensor | None = None) -> Tensor:
+        assert x.dtype == torch.float32
+        return self.weight * x
+
+
+def model(complex_data: bool, **options) -> NetworkDenoiser:
+    return NetworkDenoiser(Shrink(), EDM(), complex_data=complex_data, **options)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["denoiser", "model"])
+@pytest.mark.parametrize("dtype", [torch.float32, F64, torch.complex64, torch.complex128])
+def test_networks_of_single_precision_take_data_of_any(dtype, wrapped):
+    """Also inside a loaded model; the result has the data's type."""
+    prior = model(dtype.is_complex)
+    if wrapped:
+        prior = Model(prior, Card.model_construct(name="white"), "")
+    y = torch.tensor([[[1.0, -0.5]]], dtype=dtype)
+    A = FunctionOperator(lambda x: x, (1, 1, 2), dtype)
+    out = sciddm.sample_posterior(y, A, prior, 0.5, samples=64)
+    assert out.samples.dtype == dtype
+    assert (out.mean[0] - y / 1.25).abs().max() < 4 * (0.2 / 64) ** 0.5
+
+
+def test_data_of_the_other_kind_and_models_that_are_no_priors_are_named():
+    A = FunctionOperator(lambda x: x, (1, 1, 2))
+    y = torch.ones(1, 1, 2)
+    with pytest.raises(ModelError, match="for complex data, and the operator's domain is real"):
+        sciddm.sample_posterior(y, A, model(True), 0.5)
+    with pytest.raises(ModelError, match="shown an estimate"):
+        sciddm.sample_posterior(y, A, model(False, estimate_errors=[0.1]), 0.5)
+
+
+def test_one_particle_left_has_no_evidence():
+    """Forty clean data and four steps: weights of one particle say nothing of p(y)."""
+    A, y = Matrix(torch.eye(40, dtype=F64)), randn(40)
+    few = sciddm.sample_posterior(y, A, white(40), 0.05, method="smc", steps=4, samples=6)
+    assert few.log_evidence is None
+    many = sciddm.sample_posterior(
+        y[:2], Matrix(torch.eye(2, dtype=F64)), white(2), 0.5, method="smc", samples=40
+    )
+    assert many.log_evidence is not None
+
+
+def test_draws_that_diverge_are_an_error():
+    class Broken(GaussianDenoiser):
+        def forward(self, x_t, t, y=None, cond=None):
+            return super().forward(x_t, t, y, cond) * math.inf
+
+    broken = Broken(EDM(), torch.zeros(2, dtype=F64), torch.eye(2, dtype=F64))
+    A = Matrix(torch.eye(2, dtype=F64))
+    with pytest.raises(InputError, match="diverged"):
+        sciddm.sample_posterior(randn(2), A, broken, 0.5, method="gibbs", steps=3)
