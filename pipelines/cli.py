@@ -20,6 +20,7 @@ from sciddm import __version__
 from sciddm.errors import SciddmError
 from sciddm.pipelines.commands.demo import demo
 from sciddm.pipelines.commands.doctor import doctor
+from sciddm.pipelines.commands.methods import app as methods
 from sciddm.pipelines.commands.models import app as models
 from sciddm.pipelines.commands.train import train
 from sciddm.pipelines.commands.verify import verify
@@ -175,6 +176,7 @@ def root(
 
 
 app.add_typer(models, name="models", no_args_is_help=True)
+app.add_typer(methods, name="methods", no_args_is_help=True)
 for _function in (verify, train, demo, doctor):
     app.command()(_function)
 
