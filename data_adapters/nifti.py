@@ -17,7 +17,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
-from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
 from sciddm.geometry.affine import centred_affine, voxel_sizes
 
@@ -75,7 +74,6 @@ def _place(volume: Any, affine: NDArray[np.float64], code: int, stored: Any) -> 
         volume.set_sform(affine, qform or _ALIGNED)
 
 
-@isolated
 def read_nifti(source: str | Path, *, series: bool = False) -> xr.DataArray:
     """Reads a volume of real numbers.
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sciddm.data_adapters.checks import available_memory, plausible_size
+from sciddm.data_adapters.memory import available_memory, plausible_size
 
 __all__ = ["Limits", "limits_for"]
 
@@ -38,7 +38,7 @@ def limits_for(path: Path | None) -> Limits:
     size = 0 if path is None else _size(path)
     base = float(os.environ.get("SCIDDM_READ_SECONDS", _SECONDS))
     processor = base + size / _BYTES_PER_SECOND
-    memory = max(_MEMORY, _COPIES * plausible_size(size)) if size > 2**20 else _MEMORY
+    memory = max(_MEMORY, _COPIES * plausible_size(size)) if size > 2**16 else _MEMORY
     return Limits(max(1, round(processor)), 60.0 + 10 * processor, min(memory, available_memory()))
 
 

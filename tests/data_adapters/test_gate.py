@@ -252,7 +252,7 @@ def bomb(path: Path, name: str, shape: tuple[int, ...]) -> None:
 
 
 def test_bombs_of_npz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sciddm.data_adapters.checks._SMALL", 2**16)
+    monkeypatch.setattr("sciddm.data_adapters.memory._SMALL", 2**16)
     path = tmp_path / "a.npz"
     bomb(path, "rf", (100, 10_000))
     with open_npz(path) as file, pytest.raises(InputError, match="but the file has"):
