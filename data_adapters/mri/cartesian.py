@@ -53,7 +53,7 @@ from sciddm.data_adapters.mri.frames import (
     selected,
     with_frames,
 )
-from sciddm.data_adapters.mri.header import Header
+from sciddm.data_adapters.mri.header import Encoding, Header
 from sciddm.data_adapters.mri.oversampling import Crop
 from sciddm.data_adapters.mri.scan import build_scan
 from sciddm.data_adapters.mri.volume import slices_across_readout
@@ -64,6 +64,7 @@ __all__ = ["read_cartesian"]
 _MOST = 64  # times fewer samples than the matrix claims: no scan is undersampled so far
 _PLACE = ("slice", "kspace_encode_step_2", "kspace_encode_step_1")
 _ECHOES = 32  # central lines in which the echo is looked for
+_SAME_FIELD = 0.01  # part by which fields of view may differ
 _LEAST_PART = 4  # times fewer lines than another image has: it is not complete
 _ECHO = 8  # times the median power, from which a peak is an echo
 
@@ -98,6 +99,8 @@ def read_cartesian(raw: RawData, form: str, select: Selection | None = None) -> 
     if not (header.encoded.matrix[0] and header.encoded.matrix[1]):
         raise InputError(f"{raw.path}: its header states no encoded matrix: export it again")
     plan, extra = _sorted(raw, select)
+    if extra is None:
+        extra = _elsewhere(raw, plan)
     ghosts = _ghosts(raw, plan)
     kspace, mask, averages = _filled(raw, plan, ghosts)
     calibration = None if extra is None else _filled(raw, extra, ghosts)[0]
@@ -189,6 +192,45 @@ def _sorted(raw: RawData, select: Selection | None) -> tuple[_Grid, _Grid | None
     return plan, _grid(raw, lines, numbers, shape, Frames(np.zeros(len(lines), np.intp), {}))
 
 
+def _elsewhere(raw: RawData, plan: _Grid) -> _Grid | None:
+    """Calibration lines of another encoding of the same field of view, on the grid of the first."""
+    heads, header = raw.heads, raw.header
+    flags = heads["flags"]
+    chosen = np.zeros(len(heads), bool)
+    rows = np.zeros(len(heads), np.intp)
+    numbers = np.unique(heads["idx"]["slice"][plan.lines])
+    for number, other in enumerate(header.others, start=1):
+        if plan.shape[2] > 1 or not _same_field(header, other):
+            continue
+        own = (heads["encoding_space_ref"] == number) & (
+            has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+            | has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+        )
+        lines = np.flatnonzero(own & (heads["active_channels"] == plan.shape[1]))
+        own_rows = _places(
+            raw.path,
+            heads["idx"]["kspace_encode_step_1"][lines],
+            other.ky_centre,
+            other.space.matrix[1],
+            "calibration lines",
+        )
+        rows[lines] = own_rows - other.space.matrix[1] // 2 + plan.shape[3] // 2
+        chosen[lines] = True
+    chosen &= np.isin(heads["idx"]["slice"], numbers) & (rows >= 0) & (rows < plan.shape[3])
+    lines = np.flatnonzero(chosen)
+    if not len(lines):
+        return None
+    slices = np.searchsorted(numbers, heads["idx"]["slice"][lines]).astype(np.intp)
+    one = Frames(np.zeros(len(lines), np.intp), {})
+    return _Grid(lines, slices, plan.shape, rows[lines], np.zeros(len(lines), np.intp), one)
+
+
+def _same_field(header: Header, other: Encoding) -> bool:
+    """Whether samples of two encodings lie as far apart."""
+    pairs = zip(header.encoded.fov_mm[:2], other.space.fov_mm[:2], strict=True)
+    return all(math.isfinite(a) and abs(a - b) < _SAME_FIELD * a for a, b in pairs)
+
+
 def _check_complete(raw: RawData, plan: _Grid) -> None:
     """Raises InputError where an image has far fewer lines than others, as of a scan cut short."""
     count = plan.frames.count * plan.shape[0]
@@ -256,7 +298,7 @@ def _filled(
     turned = _centre_as_acquired(raw, plan)
     for k, line in enumerate(raw.readouts(plan.lines)):
         head = raw.heads[plan.lines[k]]
-        first, line = _placed_samples(raw.path, head, line, nx, turned)
+        first, line = _placed_samples(raw.path, head, line, nx, turned, _samples_of(raw, head))
         along, values = crop(first, line)
         s, z, y = plan.slices[k], plan.partitions[k], plan.rows[k]
         if int(s) in ghosts and has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
@@ -350,13 +392,20 @@ def _centre_as_acquired(raw: RawData, plan: _Grid) -> bool:
 
 
 def _placed_samples(
-    path: Path, head: Any, line: NDArray[np.complex64], nx: int, as_acquired: bool
+    path: Path,
+    head: Any,
+    line: NDArray[np.complex64],
+    nx: int,
+    as_acquired: bool,
+    whole: int | None = None,
 ) -> tuple[int, NDArray[np.complex64]]:
-    """(first sample of the encoded matrix, samples) of a readout."""
+    """(first sample of the encoded matrix, samples) of a readout; one of ``whole`` samples is not
+    partial, by default one of the matrix."""
     total, centre = line.shape[1], int(head["center_sample"])
     before, after = int(head["discard_pre"]), int(head["discard_post"])
-    if total == nx:  # a whole readout fits in one way only; many files leave its centre at 0
-        centre = nx // 2
+    # A whole readout fits in one way only; many files leave its centre at 0.
+    if total == (nx if whole is None else whole):
+        centre = total // 2
     elif has(head["flags"], ismrmrd.ACQ_IS_REVERSE) and as_acquired:
         centre = total - 1 - centre
     if has(head["flags"], ismrmrd.ACQ_IS_REVERSE):
@@ -369,6 +418,14 @@ def _placed_samples(
             f"matrix of {nx}: correct the header's encoded matrix"
         )
     return first, line
+
+
+def _samples_of(raw: RawData, head: Any) -> int:
+    """Samples of a whole readout of the encoding that an acquisition belongs to."""
+    number = int(head["encoding_space_ref"])
+    others = raw.header.others
+    space = others[number - 1].space if 0 < number <= len(others) else raw.header.encoded
+    return space.matrix[0]
 
 
 def _kept(header: Header) -> int:

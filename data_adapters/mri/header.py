@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from sciddm.errors import InputError
 
-__all__ = ["Header", "Space", "build_header", "parse_header"]
+__all__ = ["Encoding", "Header", "Space", "build_header", "parse_header"]
 
 _NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 _SEQUENCE = {
@@ -45,12 +45,26 @@ class Space:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """A further encoding of a file, such as that of separate calibration lines.
+
+    Attributes:
+        space: the sampled space.
+        ky_centre: first encoding step through the centre of k-space; None if not stated.
+    """
+
+    space: Space
+    ky_centre: int | None
+
+
+@dataclass(frozen=True)
 class Header:
     """What a reader needs of the header.
 
     Attributes:
         encoded: the sampled space, with oversampling.
         recon: the scanner's image.
+        others: further encodings, in their order.
         trajectory: cartesian, radial, ...; empty if not stated.
         ky_centre: first encoding step through the centre of k-space; None if not stated.
         kz_centre: second encoding step through it, of 3D scans; None if not stated.
@@ -62,6 +76,7 @@ class Header:
 
     encoded: Space = field(default_factory=Space)
     recon: Space = field(default_factory=Space)
+    others: tuple[Encoding, ...] = ()
     trajectory: str = ""
     ky_centre: int | None = None
     kz_centre: int | None = None
@@ -112,6 +127,7 @@ def parse_header(text: str | bytes, path: Path) -> Header:
     return Header(
         encoded=_space(encoding.find("encodedSpace")),
         recon=_space(encoding.find("reconSpace")),
+        others=tuple(_further(node) for node in root.findall("encoding")[1:]),
         trajectory=_text(encoding, "trajectory").lower(),
         ky_centre=ky_centre,
         kz_centre=kz_centre,
@@ -120,6 +136,12 @@ def parse_header(text: str | bytes, path: Path) -> Header:
         noise_bandwidth=bandwidth if bandwidth > 0 else 1.0,
         attrs=attrs,
     )
+
+
+def _further(encoding: ElementTree.Element) -> Encoding:
+    centre = _number(encoding, "encodingLimits/kspace_encoding_step_1/center")
+    space = _space(encoding.find("encodedSpace"))
+    return Encoding(space, None if math.isnan(centre) else int(centre))
 
 
 def _ramp_sampled(encoding: ElementTree.Element) -> bool:

@@ -368,6 +368,29 @@ def test_calibration_lines(tmp_path: Path, mode: str) -> None:
         np.testing.assert_array_equal(scan["calibration"].values, wanted)
 
 
+def test_calibration_lines_of_another_encoding_of_the_same_field(tmp_path: Path) -> None:
+    """A smaller matrix of the same field of view: its samples lie on the grid of the scan."""
+    k = complex_noise((1, 2, 6, 8))
+    first = header(calibration="external")
+    start, stop = first.index("<encoding>"), first.index("</encoding>") + len("</encoding>")
+    small = header(nx=4, ny=4)
+    second = small[small.index("<encoding>") : small.index("</encoding>") + len("</encoding>")]
+    xml = first[:stop] + second + first[stop:]
+    assert start < stop
+    lines = complex_noise((4, 2, 4), 5)
+    readouts = lines_of(k, steps=[0, 2, 4])
+    flags = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,)
+    head = {"encoding_space_ref": 1}
+    readouts += [Readout(line, n, flags=flags, head=head) for n, line in enumerate(lines)]
+    scan = open_kspace(write(tmp_path / "a.h5", xml, readouts))
+    wanted = np.zeros_like(k)
+    wanted[0, :, 1:5, 2:6] = lines.transpose(1, 0, 2)  # about (3, 4)
+    np.testing.assert_array_equal(scan["calibration"].values, wanted)
+    elsewhere = xml.replace("<x>240</x>", "<x>200</x>").replace("<x>200</x>", "<x>240</x>", 2)
+    other = open_kspace(write(tmp_path / "b.h5", elsewhere, readouts))
+    assert "calibration" not in other
+
+
 def ghosted(k: NDArray[np.complex64], offset: float, turn: float) -> list[Readout]:
     """Every other line run backwards, its samples ``offset`` pixels late and turned by ``turn``."""
     n = k.shape[-1]
