@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,37 @@ def facts(result: xr.Dataset) -> dict[str, Fact]:
             "haze_share", "taken away", a["haze_share"], f"{100 * a['haze_share']:.1f} % of power"
         ),
     ]
-    ratio = a.get("consistency", math.nan)
-    found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
-    std = float(np.median(result["std"].values))
-    found.append(Fact("std_median", "uncertainty (median)", std, f"{std:.3g}"))
+    if "haze_evidence" in a:
+        found.append(Fact("haze_evidence", "evidence of haze", *_evidence(a)))
+    if a.get("unchanged"):
+        found.append(Fact("unchanged", "result", 1, "the scan, unchanged"))
+        return {fact.key: fact for fact in found}
+    ratio = float(a.get("consistency", math.nan))
+    if math.isfinite(ratio):
+        found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
+    std = _median_std(result)
+    unit = "of the grey scale" if a["kind"] == "bmode" else "of the scan's unit"
+    found.append(Fact("std_median", "uncertainty (median)", std, f"{std:.3g} {unit}"))
     for key, label in (("nfe", "NFE per sample"), ("nvjp", "VJPs per sample")):
         found.append(Fact(key, label, a[key], f"{a[key]:g}"))
     return {fact.key: fact for fact in found}
+
+
+def _evidence(attrs: Mapping[Any, Any]) -> tuple[float, str]:
+    value = float(attrs["haze_evidence"])
+    echoes = attrs["kind"] in ("rf", "iq")
+    return value, f"{value:.3f} nats an entry" if echoes else f"{value:.2f} (0 is needed)"
+
+
+def _median_std(result: xr.Dataset) -> float:
+    """Median standard deviation over the image: where the scan is, without drawings and black."""
+    inside = np.abs(result["hazy"].values) > 0
+    if "mask" in result:
+        inside &= result["mask"].values
+    if "overlay" in result:
+        inside &= ~result["overlay"].values
+    values = result["std"].values[inside]
+    return float(np.median(values)) if values.size else 0.0
 
 
 def beamforming_facts(result: xr.Dataset) -> Iterable[Fact]:

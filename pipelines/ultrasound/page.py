@@ -151,6 +151,8 @@ def _verdict(attrs: dict[Any, Any]) -> Verdict:
     warnings = warnings_of(attrs)
     if attrs.get("contradicts"):
         return Verdict("contradiction", "Tissue and haze together do not give the scan.", warnings)
+    if attrs.get("unchanged"):
+        return Verdict("good", "No evidence of haze: the scan is returned unchanged.", warnings)
     if warnings:
         return Verdict("doubtful", "Look at the remarks before believing the result.", warnings)
     ratio = float(attrs.get("consistency", math.nan))

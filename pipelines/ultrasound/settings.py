@@ -64,8 +64,8 @@ QUALITIES: Mapping[str, Settings] = {
 #: priors can still say which of both parts a dark place is: from 0.3 they keep what the first guess
 #: says, from 1 they take tissue for haze.
 ENVELOPE_NOISE, ENVELOPE_START = 0.06, 0.6
-#: Pixels a side, and levels of a frame that goes on from the one before.
-_ENVELOPES = {"fast": (128, 2), "balanced": (256, 4), "best": (None, 8)}
+#: Pixels a side that the models see of pictures.
+_SIDE = {"fast": 128, "balanced": 256, "best": None}
 
 
 def settings_for(
@@ -93,8 +93,7 @@ def settings_for(
             noise=ENVELOPE_NOISE,
             sigma_max=ENVELOPE_START,
             sigma_follow=ENVELOPE_START,
-            side=_ENVELOPES[quality][0],
-            follow_steps=_ENVELOPES[quality][1],
+            side=_SIDE[quality],
         )
     if guidance is not None:
         if guidance not in GUIDANCE:

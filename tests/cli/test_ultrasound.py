@@ -18,6 +18,7 @@ from sciddm.data_adapters.ultrasound import build_frames, open_frames, save_fram
 from sciddm.physics.ultrasound.waves import envelope
 from sciddm.pipelines.engine.unfinished import Unfinished
 from sciddm.pipelines.ultrasound import requests
+from sciddm.pipelines.ultrasound.describe import facts
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
 from sciddm.priors.joint import JointDenoiser
@@ -116,6 +117,8 @@ def test_python_and_the_command_line_give_the_same_bits(sciddm, scan, models, tm
 
 
 def test_a_stopped_clip_goes_on_and_ends_alike(scan, white, tmp_path):
+    scan = open_frames(scan)
+    scan["frames"].values[2] *= 0.9  # else it is the second frame again
     whole = UltrasoundDehazing()(scan, quality="fast")
 
     class Stopping(Unfinished):
@@ -260,6 +263,31 @@ def test_two_images_of_a_clip_are_judged_and_dehazed_apart(white):
     assert np.array_equal(both["frames"].values[0, :, 168:], alone["frames"].values[0])
     assert both.attrs["images"] == 2
     assert "image 1 show no haze" in both.attrs["warnings"]
+
+
+def test_the_uncertainty_is_that_of_the_image(white):
+    """Black around the image and drawings over it do not count."""
+    frame = np.zeros((200, 200), np.float32)
+    frame[20:180, 20:180] = columns(0.03).astype(np.float32) / 255
+    mask = np.zeros((200, 200), bool)
+    mask[20:180, 20:180] = True
+    data = build_frames(Path("a"), frame, "bmode", form="x", mask=mask)
+    result = UltrasoundDehazing()(data, quality="fast", gamma=1.0)
+    told = facts(result)["std_median"].value
+    shown = result["std"].values[0][mask & (frame > 0)]
+    assert told == pytest.approx(float(np.median(shown)))
+    assert told > float(np.median(result["std"].values))
+
+
+def test_a_still_clip_does_not_flicker(white):
+    frame = columns(0.03).astype(np.float32) / 255
+    data = build_frames(Path("a"), np.stack([frame] * 3), "bmode", form="x")
+    clip = UltrasoundDehazing()(data, quality="fast")
+    result = clip["frames"].values
+    assert not np.array_equal(result[0], frame)
+    assert not np.diff(result, axis=0).any()
+    one = UltrasoundDehazing()(data.isel(frame=[0]), quality="fast")
+    assert clip.attrs["nfe"] == pytest.approx(one.attrs["nfe"] / 3)  # of three frames
 
 
 def test_an_all_black_picture_comes_back(sciddm, white, tmp_path):
