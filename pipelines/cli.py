@@ -6,8 +6,6 @@ commands import what they need when they run.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Sequence
@@ -30,6 +28,7 @@ from sciddm.pipelines.engine.collector import collect_seldom
 from sciddm.pipelines.engine.console import say, spoken
 from sciddm.pipelines.engine.signals import exit_code, stop_on_signals
 from sciddm.pipelines.engine.streams import steady_output
+from sciddm.pipelines.engine.threads import wait_briefly
 
 __all__ = ["app", "main"]
 
@@ -45,13 +44,10 @@ class LazyDomain(TyperGroup):
     def _load(self) -> TyperGroup:
         if not self.commands:
             assert self.name is not None
-            if importlib.util.find_spec(f"sciddm.pipelines.{self.name}.requests") is None:
-                loaded = importlib.import_module(f"sciddm.pipelines.{self.name}.cli").app
-            else:
-                from sciddm.pipelines.engine.commands import domain_app
+            from sciddm.pipelines.engine.commands import domain_app
 
-                loaded = domain_app(load_domain(self.name))
-            self.commands = getattr(typer.main.get_command(loaded), "commands", {})
+            loaded = typer.main.get_command(domain_app(load_domain(self.name)))
+            self.commands = getattr(loaded, "commands", {})
         return self
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -95,6 +91,7 @@ class CommandLine(TyperGroup):
         if standalone_mode:  # the process is ours
             keep_freed_memory()
             collect_seldom()
+            wait_briefly()
             stop_on_signals()
             steady_output()
         try:

@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sciddm.errors import InputError, ModelError, OptionError, OutputError, SciddmError
     from sciddm.inverse import sample_posterior
+    from sciddm.pipelines.ct import requests as ct
     from sciddm.pipelines.engine.result import Result
+    from sciddm.pipelines.hsi import requests as hsi
     from sciddm.pipelines.mri import requests as mri
     from sciddm.pipelines.open import open_any as open
     from sciddm.pipelines.petct import requests as petct
+    from sciddm.pipelines.speech import requests as speech
+    from sciddm.pipelines.ultrasound import requests as ultrasound
     from sciddm.zoo.pretrained import from_pretrained as load
 
 __version__ = "0.1.0"
@@ -33,11 +37,15 @@ __all__ = [
     "Result",
     "SciddmError",
     "__version__",
+    "ct",
+    "hsi",
     "load",
     "mri",
     "open",
     "petct",
     "sample_posterior",
+    "speech",
+    "ultrasound",
 ]
 
 # Loaded on first use: `import sciddm` needs neither torch nor xarray.
@@ -51,7 +59,7 @@ _NAMES = {
     "sample_posterior": "sciddm.inverse",
 }
 #: Domains whose verbs are declared in ``requests``.
-_DOMAINS = ("ct", "mri", "petct")
+_DOMAINS = ("mri", "ct", "speech", "hsi", "ultrasound", "petct")
 _MODULES = {name: f"sciddm.pipelines.{name}.requests" for name in _DOMAINS}
 
 

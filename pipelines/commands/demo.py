@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,9 +31,6 @@ def demo(
     if domain not in DOMAINS:
         raise InputError(f"no demo for '{domain}': there is {', '.join(DOMAINS)}")
     use_threads(threads)
-    if importlib.util.find_spec(f"sciddm.pipelines.{domain}.requests") is None:
-        importlib.import_module(f"sciddm.pipelines.{domain}.demo").run_demo(target, quality)
-        return
     from sciddm.pipelines.engine.demo import run_demo
 
     run_demo(load_domain(domain), target, quality)

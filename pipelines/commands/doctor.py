@@ -24,7 +24,7 @@ def doctor(
     """
     from rich.text import Text
 
-    from sciddm.pipelines.doctor import checks
+    from sciddm.pipelines.commands.checkup import checks
     from sciddm.pipelines.engine.tables import fields
 
     found = list(checks())

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sciddm.errors import InputError
-from sciddm.pipelines.real_data import data_root
+from sciddm.pipelines.engine.real_data import data_root
 from sciddm.simulation.ct.noise_fields import NoiseFields, reconstruct_noise, window_noise
 
 __all__ = ["CTSlices", "LowDosePairs", "Source", "load_sources"]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import typer
 
+from sciddm.pipelines.engine.action import Action
 from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.domain import Domain
 from sciddm.pipelines.engine.execute import Running, execute
@@ -50,6 +51,8 @@ def _function(verb: Verb[..., Any]) -> Callable[..., None]:
         leading, trailing, body = _of_transform(verb)
     elif isinstance(verb, Comparison):
         leading, trailing, body = _of_comparison(verb)
+    elif isinstance(verb, Action):
+        leading, trailing, body = _of_action(verb)
     else:
         raise TypeError(f"{verb!r}: no command can be made of it")
     options = [_parameter(name, declared) for name, declared in verb.request.declared().items()]
@@ -154,6 +157,14 @@ def _of_comparison(verb: Comparison[..., Any, Any]) -> Parts:
         return 0 if scores.complete else 1
 
     return leading, [_keyword("as_json", _Json, False)], body
+
+
+def _of_action(verb: Action[..., Any]) -> Parts:
+    def body(context: typer.Context, request: Any, values: dict[str, Any]) -> int:
+        use_threads(values["threads"])
+        return verb.run(request)
+
+    return [], [_keyword("threads", _Threads, None)], body
 
 
 def _parameter(name: str, declared: Declared) -> inspect.Parameter:

@@ -17,7 +17,7 @@ from sciddm.pipelines.engine.batch import one_line
 from sciddm.pipelines.engine.console import output, say
 from sciddm.pipelines.engine.summary import jsonable
 
-__all__ = ["Columns", "Score", "Scores", "evaluate_pairs", "pairs", "print_scores", "score_pairs"]
+__all__ = ["Columns", "Score", "Scores", "pairs", "print_scores", "score_pairs"]
 
 #: Metric -> what its column is called, and the format of its values.
 Columns = Mapping[str, tuple[str, str]]
@@ -192,23 +192,6 @@ def print_scores(scores: Scores, as_json: bool) -> None:
     print_rows(output(), header, rows, bold=[len(rows) - 1] if len(rows) > 1 else [])
     for name, value in scores.overall.items():
         output().print(f"{name} over all: {value:.3f}")
-
-
-def evaluate_pairs(
-    found: Sequence[tuple[str, Path, Path | None]],
-    compare: Callable[[Path, Path, Score], None],
-    columns: Columns,
-    *,
-    kind: str,
-    where: Path,
-    as_json: bool,
-    overall: Callable[[], Mapping[str, float]] = dict,
-) -> bool:
-    """Prints the scores of all pairs, and their mean; whether every pair could be compared."""
-    scores = Scores(score_pairs(found, compare, kind=kind, where=str(where)), columns, kind)
-    scores.overall = dict(overall())
-    print_scores(scores, as_json)
-    return scores.complete
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -34,7 +34,7 @@ from sciddm.errors import InputError
 from sciddm.physics.fourier import fft2c, ifft2c
 from sciddm.physics.mri.off_resonance import fat_against_water, field_near_air
 from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_phase
-from sciddm.pipelines.real_data import data_root
+from sciddm.pipelines.engine.real_data import data_root
 
 __all__ = ["BrainSlices", "load_slices", "smooth_field"]
 

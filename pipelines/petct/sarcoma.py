@@ -16,8 +16,8 @@ import xarray as xr
 
 from sciddm.errors import InputError
 from sciddm.geometry.grid import Grid, resample
+from sciddm.pipelines.engine.real_data import data_root
 from sciddm.pipelines.petct.study import Study
-from sciddm.pipelines.real_data import data_root
 
 __all__ = ["FILE", "sarcoma_studies", "sarcoma_volumes"]
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+
+import xarray as xr
 
 from sciddm.pipelines.engine.summary import Fact
 
 __all__ = ["facts"]
 
 
-def facts(attrs: Mapping[str, Any], channels: int) -> dict[str, Fact]:
-    """The facts of one enhancement by their keys.
-
-    Args:
-        attrs: of the result.
-        channels: of the recording.
-    """
+def facts(result: xr.Dataset) -> list[Fact]:
+    """The facts of one enhancement."""
+    attrs, channels = result.attrs, result.sizes["channel"]
     rate, duration = int(attrs["rate"]), float(attrs["duration_s"])
     found = [
         Fact("duration_s", "duration", duration, _clock(duration)),
@@ -37,7 +33,7 @@ def facts(attrs: Mapping[str, Any], channels: int) -> dict[str, Fact]:
     found.append(Fact("nfe", "NFE per part", attrs["nfe"], f"{attrs['nfe']:g}"))
     rtf = float(attrs["real_time_factor"])
     found.append(Fact("real_time_factor", "real-time factor", rtf, f"{rtf:.2f}"))
-    return {fact.key: fact for fact in found}
+    return found
 
 
 def _clock(seconds: float) -> str:

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from sciddm.pipelines import doctor as module
-from sciddm.pipelines.doctor import checks
+from sciddm.pipelines.commands.checkup import checks
 from sciddm.zoo import catalog
 
 

@@ -13,7 +13,7 @@ import soundfile
 
 from sciddm.data_adapters.audio import FOREIGN, SUFFIXES, AudioFile, AudioSink, encoding_for
 from sciddm.errors import InputError
-from sciddm.pipelines.speech import cli
+from sciddm.pipelines.speech import requests as cli
 
 RATE = 16_000
 

@@ -12,12 +12,12 @@ from petct_files import study as ball_study
 
 from sciddm.errors import InputError
 from sciddm.geometry.grid import Grid
+from sciddm.pipelines.engine.real_data import data_root
 from sciddm.pipelines.petct.augment import Augmentation, cut_patch
 from sciddm.pipelines.petct.folders import FolderStudies, find_cases
 from sciddm.pipelines.petct.sarcoma import FILE
 from sciddm.pipelines.petct.study import Study
 from sciddm.pipelines.petct.training_data import FolderPatches, SarcomaPatches
-from sciddm.pipelines.real_data import data_root
 
 
 def a_study() -> Study:

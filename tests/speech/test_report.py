@@ -9,11 +9,12 @@ import re
 import numpy as np
 import pytest
 import soundfile
+import xarray as xr
 from PIL import Image
 
 from sciddm.pipelines.engine.report.page import Axis, Panel, Report, Section, Verdict, render
 from sciddm.pipelines.speech.enhance import Block
-from sciddm.pipelines.speech.report import Excerpt, speech_report
+from sciddm.pipelines.speech.page import Excerpt, speech_page
 
 RATE = 8000
 
@@ -23,6 +24,12 @@ def excerpt_of(noisy: np.ndarray, enhanced: np.ndarray, block: int = 777) -> Exc
     for i in range(0, noisy.shape[1], block):
         excerpt.push(Block(noisy[:, i : i + block], enhanced[:, i : i + block], None))
     return excerpt
+
+
+def result_of(noisy: np.ndarray, enhanced: np.ndarray, **more) -> xr.Dataset:
+    dims = ("channel", "time")
+    told = {"input": "a.wav", "command": "sciddm", **attrs(noisy.shape[1], **more)}
+    return xr.Dataset({"noisy": (dims, noisy), "enhanced": (dims, enhanced)}, attrs=told)
 
 
 def attrs(frames: int, **more) -> dict:
@@ -57,8 +64,7 @@ def test_spectrograms_are_in_db_and_the_right_way_up():
     frames = 2 * RATE
     t = np.arange(frames) / RATE
     noisy = np.sin(2 * np.pi * 1000 * t)[None].astype(np.float32)
-    excerpt = excerpt_of(noisy, 0.1 * noisy)
-    page = speech_report(excerpt, attrs(frames), channels=1, source="a.wav", command="sciddm")
+    page = speech_page(None, result_of(noisy, 0.1 * noisy))
     panels = {p.title: p for p in page.sections[0].panels}
     assert list(panels) == ["Noisy", "Enhanced", "Taken away"]
     for title, level in (("Noisy", 0.0), ("Enhanced", -20.0), ("Taken away", 20 * np.log10(0.9))):
@@ -73,8 +79,7 @@ def test_spectrograms_are_in_db_and_the_right_way_up():
 def test_players_play_the_result():
     rng = np.random.default_rng(0)
     noisy = rng.uniform(-0.9, 0.9, (2, 4000)).astype(np.float32)
-    excerpt = excerpt_of(noisy, 0.25 * noisy)
-    report = speech_report(excerpt, attrs(4000), channels=2, source="a.wav", command="sciddm")
+    report = speech_page(None, result_of(noisy, 0.25 * noisy))
     found = re.findall(r'<audio [^>]*src="data:audio/flac;base64,([^"]+)"', render(report))
     played = [soundfile.read(io.BytesIO(base64.b64decode(f)), dtype="float32") for f in found]
     for (wave, rate), wanted in zip(played, (noisy, 0.25 * noisy, 0.75 * noisy), strict=True):
@@ -83,20 +88,19 @@ def test_players_play_the_result():
 
 
 def test_remarks_are_the_verdict():
-    excerpt = excerpt_of(np.ones((1, 4000), np.float32), np.ones((1, 4000), np.float32))
-    good = speech_report(excerpt, attrs(4000), channels=1, source="a", command="c")
+    ones = np.ones((1, 4000), np.float32)
+    good = speech_page(None, result_of(ones, ones))
     assert good.verdict.level == "good"
     assert "-1.5 dB" in good.verdict.headline
-    told = attrs(4000, warnings='["The recording is clipped."]')
-    page = speech_report(excerpt, told, channels=1, source="a", command="c")
+    page = speech_page(None, result_of(ones, ones, warnings='["The recording is clipped."]'))
     assert page.verdict.level == "doubtful"
     assert list(page.verdict.remarks) == ["The recording is clipped."]
 
 
 def test_a_silent_recording_has_a_page():
-    excerpt = excerpt_of(np.zeros((1, 100), np.float32), np.zeros((1, 100), np.float32))
-    silent = attrs(100, level_change_db=float("nan"), warnings='["The recording is silent."]')
-    assert "silent" in render(speech_report(excerpt, silent, channels=1, source="a", command="c"))
+    zeros = np.zeros((1, 100), np.float32)
+    said = {"level_change_db": float("nan"), "warnings": '["The recording is silent."]'}
+    assert "silent" in render(speech_page(None, result_of(zeros, zeros, **said)))
 
 
 def test_a_panel_with_scales_fills_its_frame():

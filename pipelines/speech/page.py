@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import soundfile
+import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.pipelines.engine.report.page import Axis, Panel, Player, Report, Section, Table, Verdict
@@ -15,7 +15,7 @@ from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.speech.describe import facts
 from sciddm.pipelines.speech.enhance import Block
 
-__all__ = ["Excerpt", "speech_report"]
+__all__ = ["Excerpt", "speech_page"]
 
 _SECONDS = 20.0
 _RUN_KEYS = ("model", "weights_sha256", "quality", "sampler", "steps", "samples", "nfe", "seed")
@@ -33,6 +33,14 @@ class Excerpt:
         self._stop = self.start + length
         self._position = 0
         self._parts: dict[str, list[NDArray[np.float32]]] = {}
+
+    @classmethod
+    def of(cls, result: xr.Dataset) -> Self:
+        """The excerpt of a result."""
+        excerpt = cls(int(result.attrs["rate"]), result.sizes["time"])
+        std = result["std"].values if "std" in result else None
+        excerpt.push(Block(result["noisy"].values, result["enhanced"].values, std))
+        return excerpt
 
     def push(self, block: Block) -> None:
         """Takes the next block of the result."""
@@ -52,19 +60,12 @@ class Excerpt:
         return name in self._parts
 
 
-def speech_report(
-    excerpt: Excerpt, attrs: Mapping[str, Any], *, channels: int, source: str, command: str
-) -> Report:
-    """The page for one recording.
-
-    Args:
-        excerpt: what is shown.
-        attrs: of the result.
-        channels: of the recording.
-        source: name of the file.
-        command: the command that makes the same again.
-    """
-    known = facts(attrs, channels)
+def speech_page(data: object, result: xr.Dataset) -> Report:
+    """The page for one recording; all that it shows is in the result."""
+    attrs, channels = result.attrs, result.sizes["channel"]
+    source = str(attrs["input"])
+    excerpt = Excerpt.of(result)
+    known = {fact.key: fact for fact in facts(result)}
     about = ("duration_s", "rate_hz", "channels")
     subtitle = f"{source}: " + ", ".join(
         known[key].text + (" channel" + "s" * (channels > 1) if key == "channels" else "")
@@ -90,7 +91,7 @@ def speech_report(
             Table("Run", run),
             Table("All attributes of the result", everything, folded=True),
         ],
-        command=command,
+        command=str(attrs["command"]),
         caution="Enhanced speech is an estimate; single words may differ from what was said.",
     )
 

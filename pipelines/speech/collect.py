@@ -1,0 +1,52 @@
+"""The blocks of an enhancement as one result, on the disk where they do not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.pipelines.speech.pipeline import Enhancement
+
+__all__ = ["collected"]
+
+_IN_MEMORY = 2**27  # bytes of one variable
+
+
+def collected(run: Enhancement, scratch: Callable[[], Path]) -> xr.Dataset:
+    """The result of a run: enhanced, noisy and, of several samples, std, (channel, time).
+
+    Args:
+        run: that was not iterated over yet.
+        scratch: gives a folder for files that live as long as the result.
+    """
+    recording = run.recording
+    shape = (recording.channels, recording.frames)
+    names = ("enhanced", "noisy", *(("std",) if run.settings.samples > 1 else ()))
+    arrays = {name: _array(name, shape, scratch) for name in names}
+    position = 0
+    for block in run:
+        end = position + block.noisy.shape[1]
+        for name, array in arrays.items():
+            array[:, position:end] = getattr(block, name)
+        position = end
+    time = np.arange(recording.frames) / recording.rate
+    dataset = xr.Dataset(
+        {name: (("channel", "time"), array) for name, array in arrays.items()},
+        coords={"time": ("time", time, {"units": "s"})},
+        attrs=run.attrs,
+    )
+    for name in names:
+        dataset[name].attrs["units"] = "full scale"
+    return dataset
+
+
+def _array(name: str, shape: tuple[int, int], scratch: Callable[[], Path]) -> NDArray[np.float32]:
+    if 4 * shape[0] * shape[1] <= _IN_MEMORY:
+        return np.empty(shape, np.float32)
+    # Frame by frame, as blocks are written and read.
+    file = np.memmap(scratch() / f"{name}.f32", np.float32, "w+", shape=shape[::-1])
+    return file.T

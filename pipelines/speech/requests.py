@@ -1,0 +1,255 @@
+"""The verbs of speech: ``sciddm speech`` on the command line, ``sciddm.speech`` in Python."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from sciddm.errors import InputError
+from sciddm.pipelines.engine.action import Action
+from sciddm.pipelines.engine.comparison import Comparison
+from sciddm.pipelines.engine.context import Context
+from sciddm.pipelines.engine.deferred import deferred
+from sciddm.pipelines.engine.domain import Demo, Domain
+from sciddm.pipelines.engine.option import Model, Option, Quality, Seed
+from sciddm.pipelines.engine.request import Request
+from sciddm.pipelines.engine.source import Source
+from sciddm.pipelines.engine.target import Saving, Target
+from sciddm.pipelines.engine.verb import Transform
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sciddm.data_adapters.audio import AudioFile
+    from sciddm.pipelines.engine.scores import Score
+    from sciddm.pipelines.speech.pipeline import SpeechEnhancement
+
+__all__ = ["dereverb", "enhance", "evaluate", "stream"]
+
+_P = "sciddm.pipelines.speech"
+# The adapters' suffixes once more, since importing them takes seconds; a test compares them.
+#: Suffixes of recordings that are written.
+AUDIO = (
+    *(".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".caf", ".w64", ".au"),
+    ".snd",
+)
+#: Those that are read as well.
+OTHERS = (
+    *(".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wma", ".amr", ".3gp"),
+    *(".mka", ".m4b", ".ac3"),
+)
+
+Samples = Annotated[
+    int | None,
+    Option(
+        "Number of posterior samples; their mean is the result. Two or more give the standard "
+        "deviation, too, as NAME_std.wav. The quality decides if not given.",
+        ge=1,
+    ),
+]
+Limit = Annotated[float | None, Option("Remove at most this much noise or echo / dB.", ge=0)]
+
+
+class Enhance(Request):
+    """Remove noise from recordings.
+
+    OUT has the rate, channels, number of samples, level and subtype of IN. Beside it lies a JSON
+    file with all that repeats the run. A batch goes on after a failure, and keeps finished
+    recordings when the command is run again.
+    """
+
+    model: Model = "speech-denoise"
+    quality: Quality = "balanced"
+    samples: Samples = None
+    attenuation_limit: Limit = None
+    seed: Seed = 0
+
+
+class Dereverb(Enhance):
+    """Remove the echo of the room from recordings.
+
+    The outputs are those of `enhance`.
+    """
+
+    model: Model = "speech-dereverb"
+
+
+class Stream(Request):
+    """Enhance sound as it comes, from standard input to standard output.
+
+    Reads a WAV file or raw samples, and writes as many of the same kind, at most 40 ms later.
+    `enhance` with the same causal model gives the same. Delay and speed are told at the end, on
+    standard error.
+    """
+
+    model: Annotated[
+        str, Option("log-mmse, which needs no training, or the folder of a causal model.")
+    ] = "log-mmse"
+    rate: Annotated[
+        int | None, Option("Rate of raw samples / Hz; a WAV file is expected without it.", ge=1)
+    ] = None
+    channels: Annotated[int, Option("Channels of raw samples, interleaved.", ge=1)] = 1
+    form: Annotated[
+        Literal["s16", "s24", "s32", "f32"],
+        Option("Format of raw samples, little endian.", flags=("--format",)),
+    ] = "s16"
+    attenuation_limit: Limit = None
+    block_ms: Annotated[float, Option("Sound that is read at a time / ms.", ge=1, le=1000)] = 10.0
+
+
+class Evaluate(Request):
+    """Measure enhanced recordings against clean ones: SI-SDR, PESQ, ESTOI, level, length.
+
+    PESQ and ESTOI are measured at 16 kHz (at 8 kHz: narrow band) where their packages are
+    installed (`pip install 'sciddm[speech-metrics]'`).
+    """
+
+
+@lru_cache(maxsize=1)
+def load_pipeline(model: str) -> SpeechEnhancement:
+    """The pipeline of a model; read once for all recordings of a batch."""
+    from sciddm.pipelines.speech.pipeline import SpeechEnhancement
+
+    return SpeechEnhancement.from_pretrained(model)
+
+
+def _open(path: Path, request: Request) -> AudioFile:
+    from sciddm.data_adapters.audio import AudioFile
+
+    return AudioFile(path)
+
+
+def _enhance(data: AudioFile | xr.DataArray, request: Enhance, context: Context) -> xr.Dataset:
+    from sciddm.pipelines.speech.collect import collected
+
+    context.progress(0, 1, "loading the model")
+    run = load_pipeline(request.model).open(
+        data,
+        quality=request.quality,
+        samples=request.samples,
+        seed=request.seed,
+        attenuation_limit=request.attenuation_limit,
+        progress=context.progress,
+    )
+    return collected(run, context.scratch)
+
+
+def _outputs(path: Path, request: Enhance) -> list[Path]:
+    # Asked before the number of samples of the quality is known: the standard deviation is written
+    # where samples are asked for.
+    several = request.samples is not None and request.samples > 1
+    std = [path.with_name(f"{path.stem}_std.wav")] if several else []
+    return [path, *std, path.with_suffix(".json")]
+
+
+def _save(result: xr.Dataset, path: Path, saving: Saving[Enhance]) -> None:
+    from sciddm.data_adapters.audio.result import save_enhanced
+
+    save_enhanced(result, path, saving.at, source=saving.source)
+
+
+def _stream(request: Stream) -> int:
+    import sys
+
+    from sciddm.pipelines.speech.stream import Sound, opener, run_stream
+
+    if sys.stdout.isatty():
+        raise InputError("standard output is a terminal: send it to a file or another program")
+    sound = None
+    if request.rate is not None:
+        sound = Sound(request.rate, request.channels, request.form)
+    opened = opener(request.model, request.attenuation_limit)
+    try:
+        totals = run_stream(
+            sys.stdin.buffer, sys.stdout.buffer, opened, sound, block_s=request.block_ms / 1000
+        )
+    except BrokenPipeError:
+        # Whoever listened has gone; Python would complain again when it closes the pipe.
+        sys.stdout = None  # type: ignore[assignment]
+        return 1
+    print(totals.text, file=sys.stderr)
+    return 0
+
+
+def _compare(
+    reference: xr.DataArray | None, estimate: xr.DataArray, score: Score, request: Evaluate
+) -> None:
+    from sciddm.pipelines.speech.comparison import compare
+
+    assert reference is not None
+    compare(reference, estimate, score)
+
+
+def _recognises(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in (*AUDIO, *OTHERS)
+
+
+_open_audio = deferred("sciddm.data_adapters.audio:open_audio")
+_SOURCE: Source[Any, Request] = Source(_open, (*AUDIO, *OTHERS), "Recordings, or a folder of them.")
+_TARGET: Target[Any] = Target(
+    _outputs,
+    _save,
+    AUDIO,
+    "File, its suffix choosing the format; a folder for several recordings.",
+    formats=("wav", "flac", "ogg", "mp3"),
+    follow=True,
+)
+
+
+def _read(path: Path, request: Evaluate) -> Any:
+    return _open_audio(path)
+
+
+enhance = Transform(
+    Enhance,
+    source=_SOURCE,
+    compute=_enhance,
+    target=_TARGET,
+    facts=deferred(f"{_P}.describe:facts"),
+    page=deferred(f"{_P}.page:speech_page"),
+    prepare=lambda request: load_pipeline(request.model),
+    estimate="enhanced",
+)
+dereverb = Transform(
+    Dereverb,
+    source=_SOURCE,
+    compute=_enhance,
+    target=_TARGET,
+    facts=deferred(f"{_P}.describe:facts"),
+    page=deferred(f"{_P}.page:speech_page"),
+    prepare=lambda request: load_pipeline(request.model),
+    estimate="enhanced",
+)
+stream = Action(Stream, run=_stream)
+evaluate = Comparison(
+    Evaluate,
+    open=_read,
+    items=deferred(f"{_P}.comparison:recordings_in"),
+    compare=_compare,
+    columns={
+        "si_sdr_db": ("SI-SDR / dB", "{:.2f}"),
+        "pesq": ("PESQ", "{:.2f}"),
+        "estoi": ("ESTOI", "{:.3f}"),
+        "level_difference_db": ("level / dB", "{:+.1f}"),
+    },
+    kind="recording",
+    flags=("--clean", "--enhanced"),
+)
+DOMAIN = Domain(
+    "speech",
+    "Speech: recordings without their noise and echo.",
+    (enhance, dereverb, stream, evaluate),
+    Demo(
+        enhance,
+        deferred(f"{_P}.demo:simulate"),
+        "8 s of synthetic speech in pink noise at 5 dB",
+        "see and hear",
+    ),
+    _recognises,
+    _open_audio,
+)
+
+
+def __dir__() -> list[str]:
+    return __all__
