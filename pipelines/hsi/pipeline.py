@@ -33,6 +33,8 @@ __all__ = ["HyperspectralDenoising", "attributes"]
 CONTRADICTION = 1.25
 #: Share of dead entries from which a scene is more guessed than measured.
 _MANY_DEAD = 0.25
+#: Share of entries that kept their measured values from which that is said.
+_MANY_LOST = 0.01
 _NAMED = 6  # bands that a warning lists before it only counts them
 
 
@@ -272,6 +274,23 @@ def attributes(
         warnings.append(
             f"All columns or lines of {len(every)} bands had an offset; what is left of it has a "
             f"standard deviation of about {left_over:.2g}, more where scene and stripes look alike."
+        )
+    if scene.undeclared is not None:
+        warnings.append(
+            f"{scene.undeclared:g} stands for no value though the file does not declare it: these "
+            "entries are gaps. State it as the file's nodata."
+        )
+    full = flagged.get("saturated")
+    if full is not None and full.any():
+        warnings.append(
+            f"{int(full.sum())} entries of {int((full > 0).sum())} bands are saturated: they are "
+            "lower bounds."
+        )
+    losses = sum(int(flagged[k].sum()) for k in ("outlier",) if k in flagged)
+    if losses > _MANY_LOST * entries:
+        warnings.append(
+            f"{losses / entries:.1%} of the entries are neither noise nor what the method expects: "
+            "their measured values were kept (flag outlier)."
         )
     if dead_share > _MANY_DEAD:
         warnings.append(

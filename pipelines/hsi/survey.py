@@ -32,6 +32,8 @@ __all__ = ["FlagCanvas", "Scene", "Survey", "survey", "white_of"]
 #: Entries that the noise is estimated from, and that are kept for stripes: 32 and 128 MB.
 _FITTED, _KEPT = 2**23, 2**25
 _LINES = 64  # at least, where a scene has them: a stripe is a median over them
+_SEVERAL = 4  # entries at a value that means something
+_APART = 10.0  # times the range of all other values: a number that stands for none
 _DEAD_COLUMN = 8  # pixels of a column that are the same by chance in no band with noise
 _WHITE = 99.5  # percentile that is called white where reflectance is not known
 _REFLECTANCE = (0.05, 1.6)  # whites of cubes that are reflectance as they are
@@ -52,6 +54,8 @@ class Scene:
         self.cube = self.dataset["cube"]
         self.name = str(self.dataset.attrs.get("source", "the cube"))
         self.bands, self.lines, self.samples = self.cube.shape
+        #: A value that stands for none though nothing says so, once it is found.
+        self.undeclared: float | None = None
         nodata = self.dataset.attrs.get("nodata")
         self._nodata = None if nodata is None else float(nodata)
 
@@ -64,6 +68,8 @@ class Scene:
         values = part.compute(scheduler="threads") if hasattr(part, "compute") else np.array(part)
         values = values[bands]
         known = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+        if self.undeclared is not None:
+            known &= values != self.undeclared
         if self._nodata is not None and np.isfinite(self._nodata):
             known &= values != self._nodata
         return values, known
@@ -73,6 +79,74 @@ class Scene:
         each = chunks_of(self.cube.shape, max(4, self.cube.dtype.itemsize))[1]
         for start in range(0, self.lines, each):
             yield slice(start, min(self.lines, start + each))
+
+
+class _Values:
+    """How often each band has its least and its largest value, and what comes next to them.
+
+    Numbers that stand for "no value" without being declared, such as -9999, lie far outside of all
+    others and are the same in many bands and pixels; a band that saturates has many entries at its
+    largest value.
+    """
+
+    def __init__(self, bands: int) -> None:
+        self.low, self.high = np.full(bands, np.inf), np.full(bands, -np.inf)
+        self.next_low, self.next_high = self.low.copy(), self.high.copy()
+        self.at_low, self.at_high = np.zeros(bands, np.int64), np.zeros(bands, np.int64)
+
+    def add(self, values: NDArray[Any], known: NDArray[np.bool_]) -> None:
+        """Takes in a block (band, y, x)."""
+        for b in range(len(values)):
+            seen = values[b][known[b]]
+            if seen.size:
+                self._add(b, seen.astype(np.float64))
+
+    def _add(self, b: int, seen: NDArray[np.float64]) -> None:
+        for sign, low, after, count in (
+            (1, self.low, self.next_low, self.at_low),
+            (-1, self.high, self.next_high, self.at_high),
+        ):
+            signed = sign * seen
+            least = float(signed.min())
+            rest = signed[signed > least]
+            second = float(rest.min()) if rest.size else np.inf
+            number = int((signed == least).sum())
+            old, old_next = sign * low[b], sign * after[b]
+            if least < old:
+                low[b], after[b] = sign * least, sign * min(second, old)
+                count[b] = number
+            elif least == old:
+                after[b] = sign * min(second, old_next)
+                count[b] += number
+            else:
+                after[b] = sign * min(least, old_next)
+
+    def undeclared(self) -> float | None:
+        """The value that stands for none, if there is one."""
+        for edge, after, count, other in (
+            (self.low, self.next_low, self.at_low, self.high),
+            (self.high, self.next_high, self.at_high, self.low),
+        ):
+            span = np.abs(other - after)
+            apart = np.abs(edge - after) > _APART * np.maximum(span, np.abs(after))
+            found = np.isfinite(edge) & np.isfinite(after) & apart & (count >= _SEVERAL)
+            values, number = np.unique(edge[found], return_counts=True)
+            if len(values) and number.max() >= 2:
+                return float(values[number.argmax()])
+        return None
+
+    def ceilings(self) -> NDArray[np.float64]:
+        """(band,) the value at which a band saturates, infinity for none.
+
+        It is the largest of several bands, and many entries are at it; or the largest of the type.
+        """
+        found = np.full(len(self.high), np.inf)
+        many = (self.at_high >= _SEVERAL) & np.isfinite(self.high)
+        values, number = np.unique(self.high[many], return_counts=True)
+        for value, bands in zip(values, number, strict=True):
+            if bands >= 2:
+                found[many & (self.high == value)] = value
+        return found
 
 
 class FlagCanvas(Protocol):
@@ -121,6 +195,7 @@ class _First:
     values: NDArray[np.float32]
     known: NDArray[np.bool_]
     jumps: Jumps
+    extremes: _Values
 
 
 def survey(
@@ -149,6 +224,9 @@ def survey(
 
     given = _given(noise_std, scene.bands)
     first = _first_pass(scene, tick)
+    scene.undeclared = first.extremes.undeclared()
+    if scene.undeclared is not None:
+        first = _first_pass(scene, tick)
     used = first.high.max(axis=1) > first.low.min(axis=1)
     if given is not None and used.any() and not np.isfinite(given[used]).all():
         raise InputError(f"{scene.name}: the noise is not given for all bands that hold something")
@@ -163,8 +241,9 @@ def survey(
     scale = _scale(scene, first, used)
     shape = (int(used.sum()), scene.lines, scene.samples)
     flags = np.zeros(shape, np.uint8) if canvas is None else canvas(shape)
+    ceilings = first.extremes.ceilings()[used]
     noise, moments, dead = _second_pass(
-        scene, used, first, noise, scale, flags, lambda done: tick(blocks + done)
+        scene, used, first, noise, scale, flags, ceilings, lambda done: tick(blocks + done)
     )
     return Survey(used, first.nothing, noise, scale, moments, dead, flags, given is None)
 
@@ -194,12 +273,14 @@ def _first_pass(scene: Scene, tick: Callable[[int], None]) -> _First:
         np.zeros((scene.bands, len(lines), scene.samples), np.float32),
         np.zeros((scene.bands, len(lines), scene.samples), bool),
         Jumps(*(np.full((scene.bands, max(0, scene.lines - 1)), np.nan) for _ in range(2))),
+        _Values(scene.bands),
     )
     last: tuple[NDArray[Any], NDArray[np.bool_]] | None = None
     for number, block in enumerate(scene.blocks()):
         values, known = scene.read(block, slice(None))
         nothing = ~(known & (values != 0)).any(axis=0)
         known &= ~nothing
+        first.extremes.add(values, known)
         first.nothing[block] = nothing
         largest, least = _limits(values.dtype)
         np.minimum(first.low, np.where(known, values, largest).min(axis=1), out=first.low)
@@ -290,6 +371,7 @@ def _second_pass(
     noise: NoiseModel,
     scale: float,
     flags: FlagCanvas,
+    ceilings: NDArray[np.float64],
     tick: Callable[[int], None],
 ) -> tuple[NoiseModel, Moments, NDArray[np.int64]]:
     chosen = np.flatnonzero(used)
@@ -305,6 +387,8 @@ def _second_pass(
         values, marks = values[:, inside], marks[:, inside]
         something = ~first.nothing[block]
         np.copyto(marks, np.uint8(Flag.OUTSIDE), where=~something)
+        full = (values >= ceilings[:, None, None]) & ((marks & NO_DATUM) == 0)
+        marks |= full * np.uint8(Flag.SATURATED)
         flags[:, block] = marks
         dead += ((marks & (Flag.DEAD | Flag.STUCK)) != 0).sum(axis=(1, 2))
         good = (marks & NO_DATUM) == 0

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from sciddm.data_adapters.hsi import build_cube
 from sciddm.errors import InputError
+from sciddm.physics.spectral.flags import NO_DATUM, Flag
 from sciddm.pipelines.hsi import survey as surveying
 from sciddm.pipelines.hsi.survey import Scene, survey
 from sciddm.simulation.hsi import noise
@@ -156,3 +157,37 @@ def test_noise_that_is_given_finds_impulses_in_most_of_a_band():
 def test_unusable_scenes(cube, given, said):
     with pytest.raises(InputError, match=said):
         survey(scene_of(cube), given)
+
+
+def test_a_number_that_stands_for_none_is_a_gap(small_blocks):
+    cube = noisy()
+    cube[:, 3:20, 4:12] = -9999
+    cube[5:9, 40, 3:9] = -9999
+    scene = scene_of(cube)
+    found = survey(scene)
+    assert scene.undeclared == -9999
+    expected = np.where(found.nothing, Flag.OUTSIDE, 0) * np.ones((24, 1, 1), np.uint8)
+    expected[5:9, 40, 3:9] = Flag.GAP
+    np.testing.assert_array_equal(found.flags, expected)
+    np.testing.assert_allclose(found.noise.sigma, 0.02, rtol=0.2)
+    assert found.nothing.sum() == 17 * 8
+    # A dark surface is none.
+    dark = noisy()
+    dark[:, 3:20, 4:12] = 0.0005
+    scene = scene_of(dark)
+    assert not (survey(scene).flags[:] & Flag.GAP).any()
+    assert scene.undeclared is None
+
+
+def test_saturated_entries_are_flagged_and_stay_data(small_blocks):
+    cube = noisy()
+    cube[6:10, 10:20, 5:15] += 0.6
+    full = (cube >= 0.9) & (np.arange(24)[:, None, None] % 2 == 0)
+    full[10:] = full[:6] = False
+    cube = np.where(full, np.float32(0.9), cube)
+    cube[::2] = np.minimum(cube[::2], np.float32(0.9))
+    found = survey(scene_of(cube))
+    marked = (found.flags[:] & Flag.SATURATED) != 0
+    np.testing.assert_array_equal(marked, (cube == np.float32(0.9)) & marked)
+    assert marked[6:10][full[6:10]].mean() > 0.95
+    assert not (found.flags[:][marked] & NO_DATUM).any()
