@@ -70,14 +70,19 @@ def statistics_of(scene: Scene, known: Survey) -> SceneStatistics:
     )
 
 
-def tile_at(scene: Scene, known: Survey, window: Window) -> Tile:
+def tile_at(
+    scene: Scene, known: Survey, window: Window, hidden: NDArray[np.bool_] | None = None
+) -> Tile:
     """A part of a scene as methods get it: stripes taken out, what is no datum marked as not valid.
 
-    These hold what the other bands predict, so that no method trips over them.
+    These hold what the other bands predict, so that no method trips over them. What is `hidden`,
+    (band, y, x) of the window, is kept out like them.
     """
     y, x = window.y, window.x
     stored, _ = scene.read(y, x, np.flatnonzero(known.used))
     valid = (known.flags[:, y, x] & NO_DATUM) == 0
+    if hidden is not None:
+        valid &= ~hidden
     values = np.empty(stored.shape, np.float32)
     for start in range(0, stored.shape[1], _LINES):  # what is not kept is small
         part = (slice(None), slice(start, start + _LINES))

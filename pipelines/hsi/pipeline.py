@@ -22,6 +22,7 @@ from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.hsi.assemble import Canvas, MakeCanvas, finished, finished_flags, in_memory
 from sciddm.pipelines.hsi.denoise import Denoised, denoise_scene
 from sciddm.pipelines.hsi.describe import band_names
+from sciddm.pipelines.hsi.judgement import CONTRADICTION, prediction, verdict_of
 from sciddm.pipelines.hsi.methods import METHODS, Method, build_method
 from sciddm.pipelines.hsi.survey import Scene, Survey, survey
 from sciddm.priors.autoencoder import LatentDiffusion
@@ -29,8 +30,6 @@ from sciddm.progress import Progress
 
 __all__ = ["HyperspectralDenoising", "attributes"]
 
-#: Residual, in units of the noise, beyond which an estimate contradicts its measurement.
-CONTRADICTION = 1.25
 #: Share of dead entries from which a scene is more guessed than measured.
 _MANY_DEAD = 0.25
 #: Share of entries that kept their measured values from which that is said.
@@ -179,6 +178,9 @@ class HyperspectralDenoising(Pipeline):
             progress=progress,
         )
         made.attributes = {**method.provenance, **made.attributes}
+        predicted = None
+        if made.std is not None:
+            predicted = prediction(scene, known, method, seed=seed)
 
         def whole(name: str, *, spread: bool) -> xr.DataArray:
             data = finished(scene, known, canvases[name], spread=spread, fill=fill)
@@ -191,6 +193,7 @@ class HyperspectralDenoising(Pipeline):
         if "std" in canvases:
             result["std"] = whole("std", spread=True)
         told = attributes(scene, known, made, result, seed=seed, quality=quality, fill=fill)
+        told |= verdict_of(told, predicted).attributes()
         own = sorted(map(str, scene.dataset.attrs))
         return result.assign_attrs(told | {"scene_attributes": own})
 
@@ -213,8 +216,8 @@ def attributes(
     residual (in units of the noise; see `denoise`); consistency, the residual over all bands;
     contradicts; dead_share (dead and stuck), striped_columns and striped_lines (in all bands
     together), empty_bands (from 0); flagged, the number of entries in each band with each flag of
-    the quality layer; fill; offset_std, what is left of offsets of all columns or lines, 0 where
-    there were none; warnings.
+    the quality layer; kept_share, of entries that kept their measured values; fill; offset_std, what
+    is left of offsets of all columns or lines, 0 where there were none; warnings.
     """
 
     def of_all(values: NDArray[np.floating[Any]]) -> list[float]:
@@ -246,6 +249,7 @@ def attributes(
         "striped_columns": int((known.noise.stripes != 0).sum()),
         "striped_lines": int((known.noise.lines != 0).sum()),
         "empty_bands": [int(b) for b in empty],
+        "kept_share": sum(int(v.sum()) for k, v in flagged.items() if k == "outlier") / entries,
         "fill": int(fill),
         "offset_std": of_all(known.noise.offset_std),
         "flagged": {k: [int(n) for n in v] for k, v in flagged.items() if v.any()},
@@ -286,11 +290,10 @@ def attributes(
             f"{int(full.sum())} entries of {int((full > 0).sum())} bands are saturated: they are "
             "lower bounds."
         )
-    losses = sum(int(flagged[k].sum()) for k in ("outlier",) if k in flagged)
-    if losses > _MANY_LOST * entries:
+    if found["kept_share"] > _MANY_LOST:
         warnings.append(
-            f"{losses / entries:.1%} of the entries are neither noise nor what the method expects: "
-            "their measured values were kept (flag outlier)."
+            f"{found['kept_share']:.1%} of the entries are neither noise nor what the method "
+            "expects: their measured values were kept (flag outlier)."
         )
     if dead_share > _MANY_DEAD:
         warnings.append(

@@ -127,9 +127,12 @@ class _Values:
             (self.low, self.next_low, self.at_low, self.high),
             (self.high, self.next_high, self.at_high, self.low),
         ):
-            span = np.abs(other - after)
-            apart = np.abs(edge - after) > _APART * np.maximum(span, np.abs(after))
-            found = np.isfinite(edge) & np.isfinite(after) & apart & (count >= _SEVERAL)
+            known = np.isfinite(edge) & np.isfinite(after) & np.isfinite(other)
+            edge, after, other = (np.where(known, v, 0) for v in (edge, after, other))
+            apart = known & (
+                np.abs(edge - after) > _APART * np.maximum(np.abs(other - after), np.abs(after))
+            )
+            found = apart & (count >= _SEVERAL)
             values, number = np.unique(edge[found], return_counts=True)
             if len(values) and number.max() >= 2:
                 return float(values[number.argmax()])
