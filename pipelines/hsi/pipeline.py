@@ -216,8 +216,8 @@ def attributes(
     residual (in units of the noise; see `denoise`); consistency, the residual over all bands;
     contradicts; dead_share (dead and stuck), striped_columns and striped_lines (in all bands
     together), empty_bands (from 0); flagged, the number of entries in each band with each flag of
-    the quality layer; kept_share, of entries that kept their measured values; fill; offset_std, what
-    is left of offsets of all columns or lines, 0 where there were none; warnings.
+    the quality layer; kept_share, of entries that kept their measured values; fill; offset_std, of
+    what is left of offsets of all columns or lines, 0 where there were none; warnings.
     """
 
     def of_all(values: NDArray[np.floating[Any]]) -> list[float]:
