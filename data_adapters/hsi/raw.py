@@ -110,7 +110,7 @@ class RawCube:
 
     def _fill(self, file: BinaryIO, start: int, part: NDArray[Any]) -> None:
         file.seek(start)
-        got = file.readinto(memoryview(part.reshape(-1).view(np.uint8)))  # type: ignore[attr-defined]
+        got = file.readinto(part.reshape(-1).view(np.uint8).data)  # type: ignore[attr-defined]
         if got != part.nbytes:
             raise InputError(f"{self.path}: was cut off while it was read: copy it again")
 

@@ -129,7 +129,7 @@ def _threads() -> Check:
 
 
 def _memory() -> Check:
-    from sciddm.data_adapters.checks import available_memory
+    from sciddm.data_adapters.memory import available_memory
 
     free = available_memory()
     if free < _LEAST_MEMORY:

@@ -298,8 +298,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not valid YAML ({first})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not valid YAML ({reason})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: a recipe is a mapping of keys, see recipes/ for examples")
     for override in overrides:
