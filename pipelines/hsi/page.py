@@ -10,7 +10,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.physics.spectral.flags import MEANINGS, Flag
-from sciddm.pipelines.engine.report.page import Chart, Curve, Panel, Report, Section, Table, Verdict
+from sciddm.pipelines.engine.report.page import (
+    Chart,
+    Curve,
+    Layer,
+    Panel,
+    Report,
+    Section,
+    Table,
+    Verdict,
+    Viewer,
+)
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.hsi.describe import band_names, facts, per_band
 
@@ -30,6 +40,7 @@ _COMPOSITES = {
 _NEAR_NM = 40.0  # a band further away does not show that colour
 _SIDE = 640  # pixels of a picture's longer side, at most
 _SPECTRA = 4
+_VIEWED = 16  # bands to go through
 
 
 def hsi_report(original: xr.Dataset, result: xr.Dataset) -> Report:
@@ -117,6 +128,7 @@ def _sections(
         sections.append(_band(title, band, original, result, (before, after), noise[band], step))
     chosen = [*pixels, *_chosen(after(_spread_bands(used)), step)][: max(_SPECTRA, len(pixels))]
     sections.append(_spectra(original, result, chosen, used))
+    sections.append(Section("Bands", [], viewers=[_viewer(original, (before, after), used)]))
     sections.append(_noise(original, attrs, noise, used))
     sections.append(_quality(original, result, step))
     return sections
@@ -171,6 +183,28 @@ def _flag_table(dataset: xr.Dataset, attrs: Mapping[str, Any]) -> Table | None:
         if any(v[b] for v in flagged.values())
     ]
     return Table("Flagged entries of each band", rows, ["band", *flagged], folded=True)
+
+
+def _viewer(
+    original: xr.Dataset, previews: tuple[_Preview, _Preview], used: NDArray[np.intp]
+) -> Viewer:
+    """Bands spread over those that hold something, before and after on one scale."""
+    places = np.unique(np.linspace(0, len(used) - 1, _VIEWED).round().astype(int))
+    bands = [int(used[k]) for k in places]
+    before, after = (preview(bands) for preview in previews)
+    finite = after[np.isfinite(after)]
+    low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 1.0)
+    reach = float(high - low) or 1.0
+    return Viewer(
+        "Explore the bands",
+        [Layer("Before", before), Layer("After", after)],
+        (float(low), float(low) + reach),
+        str(original["cube"].attrs.get("units", "")),
+        plane="band",
+        total=original.sizes["band"],
+        labels=[_which(original, [band]).rstrip(".") for band in bands],
+        presets={"Wide": (float(low) - reach / 2, float(high) + reach / 2)},
+    )
 
 
 class _Preview:

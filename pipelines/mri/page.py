@@ -9,7 +9,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.pipelines.engine.report.page import Panel, Report, Section, Table, Verdict, grey_window
+from sciddm.geometry.display import view_of
+from sciddm.pipelines.engine.report.page import (
+    Layer,
+    Panel,
+    Report,
+    Section,
+    Table,
+    Verdict,
+    Viewer,
+    grey_window,
+    oriented,
+)
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.mri.describe import (
     consistency,
@@ -98,12 +109,12 @@ def _sections(result: xr.Dataset) -> Sequence[Section]:
         chosen = [round(slices * (k + 1) / (_SLICES_SHOWN + 1)) for k in range(_SLICES_SHOWN)]
     elif slices > 1:
         chosen = list(range(slices))
-    image = magnitude(result, "reconstruction")
+    image, how = magnitude(result, "reconstruction"), view_of(result.attrs)
     mask = np.isfinite(result["residual"].values) if "residual" in result else None
     sections = []
     for place, s in enumerate(chosen):
         title = f"Slice {s + 1} of {slices}" if slices > 1 else "Images"
-        panels = _panels(result, image, s)
+        panels = [oriented(panel, how) for panel in _panels(result, image, s)]
         # One mask for all slices is shown once.
         if mask is not None and (place == 0 or not np.array_equal(mask[s], mask[chosen[0]])):
             share = mask[s].mean()
@@ -121,11 +132,30 @@ def _sections(result: xr.Dataset) -> Sequence[Section]:
         if place == 0:
             text = (
                 "All images share one scale: white, 100 %, is the 99.5th percentile of the "
-                f"reconstruction, {grey_window(image[s])[1]:.4g} in the units of the scan. Row 0 "
-                "of the array is on top."
+                f"reconstruction, {grey_window(image[s])[1]:.4g} in the units of the scan. "
+                f"{how.sentence}"
             )
         sections.append(Section(title, panels, text))
-    return sections
+    return [*sections, Section("Explore", [], viewers=[_viewer(result, image)])]
+
+
+def _viewer(result: xr.Dataset, image: NDArray[Any]) -> Viewer:
+    white = grey_window(image)[1] / 100
+    shown = {"Zero-filled": "zero_filled", "Reference": "reference", "Standard deviation": "std"}
+    layers = [
+        Layer(title, magnitude(result, name) / white)
+        for title, name in shown.items()
+        if name in result and result[name].shape == image.shape
+    ]
+    return Viewer(
+        "Explore the slices" if len(image) > 1 else "Explore the image",
+        [*layers, Layer("Reconstruction", image / white)],
+        (0.0, 100.0),
+        "% of white",
+        presets={"Dark structures": (0.0, 40.0), "Highlights": (50.0, 150.0)},
+        pixel_mm=pixel_mm(result.attrs),
+        view=view_of(result.attrs),
+    )
 
 
 def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:
@@ -149,8 +179,10 @@ def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:
     if "std" in result:
         std = magnitude(result, "std")[s] / white
         if np.isfinite(std).any() and np.nanmax(std) > 0:
-            inside = float(np.nanmedian(std[mean > 10]))
-            note = f"Where the samples disagree. Median inside the object {inside:.1f} %."
+            inside = std[(mean > 10) & np.isfinite(std)]
+            note = "Where the samples disagree."
+            if inside.size:
+                note += f" Median inside the object {float(np.median(inside)):.1f} %."
             window = grey_window(std)
             panels.append(
                 Panel("Standard deviation", std, window, unit, "heat", pixel_mm=size, note=note)

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from sciddm.geometry.display import view_of
 from sciddm.physics.petct.lesions import Lesion, lesions_in
-from sciddm.pipelines.engine.report.page import Panel, Report, Section, Table, Verdict, oriented
+from sciddm.pipelines.engine.report.page import (
+    Layer,
+    Panel,
+    Report,
+    Section,
+    Table,
+    Verdict,
+    Viewer,
+    oriented,
+)
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.petct.describe import segmentation_facts
 
@@ -40,6 +49,8 @@ def segmentation_page(data: object, result: xr.Dataset) -> Report:
         everything = (z, slice(None), slice(None))
         panels = _panels(result, suv, hu, everything, float(np.percentile(suv, 99.9)))
         sections.append(Section(f"No lesion; slice {z + 1}, the one of the highest SUV", panels))
+    if len(suv) > 1:
+        sections.append(Section("PET", [], viewers=[_viewer(result, suv)]))
     header = ("lesion", "SUVmax", "SUVmean", "SUVpeak", "MTV / ml", "TLG", "centre (RAS) / mm")
     rows = [
         [
@@ -64,6 +75,23 @@ def segmentation_page(data: object, result: xr.Dataset) -> Report:
         ],
         command=str(attrs["command"]),
         caution=_CAUTION,
+    )
+
+
+def _viewer(result: xr.Dataset, suv: NDArray[Any]) -> Viewer:
+    """PET slice by slice in inverse grey, and what it adds to SUV where the mask is."""
+    top = max(5.0, float(np.percentile(suv, 99.9)))
+    inside = np.where(result["mask"].values > 0, suv, 0.0)
+    spacing = result.attrs["voxel_size_mm"]
+    return Viewer(
+        "Explore PET and the mask",
+        [Layer("PET", suv), Layer("PET inside the mask", inside)],
+        (0.0, top),
+        "SUV",
+        presets={"SUV 0 to 2.5": (0.0, 2.5), "SUV 0 to 10": (0.0, 10.0)},
+        pixel_mm=(float(spacing[1]), float(spacing[2])),
+        view=view_of(result.attrs),
+        inverse=True,
     )
 
 

@@ -96,3 +96,30 @@ def test_pet_ct_is_shown_in_the_convention():
     rows, columns = np.nonzero(mask)
     assert columns.mean() < mask.shape[1] / 2
     assert rows.mean() < mask.shape[0] / 2
+    [viewer] = page.sections[-1].viewers
+    assert viewer.view.letters == AXIAL
+    assert viewer.inverse
+
+
+def test_mri_is_shown_in_the_convention():
+    """A bright spot at low x and y, the patient's left and back: it is seen right, below."""
+    image = np.ones((1, 32, 40), np.float32)
+    image[0, 4:9, 4:9] = 9
+    dims = ("slice", "y", "x")
+    attrs = {"affine": np.diag([2.0, 2, 5, 1]).tolist(), "voxel_size_mm": [5.0, 2.0, 2.0],
+             "input": "a", "command": "sciddm", "seconds": 1.0, "consistency": 1.0}  # fmt: skip
+    result = xr.Dataset(
+        {"reconstruction": (dims, image), "zero_filled": (dims, image / 2)}, attrs=attrs
+    )
+    from sciddm.pipelines.mri.page import _sections
+
+    first, last = _sections(result)
+    assert {panel.letters for panel in first.panels} == {AXIAL}
+    rows, columns = np.nonzero(first.panels[0].image > 0.5 * first.panels[0].image.max())
+    assert rows.mean() > 16
+    assert columns.mean() > 20
+    assert "radiological convention" in first.text
+    assert last.viewers[0].view.letters == AXIAL
+    unknown, _ = _sections(result.assign_attrs(orientation_known=False))
+    assert {panel.letters for panel in unknown.panels} == {None}
+    assert "does not state the orientation" in unknown.text

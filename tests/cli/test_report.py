@@ -249,7 +249,8 @@ def test_mri_page_shows_each_image_in_units_of_white() -> None:
 def test_a_volume_shows_three_slices_and_its_common_mask_once() -> None:
     _, result = reconstructed(slices=8)
     report = mri_page(None, result)
-    assert [s.title for s in report.sections] == [f"Slice {n} of 8" for n in (3, 5, 7)]
+    titles = [f"Slice {n} of 8" for n in (3, 5, 7)]
+    assert [s.title for s in report.sections] == [*titles, "Explore"]
     titles = [panel.title for section in report.sections for panel in section.panels]
     assert titles.count("Sampling mask") == 1
     assert titles.count("Reconstruction") == 3

@@ -84,6 +84,11 @@ def test_a_large_volume_keeps_the_page_small_and_says_what_is_left_out():
     np.testing.assert_allclose(codes(block)[0][:133] / 255, mean, atol=0.5 / 255 + 1e-6)
 
 
+def test_planes_that_were_not_given_are_counted():
+    block = viewer_block(Viewer("x", [Layer("a", stack())], (0, 510), plane="band", total=204))
+    assert "5 of 204 bands" in block
+
+
 def test_titles_are_only_text():
     block = viewer_block(Viewer('<b>"x', [Layer("</script><i>", stack())], (0, 1), "<u>"))
     assert not re.search(r"<(b|i|u|/script)>", block)

@@ -56,6 +56,7 @@ class Viewer:
         pixel_mm: size of a pixel (rows, columns); square where unknown.
         view: how planes of a patient are shown.
         inverse: black is high, as PET is read.
+        total: planes of the measurement, where the layers do not hold all.
     """
 
     title: str
@@ -68,6 +69,7 @@ class Viewer:
     pixel_mm: tuple[float, float] | None = None
     view: View = field(default_factory=View)
     inverse: bool = False
+    total: int = 0
 
 
 def viewer_block(viewer: Viewer) -> str:
@@ -93,7 +95,8 @@ def viewer_block(viewer: Viewer) -> str:
         f'<img alt="" hidden src="data:image/png;base64,{_png(sprite)}">' for sprite in sprites
     )
     step = (high - low) / 255
-    part = f"{len(planes)} of {count} {viewer.plane}s. " if len(planes) < count else ""
+    total = viewer.total or count
+    part = f"{len(planes)} of {total} {viewer.plane}s. " if len(planes) < total else ""
     note = f"{part}Grey values in steps of {step:.3g} {viewer.unit}".rstrip()
     return (
         f'<section class="viewer" hidden data-viewer="{escape(json.dumps(about))}">'
