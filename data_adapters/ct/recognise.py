@@ -8,6 +8,8 @@ import h5py
 
 from sciddm.data_adapters.ct.nifti import SUFFIXES
 from sciddm.data_adapters.dicom_modality import modality_of
+from sciddm.data_adapters.isolation import isolated
+from sciddm.errors import InputError
 
 __all__ = ["is_ct"]
 
@@ -18,13 +20,14 @@ def is_ct(path: Path) -> bool:
     if name.endswith(SUFFIXES):
         return path.is_file()
     if name.endswith((".h5", ".hdf5")):
-        return _has_sinogram(path)
+        try:
+            return _has_sinogram(path)
+        except InputError:  # not HDF5, or one that ends the library
+            return False
     return modality_of(path) == "CT"
 
 
+@isolated
 def _has_sinogram(path: Path) -> bool:
-    try:
-        with h5py.File(path) as file:
-            return "sinogram" in file
-    except OSError:
-        return False
+    with h5py.File(path) as file:
+        return "sinogram" in file

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 
+from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.mri.bart import cfl_pair
 from sciddm.data_adapters.mri.ismrmrd import find_group
 from sciddm.data_adapters.staging import is_zarr
@@ -21,6 +22,7 @@ def is_kspace(path: Path) -> bool:
         return False
 
 
+@isolated
 def _is_kspace(path: Path) -> bool:
     data, header = cfl_pair(path)
     if path.suffix.lower() in (".cfl", ".hdr") or not path.exists():

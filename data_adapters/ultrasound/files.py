@@ -104,9 +104,7 @@ def is_ultrasound(path: Path) -> bool:
         if path.is_dir():
             return False
         if h5py.is_hdf5(path):
-            with h5py.File(path) as file:
-                kind = text_of(file.attrs.get("sciddm_kind", ""))
-                return kind == KIND or zea_group(file) is not None or is_uff(file)
+            return _holds_frames(path)
         if _is_dicom(path):
             import pydicom
 
@@ -115,6 +113,13 @@ def is_ultrasound(path: Path) -> bool:
     except Exception:
         return False
     return path.suffix.lower() == ".uff"
+
+
+@isolated
+def _holds_frames(path: Path) -> bool:
+    with h5py.File(path) as file:
+        kind = text_of(file.attrs.get("sciddm_kind", ""))
+        return kind == KIND or zea_group(file) is not None or is_uff(file)
 
 
 def _is_dicom(path: Path) -> bool:

@@ -11,7 +11,9 @@ __all__ = ["READERS"]
 
 def _kspace(path: Path) -> None:
     from sciddm.data_adapters import open_kspace
+    from sciddm.data_adapters.mri.recognition import is_kspace
 
+    is_kspace(path)
     open_kspace(path).load()
 
 
@@ -46,7 +48,9 @@ def _nifti(path: Path) -> None:
 
 def _sinogram(path: Path) -> None:
     from sciddm.data_adapters import read_sinogram
+    from sciddm.data_adapters.ct.recognise import is_ct
 
+    is_ct(path)
     read_sinogram(path)
 
 
@@ -57,8 +61,9 @@ def _cube(path: Path) -> None:
 
 
 def _frames(path: Path) -> None:
-    from sciddm.data_adapters.ultrasound.files import open_frames
+    from sciddm.data_adapters.ultrasound.files import is_ultrasound, open_frames
 
+    is_ultrasound(path)
     open_frames(path).load()
 
 
