@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from sciddm.errors import InputError
@@ -39,6 +40,7 @@ def run_demo(domain: Domain, folder: Path, quality: str) -> None:
     say("note", f"simulating {demo.note}")
     example = demo.simulate(folder)
     request = verb.request.of({**example.options, "quality": quality})
+    start = time.perf_counter()
     with progress_bar("demo") as progress:
         outcome = process(
             verb,
@@ -49,6 +51,7 @@ def run_demo(domain: Domain, folder: Path, quality: str) -> None:
             overwrite=True,
             report=True,
         )
+    outcome.seconds = time.perf_counter() - start
     for warning in outcome.warnings:
         say("warning", warning)
     outcome.facts.update((fact.key, fact) for fact in example.truth())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -154,10 +155,18 @@ def test_evaluate(toy, series, tmp_path):
         evaluate(series)
 
 
-def test_the_demo_shows_what_the_command_line_would_do(tmp_path, capsys):
+def test_the_demo_shows_what_the_command_line_would_do(tmp_path, capsys, monkeypatch):
+    def slow(data, request, context):
+        time.sleep(0.2)
+        return toy_domain.smooth(data, request, context)
+
+    monkeypatch.setattr(smooth_verb, "compute", slow)
     run_demo(DOMAIN, tmp_path, "fast")
     stored = json.loads((tmp_path / "smooth.json").read_text())
     assert stored["request"]["width"] == 5
     assert stored["request"]["quality"] == "fast"
     assert (tmp_path / "smooth.html").exists()
-    assert "smooth.html" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "smooth.html" in said
+    seconds = next(line for line in said.splitlines() if line.startswith("seconds"))
+    assert float(seconds.split()[-1]) >= 0.2

@@ -87,6 +87,8 @@ def test_a_large_volume_keeps_the_page_small_and_says_what_is_left_out():
 def test_planes_that_were_not_given_are_counted():
     block = viewer_block(Viewer("x", [Layer("a", stack())], (0, 510), plane="band", total=204))
     assert "5 of 204 bands" in block
+    assert "The wheel changes the band." in block
+    assert "wheel" not in viewer_block(Viewer("x", [Layer("a", stack(1))], (0, 510)))
 
 
 def test_titles_are_only_text():

@@ -98,14 +98,14 @@ def viewer_block(viewer: Viewer) -> str:
     total = viewer.total or count
     part = f"{len(planes)} of {total} {viewer.plane}s. " if len(planes) < total else ""
     note = f"{part}Grey values in steps of {step:.3g} {viewer.unit}".rstrip()
+    wheel = f" The wheel changes the {escape(viewer.plane)}." if len(planes) > 1 else ""
     return (
         f'<section class="viewer" hidden data-viewer="{escape(json.dumps(about))}">'
         f"<h2>{escape(viewer.title)}</h2>{images}"
         f'<div class="stage"><canvas role="img" aria-label="{escape(viewer.title)}"></canvas>'
         f"{_letters(viewer.view.letters)}</div>"
         f'<div class="controls"></div><p>{escape(note)}; the files hold the exact values. '
-        "Drag on the image to change window and level. The wheel changes the "
-        f"{escape(viewer.plane)}.</p></section>"
+        f"Drag on the image to change window and level.{wheel}</p></section>"
     )
 
 
