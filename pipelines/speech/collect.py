@@ -19,6 +19,8 @@ _IN_MEMORY = 2**27  # bytes of one variable
 def collected(run: Enhancement, scratch: Callable[[], Path]) -> xr.Dataset:
     """The result of a run: enhanced, noisy and, of several samples, std, (channel, time).
 
+    Recordings of minutes have the coordinate time in seconds; longer ones have the rate alone.
+
     Args:
         run: that was not iterated over yet.
         scratch: gives a folder for files that live as long as the result.
@@ -33,12 +35,13 @@ def collected(run: Enhancement, scratch: Callable[[], Path]) -> xr.Dataset:
         for name, array in arrays.items():
             array[:, position:end] = getattr(block, name)
         position = end
-    time = np.arange(recording.frames) / recording.rate
     dataset = xr.Dataset(
-        {name: (("channel", "time"), array) for name, array in arrays.items()},
-        coords={"time": ("time", time, {"units": "s"})},
-        attrs=run.attrs,
+        {name: (("channel", "time"), array) for name, array in arrays.items()}, attrs=run.attrs
     )
+    # An hour at 48 kHz has 1.4 GB of times, which the rate says as well.
+    if 8 * recording.frames <= _IN_MEMORY:
+        time = np.arange(recording.frames) / recording.rate
+        dataset = dataset.assign_coords(time=("time", time, {"units": "s"}))
     for name in names:
         dataset[name].attrs["units"] = "full scale"
     return dataset
