@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from scipy.stats import norm
 
 import sciddm
 from benchmarks.ct_problems import CTProblem, load_problems
@@ -122,7 +123,10 @@ def _result(p: CTProblem, image: Any, std: Any, seconds: float, attrs: dict[str,
     extra: dict[str, float] = {}
     if std is not None:
         inside = body_mask(p.reference[None])[0]
-        half = half_width(int(attrs["samples"]), LEVEL) * std
+        # The standard deviation of `residual` is an error's own, that of `posterior` the draws'.
+        own = attrs.get("method") == "residual"
+        width = norm.ppf(0.5 + LEVEL / 2) if own else half_width(int(attrs["samples"]), LEVEL)
+        half = width * std
         within = np.abs(image - p.reference) <= half
         extra["coverage"] = float(within[inside].mean())
     if "consistency" in attrs:

@@ -40,6 +40,9 @@ def denoising_facts(result: xr.Dataset) -> dict[str, Fact]:
     strength = attrs.get("strength")
     if isinstance(strength, int | float) and strength != 1:
         found.append(Fact("strength", "strength", strength, f"{strength:g}"))
+    left = number(attrs, "noise_left_hu")
+    if left is not None:
+        found.append(Fact("noise_left_hu", "noise left (two scales)", left, f"{left:.1f} HU"))
     change = [_changes(result, z) for z in probed(result.sizes["z"])]
     removed = [sd for sd, _, n in change if n]
     if removed:

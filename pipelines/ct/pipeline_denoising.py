@@ -16,13 +16,14 @@ from sciddm.errors import InputError, ModelError
 from sciddm.pipelines.ct.methods.base import SliceMethod, Tick
 from sciddm.pipelines.ct.methods.filter2noise import SelfTrainedFilter
 from sciddm.pipelines.ct.methods.noise2score import Noise2Score
-from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
+from sciddm.pipelines.ct.methods.residual import LEFTOVER_HU, ResidualDiffusion
 from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Quality, chosen
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
 from sciddm.pipelines.ct.slices import DIMS, PADDING, SliceStack
 from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.progress import Progress
 from sciddm.uncertainty.consistency import consistency_attributes
+from sciddm.uncertainty.verdict import Finding, Verdict
 
 __all__ = ["CTDenoising", "Denoised", "Denoising", "DenoisingMethod"]
 
@@ -197,5 +198,34 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
 
     def _facts(self) -> dict[str, Any]:
         known = self.stack.volume.attrs
-        remarks = [*warnings_of(known), *self._remarks]
-        return {**known, **consistency_attributes([], remarks)}
+        verdict = self._verdict()
+        remarks = dict.fromkeys([*warnings_of(known), *self._remarks, *verdict.warnings])
+        facts = {**known, **consistency_attributes([], list(remarks)), **verdict.attributes()}
+        found = self._noise_left()
+        if found:
+            facts["noise_left_hu"] = round(max(found), 2)
+        return facts
+
+    def _noise_left(self) -> list[float]:
+        """Of every slice that was checked, HU; see `coarse_fine`."""
+        found: dict[int, tuple[float, float]] = getattr(self._method, "found", {})
+        return [left for left, _ in found.values()]
+
+    def _verdict(self) -> Verdict:
+        """Is the input like what the model was calibrated on: its pixels, and its noise?"""
+        left = self._noise_left()
+        if not left:
+            return Verdict()
+        worst = max(left)
+        if worst > LEFTOVER_HU:
+            said = (
+                f"The texture of the noise is unlike that of the training: {worst:.1f} HU of noise "
+                "would have stayed, and estimates of two scales are blended."
+            )
+            no = Finding("no", worst, LEFTOVER_HU, said)
+            wide = "Intervals are not calibrated for noise of this texture."
+            return Verdict(calibrated=Finding("no", worst, LEFTOVER_HU, wide), familiar=no)
+        if self._remarks:
+            return Verdict(familiar=Finding("no", sentence=self._remarks[0]))
+        said = f"Both scales agree in flat tissue: {worst:.1f} HU of noise are left."
+        return Verdict(familiar=Finding("yes", worst, LEFTOVER_HU, said))
