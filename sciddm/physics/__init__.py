@@ -2,6 +2,7 @@
 
 from sciddm.physics.basic import Diagonal, Identity, Mask, Matrix, Scaling
 from sciddm.physics.beams import Beam, FanBeam, ParallelBeam, even_angles
+from sciddm.physics.decoded import Decoded
 from sciddm.physics.delay_and_sum import DelayAndSum
 from sciddm.physics.ellipses import Ellipse, draw_ellipses, integrate_ellipses
 from sciddm.physics.fbp import filtered_back_projection, short_scan_weights
@@ -22,6 +23,7 @@ __all__ = [
     "CartesianMRI",
     "ChannelNoise",
     "Composition",
+    "Decoded",
     "DelayAndSum",
     "Diagonal",
     "Ellipse",
