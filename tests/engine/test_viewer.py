@@ -102,7 +102,7 @@ def page(*layers: Layer, **options) -> str:
     return render(Report("t", "s", Verdict("good", "Fine."), [section], [], "sciddm"))
 
 
-PROBE = """<script>setTimeout(() => {
+PROBE = """<script>window.addEventListener("load", () => {
   const root = document.querySelector("[data-viewer]"), canvas = root.querySelector("canvas");
   const fields = Object.fromEntries([...root.querySelectorAll("label")].map(
     (l) => [l.textContent.split(" ")[0].replace(/[0-9]/g, ""), l.querySelector("input, select")]));
@@ -117,7 +117,7 @@ PROBE = """<script>setTimeout(() => {
   told.wheel = fields.slice.value;
   told.paper = getComputedStyle(document.body).backgroundColor;
   document.title = JSON.stringify(told);
-}, 300);</script>"""
+});</script>"""
 
 
 def browse(text: str, folder: Path, *flags: str) -> dict:

@@ -1,9 +1,10 @@
 "use strict";
-for (const root of document.querySelectorAll("[data-viewer]")) {
-  const about = JSON.parse(root.dataset.viewer);
-  const sprites = [...root.querySelectorAll("img")];
-  Promise.all(sprites.map((image) => image.decode())).then(() => start(root, about, sprites));
-}
+// All images are in the page: they are there when it is.
+window.addEventListener("load", () => {
+  for (const root of document.querySelectorAll("[data-viewer]")) {
+    start(root, JSON.parse(root.dataset.viewer), [...root.querySelectorAll("img")]);
+  }
+});
 
 function start(root, about, sprites) {
   const { rows, columns, labels, low, high } = about;
