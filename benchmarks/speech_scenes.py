@@ -187,7 +187,7 @@ def report(lines: Sequence[dict[str, Any]], count: int, arguments: Sequence[str]
         "",
         f"Means over {count} utterances between pauses of {PAUSE_S:g} s. Reduction of the noise in "
         "pauses / beside speech, dB; over the utterance SI-SDR (its gain), dB, and PESQ (wide "
-        "band). RTF beside other work.",
+        "band). RTF: wall time over duration, beside whatever else the machine does.",
         "",
         f"| method | {' | '.join(CONDITIONS)} | RTF |",
         f"|---|{'---|' * (len(CONDITIONS) + 1)}",
