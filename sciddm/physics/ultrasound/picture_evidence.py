@@ -55,7 +55,7 @@ _LEVEL, _HIGH = 6.0, 2.5  # pixels: smoothing of the level, axial smoothing that
 _LAGS = 24  # pixels
 _FEWEST = 400  # pixels of a band
 _BLACK = 1.5 / 255
-_CONTRAST = 0.08  # of the grey scale: difference of dark and bright that a judgement needs
+_CONTRAST = 0.065  # of the grey scale: difference of dark and bright that a judgement needs
 
 Image = NDArray[np.floating]
 Mask = NDArray[np.bool_]
