@@ -23,6 +23,7 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.problems import data_root
 from benchmarks.publish import publish
 from sciddm.data_adapters.hsi import build_cube, open_cube
+from sciddm.errors import InputError
 from sciddm.metrics.spectral import psnr
 from sciddm.physics.spectral.flags import Flag
 from sciddm.pipelines.hsi import HyperspectralDenoising
@@ -98,7 +99,12 @@ def real_cubes(method: str, quality: str) -> Iterator[Row]:
         if not path.exists():
             continue
         scene = open_cube(path)
-        result = HyperspectralDenoising(method)(scene, quality=quality)
+        try:
+            result = HyperspectralDenoising(method)(scene, quality=quality)
+        except InputError as error:  # ten lines of ten pixels are too few for 244 bands
+            missed = {"wanted": "a result", "found": str(error)[:60], "met": False}
+            yield {"case": name, "method": method, **missed}
+            continue
         sigma = np.asarray(result.attrs["noise_std"], np.float64)
         used = np.isfinite(sigma)
         flags = result["flags"].values[used]

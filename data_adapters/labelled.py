@@ -8,6 +8,7 @@ it for other programs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,13 @@ __all__ = ["read_labelled", "write_labelled"]
 _PART = "complex_part_of"
 
 
-def write_labelled(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"], kind: str) -> None:
+def write_labelled(
+    dataset: xr.Dataset,
+    path: Path,
+    form: Literal["nc", "zarr"],
+    kind: str,
+    fill: Mapping[str, float] | None = None,
+) -> None:
     """Writes a data set.
 
     Args:
@@ -35,6 +42,7 @@ def write_labelled(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"],
         path: a new file (nc) or folder (zarr).
         form: format.
         kind: "kspace" or "result".
+        fill: of variables in which a value stands for none, that value.
     """
     held = dataset.copy(deep=False)
     held.attrs = {**plain(dataset.attrs), ATTRS: encode(dataset.attrs), "sciddm_kind": kind}
@@ -43,6 +51,8 @@ def write_labelled(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"],
         # NaN is a value here, not a mark of absence.
         real = np.issubdtype(variable.dtype, np.floating)
         variable.encoding = {"_FillValue": None} if real else {}
+    for name, value in (fill or {}).items():
+        held[name].encoding = {"_FillValue": held[name].dtype.type(value)}
     if form == "zarr":
         # A chunk of zeros is written as any other: one that is missing was lost.
         held.attrs[WHOLE] = 1

@@ -26,6 +26,7 @@ from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.gate.netcdf import check_netcdf
 from sciddm.data_adapters.gate.zarr import check_chunks, check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
+from sciddm.data_adapters.hsi.conventions import KEPT, conventional, place_of, unconventional
 from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.labelled import write_labelled
@@ -81,7 +82,16 @@ def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -
     cube = held["cube"]
     pieces = chunks_of(cube.shape, cube.dtype.itemsize)
     held["cube"] = cube.chunk(dict(zip(cube.dims, pieces, strict=True)))
-    write_labelled(held, path, form, _KIND)
+    nodata = dataset.attrs.get("nodata")
+    fill = {} if nodata is None or not _holds(cube.dtype, nodata) else {"cube": float(nodata)}
+    held, fill = conventional(held, path, fill)
+    name = str(dataset.attrs.get("cube_name") or "cube")
+    if name != "cube" and name not in held.variables:
+        held, fill = (
+            held.rename(cube=name),
+            {name if k == "cube" else k: v for k, v in fill.items()},
+        )
+    write_labelled(held, path, form, _KIND, fill)
 
 
 def write_emit(dataset: xr.Dataset, path: Path) -> None:
@@ -208,7 +218,18 @@ def _blocks(cube: xr.DataArray) -> Any:
     return cube.chunk(dict(zip(cube.dims, pieces, strict=True))).data
 
 
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether a type has the value."""
+    if dtype.kind == "f":
+        return True
+    return float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+
+
 def _read_own(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
+    name = str(decode(opened.attrs[ATTRS]).get("cube_name") or "cube")
+    if "cube" not in opened and name in opened:
+        opened = opened.rename({name: "cube"})
+    opened = unconventional(opened)
     held = opened.assign(cube=opened["cube"].copy(data=_blocks(opened["cube"])))
     held.attrs = {**decode(opened.attrs[ATTRS]), "source": path.name, "container": form}
     for variable in held.variables.values():
@@ -283,6 +304,7 @@ def _read_other(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
         held = ", ".join(f"{k} {v.dims}" for k, v in opened.variables.items()) or "nothing"
         raise InputError(f"{path}: {len(cubes)} variables of 3 axes in it ({held}): keep one cube")
     cube = next(iter(cubes.values()))
+    name = next(iter(cubes))
     axis = next((d for d in cube.dims if str(d).lower() in _BAND_DIMS), None)
     lists = {str(k).lower(): v for k, v in opened.variables.items() if v.ndim == 1}
     wavelength = next((lists[n] for n in _NAMES if n in lists), None)
@@ -293,8 +315,10 @@ def _read_other(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
     rest = [d for d in cube.dims if d != axis]
     ordered = cube.transpose(axis, *rest)
     fill = cube.attrs.get("_FillValue", cube.attrs.get("missing_value"))
+    marks = {k: cube.attrs[k] for k in KEPT if k in cube.attrs}
+    crs, transform = place_of(opened, cube, [str(d) for d in rest])
     fwhm, good = lists.get("fwhm"), lists.get("bbl", lists.get("good_wavelengths"))
-    return build_cube(
+    held = build_cube(
         path,
         _blocks(ordered),
         form=form,
@@ -305,5 +329,14 @@ def _read_other(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
         attrs={
             "nodata": None if fill is None else float(fill),
             "description": opened.attrs.get("description", opened.attrs.get("title")),
+            "crs": crs,
+            "transform": transform,
+            "cube_name": str(name),
         },
     )
+    held["cube"].attrs.update(marks)
+    # Masks and the like, on the same grid.
+    for other, variable in opened.data_vars.items():
+        if variable.dims == tuple(rest) and other not in held:
+            held[str(other)] = (("y", "x"), variable.values, dict(variable.attrs))
+    return held

@@ -138,8 +138,10 @@ def _layer(held: xr.Dataset, name: str) -> xr.Dataset:
     layer = layer.assign(cube=held[name].astype(kind))
     attrs = {k: v for k, v in held.attrs.items() if k not in ("nodata", "description")}
     layer.attrs = {**attrs, "description": _DESCRIPTIONS[name]}
-    kept = {k: v for k, v in held["cube"].attrs.items() if k not in ("_FillValue", "emit_dtype")}
-    layer["cube"].attrs = {k: v for k, v in kept.items() if k != "units" or name == "std"}
+    # A standard deviation scales with the cube but has no offset; flags do neither.
+    away = {"_FillValue", "emit_dtype", "add_offset", "valid_range", "standard_name", "long_name"}
+    away |= {"units", "scale_factor"} if name == "flags" else set()
+    layer["cube"].attrs = {k: v for k, v in held["cube"].attrs.items() if k not in away}
     if name == "std":
         layer.attrs["nodata"] = float("nan")
     else:
