@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -169,6 +170,7 @@ def process(
         overwrite: existing outputs may be replaced.
         report: write the HTML page, too.
     """
+    start = time.perf_counter()
     try:
         result = verb.result(job.source, request, context)
         written: list[Path] = []
@@ -178,6 +180,7 @@ def process(
             context.finish()
         outcome = done(job, result.facts, written, {"warnings": result.warnings})
         outcome.verdict = result.verdict if result.is_estimate else None
+        outcome.seconds = time.perf_counter() - start
         if verb.listing is not None:
             outcome.listing = verb.listing(result.data)
         return outcome
