@@ -6,8 +6,7 @@ pydicom refuses GDCM for these frames, though the codec decodes them bit for bit
 
 from __future__ import annotations
 
-from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import DecodeRunner
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from pydicom.uid import JPEGExtended12Bit
 
 __all__ = ["decode_frame", "is_available", "register_decoder"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ def main() -> None:
     model = found.model
     if not isinstance(model, StochasticRegeneration) or model.denoiser.parametrization != "mask":
         parser.error(f"{args.model} is no regeneration whose denoiser gives masks")
-    last = model.denoiser.network.last
+    last: Any = model.denoiser.network.last
     with torch.no_grad():
         last.weight *= args.share
         last.bias *= args.share

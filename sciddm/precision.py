@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -12,7 +12,7 @@ __all__ = ["Precision", "native_precision", "network_arithmetic"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-def network_arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager:
+def network_arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
     """The context in which a network runs on ``device``.
 
     "auto" is bfloat16 where the processor computes it natively, else float32. "float32" leaves

@@ -35,7 +35,7 @@ _CUT_OFF = {
 _UNKNOWN_LENGTH = 2**31 - 2**16
 
 
-class _Sequential(soundfile.SoundFile):
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
     """A file that is only read on: soundfile seeks after every block of one that can be sought,
     and where a frame needs those before it, as in MP3, sound is lost there."""
 

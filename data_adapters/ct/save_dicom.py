@@ -139,7 +139,9 @@ def write_slices(
         stored = _stored(values, slope, intercept)
         if is_map:
             _set_window(dataset, hu)
-        elif padding is not None and "PixelPaddingValue" in origin.headers[k]:
+        elif (
+            origin is not None and padding is not None and "PixelPaddingValue" in origin.headers[k]
+        ):
             padded = np.asarray(padding.transpose("z", "y", "x").values[k], bool)
             stored = _declare_padding(dataset, stored, padded)
         set_pixels(dataset, stored, slope, intercept, "HU")

@@ -135,8 +135,8 @@ def _own(path: Path, form: str) -> xr.Dataset:
         names = ", ".join(map(str, held.variables)) or "nothing"
         raise InputError(f"{path}: no k-space (slice, coil, ky, kx) in it, only {names}: give raw")
     held = ordered(held)
-    names = ("mask", "maps", "noise", "reference", "calibration")
-    parts: dict[str, Any] = {k: held[k].values for k in names if k in held}
+    known = ("mask", "maps", "noise", "reference", "calibration")
+    parts: dict[str, Any] = {k: held[k].values for k in known if k in held}
     others = {str(k): v for k, v in held.variables.items() if k not in {"kspace", *parts}}
     attrs = {**held.attrs, "format": form}
     return build_scan(path, held["kspace"].values, attrs, others=others, **parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +60,13 @@ def compare(
     score.values["psnr_db"] = psnr(image, truth, window)
     difference, inside = image - truth, body_mask(truth)
     pixel_mm = float(r.attrs["voxel_size_mm"][-1])
-    for metric, measure in (
+    measures: tuple[tuple[str, Callable[[], float]], ...] = (
         ("ssim", lambda: ssim(image, truth, window)),
         ("hu_bias", lambda: hu_bias(image, truth, uniform_tissue(truth, pixel_mm))),
         ("noise_hu", lambda: _sd(difference, inside)),
         ("noise_frequency_per_mm", lambda: _frequency(difference, inside, pixel_mm)),
-    ):
+    )
+    for metric, measure in measures:
         try:
             score.values[metric] = measure()
         except InputError as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -86,7 +86,7 @@ def load_sources(root: str | None, split: Split) -> list[Source]:
     ]
 
 
-class _Patches(Dataset):
+class _Patches(Dataset[Any]):
     """Random patches of the slices, turned and mirrored; what the two data sets share.
 
     Args:

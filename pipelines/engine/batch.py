@@ -133,8 +133,8 @@ def plan(
     for source, (name, own) in zip(sources, parted, strict=True):
         # What lies beside the outputs has this name too: a.json, a.html. Names that differ in
         # their suffix only keep it: a_flac, a_mp3.
-        kinds = {other for others, other in parted if others == name}
-        if len(kinds) > 1:
+        endings = {other for others, other in parted if others == name}
+        if len(endings) > 1:
             name = f"{name}_{own.lstrip('.').replace('.', '_')}"
         # A folder without a suffix, a DICOM series, is followed by a folder.
         same = own.lower() in written or (not own and source.is_dir())

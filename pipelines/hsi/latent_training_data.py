@@ -8,7 +8,7 @@ the sun's spectrum and the atmosphere's absorption bands. FINCH's are its simula
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ Kind = Literal["general", "finch"]
 Cube = NDArray[np.float32]
 
 
-class SpectralCubes(Dataset):
+class SpectralCubes(Dataset[Any]):
     """Clean cubes x0 (1, bands, patch, patch) and positions cond (POSITIONS, bands / 8, 1, 1).
 
     Args:

@@ -47,8 +47,10 @@ def stated_noise(
         except ValueError:
             path = existing_file(stated)
         with reading(path):
-            stated = json.loads(path.read_text(encoding="utf-8"))["noise_std"]
-    values = np.asarray([np.nan if v is None else float(v) for v in stated])
+            entries = json.loads(path.read_text(encoding="utf-8"))["noise_std"]
+    else:
+        entries = stated
+    values = np.asarray([np.nan if v is None else float(v) for v in entries])
     if len(values) != bands:
         raise InputError(f"noise of {len(values)} bands, but the cube has {bands}: give one each")
     return values
@@ -170,9 +172,9 @@ def _numbers(table: xr.Dataset) -> dict[str, Any]:
         numbers["wavelength_nm"] = [float(w) for w in table["wavelength"].values]
     for name in _COLUMNS:
         numbers[name] = [float(v) for v in table[name].values]
-    for name in table.data_vars:
-        if str(name).endswith("_entries"):
-            numbers[str(name)] = [float(v) for v in table[name].values]
+    for variable in map(str, table.data_vars):
+        if variable.endswith("_entries"):
+            numbers[variable] = [float(v) for v in table[variable].values]
     good = table["good"].values
     numbers["bbl"] = [int(g) for g in good]
     numbers["reason"] = [str(r) for r in table["reason"].values]

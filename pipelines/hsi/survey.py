@@ -295,7 +295,10 @@ def _first_pass(scene: Scene, tick: Callable[[int], None]) -> _First:
         # Differences of lines, which only neighbours tell, with the last one of the block before.
         pair = (values, known)
         if last is not None:
-            pair = tuple(np.concatenate(two, axis=1) for two in zip(last, pair, strict=True))
+            pair = (
+                np.concatenate([last[0], values], axis=1),
+                np.concatenate([last[1], known], axis=1),
+            )
         jumps = column_jumps(*(np.swapaxes(a, 1, 2) for a in pair))
         start = block.start - (last is not None)
         place = slice(start, start + jumps.middle.shape[1])

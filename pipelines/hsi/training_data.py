@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ def find_library(root: str | None = None) -> Library:
     return read_library(folder / "hyperspectral" / "earthlib_optimized_317x180.npz")
 
 
-class CoefficientImages(Dataset):
+class CoefficientImages(Dataset[Any]):
     """Coefficient images x0 (1, patch, patch) with their guides cond (3, patch, patch).
 
     Guides are the strongest components of the same scene before this one, as they are after

@@ -72,9 +72,9 @@ def kept_lines(mask: Tensor, seed: int) -> Tensor | None:
     if len(outer) < _ENOUGH**2:
         return None
     chosen_samples = rng.choice(outer, max(_ENOUGH, round(_SHARE * len(outer))), replace=False)
-    out = np.zeros(seen.size, bool)
-    out[chosen_samples] = True
-    return torch.from_numpy(out.reshape(seen.shape))
+    flat = np.zeros(seen.size, bool)
+    flat[chosen_samples] = True
+    return torch.from_numpy(flat.reshape(seen.shape))
 
 
 def predicted(

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -44,7 +44,7 @@ VALIDATION_PATIENTS = ("09", "19")
 _SHARES = {"brain": 0.75, "skullstripped": 0.17, "limb": 0.08}
 
 
-def load_slices(root: str | None, split: Literal["train", "validate"]) -> dict[str, list]:
+def load_slices(root: str | None, split: Literal["train", "validate"]) -> dict[str, list[Any]]:
     """Magnitude slices (uint8) of the split's patients by group; nearly empty ones are left out.
 
     Train: "brain" openms patients 01 03 04 12 20, "skullstripped" 07 and 26 (19 is a validation
@@ -52,7 +52,7 @@ def load_slices(root: str | None, split: Literal["train", "validate"]) -> dict[s
     """
     folder = data_root(root) / "mri"
     patients = TRAIN_PATIENTS if split == "train" else VALIDATION_PATIENTS
-    groups: dict[str, list] = {}
+    groups: dict[str, list[Any]] = {}
     try:
         with h5py.File(folder / "openms_brain_axial_224x192_u8.h5") as file:
             who = [p.decode()[-2:] for p in file["patient"][:]]
@@ -75,7 +75,7 @@ def load_slices(root: str | None, split: Literal["train", "validate"]) -> dict[s
     return {k: [im for im in v if (im > 20).mean() > 0.1] for k, v in groups.items()}
 
 
-class BrainSlices(Dataset):
+class BrainSlices(Dataset[Any]):
     """Simulated complex images (1, patch, patch), complex64; tissue near 1, phase near 0.
 
     Args:

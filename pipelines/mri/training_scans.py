@@ -9,7 +9,7 @@ rows is exactly what a smaller readout would have given.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ _START = 100
 _KINDS = {"random": 0.55, "gaussian": 0.2, "equispaced": 0.15, "scattered": 0.1}
 
 
-class UndersampledScans(Dataset):
+class UndersampledScans(Dataset[Any]):
     """Images and their measurements, phase encoding along rows.
 
     An item holds x0 (1, rows, columns) complex64, tissue near 1; ``start``, the image of total

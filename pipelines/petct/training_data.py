@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -29,7 +30,7 @@ Split = Literal["train", "validate"]
 _FIXED = 32  # items of validation
 
 
-class _Patches(Dataset, ABC):
+class _Patches(Dataset[Any], ABC):
     """Random patches of studies; what the data sets share.
 
     Args:
@@ -130,8 +131,8 @@ class SarcomaPatches(_Patches):
         field, crop = np.max(extents, axis=0), np.median(extents, axis=0)
         self.seen = replace(
             self.seen,
-            field_mm=tuple(round(float(v), 1) for v in field),
-            crop_mm=tuple(round(float(v), 1) for v in crop),
+            field_mm=_millimetres(field),
+            crop_mm=_millimetres(crop),
         )
         self.representation = self.seen.config
 
@@ -178,6 +179,11 @@ class FolderPatches(_Patches):
 
     def study(self, rng: np.random.Generator) -> Study:
         return self.cases[self.kept[int(rng.integers(len(self.kept)))]]
+
+
+def _millimetres(sizes: NDArray[np.float64]) -> tuple[float, float, float]:
+    z, y, x = (round(float(v), 1) for v in sizes)
+    return z, y, x
 
 
 def _compact(study: Study) -> Study:

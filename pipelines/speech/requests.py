@@ -166,7 +166,7 @@ def _stream(request: Stream) -> int:
         )
     except BrokenPipeError:
         # Whoever listened has gone; Python would complain again when it closes the pipe.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 1
     print(totals.text, file=sys.stderr)
     return 0

@@ -66,7 +66,7 @@ _SHARES = (0.5, 0.15, 0.15, 0.2)
 Wave = NDArray[np.float32]
 
 
-class SpeechMixtures(Dataset):
+class SpeechMixtures(Dataset[Any]):
     """Pairs {"x0", "y"} of compressed spectrograms (1, F, T), complex64: target and input.
 
     Args:

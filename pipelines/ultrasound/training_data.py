@@ -12,7 +12,7 @@ so that values lie in [-1, 1], or [0, 1], at full scale.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ _ROWS, _LINES = (384, 2000), (64, 288)  # sizes of a whole frame
 _MAPS = {"train": 384, "validate": 32}
 
 
-class _Patches(Dataset):
+class _Patches(Dataset[Any]):
     """What both data sets share.
 
     Args:
@@ -163,7 +163,7 @@ def haze_patch(shape: tuple[int, int], rng: np.random.Generator, beam: Beam) -> 
     return haze_echoes(shape, beam, draw_clutter(rng), rng, rows=rows)
 
 
-class HazyPairs(Dataset):
+class HazyPairs(Dataset[Any]):
     """Tissue x0 and hazy scan y of the same beam, echoes, companded: for a supervised network.
 
     Arguments as of `TissuePatches`.

@@ -24,7 +24,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
+from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+from monai.metrics.meandice import compute_dice
+from monai.metrics.surface_dice import compute_surface_dice
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 

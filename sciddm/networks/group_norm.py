@@ -67,7 +67,7 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, input: Tensor) -> Tensor:
         frozen = self.affine and not (self.weight.requires_grad or self.bias.requires_grad)
         if frozen and input.requires_grad and torch.is_grad_enabled():
-            return _Normalise.apply(input, self.weight, self.bias, self.num_groups, self.eps)
+            return _Normalise.apply(input, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
         return super().forward(input)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import monai.networks.nets
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -58,7 +57,7 @@ class PlainUNet(nn.Module):
         self.stride = 1
         for s in strides:
             self.stride *= s
-        self.net = monai.networks.nets.UNet(
+        self.net = UNet(
             spatial_dims=spatial_dims,
             in_channels=in_channels,
             out_channels=out_channels,

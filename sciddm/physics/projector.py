@@ -79,13 +79,13 @@ class Projector(Linear):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-2:] != self.shape:
             raise ValueError(f"an image of {tuple(x.shape[-2:])} for a projector of {self.shape}")
-        return _Product.apply(x, self._project, self._backproject)
+        return _Product.apply(x, self._project, self._backproject)  # type: ignore[no-untyped-call]
 
     def backward(self, y: Tensor) -> Tensor:
         expected = (self.beam.views, self.beam.cells)
         if y.shape[-2:] != expected:
             raise ValueError(f"a sinogram of {tuple(y.shape[-2:])} for a projector of {expected}")
-        return _Product.apply(y, self._backproject, self._project)
+        return _Product.apply(y, self._backproject, self._project)  # type: ignore[no-untyped-call]
 
     def _project(self, x: Tensor) -> Tensor:
         batch = x.shape[:-2]
@@ -121,7 +121,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         apply, transpose = ctx.maps
-        return _Product.apply(g, transpose, apply), None, None
+        return _Product.apply(g, transpose, apply), None, None  # type: ignore[no-untyped-call]
 
 
 _PARTS: tuple[Callable[[Tensor], Tensor], ...] = (

@@ -192,25 +192,31 @@ def _central(size: int, width: int) -> slice:
     return slice(start, start + width)
 
 
-def _random(rng: np.random.Generator, outside: NDArray, count: int, lines: int) -> NDArray:
+def _random(
+    rng: np.random.Generator, outside: NDArray[Any], count: int, lines: int
+) -> NDArray[Any]:
     return rng.choice(outside, size=count, replace=False)
 
 
-def _gaussian(rng: np.random.Generator, outside: NDArray, count: int, lines: int) -> NDArray:
+def _gaussian(
+    rng: np.random.Generator, outside: NDArray[Any], count: int, lines: int
+) -> NDArray[Any]:
     # Largest keys log(weight) + Gumbel noise: an exact weighted draw without replacement.
     log_weight = -0.5 * ((outside - lines // 2) / (_GAUSSIAN_WIDTH * lines)) ** 2
     keys = log_weight + rng.gumbel(size=outside.shape)
     return outside[np.argsort(-keys)[:count]]
 
 
-def _equispaced(rng: np.random.Generator, outside: NDArray, count: int, lines: int) -> NDArray:
+def _equispaced(
+    rng: np.random.Generator, outside: NDArray[Any], count: int, lines: int
+) -> NDArray[Any]:
     if count == 0:
         return outside[:0]
     step = len(outside) / count
     return outside[np.floor((np.arange(count) + rng.uniform()) * step).astype(int)]
 
 
-_LINES: dict[str, Callable[[np.random.Generator, NDArray, int, int], NDArray]] = {
+_LINES: dict[str, Callable[[np.random.Generator, NDArray[Any], int, int], NDArray[Any]]] = {
     "random": _random,
     "equispaced": _equispaced,
     "gaussian": _gaussian,
@@ -254,7 +260,7 @@ def _poisson(
     return mask
 
 
-def _throw(order: NDArray, radius: NDArray, block: BoolArray) -> list[int]:
+def _throw(order: NDArray[Any], radius: NDArray[Any], block: BoolArray) -> list[int]:
     """Take cells in the given order unless an earlier one has excluded them.
 
     The cells of the calibration block are given: they exclude nothing, being dense anyway.

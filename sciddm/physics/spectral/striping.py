@@ -140,8 +140,9 @@ def every_offset(jumps: Jumps, other: Jumps, directions: Array | None = None) ->
     solved = [_axis(j, o, e) for j, o, e in zip(jumps.middle, other.middle, error, strict=True)]
     striped = np.array([s is not None for s in solved])
     if directions is None or striped.mean() < _MOST_BANDS or not (error[striped] > 0).all():
-        for b in np.flatnonzero(striped):
-            offsets.values[b], offsets.std[b] = solved[b]
+        for b, one in enumerate(solved):
+            if one is not None:
+                offsets.values[b], offsets.std[b] = one
         return offsets
     # What the scene's own spectra may explain is one thing, the rest of each band another: an edge
     # of the scene along a whole column is in the first alone.
@@ -154,8 +155,9 @@ def every_offset(jumps: Jumps, other: Jumps, directions: Array | None = None) ->
     rest = np.where(whole, white - basis @ np.nan_to_num(along), white)
     if (rest[:, whole] ** 2).sum() < _APART * (white[:, whole] ** 2).sum():
         # They are the same in all bands, and as likely of the scene's own spectra as not.
-        for b in np.flatnonzero(striped):
-            offsets.values[b], offsets.std[b] = solved[b]
+        for b, one in enumerate(solved):
+            if one is not None:
+                offsets.values[b], offsets.std[b] = one
         return offsets
     elsewhere = basis.T @ np.nan_to_num(across)
     common = np.zeros((basis.shape[1], count + 1))

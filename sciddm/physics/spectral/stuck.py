@@ -46,15 +46,15 @@ def frequent_values(
     for band, there, out in zip(cube, known, found, strict=True):
         values, counts = np.unique(band[there], return_counts=True)
         many = np.flatnonzero(counts >= max(_LEAST, _SHARE * there.sum()))
-        chosen = []
-        for i in many:
+        chosen: list[int] = []
+        for i in map(int, many):
             around = counts[max(0, i - _NEARBY) : i + _NEARBY + 1]
             nearby = np.delete(around, min(int(i), _NEARBY))
             beside = counts[max(0, i - 1)] if i else 0, counts[i + 1] if i + 1 < len(counts) else 0
             peak = counts[i] > _PEAK * max(beside)
             if len(nearby) >= _NEARBY and peak and counts[i] > _EXCESS * np.median(nearby):
                 chosen.append(i)
-        chosen.sort(key=lambda i: -counts[i])
+        chosen.sort(key=lambda i: -int(counts[i]))
         scattered = [i for i in chosen if _scattered((band == values[i]) & there, there)]
         for k, i in enumerate(scattered[:_MOST]):
             out[k] = values[i]

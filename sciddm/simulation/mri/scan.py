@@ -33,17 +33,17 @@ _LOOP_SEGMENTS = 24
 _WIRE_RADIUS = 0.12
 
 
-def fft2c(x: NDArray) -> NDArray:
+def fft2c(x: NDArray[Any]) -> NDArray[Any]:
     """Centred orthonormal 2D FFT over the last two axes."""
     return _centred(np.fft.fft2, x)
 
 
-def ifft2c(k: NDArray) -> NDArray:
+def ifft2c(k: NDArray[Any]) -> NDArray[Any]:
     """Inverse of `fft2c`."""
     return _centred(np.fft.ifft2, k)
 
 
-def _centred(transform: Any, x: NDArray) -> NDArray:
+def _centred(transform: Any, x: NDArray[Any]) -> NDArray[Any]:
     axes = (-2, -1)
     y = transform(np.fft.ifftshift(x, axes=axes), axes=axes, norm="ortho")
     return np.asarray(np.fft.fftshift(y, axes=axes))
