@@ -28,6 +28,7 @@ from sciddm.pipelines.mri.pipeline import QUALITIES
 from sciddm.pipelines.mri.settings import settings_for
 from sciddm.posterior import half_width
 from sciddm.uncertainty.calibration import conformal_factor, coverage, scores_of
+from sciddm.uncertainty.pooled_std import POOLING_PIXELS
 from sciddm.zoo.folder import CARD
 
 
@@ -51,6 +52,7 @@ def calibrate(fit: Scored, held_out: Scored) -> dict[str, Any]:
     each = [coverage(s, factors[r]) for r, s in held_out]
     return {
         "spread": {str(r): factor for r, factor in factors.items()},
+        "pooling_pixels": POOLING_PIXELS,
         "coverage_before": round(coverage(np.concatenate([s for _, s in held_out])), 3),
         "coverage_after": round(coverage(np.concatenate([s / factors[r] for r, s in held_out])), 3),
         "coverage_by_scan": [round(min(each), 3), round(max(each), 3)],

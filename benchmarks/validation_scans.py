@@ -22,6 +22,7 @@ from sciddm.physics.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.sampling import grid_of
 from sciddm.pipelines.mri.settings import Settings
 from sciddm.pipelines.mri.slices import reconstruct_slice
+from sciddm.uncertainty.pooled_std import pooled_std
 
 __all__ = ["FIT", "HELD_OUT", "Case", "Drawn", "cache_of", "drawn", "problems_of"]
 
@@ -46,7 +47,7 @@ class Drawn:
 
     Attributes:
         draws: (K, 1, y, x) complex, in the prior's units.
-        image, std, reference: (y, x), in the scan's units; std without any factor.
+        image, std, reference: (y, x), in the scan's units; std pooled, without any factor.
         head: (y, x) bool, pixels of the head or limb.
     """
 
@@ -100,7 +101,7 @@ def drawn(
     return Drawn(
         draws=draws,
         image=images.mean(0).abs().numpy(),
-        std=images.abs().std(0).numpy(),
+        std=pooled_std(images.abs().std(0).numpy()),
         reference=problem.reference,
         head=problem.head,
     )

@@ -30,6 +30,7 @@ from sciddm.errors import InputError, OutputError
 __all__ = [
     "RESULT_SUFFIXES",
     "check_outputs",
+    "in_frames",
     "load_result",
     "result_outputs",
     "save_result",
@@ -85,9 +86,9 @@ def save_result(
     wanted = [p for p in targets if p not in stale]
     with commit(wanted[::-1], overwrite, remove=stale, nbytes=dataset.nbytes // 2) as at:
         if suffix in (".nii", ".nii.gz"):
-            write_nifti(_in_frames(values, dataset), at[path], dataset.attrs)
+            write_nifti(in_frames(values, dataset), at[path], dataset.attrs)
             if std is not None:
-                write_nifti(_in_frames(std, dataset), at[targets[1]], dataset.attrs)
+                write_nifti(in_frames(std, dataset), at[targets[1]], dataset.attrs)
         elif suffix == ".cfl":
             write_bart_image(values, at[path])
             if std is not None:
@@ -141,7 +142,7 @@ def load_result(path: str | Path) -> xr.Dataset:
         return xr.Dataset(variables, attrs=attrs)
 
 
-def _in_frames(values: np.ndarray[Any, Any], dataset: xr.Dataset) -> np.ndarray[Any, Any]:
+def in_frames(values: np.ndarray[Any, Any], dataset: xr.Dataset) -> np.ndarray[Any, Any]:
     """(frame, slice, y, x) of a result that has several frames one after the other."""
     each = int(dataset.attrs.get("slices_per_frame", len(values)))
     return values if each == len(values) else values.reshape(-1, each, *values.shape[1:])
@@ -151,7 +152,9 @@ def _read_image(
     path: Path, suffix: str, series: bool
 ) -> tuple[np.ndarray[Any, Any], Mapping[str, Any]]:
     if suffix == ".cfl":
-        return np.ascontiguousarray(read_bart_image(path).real), {"source": path.name}
+        image = read_bart_image(path)
+        values = np.abs(image) if image.imag.any() else image.real
+        return np.ascontiguousarray(values), {"source": path.name}
     volume = read_nifti(path, series=series)
     return volume.values, volume.attrs
 

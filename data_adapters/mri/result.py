@@ -3,7 +3,8 @@
 a folder       the image as a series of MR images; FOLDER_std: its standard deviation, likewise;
                FOLDER.json: the attributes, all that repeats the run
 .dcm           the same of a single slice as files: NAME.dcm, NAME_std.dcm, NAME.json
-other names    as `save.save_result` has it
+other names    as `save.save_result` has it; with the phase NAME_phase.nii, in radians, or the
+               complex image as .cfl
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 import sciddm
 from sciddm.data_adapters.attributes import sidecar
+from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.mri.save_dicom import Study, write_mr_slices
-from sciddm.data_adapters.save import RESULT_SUFFIXES, save_result
+from sciddm.data_adapters.nifti import write_nifti
+from sciddm.data_adapters.save import RESULT_SUFFIXES, in_frames, save_result
 from sciddm.data_adapters.series_result import (
     check_series_outputs,
     is_series_target,
@@ -36,13 +40,21 @@ _IMAGE = "reconstruction"
 _DIMS = ("slice", "y", "x")
 
 
-def mri_outputs(path: str | Path) -> list[Path]:
+def mri_outputs(path: str | Path, *, phase: bool = False) -> list[Path]:
     """All that `save_mri_result` writes for a path, the main output first.
 
+    Args:
+        path: the main output.
+        phase: with the phase.
+
     Raises:
-        OutputError: a suffix that is neither a known one nor a part of a UID.
+        OutputError: a suffix that is neither a known one nor a part of a UID, or a format without
+            a place for the phase.
     """
     path = Path(path)
+    if phase:
+        first, *others = mri_outputs(path)
+        return [first, *_phase_files(path), *others]
     if path.suffix.lower() == _DCM:
         return [path, path.with_name(f"{path.stem}_std{path.suffix}"), path.with_suffix(".json")]
     return series_outputs(path, SUFFIXES, spread=True)
@@ -67,12 +79,16 @@ def check_slices(path: str | Path, slices: int) -> None:
         )
 
 
-def save_mri_result(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
+def save_mri_result(
+    dataset: xr.Dataset, path: str | Path, *, phase: bool = False, overwrite: bool = False
+) -> None:
     """Writes a result: all of its files, or none.
 
     Args:
-        dataset: `reconstruction` (slice, y, x), `std` likewise, and attributes.
+        dataset: `reconstruction` (slice, y, x), `std` likewise, and attributes; with the phase
+            `complex_image`, too.
         path: the suffix chooses the format, a name without suffix is a DICOM series.
+        phase: write the phase, too.
         overwrite: existing outputs may be replaced.
 
     Raises:
@@ -81,6 +97,13 @@ def save_mri_result(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = 
     """
     path = Path(path)
     single = path.suffix.lower() == _DCM
+    if phase:
+        for place in _phase_files(path):
+            angle = np.angle(dataset["complex_image"].transpose(*_DIMS).values).astype(np.float32)
+            with commit([place], overwrite) as at:
+                write_nifti(in_frames(angle, dataset), at[place], dataset.attrs)
+        if path.suffix.lower() == ".cfl":
+            dataset = dataset.assign({_IMAGE: dataset["complex_image"]})
     if not single and not is_series_target(path, SUFFIXES):
         save_result(dataset, path, overwrite=overwrite)
         return
@@ -110,6 +133,24 @@ def save_mri_result(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = 
             write_mr_slices(numbers, [at[target]], study, number, text)
         told = sidecar(dataset.attrs, "result", sciddm.__version__)
         at[targets[-1]].write_text(told, encoding="utf-8")
+
+
+def _phase_files(path: Path) -> list[Path]:
+    """The file of the phase, none where the main output holds the complex image.
+
+    Raises:
+        OutputError: a format without a place for it.
+    """
+    name = path.name.lower()
+    for suffix in (".nii.gz", ".nii"):
+        if name.endswith(suffix):
+            base, end = path.name[: -len(suffix)], path.name[-len(suffix) :]
+            return [path.with_name(f"{base}_phase{end}")]
+    if name.endswith((".h5", ".nc", ".zarr", ".cfl")):
+        return []
+    raise OutputError(
+        f"{path}: DICOM has no place for the phase here: give .nii.gz, .h5, .nc, .zarr or .cfl"
+    )
 
 
 def _description(attrs: Mapping[Any, Any]) -> str:

@@ -35,6 +35,8 @@ _SLICES = 3
 #: accelerations. At 30 dB with 16 central lines good heads had skills of .64 to .83 (R = 4) and .76
 #: to .96 (R = 8), heads that moved .92 to 1.10 and .91 to 1.15, a ruined network .99 to 1.02.
 _RATIO_LIMIT = 2.2
+#: Factor on the standard deviation of the first pass, by acceleration.
+_FACTORS = {4.0: 1.5, 8.0: 1.94}
 _SKILL_LIMITS = {4.0: 0.93, 6.0: 0.99, 8.0: 1.03}
 
 
@@ -83,6 +85,7 @@ def predicted(
     kspace: Tensor,
     mask: Tensor,
     settings: Settings,
+    acceleration: float,
     seed: int,
     item: int,
 ) -> Prediction | None:
@@ -93,7 +96,8 @@ def predicted(
         encoded: the slice.
         kspace: (coil, ky, kx) of its living coils.
         mask: (ky, kx) bool.
-        settings: those of the result, whose factor on the standard deviation is tried.
+        settings: those of the result.
+        acceleration: of the scan.
         seed: of all random draws.
         item: the slice's number.
 
@@ -111,7 +115,8 @@ def predicted(
     part = EncodedSlice(shown, frame, encoded.zero_filled)
     posterior = reconstruct_slice(denoiser, part, quick, seed, item, first=baseline)
     measured = rest.A.mask.bool()
-    return prediction_of(rest, measured, posterior.samples[:, 0], baseline[0], settings.spread)
+    factor = float(np.interp(acceleration, [*_FACTORS], [*_FACTORS.values()]))
+    return prediction_of(rest, measured, posterior.samples[:, 0], baseline[0], factor)
 
 
 def slices_to_check(count: int) -> list[int]:

@@ -39,6 +39,7 @@ from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.slices import reconstruct_slice
 from sciddm.posterior import Posterior
 from sciddm.progress import Progress
+from sciddm.uncertainty.pooled_std import pooled_std
 from sciddm.uncertainty.prediction import Prediction
 from sciddm.uncertainty.shift_score import ShiftScore
 from sciddm.uncertainty.std_factor import spread_at
@@ -72,7 +73,9 @@ class MRIReconstruction(Pipeline):
             denoiser: the prior.
             provenance: attributes that name the model; see ``provenance_of``.
             calibration: the card's entry: for a quality {"spread": factor}, or factors by
-                acceleration, which take the place of the settings' own; see ``spread``.
+                acceleration, which take the place of the settings' own; see ``spread``. With
+                "pooling_pixels" the standard deviation that they are of is pooled; see
+                ``uncertainty.pooled_std``.
             shift: the card's entry, from which results get a score of distribution shift.
 
         Raises:
@@ -109,7 +112,8 @@ class MRIReconstruction(Pipeline):
         known = self.calibration.get(quality, {})
         if "spread" not in known:
             return chosen
-        return replace(chosen, spread=spread_at(known["spread"], acceleration))
+        pooling = float(known.get("pooling_pixels", 0.0))
+        return replace(chosen, spread=spread_at(known["spread"], acceleration), pooling=pooling)
 
     def __call__(
         self,
@@ -127,6 +131,7 @@ class MRIReconstruction(Pipeline):
         acs: int = 16,
         axis: str | None = None,
         keep_samples: bool = False,
+        output_phase: bool = False,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Reconstructs every slice.
@@ -148,6 +153,7 @@ class MRIReconstruction(Pipeline):
             acs: calibration lines of that mask.
             axis: undersampled axis, "ky" or "kx"; the scan's phase encoding if not given.
             keep_samples: keep the complex samples.
+            output_phase: keep their complex mean as ``complex_image``.
             progress: called after every step.
 
         Returns:
@@ -166,10 +172,12 @@ class MRIReconstruction(Pipeline):
         if len(numbers):
             part = scan.isel(slice=numbers) if empty.any() else scan
             result = self._reconstructed(
-                part, quality, samples, seed, noise_std, keep_samples, progress
+                part, quality, samples, seed, noise_std, (keep_samples, output_phase), progress
             )
         else:
-            result = _nothing(scan, self.settings(quality, samples), keep_samples, noise_std)
+            result = _nothing(
+                scan, self.settings(quality, samples), keep_samples, output_phase, noise_std
+            )
             result = result.assign_attrs(self.provenance, quality=quality, seed=seed)
         if empty.any():
             result = put_back(result, scan, empty)
@@ -188,10 +196,10 @@ class MRIReconstruction(Pipeline):
         samples: int | None,
         seed: int,
         noise_std: float | None,
-        keep_samples: bool,
+        kept: tuple[bool, bool],
         progress: Progress | None,
     ) -> xr.Dataset:
-        """The slices that hold an object."""
+        """The slices that hold an object; ``kept``: the samples, their complex mean."""
         source = sampling_of(scan)
         settings = self.settings(quality, samples, source.acceleration)
         given = _maps(scan)
@@ -221,7 +229,7 @@ class MRIReconstruction(Pipeline):
                 posterior = reconstruct_slice(self.denoiser, encoded, settings, seed, i, callback)
                 drawn.append((encoded, posterior))
             predictions = self._predicted(drawn, source, settings, seed)
-        result = _images(drawn, source, settings.spread, keep_samples)
+        result = _images(drawn, source, settings, *kept)
         if "reference" in scan:
             result = result.assign(reference=scan["reference"])
         return result.assign_attrs(
@@ -279,7 +287,7 @@ class MRIReconstruction(Pipeline):
             if lines is None:
                 continue
             encoded = drawn[i][0]
-            one = predicted(self.denoiser, encoded, *lines, settings, seed, i)
+            one = predicted(self.denoiser, encoded, *lines, settings, source.acceleration, seed, i)
             if one is not None:
                 found.append(one)
         return found
@@ -305,7 +313,11 @@ def _prediction_attributes(predictions: list[Prediction]) -> dict[str, Any]:
 
 
 def _nothing(
-    scan: xr.Dataset, settings: Settings, keep_samples: bool, noise_std: float | None
+    scan: xr.Dataset,
+    settings: Settings,
+    keep_samples: bool,
+    output_phase: bool,
+    noise_std: float | None,
 ) -> xr.Dataset:
     """The result of no slice at all, for scans that hold nothing but noise."""
     source = sampling_of(scan)
@@ -315,6 +327,8 @@ def _nothing(
     result = xr.Dataset(images).assign(
         residual=(("slice", *source.dims), np.zeros((0, *source.kspace.shape[-2:]), np.float32))
     )
+    if output_phase:
+        result = result.assign(complex_image=(dims, np.zeros(size, np.complex64)))
     if keep_samples:
         none = np.zeros((settings.samples, *size), np.complex64)
         result = result.assign(samples=(("sample", *dims), none))
@@ -346,14 +360,19 @@ def _placed(result: xr.Dataset, scan: xr.Dataset) -> xr.Dataset:
 
 
 def _images(
-    drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling, widen: float, keep_samples: bool
+    drawn: list[tuple[EncodedSlice, Posterior]],
+    source: Sampling,
+    settings: Settings,
+    keep_samples: bool,
+    output_phase: bool,
 ) -> xr.Dataset:
     """All slices' images (slice, y, x) in the scan's units."""
-    image, spread, zero_filled, residual, samples = [], [], [], [], []
+    image, spread, zero_filled, residual, samples, means = [], [], [], [], [], []
     for i, (encoded, posterior) in enumerate(drawn):
         draws = posterior.map(encoded.frame.to_scan)
         image.append(draws.mean[0].abs())
-        spread.append(widen * draws.map(torch.abs).std[0])
+        pooled = pooled_std(draws.map(torch.abs).std[0].numpy(), settings.pooling)
+        spread.append(settings.spread * torch.from_numpy(pooled))
         zero_filled.append(encoded.zero_filled.abs())
         m = encoded.measurement
         left = m.residual(posterior.mean[0]).abs().square().mean(0).sqrt() / m.sigma
@@ -361,6 +380,7 @@ def _images(
         left = resized(left, (seen.shape[-2], seen.shape[-1]))
         residual.append(torch.where(seen, left, torch.nan))
         samples.append(draws.samples[:, 0])
+        means.append(draws.mean[0])
     dims = ("slice", "y", "x")
     variables: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
         "reconstruction": (dims, torch.stack(image).numpy()),
@@ -368,6 +388,8 @@ def _images(
         "zero_filled": (dims, torch.stack(zero_filled).numpy()),
         "residual": (("slice", *source.dims), torch.stack(residual).numpy()),
     }
+    if output_phase:
+        variables["complex_image"] = (dims, torch.stack(means).numpy())
     if keep_samples:
         variables["samples"] = (("sample", *dims), torch.stack(samples, dim=1).numpy())
     return xr.Dataset(variables)

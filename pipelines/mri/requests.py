@@ -102,6 +102,13 @@ class Reconstruct(Request):
         int | None, Option("Posterior samples; the quality decides if not given.", ge=2)
     ] = None
     keep_samples: Annotated[bool, Option("Keep the samples too (.h5, .nc, .zarr).")] = False
+    output_phase: Annotated[
+        bool,
+        Option(
+            "Write the phase too: NAME_phase beside .nii, the complex image in .h5, .nc, .zarr "
+            "and .cfl."
+        ),
+    ] = False
     select: Select = ()
     axes: Axes = None
 
@@ -242,6 +249,7 @@ def _reconstructed(scan: xr.Dataset, request: Reconstruct, context: Context) -> 
         acs=request.acs,
         axis=request.axis,
         keep_samples=request.keep_samples,
+        output_phase=request.output_phase,
         progress=context.progress,
     )
 
@@ -262,13 +270,13 @@ def _image_outputs(path: Path, request: Reconstruct) -> Sequence[Path]:
     from sciddm.data_adapters.mri.result import mri_outputs
 
     _check_place_for_samples(path, request)
-    return mri_outputs(path)
+    return mri_outputs(path, phase=request.output_phase)
 
 
 def _save_image(result: xr.Dataset, path: Path, saving: Saving[Reconstruct]) -> None:
     from sciddm.data_adapters.mri.result import save_mri_result
 
-    save_mri_result(result, saving.at[path], overwrite=True)
+    save_mri_result(result, saving.at[path], phase=saving.request.output_phase, overwrite=True)
 
 
 def _check(paths: Sequence[Path], overwrite: bool) -> None:

@@ -46,6 +46,8 @@ class Settings(ABC):
             of small matrices; see ``sampling.grid_of``.
         spread: factor on the samples' standard deviation that makes the 90 % interval hold the
             truth in 90 % of the pixels of the head; the model's card may say it for the model.
+        pooling: pixels over which the standard deviation is pooled, 0 for none; the factor belongs
+            to it.
     """
 
     samples: int
@@ -56,6 +58,7 @@ class Settings(ABC):
     iterations: int = 8
     finer: float = 1.0
     spread: float = 1.0
+    pooling: float = 0.0
 
     @property
     def evaluations(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,8 +12,9 @@ from typer.testing import CliRunner
 
 import sciddm
 from sciddm.data_adapters import load_result, save_kspace
+from sciddm.data_adapters.mri.bart import read_bart_image
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.errors import InputError, OptionError
+from sciddm.errors import InputError, OptionError, OutputError
 from sciddm.networks import build_network
 from sciddm.pipelines.cli import app
 from sciddm.process import process_from_config
@@ -136,3 +138,25 @@ def test_full_k_space_is_a_reference(model, scan, tmp_path):
     values = sciddm.mri.evaluate(scan, tmp_path / "a.nii.gz").scores[0].values
     assert values["psnr_volume_db"] == pytest.approx(result.facts["psnr_volume_db"].value, abs=1e-3)
     assert 0 <= values["coverage_90"] <= 1
+
+
+def test_the_phase_is_written_where_there_is_a_place_for_it(model, scan, tmp_path):
+    result = sciddm.mri.reconstruct(
+        scan, undersample=2, acs=12, quality="fast", model=str(model), output_phase=True
+    )
+    image = result.data["complex_image"].values
+    np.testing.assert_allclose(np.abs(image), result.estimate, rtol=1e-5)
+    assert np.abs(np.angle(image)).max() > 0.5
+    written = result.save(tmp_path / "a.nii.gz")
+    assert {p.name for p in written} == {"a.nii.gz", "a_phase.nii.gz", "a_std.nii.gz", "a.json"}
+    phase = nib.load(tmp_path / "a_phase.nii.gz").get_fdata()
+    np.testing.assert_allclose(phase, np.angle(image).T, atol=1e-6)
+    result.save(tmp_path / "b.cfl")
+    np.testing.assert_allclose(read_bart_image(tmp_path / "b.cfl"), image, rtol=1e-6)
+    np.testing.assert_allclose(
+        load_result(tmp_path / "b.cfl")["reconstruction"], np.abs(image), rtol=1e-5
+    )
+    result.save(tmp_path / "c.h5")
+    np.testing.assert_array_equal(load_result(tmp_path / "c.h5")["complex_image"], image)
+    with pytest.raises(OutputError, match="phase"):
+        result.save(tmp_path / "series")

@@ -18,6 +18,7 @@ from sciddm.pipelines.mri.pipeline import QUALITIES
 from sciddm.process import process_from_config
 from sciddm.simulation.mri.phantom import head_phantom
 from sciddm.simulation.mri.scan import simulate_scan, undersample
+from sciddm.uncertainty.pooled_std import pooled_std
 from sciddm.uncertainty.shift import FeatureLaw
 
 LAYER = "net.middle_block"
@@ -103,3 +104,13 @@ def test_damaged_entries():
     for factor in (0, -1.0, float("inf"), "wide", {}, {"4": 0}, {"fast": 1.0}, [1.0]):
         with pytest.raises(ModelError, match="no factor"):
             MRIReconstruction(denoiser(), calibration={"fast": {"spread": factor}})
+
+
+def test_a_card_can_ask_for_a_pooled_standard_deviation(scan):
+    plain = MRIReconstruction(denoiser(), calibration={"fast": {"spread": 2.0}})
+    entry_ = {"fast": {"spread": 2.0, "pooling_pixels": 2.0}}
+    pooled = MRIReconstruction(denoiser(), calibration=entry_)
+    one, two = plain(scan, quality="fast"), pooled(scan, quality="fast")
+    np.testing.assert_array_equal(one["reconstruction"], two["reconstruction"])
+    np.testing.assert_allclose(pooled_std(one["std"].values), two["std"], rtol=1e-5)
+    assert (one.attrs["pooling"], two.attrs["pooling"]) == (0.0, 2.0)
