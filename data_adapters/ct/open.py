@@ -11,14 +11,17 @@ from sciddm.data_adapters.ct.nifti import SUFFIXES, read_ct_nifti, save_ct_nifti
 from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
 from sciddm.data_adapters.ct.save_dicom import save_dicom
 from sciddm.data_adapters.ct.sinogram import read_sinogram
+from sciddm.data_adapters.ct.volume import build_volume, checked_volume
 from sciddm.data_adapters.dicom_slices import names_folder
+from sciddm.data_adapters.itk_images import ITK_SUFFIXES, read_itk, write_itk
+from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError, OutputError
 
 __all__ = ["open_ct", "open_sinogram", "save_ct"]
 
 
 def open_ct(path: str | Path, series: str | None = None) -> xr.DataArray:
-    """Reads a volume in HU: .nii and .nii.gz as NIfTI, a folder or any other file as DICOM.
+    """Reads a volume in HU: NIfTI, MetaImage and NRRD by their suffixes, all else as DICOM.
 
     Args:
         path: file or folder.
@@ -29,6 +32,9 @@ def open_ct(path: str | Path, series: str | None = None) -> xr.DataArray:
     """
     if Path(path).name.lower().endswith(SUFFIXES):
         return read_ct_nifti(path)
+    if Path(path).name.lower().endswith(ITK_SUFFIXES):
+        volume = read_itk(path)
+        return build_volume(Path(path), volume.values, {**volume.attrs, "format": "itk"})
     if is_projection_folder(Path(path)):
         raise InputError(f"{path}: holds projections, not images: reconstruct them first")
     return read_dicom(path, series)
@@ -78,6 +84,11 @@ def save_ct(
     path = Path(path)
     if path.name.lower().endswith(SUFFIXES):
         save_ct_nifti(volume, path, overwrite=overwrite)
+        return
+    if path.name.lower().endswith(ITK_SUFFIXES):
+        values = checked_volume(path, volume)
+        with staged([path], overwrite) as at:
+            write_itk(values, at[path], volume.attrs)
         return
     if not names_folder(path):
         known = ", ".join(SUFFIXES)

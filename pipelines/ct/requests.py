@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["denoise", "evaluate", "reconstruct", "simulate_dose"]
 
-VOLUMES = (".nii.gz", ".nii")
+VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 SINOGRAMS = (".h5", ".hdf5")
 WRITTEN = (".nii.gz", ".nii", ".h5", ".nc", ".zarr")
 FORMS = ("dicom", "nii.gz", "nii", "h5", "nc", "zarr")

@@ -1,0 +1,93 @@
+"""Volumes in MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr), read and written by SimpleITK.
+
+Both state a frame of directions at right angles, in LPS; a sheared volume (slices of a tilted
+gantry) has none and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.checks import check_finite, check_size, existing_file, one_line
+from sciddm.errors import InputError, OutputError
+from sciddm.extras import extra
+from sciddm.geometry.affine import voxel_sizes
+
+__all__ = ["ITK_SUFFIXES", "read_itk", "write_itk"]
+
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+_LPS = np.diag([-1.0, -1.0, 1.0])
+_SHEAR = 1e-4  # cosine between axes
+
+
+def read_itk(source: str | Path) -> xr.DataArray:
+    """Reads a volume of real numbers.
+
+    Returns:
+        (z, y, x) float32 with attributes voxel_size_mm [z, y, x], affine (of the indices (x, y, z),
+        RAS, mm) and source.
+
+    Raises:
+        InputError: damaged, not one 3D volume, not real, or NaN.
+    """
+    path = existing_file(source)
+    with extra("petct", "MetaImage and NRRD"):
+        import SimpleITK as sitk  # noqa: N813
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        size = [int(n) for n in reader.GetSize()]
+        if len(size) != 3 or reader.GetNumberOfComponents() != 1:
+            raise InputError(f"{path}: is no volume of three axes and one value: extract one")
+        check_size(path, "the volume", size, 4)
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: damaged, truncated or not what its name says ({one_line(error)}): copy it "
+            "again"
+        ) from error
+    values = np.asarray(sitk.GetArrayFromImage(image))
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"{path}: is {values.dtype}, not real: convert it")
+    check_finite(path, "the volume", values)
+    axes = np.asarray(image.GetDirection(), np.float64).reshape(3, 3) * image.GetSpacing()
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = _LPS @ axes, _LPS @ np.asarray(image.GetOrigin())
+    attrs = {"voxel_size_mm": voxel_sizes(affine), "affine": affine.tolist(), "source": path.name}
+    return xr.DataArray(values.astype(np.float32), dims=("z", "y", "x"), attrs=attrs)
+
+
+def write_itk(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> None:
+    """Writes a volume: masks as uint8, all others as float32.
+
+    Args:
+        image: (z, y, x).
+        path: its suffix chooses the format.
+        attrs: `affine`.
+
+    Raises:
+        OutputError: the affine is sheared.
+    """
+    with extra("petct", "MetaImage and NRRD"):
+        import SimpleITK as sitk  # noqa: N813
+    affine = np.asarray(attrs["affine"], np.float64)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    axes = affine[:3, :3] / spacing
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _SHEAR:
+        raise OutputError(
+            f"{path}: its slices are sheared (a tilted gantry), which {path.suffix} cannot say: "
+            "write .nii.gz"
+        )
+    kind = np.uint8 if image.dtype in (np.bool_, np.uint8) else np.float32
+    volume = sitk.GetImageFromArray(np.ascontiguousarray(image, kind))
+    volume.SetSpacing([float(v) for v in spacing])
+    volume.SetDirection([float(v) for v in (_LPS @ axes).ravel()])
+    volume.SetOrigin([float(v) for v in _LPS @ affine[:3, 3]])
+    sitk.WriteImage(volume, str(path), True)
