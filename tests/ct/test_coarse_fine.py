@@ -12,7 +12,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from sciddm.pipelines.ct import CTDenoising
-from sciddm.pipelines.ct.methods.coarse_fine import body_of, coarse, fused, leftover
+from sciddm.pipelines.ct.methods.coarse_fine import (
+    body_of,
+    coarse,
+    fused,
+    leftover,
+    noise_like,
+)
 
 SIDE, NOISE = 128, 30.0
 RADIUS = np.hypot(*(np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2))
@@ -98,3 +104,13 @@ def test_noise_of_another_texture_is_recognised(bundled):
     assert result.attrs["noise_left_hu"] > 6
     assert (result.attrs["verdict_familiar"], result.attrs["verdict_calibrated"]) == ("no", "no")
     assert any("texture of the noise" in w for w in json.loads(result.attrs["warnings"]))
+
+
+def test_a_change_at_edges_alone_is_no_noise():
+    """Noise all over against a bone edge of the same measure in flat tissue."""
+    body = np.ones((SIDE, SIDE), bool)
+    edge = torch.zeros(SIDE, SIDE)
+    edge[:, ::16] = 300.0
+    assert noise_like(10.0, WATER, WATER + noise(4.0), body) == 1
+    assert noise_like(10.0, WATER, WATER + edge, body) == 0
+    assert noise_like(0.0, WATER, WATER + edge, body) == 0

@@ -26,7 +26,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-__all__ = ["Bools", "body_of", "coarse", "disagreement", "fused", "leftover"]
+__all__ = ["Bools", "body_of", "coarse", "disagreement", "fused", "leftover", "noise_like"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -39,6 +39,9 @@ _NEAR = 2.5  # pixels, of local power that finds flat tissue
 _POWER = 3.0  # pixels, of local power that decides by place
 _WINDOW = 16  # half-resolution pixels, of the median that noise is told by
 _FACTOR = 2.0  # on that median: power of noise scatters
+# Of the change to what was left: noise had 2.5 to 4.0 on projections of other filters, detail of
+# bone and lung at 3 mm 6.8 to 16.
+_RATIOS = (4.25, 5.5)
 _MOST_HU = 200.0  # a difference beyond is an edge
 
 
@@ -90,6 +93,19 @@ def fused(fine: Tensor, halved: Tensor, body: Bools) -> Tensor:
     usual = np.where(np.isfinite(usual), usual, np.median(power[body]))
     share = np.minimum(1.0, _FACTOR * usual / np.maximum(power, 1e-6))
     return halved + torch.from_numpy(1.0 - share).to(fine) * (fine - halved)
+
+
+def noise_like(left: float, estimate: Tensor, blend: Tensor, body: Bools) -> float:
+    """1 where a blend changes an estimate as noise would be taken away, 0 where it loses detail.
+
+    Noise is everywhere, so that the change over the whole body is a few times what was left in flat
+    tissue; detail, as of bone at coarse pixels, makes it much more.
+    """
+    if left <= 0:
+        return 0.0
+    change = float((blend - estimate)[torch.from_numpy(body)].square().mean().sqrt())
+    few, many = _RATIOS
+    return min(1.0, max(0.0, (many - change / left) / (many - few)))
 
 
 def disagreement(fine: Tensor, halved: Tensor) -> Floats:

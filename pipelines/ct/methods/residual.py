@@ -39,6 +39,7 @@ from sciddm.pipelines.ct.methods.coarse_fine import (
     disagreement,
     fused,
     leftover,
+    noise_like,
 )
 from sciddm.pipelines.ct.methods.draws import START, draws, mirrored
 from sciddm.pipelines.ct.settings import ResidualSettings
@@ -136,10 +137,12 @@ class ResidualDiffusion:
             return mean, std
         fine = stretched(triple)
         left = leftover(triple[1], fine, halved, body)
-        share = _share(left, stack.spacing, self.pixel_mm)
         mean = (mean + fine) / 2  # their errors differ, so that the mean of both errs less
+        blend = fused(fine, halved, body)
+        left *= noise_like(left, mean, blend, body)
+        share = _share(left, stack.spacing, self.pixel_mm)
         self.found[index] = (left, share)
-        estimate = mean + share * (fused(fine, halved, body) - mean)
+        estimate = mean + share * (blend - mean)
         if std is not None:
             std = self._std(std, estimate, mean, halved, share, body)
         return estimate, std
