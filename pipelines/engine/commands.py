@@ -26,7 +26,7 @@ __all__ = ["ARGUMENTS", "DEBUG", "domain_app"]
 DEBUG, ARGUMENTS = "debug", "arguments"
 _SIMPLE = (bool, int, float, str, Path)
 
-_Report = Annotated[bool, typer.Option("--report", help="Write an HTML page, too.")]
+_Report = Annotated[bool, typer.Option("--report", help="Also write an HTML report.")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of a table.")]
 _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads to use.")]
@@ -101,8 +101,10 @@ def _of_transform(verb: Transform[..., Any, Any]) -> Parts:
     trailing = []
     if verb.target.formats:
         forms: Any = cast(Any, Literal)[verb.target.formats]
-        told = "Format of the outputs in a folder" + ("; that of each input." * verb.target.follow)
-        option = typer.Option("--format", help=told if verb.target.follow else f"{told}.")
+        told = (
+            "Format of outputs in a folder." + " Default: that of each input." * verb.target.follow
+        )
+        option = typer.Option("--format", help=told)
         trailing.append(_keyword("form", Annotated[forms | None, option], None))
     if verb.page is not None:
         trailing.append(_keyword("report", _Report, False))
@@ -138,12 +140,14 @@ def _of_transform(verb: Transform[..., Any, Any]) -> Parts:
 def _of_comparison(verb: Comparison[..., Any, Any]) -> Parts:
     first, second = verb.flags
     reference = typer.Option(
-        *([first] if first else []), "--reference", help=f"Reference {verb.kind}, or a folder."
+        *([first] if first else []),
+        "--reference",
+        help=f"Reference: a {verb.kind}, or a folder of them.",
     )
     estimate = typer.Option(
         *([second] if second else []),
         "--estimate",
-        help=f"What to measure: a {verb.kind}, or a folder of the same names.",
+        help=f"Estimate: a {verb.kind}, or a folder with the names of the references.",
     )
     leading = [_keyword("estimate", Annotated[Path, estimate])]
     if verb.needs_reference:

@@ -93,5 +93,8 @@ def bundled_models() -> list[str]:
 #: Name of a bundled model, a model folder, or hub:OWNER/NAME.
 Model = Annotated[str, Option("Model: name, folder or hub:OWNER/NAME.", complete=bundled_models)]
 #: Speed level, the same word in every domain.
-Quality = Annotated[Literal["fast", "balanced", "best"], Option("How long to compute.")]
+Quality = Annotated[
+    Literal["fast", "balanced", "best"],
+    Option("Speed and accuracy: fast is quickest, best is most accurate."),
+]
 Seed = Annotated[int, Option("Seed of all random draws.", ge=0)]

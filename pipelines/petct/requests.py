@@ -33,8 +33,8 @@ _simulate = deferred("sciddm.pipelines.petct.demo:simulate")
 PetSeries = Annotated[
     str | None, Option("The PET where a folder holds several: UID, number or description.")
 ]
-Weight = Annotated[float | None, Option("Patient's weight / kg; the header's if not given.", gt=0)]
-Dose = Annotated[float | None, Option("Injected dose / MBq; the header's if not given.", gt=0)]
+Weight = Annotated[float | None, Option("Patient weight / kg. Default: from the header.", gt=0)]
+Dose = Annotated[float | None, Option("Injected dose / MBq. Default: from the header.", gt=0)]
 
 
 class Segment(Request):
@@ -51,11 +51,11 @@ class Segment(Request):
     model: Model = "petct-sarcoma"
     quality: Quality = "balanced"
     samples: Annotated[
-        int | None, Option("Number of masks drawn; the quality decides if not given.", ge=1)
+        int | None, Option("Number of posterior samples. Default: from the quality.", ge=1)
     ] = None
-    threshold: Annotated[float, Option("Probability from which a voxel is tumour.", gt=0, lt=1)] = (
-        0.5
-    )
+    threshold: Annotated[
+        float, Option("Voxels of at least this probability are tumour.", gt=0, lt=1)
+    ] = 0.5
     seed: Seed = 0
     roi: Annotated[
         str | xr.DataArray | None,
@@ -74,7 +74,9 @@ class Segment(Request):
     ] = None
     weight_kg: Weight = None
     dose_mbq: Dose = None
-    rtstruct: Annotated[bool, Option("Write contours, too (CT in DICOM).")] = False
+    rtstruct: Annotated[bool, Option("Also write contours as RTSTRUCT. The CT must be DICOM.")] = (
+        False
+    )
 
     @property
     def dicom(self) -> Path | None:
