@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from sciddm.pipelines import doctor as module
+from sciddm.pipelines.commands import checkup as module
 from sciddm.pipelines.commands.checkup import checks
 from sciddm.zoo import catalog
 
@@ -94,7 +94,7 @@ def test_a_missing_or_old_library_is_a_problem(wants, few):
 def test_memory_and_disk_that_are_nearly_used_up(monkeypatch, few):
     usage = shutil.disk_usage("/")._replace(free=1 << 20)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage)
-    monkeypatch.setattr("sciddm.data_adapters.checks.available_memory", lambda: 2 << 30)
+    monkeypatch.setattr("sciddm.data_adapters.memory.available_memory", lambda: 2 << 30)
     found = {c.name: c for c in checks()}
     assert found["memory"].state == "note"
     assert found["disk here"].state == "problem"
