@@ -23,13 +23,11 @@ from sciddm.process import (
     IRSDE,
     OUVE,
     SBVE,
-    BrownianBridge,
     FlowSE,
     Process,
     RectifiedFlow,
     Resfusion,
     ResShift,
-    SubVP,
     VPLinear,
 )
 from sciddm.random.streams import Streams
@@ -129,8 +127,6 @@ STARTS = {
     "EDM": (EDM(), 5.0),
     "VPLinear": (VPLinear(), 0.6),
     "RectifiedFlow": (RectifiedFlow(), 0.9),
-    "SubVP": (SubVP(), 0.6),
-    "BrownianBridge": (BrownianBridge(), 0.9),
     "Resfusion": (Resfusion(), 0.9),
 }
 
