@@ -38,7 +38,7 @@ def ghost_phase(forwards: ComplexArray, backwards: ComplexArray) -> NDArray[np.c
     slope = float(np.angle((product[:-1].conj() * product[1:]).sum()))
     x = np.arange(len(product)) - len(product) // 2
     offset = float(np.angle((product * np.exp(-1j * slope * x)).sum()))
-    return np.exp(1j * (offset + slope * x)).astype(np.complex64)
+    return np.asarray(np.exp(1j * (offset + slope * x)), np.complex64)
 
 
 def corrected(line: ComplexArray, places: slice, phase: NDArray[np.complex64]) -> ComplexArray:

@@ -33,4 +33,4 @@ def pooled_std(std: NDArray[np.floating], pixels: float = POOLING_PIXELS) -> NDA
         return np.asarray(std, np.float32)
     widths = (0.0,) * (std.ndim - 2) + (pixels, pixels)
     variance = np.asarray(std, np.float64) ** 2
-    return np.sqrt(gaussian_filter(variance, widths, mode="reflect")).astype(np.float32)
+    return np.asarray(np.sqrt(gaussian_filter(variance, widths, mode="reflect")), np.float32)

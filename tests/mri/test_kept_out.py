@@ -53,7 +53,7 @@ def test_slices_are_spread_over_the_volume():
 
 
 def test_the_skill_counts_for_less_where_lines_lie_far_apart():
-    middling = [Prediction(1.0, 0.97, 100)]
+    middling = [Prediction(1.0, 1.03, 100)]
     assert calibrated(middling, 4.0).answer == "no"
     assert calibrated(middling, 8.0).answer == "yes"
     assert calibrated([Prediction(5.0, 0.5, 100)], 4.0).answer == "no"
