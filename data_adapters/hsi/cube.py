@@ -31,6 +31,7 @@ from sciddm.errors import InputError
 
 __all__ = [
     "DIMS",
+    "VALID",
     "build_cube",
     "checked_cube",
     "chunks_of",
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 DIMS = ("band", "y", "x")
+#: Variable (y, x) bool of cubes with a mask of their own: pixels that hold something.
+VALID = "valid_mask"
 _BLOCK_BYTES = 16 * 2**20
 _PER_UNIT = {
     "nanometers": 1.0,

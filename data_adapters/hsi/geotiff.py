@@ -20,6 +20,7 @@ import rasterio
 import rioxarray
 import xarray as xr
 from dask.base import tokenize
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
@@ -27,7 +28,7 @@ from sciddm.data_adapters.attributes import decode, encode
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.hdf5 import ATTRS
-from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
+from sciddm.data_adapters.hsi.cube import VALID, build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.hsi.georeference import moved, parse_crs
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import OutputError
@@ -57,6 +58,11 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
             names = file.descriptions
             own = {k: v for k, v in file.tags().items() if k != "AREA_OR_POINT"}
             profile = dict(file.profile)
+            packing = {"gain": file.scales, "offset": file.offsets}
+            packed = any(s != 1 for s in file.scales) or any(o != 0 for o in file.offsets)
+            # Of its own, not one that follows from nodata or from transparency.
+            masked = all(flags == [MaskFlags.per_dataset] for flags in file.mask_flag_enums)
+            mask = file.dataset_mask() != 0 if masked else None
             shape = (file.count, file.height, file.width)
             stored = _Raster(path, shape, np.result_type(*file.dtypes))
         opened = rioxarray.open_rasterio(path, mask_and_scale=False, driver=_DRIVER)
@@ -68,13 +74,15 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
         if any(names):
             coords["name"] = ("band", np.asarray([n or "" for n in names]))
         for key in ("gain", "offset"):
-            if all(key in t for t in tags):
+            if packed:
+                coords[key] = ("band", np.asarray(packing[key], np.float64))
+            elif all(key in t for t in tags):
                 coords[key] = ("band", np.asarray([float(t[key]) for t in tags]))
         kept = decode(own.pop(ATTRS, "{}"))
         description = own.pop("TIFFTAG_IMAGEDESCRIPTION", None)
         nodata = kept.get("nodata") if profile["nodata"] is None else float(profile["nodata"])
         order = {"pixel": "bip", "line": "bil"}.get(profile.get("interleave", ""), "bsq")
-        return build_cube(
+        held = build_cube(
             path,
             stored.lazy(),
             form="geotiff",
@@ -94,6 +102,7 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
                 "tags": own or None,
             },
         )
+        return held if mask is None else held.assign({VALID: (("y", "x"), mask)})
 
 
 class _Raster:
@@ -135,7 +144,8 @@ def write_geotiff(dataset: xr.Dataset, path: Path) -> None:
     if dtype.name not in rasterio.dtypes.dtype_rev:
         raise OutputError(f"{path}: GeoTIFF cannot hold {dtype}: convert to float32")
     line, sample = corner(dataset)
-    bare = xr.DataArray(cube.astype(dtype).data, dims=cube.dims)
+    # Without a name: that of the dask array would become the bands' description.
+    bare = xr.DataArray(cube.astype(dtype).data, dims=cube.dims).rename(None)
     crs, transform = dataset.attrs.get("crs"), dataset.attrs.get("transform")
     if crs:
         bare = bare.rio.write_crs(parse_crs(path, str(crs)))
@@ -166,6 +176,12 @@ def _describe(dataset: xr.Dataset, path: Path) -> None:
         if dataset.attrs.get("description"):
             own["TIFFTAG_IMAGEDESCRIPTION"] = dataset.attrs["description"]
         file.update_tags(**own)
+        for key, name in (("scales", "gain"), ("offsets", "offset")):
+            if name in dataset.coords:
+                setattr(file, key, [float(v) for v in dataset[name].values])
+        if VALID in dataset:
+            with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+                file.write_mask(np.asarray(dataset[VALID].values, bool))
         scale = per_unit(dataset)
         units = dataset.attrs.get("wavelength_units", "Nanometers")
         for index in range(file.count):

@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from sciddm.classical.spectral.moments import Moments
-from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
+from sciddm.data_adapters.hsi.cube import VALID, checked_cube, chunks_of
 from sciddm.errors import InputError
 from sciddm.physics.spectral.defects import REACH
 from sciddm.physics.spectral.estimate import NoiseModel, complete_stripes, fit_noise, told_apart
@@ -54,6 +54,7 @@ class Scene:
         self.cube = self.dataset["cube"]
         self.name = str(self.dataset.attrs.get("source", "the cube"))
         self.bands, self.lines, self.samples = self.cube.shape
+        self._valid = None if VALID not in self.dataset else self.dataset[VALID].values.astype(bool)
         #: A value that stands for none though nothing says so, once it is found.
         self.undeclared: float | None = None
         nodata = self.dataset.attrs.get("nodata")
@@ -68,6 +69,8 @@ class Scene:
         values = part.compute(scheduler="threads") if hasattr(part, "compute") else np.array(part)
         values = values[bands]
         known = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+        if self._valid is not None:
+            known = known & self._valid[y, x]
         if self.undeclared is not None:
             known &= values != self.undeclared
         if self._nodata is not None and np.isfinite(self._nodata):
