@@ -225,6 +225,9 @@ def test_a_checkpoint_runs_no_code(recipe: Path, tmp_path: Path) -> None:
     torch.save({"global_step": 3, "state_dict": Attack(str(mark))}, folder / "last.ckpt")
     with pytest.raises(ModelError, match="no checkpoint"):
         train(load_recipe(recipe), tmp_path / "run", progress=False)
+    (folder / "last.ckpt").write_bytes(b"\x80\x02")  # EOFError
+    with pytest.raises(ModelError, match="no checkpoint"):
+        train(load_recipe(recipe), tmp_path / "run", progress=False)
     (folder / "last.ckpt").write_bytes(pickle.dumps(Attack(str(mark))))
     with pytest.raises(ModelError, match="no checkpoint"):
         train(load_recipe(recipe), tmp_path / "run", progress=False)
