@@ -22,7 +22,7 @@ own noisy ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -58,8 +58,7 @@ _FEW = 2  # draws at each scale of the check: one antithetic pair
 _SMALLEST = 32  # pixels a side
 # On slices of training patients at 10 to 50 % of the dose .5 to 5.3 HU are left; of ramp and Hann
 # filters on other projections, 5 to 28 at pixels of 3 mm. HU at which the blend begins and is full.
-_USUAL, _STRANGE = (LEFTOVER_HU, 12.0), (2.0, 4.0)
-_COARSE = 1.3  # times the largest pixel of the training: the network knows no such anatomy
+_BLEND = (LEFTOVER_HU, 12.0)
 # Weights of the squared disagreement of scales, of what was blended away, and of the draws, by
 # which +-1.645 standard deviations held 90 % of the pixels of training patients, water and other
 # projections on average.
@@ -92,7 +91,6 @@ class ResidualDiffusion:
         self.model, self.settings = model, settings
         self.neighbours = bool(neighbours)
         self.condition_scale = float(representation.get("condition_scale", 1.0))
-        self.pixel_mm: Sequence[float] | None = representation.get("pixel_mm")
         #: By slice: noise that was left, HU, and how far the blend of scales replaced the estimate.
         self.found: dict[int, tuple[float, float]] = {}
         self.grid = _grid(model, settings.steps)
@@ -137,10 +135,10 @@ class ResidualDiffusion:
             return mean, std
         fine = stretched(triple)
         left = leftover(triple[1], fine, halved, body)
-        mean = (mean + fine) / 2  # their errors differ, so that the mean of both errs less
         blend = fused(fine, halved, body)
         left *= noise_like(left, mean, blend, body)
-        share = _share(left, stack.spacing, self.pixel_mm)
+        # Where the texture is one that the model knows, the estimate stays its own.
+        share = _share(left)
         self.found[index] = (left, share)
         estimate = mean + share * (blend - mean)
         if std is not None:
@@ -207,11 +205,9 @@ class ResidualDiffusion:
         return draws(y, samples, index, seed, tick, sampler)
 
 
-def _share(left: float, spacing: Sequence[float] | None, known: Sequence[float] | None) -> float:
+def _share(left: float) -> float:
     """How far the blend of both scales replaces the estimate, by the noise that was left, HU."""
-    pixel = float(spacing[-1]) if spacing is not None else None
-    strange = bool(known) and pixel is not None and pixel > _COARSE * known[1]
-    start, full = _STRANGE if strange else _USUAL
+    start, full = _BLEND
     return min(1.0, max(0.0, (left - start) / (full - start)))
 
 
