@@ -58,7 +58,9 @@ def _integer(value: Any, dtype: np.dtype[Any]) -> int | None:
     number = int(value)
     bits = 8 * dtype.itemsize
     if np.issubdtype(dtype, np.signedinteger) and number >= 2 ** (bits - 1):
-        return number - 2**bits
+        out: int | None = number - 2**bits
+        return out
     if np.issubdtype(dtype, np.unsignedinteger) and number < 0:
-        return number + 2**bits
+        out = number + 2**bits
+        return out
     return number

@@ -149,7 +149,8 @@ def _offset(frame: NDArray[Any], bits: int) -> NDArray[Any]:
     """Signed values from their lowest on."""
     if not np.issubdtype(frame.dtype, np.signedinteger):
         return frame
-    return frame.astype(np.int64) + 2 ** (bits - 1)
+    out: NDArray[Any] = frame.astype(np.int64) + 2 ** (bits - 1)
+    return out
 
 
 def _scaled(values: NDArray[Any], highest: int) -> NDArray[np.uint8]:

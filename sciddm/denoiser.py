@@ -280,7 +280,8 @@ class NetworkDenoiser(Denoiser):
         level = self._level(t, x)
         with network_arithmetic(self.precision, x.device):
             out = self.network(inputs, level, cond)
-        return out.to(x.dtype)
+        answer: Tensor = out.to(x.dtype)
+        return answer
 
     def _level(self, t: Scalar, x: Tensor) -> Tensor:
         """What the network is told of the noise, (B,): ln(s/a), or t if it asks for "time"."""

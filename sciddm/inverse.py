@@ -151,7 +151,8 @@ class _InPrecision(Guidance):
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
-        return self.denoiser(x_t.to(self.dtype), t, y, cond).to(x_t.dtype)
+        out: Tensor = self.denoiser(x_t.to(self.dtype), t, y, cond).to(x_t.dtype)
+        return out
 
 
 def _grid(

@@ -104,12 +104,14 @@ class MixtureDenoiser(Denoiser):
         predictive = torch.distributions.MultivariateNormal(
             self.means @ H.T, H @ self.covariances @ H.T + R
         )
-        return (self.weights.log() + predictive.log_prob(y[..., None, :])).logsumexp(-1)
+        out: Tensor = (self.weights.log() + predictive.log_prob(y[..., None, :])).logsumexp(-1)
+        return out
 
     def log_density(self, x0: Tensor) -> Tensor:
         """log p(x0) of the prior, (B,) for (B, n), in nats."""
         components = torch.distributions.MultivariateNormal(self.means, self.covariances)
-        return (self.weights.log() + components.log_prob(x0[..., None, :])).logsumexp(-1)
+        out: Tensor = (self.weights.log() + components.log_prob(x0[..., None, :])).logsumexp(-1)
+        return out
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """n exact draws (n, dim)."""

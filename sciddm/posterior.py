@@ -155,7 +155,8 @@ def half_width(samples: int, level: float) -> float:
 
     t sqrt(1 + 1/K), with t of Student's law with K - 1 degrees of freedom.
     """
-    return float(stats.t.ppf(0.5 + level / 2, samples - 1)) * (1 + 1 / samples) ** 0.5
+    out: float = float(stats.t.ppf(0.5 + level / 2, samples - 1)) * (1 + 1 / samples) ** 0.5
+    return out
 
 
 def residual_ratio(measurement: Measurement, x: Tensor, measured: Tensor) -> float:

@@ -114,7 +114,8 @@ class Process(ABC):
         """(a', b', s'): derivatives in t, by forward-mode differentiation (float64)."""
         t = torch.as_tensor(t, dtype=torch.float64)
         derivative = torch.func.jvp(self.coefficients, (t,), (torch.ones_like(t),))[1]
-        return derivative
+        out: tuple[Tensor, Tensor, Tensor] = derivative
+        return out
 
     def sigma(self, t: Scalar) -> Scalar:
         """Noise-to-signal ratio s/a: the noise level in EDM's coordinates u/a."""

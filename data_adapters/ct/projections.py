@@ -396,4 +396,5 @@ def _at_rows(projection: Floats, rows: Floats) -> Floats:
     high = np.minimum(low + 1, len(projection) - 1)
     columns = np.arange(projection.shape[1])
     share = rows - low
-    return (1 - share) * projection[low, columns] + share * projection[high, columns]
+    out: Floats = (1 - share) * projection[low, columns] + share * projection[high, columns]
+    return out

@@ -116,7 +116,10 @@ class _Raster:
     def lazy(self) -> da.Array:
         """As a dask array in blocks of whole lines."""
         chunks = chunks_of(self.shape, self.dtype.itemsize)
-        return da.from_array(self, chunks=chunks, name="tif-" + tokenize(self), asarray=True)
+        out: da.Array = da.from_array(
+            self, chunks=chunks, name="tif-" + tokenize(self), asarray=True
+        )
+        return out
 
     @isolated
     def __getitem__(self, index: tuple[slice, slice, slice]) -> Any:

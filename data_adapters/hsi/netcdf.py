@@ -235,8 +235,8 @@ def _read_own(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
     for variable in held.variables.values():
         variable.encoding = {}
     held.encoding = {}
-    for name in held.coords:  # small: as NumPy, as all other readers give them
-        held[name] = held[name].load()
+    for coordinate in held.coords:  # small: as NumPy, as all other readers give them
+        held[coordinate] = held[coordinate].load()
     return held
 
 
@@ -318,7 +318,7 @@ def _read_other(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
     marks = {k: cube.attrs[k] for k in KEPT if k in cube.attrs}
     crs, transform = place_of(opened, cube, [str(d) for d in rest])
     fwhm, good = lists.get("fwhm"), lists.get("bbl", lists.get("good_wavelengths"))
-    held = build_cube(
+    built = build_cube(
         path,
         _blocks(ordered),
         form=form,
@@ -334,9 +334,9 @@ def _read_other(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
             "cube_name": str(name),
         },
     )
-    held["cube"].attrs.update(marks)
+    built["cube"].attrs.update(marks)
     # Masks and the like, on the same grid.
     for other, variable in opened.data_vars.items():
-        if variable.dims == tuple(rest) and other not in held:
-            held[str(other)] = (("y", "x"), variable.values, dict(variable.attrs))
-    return held
+        if variable.dims == tuple(rest) and other not in built:
+            built[str(other)] = (("y", "x"), variable.values, dict(variable.attrs))
+    return built

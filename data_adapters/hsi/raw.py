@@ -66,7 +66,8 @@ class RawCube:
         """As a dask array in blocks of whole lines."""
         chunks = chunks_of(self.shape, self.dtype.itemsize)
         name = "raw-" + dask.base.tokenize(self)
-        return da.from_array(self, chunks=chunks, name=name, asarray=True)
+        out: da.Array = da.from_array(self, chunks=chunks, name=name, asarray=True)
+        return out
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """The part of an index of slices and integers.
@@ -84,7 +85,8 @@ class RawCube:
             stored = self._read(bands, lines)
         band = _within(index[0], self.shape[0], bands[0])
         line = _within(index[1], self.shape[1], lines[0])
-        return stored[band, line, index[2]]
+        out: NDArray[Any] = stored[band, line, index[2]]
+        return out
 
     def __setitem__(self, index: Any, values: Any) -> None:
         self._mapped()[index] = values

@@ -61,7 +61,8 @@ class Scaling:
 
 def decay_factor(seconds: float, half_life_s: float) -> float:
     """2^(-t / T_half)."""
-    return 2.0 ** (-seconds / half_life_s)
+    out: float = 2.0 ** (-seconds / half_life_s)
+    return out
 
 
 def suv_scaling(
@@ -169,7 +170,8 @@ def _tracer(header: Dataset, name: str) -> Dataset:
         raise InputError(
             f"{name}: {len(found)} radiopharmaceuticals: SUV of a mixture is undefined"
         )
-    return found[0]
+    out: Dataset = found[0]
+    return out
 
 
 def _dose(tracer: Dataset, name: str, given: float | None) -> float:

@@ -116,7 +116,8 @@ def _uff_frames(path: Path, data: NDArray[Any], depth: int, lines: int) -> NDArr
     data = data.reshape(depth * lines, -1, data.shape[-1] if data.ndim == 4 else 1)
     # Channels and transmissions that were kept apart add up to the image.
     whole = data.sum(axis=1)
-    return whole.T.reshape(-1, lines, depth).transpose(0, 2, 1)
+    out: NDArray[Any] = whole.T.reshape(-1, lines, depth).transpose(0, 2, 1)
+    return out
 
 
 def _positive(value: Any) -> float | None:

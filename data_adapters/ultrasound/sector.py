@@ -29,7 +29,8 @@ def image_region(frames: NDArray[np.floating]) -> NDArray[np.bool_]:
     opened = ndimage.binary_opening(near, iterations=3)
     labels, count = ndimage.label(opened)
     if count == 0:
-        return lit
+        out: NDArray[np.bool_] = lit
+        return out
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     whole = labels == int(sizes.argmax())

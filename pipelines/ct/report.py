@@ -292,7 +292,8 @@ def _slice(result: xr.Dataset, name: str, z: int) -> NDArray[np.float32]:
 def _reach(difference: NDArray[Any]) -> float:
     """A round number that nearly all of a difference lies below."""
     top = float(np.percentile(np.abs(difference), 99.5))
-    return max(5.0, 5.0 * np.ceil(top / 5.0))
+    out: float = max(5.0, 5.0 * np.ceil(top / 5.0))
+    return out
 
 
 def _acquisition(attrs: Mapping[Any, Any]) -> list[list[str]]:

@@ -165,9 +165,11 @@ def chosen(levels: Mapping[Quality, S], quality: str, samples: int | None = None
     """
     settings: Any = of_quality(levels, quality)
     if samples is None:
-        return settings
+        out: S = settings
+        return out
     if not hasattr(settings, "samples"):
         raise InputError("this method draws no samples: leave their number out")
     if samples < 1:
         raise InputError(f"{samples} samples: at least 1 is needed")
-    return replace(settings, samples=samples)
+    out = replace(settings, samples=samples)
+    return out

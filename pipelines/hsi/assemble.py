@@ -117,7 +117,8 @@ def finished_flags(scene: Scene, known: Survey, *, fill: bool = False) -> da.Arr
 
 def _lazy(cube: _Computed) -> da.Array:
     chunks = chunks_of(cube.shape, cube.dtype.itemsize)
-    return da.from_array(cube, chunks=chunks, asarray=True, name=False)
+    out: da.Array = da.from_array(cube, chunks=chunks, asarray=True, name=False)
+    return out
 
 
 class _Computed(ABC):

@@ -104,4 +104,7 @@ def images_in(path: Path) -> tuple[Mapping[str, Path], bool]:
 
 
 def _magnitude(result: xr.Dataset, name: str = "reconstruction") -> NDArray[np.float64]:
-    return np.abs(result[name].transpose("slice", "y", "x").values).astype(np.float64)
+    out: NDArray[np.float64] = np.abs(result[name].transpose("slice", "y", "x").values).astype(
+        np.float64
+    )
+    return out

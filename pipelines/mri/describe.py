@@ -147,7 +147,10 @@ def pixel_mm(attrs: Mapping[Any, Any]) -> tuple[float, float]:
 
 def magnitude(result: xr.Dataset, name: str) -> NDArray[np.float64]:
     """A variable as magnitude volume (slice, y, x)."""
-    return np.abs(result[name].transpose("slice", "y", "x").values).astype(np.float64)
+    out: NDArray[np.float64] = np.abs(result[name].transpose("slice", "y", "x").values).astype(
+        np.float64
+    )
+    return out
 
 
 def cropped(image: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:

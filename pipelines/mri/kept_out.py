@@ -17,6 +17,7 @@ from torch import Tensor
 from sciddm.classical.tv_measurement import starting_image
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
+from sciddm.physics.fourier import resized
 from sciddm.physics.mri.encoding import EncodedSlice
 from sciddm.physics.mri.masks import calibration_region
 from sciddm.pipelines.mri.settings import Settings
@@ -115,7 +116,7 @@ def predicted(
     baseline = starting_image(shown, quick.start)
     part = EncodedSlice(shown, frame, encoded.zero_filled)
     posterior = reconstruct_slice(denoiser, part, quick, seed, item, first=baseline)
-    measured = rest.A.mask.bool()
+    measured = resized(out, (rest.y.shape[-2], rest.y.shape[-1])).bool()
     factor = float(np.interp(acceleration, [*_FACTORS], [*_FACTORS.values()]))
     return prediction_of(rest, measured, posterior.samples[:, 0], baseline[0], factor)
 

@@ -173,8 +173,10 @@ class UndersampledScans(Dataset[Any]):
         mask[
             np.ix_(np.abs(y) * self.rows <= centre / 2, np.abs(x) * self.columns <= centre / 2)
         ] = 1
-        return mask
+        out: np.ndarray = mask
+        return out
 
 
 def _root_sum_of_squares(maps: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(maps, dim=0).clamp(min=1e-6)
+    out: Tensor = torch.linalg.vector_norm(maps, dim=0).clamp(min=1e-6)
+    return out

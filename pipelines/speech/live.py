@@ -212,7 +212,8 @@ class LiveEnhancement:
             enhanced = enhanced + gain.clamp(0, 1) * (recorded - within)
         out = enhanced + self._kept * (recorded - enhanced) + offset
         self.frames_out += count
-        return out.numpy()
+        answer: Samples = out.numpy()
+        return answer
 
 
 def live_blocks(

@@ -144,7 +144,8 @@ def _spectrogram(wave: NDArray[Any], rate: int) -> NDArray[np.float32]:
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
     window = np.hanning(size + 1)[:-1]
     power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2 / (window.sum() / 2) ** 2
-    return (10 * np.log10(power.T[::-1] + 1e-12)).astype(np.float32)
+    out: NDArray[np.float32] = (10 * np.log10(power.T[::-1] + 1e-12)).astype(np.float32)
+    return out
 
 
 def _flac(wave: NDArray[np.float32], rate: int) -> bytes:

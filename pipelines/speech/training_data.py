@@ -265,9 +265,10 @@ def cut(pair: tuple[Wave, Wave], rng: np.random.Generator) -> None:
 
 def convolve(wave: NDArray[Any], response: NDArray[Any], delay: int) -> Wave:
     """The convolution without its delay, in the length of the wave."""
-    return fftconvolve(wave, response.astype(np.float32))[delay : delay + len(wave)].astype(
+    out: Wave = fftconvolve(wave, response.astype(np.float32))[delay : delay + len(wave)].astype(
         np.float32
     )
+    return out
 
 
 def respeed(wave: Wave, rng: np.random.Generator) -> Wave:
@@ -287,7 +288,10 @@ def _read(path: Path) -> NDArray[np.int16]:
     recording = open_audio(path)
     if recording.attrs["rate"] != RATE or recording.sizes["channel"] != 1:
         raise InputError(f"{path}: training data are mono recordings at {RATE} Hz")
-    return np.clip(np.round(recording.values[0] * 32768), -32768, 32767).astype(np.int16)
+    out: NDArray[np.int16] = np.clip(np.round(recording.values[0] * 32768), -32768, 32767).astype(
+        np.int16
+    )
+    return out
 
 
 def _load_utterances(folder: Path, held_out: bool) -> list[NDArray[np.int16]]:

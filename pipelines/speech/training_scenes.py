@@ -212,7 +212,8 @@ def expanded(utterance: NDArray[np.int16]) -> Wave:
     above = uniform_filter1d(levels, 3) - floor
     gain = 10 ** (-np.clip(2 * (10 - above), 0, 20) / 20)
     centres = 160 + 320 * np.arange(count)
-    return wave * np.interp(np.arange(len(wave)), centres, gain).astype(np.float32)
+    out: Wave = wave * np.interp(np.arange(len(wave)), centres, gain).astype(np.float32)
+    return out
 
 
 def _soft_edges(wave: Wave, samples: int = 120) -> Wave:
@@ -239,7 +240,8 @@ def _swell(samples: int, rng: np.random.Generator) -> Wave:
         decibels = levels[np.searchsorted(knots, at)]
     else:
         decibels = np.interp(at, np.linspace(0, samples, len(levels)), levels)
-    return (10 ** (uniform_filter1d(decibels, 160) / 20)).astype(np.float32)
+    out: Wave = (10 ** (uniform_filter1d(decibels, 160) / 20)).astype(np.float32)
+    return out
 
 
 def _recorder(target: Wave, noisy: Wave, rng: np.random.Generator) -> tuple[Wave, Wave]:

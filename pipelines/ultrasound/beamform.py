@@ -172,4 +172,5 @@ def _demodulated(
 ) -> NDArray[np.complex64]:
     """Baseband (..., wave, element, time) with phase 0 at t = 0, not at the first sample."""
     turn = np.exp(-2j * np.pi * fc * first)[:, None, None]
-    return (demodulate(rf, fs, fc, bandwidth) * turn).astype(np.complex64)
+    out: NDArray[np.complex64] = (demodulate(rf, fs, fc, bandwidth) * turn).astype(np.complex64)
+    return out

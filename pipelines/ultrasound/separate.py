@@ -130,7 +130,8 @@ def reconciled(state: Tensor, y: Tensor, mixture: CompandedSum, settings: Settin
 def uncertainty(settings: Settings) -> float:
     """How well y - A(x, h) is known to be 0, companded: to the noise, and to the level at which
     sampling leaves each of the parts."""
-    return (settings.noise**2 + 2 * settings.sigma_min**2) ** 0.5
+    out: float = (settings.noise**2 + 2 * settings.sigma_min**2) ** 0.5
+    return out
 
 
 def _first_guess(y: Tensor, mixture: CompandedSum, settings: Settings, seed: int) -> Tensor:

@@ -204,4 +204,7 @@ def _resampled(
     grid = np.meshgrid(
         *[1 + f * np.arange(n) for f, n in zip(fine, shape, strict=True)], indexing="ij"
     )
-    return ndimage.map_coordinates(smooth, grid, order=1, mode="nearest", output=np.float32)
+    out: NDArray[np.float32] = ndimage.map_coordinates(
+        smooth, grid, order=1, mode="nearest", output=np.float32
+    )
+    return out

@@ -95,4 +95,5 @@ def _gradient(x: Tensor) -> Tensor:
 
 
 def _adjoint_gradient(g: Tensor) -> Tensor:
-    return sum((part - part.roll(-1, axis) for part, axis in zip(g, (-2, -1), strict=True)))
+    out: Tensor = sum((part - part.roll(-1, axis) for part, axis in zip(g, (-2, -1), strict=True)))
+    return out

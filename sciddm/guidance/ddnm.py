@@ -22,4 +22,5 @@ class DDNM(Guided):
     ) -> Tensor:
         mean = self.denoiser(x_t, t, y, cond)
         m = self.measurement.at(mean)
-        return mean + m.A.pinv(m.residual(mean))
+        out: Tensor = mean + m.A.pinv(m.residual(mean))
+        return out

@@ -33,7 +33,8 @@ class Extrapolated(Guidance):
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
     ) -> Tensor:
         mean = self.denoiser(x_t, t, y, cond)
-        return mean + self.strength * (mean - self.worse(x_t, t, y, cond))
+        out: Tensor = mean + self.strength * (mean - self.worse(x_t, t, y, cond))
+        return out
 
 
 class ClassifierFree(Guidance):
@@ -59,7 +60,9 @@ class ClassifierFree(Guidance):
     ) -> Tensor:
         conditional = self.denoiser(x_t, t, y, cond)
         if self.strength == 1:
-            return conditional
+            out: Tensor = conditional
+            return out
         absent = None if self.absent is None else self.absent.expand_as(conditional)
         plain = self.denoiser(x_t, t, y, absent)
-        return plain + self.strength * (conditional - plain)
+        out = plain + self.strength * (conditional - plain)
+        return out

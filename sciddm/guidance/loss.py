@@ -55,7 +55,8 @@ class LossGuidance(Guidance):
             mean = self.denoiser(x_t, t, y, cond)
             for _ in range(self.gradients):
                 mean = mean - k * r2 * self._gradient(mean)
-            return mean
+            out: Tensor = mean
+            return out
         mean, vjp = self.denoiser.mean_and_vjp(x_t, t, y, cond)
         a, _, s = self.process(t)
         for _ in range(self.gradients):

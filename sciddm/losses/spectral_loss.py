@@ -97,7 +97,8 @@ class SpectralLoss:
         count = power.shape[-1] // self.segment
         if count == 0:
             return power.mean(-1, keepdim=True)
-        return power[:, : count * self.segment].unflatten(1, (count, -1)).mean(2)
+        out: Tensor = power[:, : count * self.segment].unflatten(1, (count, -1)).mean(2)
+        return out
 
 
 _QUIET = 1e-6  # power of a truth that is silent

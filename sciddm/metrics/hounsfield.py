@@ -94,7 +94,8 @@ def uniform_regions(
     keep = (square - mean**2 <= most_sd**2) & (highest - lowest <= spread)
     inner = np.zeros_like(keep)
     inner[..., half : keep.shape[-2] - half, half : keep.shape[-1] - half] = True
-    return keep & inner
+    out: NDArray[np.bool_] = keep & inner
+    return out
 
 
 def cnr(image: Array, inside: NDArray[np.bool_], background: NDArray[np.bool_]) -> float:

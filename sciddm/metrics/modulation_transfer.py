@@ -50,7 +50,8 @@ def distance_to_line(
     """
     y, x = np.indices(shape, dtype=np.float64)
     across = (x - point[1]) * np.cos(angle) + (y - point[0]) * np.sin(angle)
-    return across * pixel_mm
+    out: Floats = across * pixel_mm
+    return out
 
 
 def edge_mtf(

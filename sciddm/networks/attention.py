@@ -22,14 +22,16 @@ class Attention(SABlock):
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
         if attn_mask is not None:
-            return super().forward(x, attn_mask)
+            out: Tensor = super().forward(x, attn_mask)
+            return out
         q, k, v = (self.input_rearrange(f(x)) for f in (self.to_q, self.to_k, self.to_v))
         with torch.autocast(x.device.type, enabled=False):
             y = functional.scaled_dot_product_attention(
                 q.float(), k.float(), v.float(), scale=self.scale
             )
         y = self.out_rearrange(y.to(v.dtype))
-        return self.drop_output(self.out_proj(y) if self.include_fc else y)
+        out = self.drop_output(self.out_proj(y) if self.include_fc else y)
+        return out
 
 
 def use_quick_attention(network: nn.Module) -> None:

@@ -269,7 +269,8 @@ class _OverFrequency(nn.Module):
         h = self.norm(x).movedim(2, 0)
         others = h.shape[1:3]
         h, _ = self.run(h.flatten(1, 2))
-        return x + self.out(h).unflatten(1, others).movedim(0, 2)
+        out: Tensor = x + self.out(h).unflatten(1, others).movedim(0, 2)
+        return out
 
 
 class _OverTime(nn.Module):

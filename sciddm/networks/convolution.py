@@ -66,4 +66,5 @@ class Conv2d(nn.Conv2d):
         if not quick:
             return super().forward(input)
         geometry = (self.stride, self.padding, self.dilation)
-        return _Convolve.apply(input, self.weight, self.bias, geometry)  # type: ignore[no-untyped-call]
+        out: Tensor = _Convolve.apply(input, self.weight, self.bias, geometry)  # type: ignore[no-untyped-call]
+        return out

@@ -195,4 +195,5 @@ class _Recurrence(nn.Module):
         others = h.shape[1:3]
         h, _ = self.run(h.flatten(1, 2))
         h = self.out(h).unflatten(1, others)
-        return x + h.movedim(0, self.axis)
+        out: Tensor = x + h.movedim(0, self.axis)
+        return out

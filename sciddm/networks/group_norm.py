@@ -41,7 +41,8 @@ class _Normalise(torch.autograd.Function):
 
         def per_group(values: Tensor) -> Tensor:
             sums = values.sum(space).to(precise)  # sum(dtype=...) would copy the whole array
-            return (sums * w).unflatten(1, (groups, -1)).sum(-1)
+            out: Tensor = (sums * w).unflatten(1, (groups, -1)).sum(-1)
+            return out
 
         gw, gwx = per_group(g), per_group(g * x)
         c1 = rstd[..., None] * w.unflatten(0, (groups, -1))
@@ -67,7 +68,8 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, input: Tensor) -> Tensor:
         frozen = self.affine and not (self.weight.requires_grad or self.bias.requires_grad)
         if frozen and input.requires_grad and torch.is_grad_enabled():
-            return _Normalise.apply(input, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
+            out: Tensor = _Normalise.apply(input, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
+            return out
         return super().forward(input)
 
 

@@ -31,4 +31,5 @@ class LevelEmbedding(nn.Module):
     def forward(self, level: Tensor) -> Tensor:
         """(B, EMBEDDING) of levels (B,)."""
         angle = level[:, None].float() * self.frequencies
-        return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
+        out: Tensor = self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
+        return out

@@ -92,7 +92,8 @@ class LocalUNet(nn.Module):
         for i, count in enumerate(blocks):
             passes = 2 if i < len(blocks) - 1 else 1
             reach += 2 * passes * count * self.patch * 2**i
-        return reach + self.stride - 1
+        out: int = reach + self.stride - 1
+        return out
 
     def forward(self, x: Tensor, level: Tensor, cond: Tensor | None = None) -> Tensor:
         """Output for x (B, C, [n,] y, x), level (B,) = ln(s/a) and cond (B, C', [n,] y, x)."""
@@ -106,7 +107,8 @@ class LocalUNet(nn.Module):
         count = x.shape[2]
         folded = x.transpose(1, 2).flatten(0, 1)
         out = self._planes(folded, emb.repeat_interleave(count, dim=0), count)
-        return out.unflatten(0, (-1, count)).transpose(1, 2)
+        answer: Tensor = out.unflatten(0, (-1, count)).transpose(1, 2)
+        return answer
 
     def _planes(self, x: Tensor, emb: Tensor, count: int) -> Tensor:
         """Output for x (B n, C, y, x), n = `count` planes of an item next to each other."""
@@ -147,7 +149,8 @@ class _Block(nn.Module):
         h = self.conv1(functional.silu(x)) * (1 + gain) + bias
         if self.across is not None:
             h = h + self.across(functional.silu(h), count)
-        return x + self.conv2(functional.silu(h))
+        out: Tensor = x + self.conv2(functional.silu(h))
+        return out
 
 
 class _Across(nn.Module):
@@ -169,7 +172,8 @@ class _Across(nn.Module):
         stack = functional.pad(stack, (0, 0, 0, 0, 0, 0, reach, reach))
         parts = [stack[:, i : i + count] for i in range(self.mix)]
         near = torch.cat(parts, dim=2).flatten(0, 1)
-        return self.linear(near.contiguous(memory_format=torch.channels_last))
+        out: Tensor = self.linear(near.contiguous(memory_format=torch.channels_last))
+        return out
 
 
 def _blocks(channels: int, count: int, mix: int) -> nn.ModuleList:

@@ -155,7 +155,8 @@ class NCSNpp(nn.Module):
         h = self.output_layer(h)
         if self.division == "after":
             h = h / t
-        return h[:, :, :bins, :frames]
+        out: Tensor = h[:, :, :bins, :frames]
+        return out
 
     def _walk(self, x: Tensor, t: Tensor) -> Tensor:
         layers = iter(self.all_modules)
@@ -201,7 +202,8 @@ class NCSNpp(nn.Module):
         with torch.autocast(t.device.type, enabled=False):
             features = fourier(t.float().log()).to(dtype)
         h = next(layers)(features)
-        return next(layers)(functional.silu(h))
+        out: Tensor | None = next(layers)(functional.silu(h))
+        return out
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
@@ -271,7 +273,8 @@ class _ResBlock(nn.Module):
         h = self.Conv_1(functional.silu(self.GroupNorm_1(h)))
         if self.Conv_2 is not None:
             x = self.Conv_2(x)
-        return (x + h) * _ROOT_HALF
+        out: Tensor = (x + h) * _ROOT_HALF
+        return out
 
 
 class _Combine(nn.Module):
@@ -282,7 +285,8 @@ class _Combine(nn.Module):
         self.Conv_0 = nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, pyramid: Tensor, h: Tensor) -> Tensor:
-        return self.Conv_0(pyramid) + h
+        out: Tensor = self.Conv_0(pyramid) + h
+        return out
 
 
 class _Attention(nn.Module):
@@ -297,7 +301,8 @@ class _Attention(nn.Module):
         h = self.GroupNorm_0(x).flatten(2).transpose(1, 2)
         q, k, v = self.NIN_0(h), self.NIN_1(h), self.NIN_2(h)
         h = functional.scaled_dot_product_attention(q, k, v)
-        return (x + self.NIN_3(h).transpose(1, 2).reshape(x.shape)) * _ROOT_HALF
+        out: Tensor = (x + self.NIN_3(h).transpose(1, 2).reshape(x.shape)) * _ROOT_HALF
+        return out
 
 
 class _Linear(nn.Module):

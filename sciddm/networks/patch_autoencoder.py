@@ -68,7 +68,8 @@ class PatchAutoencoder(nn.Module):
     def basis(self) -> Tensor:
         """A (c, p q^2)."""
         q, r = torch.linalg.qr(self.weight.float().T)
-        return (q * r.diagonal().sign()).T
+        out: Tensor = (q * r.diagonal().sign()).T
+        return out
 
     def patches(self, x: Tensor) -> Tensor:
         """(B, 1, n p, y, x) to (B, p q^2, n, y/q, x/q).
@@ -80,12 +81,16 @@ class PatchAutoencoder(nn.Module):
         if x.shape[1] != 1 or x.shape[2] % p or x.shape[3] % q or x.shape[4] % q:
             raise ValueError(f"patches of {p} x {q} x {q} do not cut {tuple(x.shape)} evenly")
         split = x[:, 0].unflatten(3, (-1, q)).unflatten(2, (-1, q)).unflatten(1, (-1, p))
-        return split.permute(0, 2, 4, 6, 1, 3, 5).flatten(1, 3)
+        out: Tensor = split.permute(0, 2, 4, 6, 1, 3, 5).flatten(1, 3)
+        return out
 
     def whole(self, patches: Tensor) -> Tensor:
         """Undoes ``patches``."""
         split = patches.unflatten(1, (self.planes, self.pixels, self.pixels))
-        return split.permute(0, 4, 1, 5, 2, 6, 3).flatten(5, 6).flatten(3, 4).flatten(1, 2)[:, None]
+        out: Tensor = (
+            split.permute(0, 4, 1, 5, 2, 6, 3).flatten(5, 6).flatten(3, 4).flatten(1, 2)[:, None]
+        )
+        return out
 
     def encode(self, x: Tensor) -> Tensor:
         """z of x."""
@@ -105,7 +110,8 @@ class PatchAutoencoder(nn.Module):
 
 def _apply(matrix: Tensor, x: Tensor) -> Tensor:
     """(m, k) by (B, k, ...)."""
-    return torch.tensordot(matrix, x, ([1], [1])).transpose(0, 1)
+    out: Tensor = torch.tensordot(matrix, x, ([1], [1])).transpose(0, 1)
+    return out
 
 
 def _smooth_waves(planes: int, pixels: int, codes: int) -> Tensor:
@@ -116,7 +122,8 @@ def _smooth_waves(planes: int, pixels: int, codes: int) -> Tensor:
         return torch.cos(torch.pi / n * torch.arange(n)[:, None] * at)
 
     def norm(rows: Tensor) -> Tensor:
-        return rows / rows.norm(dim=1, keepdim=True)
+        out: Tensor = rows / rows.norm(dim=1, keepdim=True)
+        return out
 
     bands, places = norm(cosines(planes)), norm(cosines(pixels))
     waves = torch.einsum("ip,jy,kx->ijkpyx", bands, places, places)

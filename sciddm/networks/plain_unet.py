@@ -80,4 +80,5 @@ class PlainUNet(nn.Module):
         if any(widths):
             x = functional.pad(x, widths, mode="replicate")
         out = self.net(x.contiguous(memory_format=self._format))
-        return out[(..., *(slice(n) for n in size))]
+        answer: Tensor = out[(..., *(slice(n) for n in size))]
+        return answer

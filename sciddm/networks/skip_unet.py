@@ -67,7 +67,8 @@ class SkipUNet(nn.Module):
             beside = kept.pop()
             x = functional.interpolate(x, beside.shape[-2:], mode="bilinear", align_corners=False)
             x = up(torch.cat([x, beside], dim=1))
-        return self.last(x)
+        out: Tensor = self.last(x)
+        return out
 
 
 def _unit(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:

@@ -109,7 +109,8 @@ class SpectrogramUNet(nn.Module):
             stride = patch * 2**i
             reach += (4 * count + 1) * stride  # two blocks of two convolutions, one to go down
         reach += sum(d + 1 for d in self.config["dilations"]) * self.stride
-        return reach + self.stride - 1
+        out: int = reach + self.stride - 1
+        return out
 
     def forward(self, x: Tensor, level: Tensor, cond: Tensor | None = None) -> Tensor:
         """Output for x (B, C, F, T), level (B,) = ln(s/a) and cond (B, C', F, T)."""
@@ -207,7 +208,8 @@ class _Block(nn.Module):
         if self.film is not None:
             gain, bias = self.film(emb)[:, :, None, None].chunk(2, dim=1)
             h = h * (1 + gain) + bias
-        return x + self.conv2(functional.silu(h))
+        out: Tensor = x + self.conv2(functional.silu(h))
+        return out
 
 
 class _FrequencyMixer(nn.Module):
@@ -225,4 +227,5 @@ class _FrequencyMixer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.inner(functional.silu(self.norm(x)).permute(0, 2, 3, 1))
         h = functional.silu(self.mix(h.flatten(2))).unflatten(2, h.shape[2:])
-        return x + self.outer(h).permute(0, 3, 1, 2)
+        out: Tensor = x + self.outer(h).permute(0, 3, 1, 2)
+        return out

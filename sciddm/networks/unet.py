@@ -102,7 +102,8 @@ class UNet(nn.Module):
     @property
     def stride(self) -> int:
         """The largest of ``strides``: the sides of an input are padded to multiples of those."""
-        return max(self.strides)
+        out: int = max(self.strides)
+        return out
 
     def forward(self, x: Tensor, level: Tensor, cond: Tensor | None = None) -> Tensor:
         """Output for x (B, C, *spatial), level (B,) = ln(s/a) and cond (B, C', *spatial)."""
@@ -118,7 +119,8 @@ class UNet(nn.Module):
         out = self.net(x.contiguous(memory_format=self._format), level * _LEVEL_SCALE)
         if blocks:
             out = pixels_of(out, self.patch)
-        return out[(..., *(slice(n) for n in size))]
+        answer: Tensor = out[(..., *(slice(n) for n in size))]
+        return answer
 
     def adopt(self, other: UNet) -> None:
         """Begins as the function that ``other`` is; if that has no conditioning, blind to it.

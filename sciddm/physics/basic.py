@@ -83,4 +83,5 @@ class Matrix(Linear):
         rounding = values.numel() * torch.finfo(weight.dtype).eps
         keep = weight > rounding * weight.amax(-1, keepdim=True)
         inverse = torch.where(keep, 1 / weight.where(keep, 1.0), 0.0)
-        return (rhs @ vectors.conj() * inverse) @ vectors.mT
+        out: Tensor = (rhs @ vectors.conj() * inverse) @ vectors.mT
+        return out

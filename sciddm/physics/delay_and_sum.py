@@ -93,7 +93,8 @@ class DelayAndSum(Linear):
                 channel = x[..., w, e, :]
                 pixels, taps = self._taps(w, e)
                 image[..., pixels] += sum(channel[..., place] * weight for place, weight in taps)
-        return image.unflatten(-1, self.z.shape)
+        out: Tensor = image.unflatten(-1, self.z.shape)
+        return out
 
     def backward(self, y: Tensor) -> Tensor:
         flat = y.flatten(-2)
@@ -112,7 +113,8 @@ class DelayAndSum(Linear):
         if self.f_number == 0:
             return torch.ones_like(self.z)
         away = (self.x - self.elements[e]).abs()
-        return (away <= self.z / (2 * self.f_number)).double()
+        out: Tensor = (away <= self.z / (2 * self.f_number)).double()
+        return out
 
     def _taps(self, w: int, e: int) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """The pixels that a wave reaches and an element sees, (P,), and for each the two samples

@@ -297,4 +297,5 @@ def _filtered(sinogram: Tensor, pitch: float, window: Window, curved: bool) -> T
         raise ValueError(f"no window {window!r}: choose from {', '.join(WINDOWS)}") from None
     response = (torch.fft.rfft(kernel).real * shape * pitch).to(sinogram)
     spectrum = torch.fft.rfft(sinogram, size)
-    return torch.fft.irfft(spectrum * response, size)[..., :cells]
+    out: Tensor = torch.fft.irfft(spectrum * response, size)[..., :cells]
+    return out

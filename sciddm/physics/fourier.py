@@ -11,13 +11,15 @@ __all__ = ["fft2c", "fftc", "ifft2c", "ifftc", "resized"]
 def fftc(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     """F x = fftshift(fft(ifftshift(x))), orthonormal: its adjoint is its inverse, ``ifftc``."""
     x = torch.fft.ifftshift(x, dim=dims)
-    return torch.fft.fftshift(torch.fft.fftn(x, dim=dims, norm="ortho"), dim=dims)
+    out: Tensor = torch.fft.fftshift(torch.fft.fftn(x, dim=dims, norm="ortho"), dim=dims)
+    return out
 
 
 def ifftc(k: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Inverse and adjoint of ``fftc``."""
     k = torch.fft.ifftshift(k, dim=dims)
-    return torch.fft.fftshift(torch.fft.ifftn(k, dim=dims, norm="ortho"), dim=dims)
+    out: Tensor = torch.fft.fftshift(torch.fft.ifftn(k, dim=dims, norm="ortho"), dim=dims)
+    return out
 
 
 def fft2c(x: Tensor) -> Tensor:

@@ -67,7 +67,8 @@ class NonCartesianMRI(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         c = x if self.maps is None else self.maps * x
-        return nufft(c, self._flat).unflatten(-1, self.trajectory.shape[:2])
+        out: Tensor = nufft(c, self._flat).unflatten(-1, self.trajectory.shape[:2])
+        return out
 
     def backward(self, y: Tensor) -> Tensor:
         c = nufft_adjoint(y.flatten(-2), self._flat, self.size)
@@ -80,4 +81,5 @@ class NonCartesianMRI(Linear):
         c = x if self.maps is None else self.maps * x
         wide = torch.fft.fft2(c, s=(2 * n, 2 * m))
         c = torch.fft.ifft2(self._kernel * wide)[..., :n, :m]
-        return c if self.maps is None else (self.maps.conj() * c).sum(-3, keepdim=True)
+        out: Tensor = c if self.maps is None else (self.maps.conj() * c).sum(-3, keepdim=True)
+        return out

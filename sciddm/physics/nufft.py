@@ -34,7 +34,8 @@ def nufft(x: Tensor, trajectory: Tensor) -> Tensor:
     out = _functional().finufft_type2(
         _points(trajectory, x.shape[-2:], x), x.contiguous(), **_options(x, -1)
     )
-    return out / math.sqrt(x.shape[-2] * x.shape[-1])
+    answer: Tensor = out / math.sqrt(x.shape[-2] * x.shape[-1])
+    return answer
 
 
 def nufft_adjoint(k: Tensor, trajectory: Tensor, size: tuple[int, int]) -> Tensor:
@@ -42,7 +43,8 @@ def nufft_adjoint(k: Tensor, trajectory: Tensor, size: tuple[int, int]) -> Tenso
     out = _functional().finufft_type1(
         _points(trajectory, size, k), k.contiguous(), tuple(size), **_options(k, 1)
     )
-    return out / math.sqrt(size[0] * size[1])
+    answer: Tensor = out / math.sqrt(size[0] * size[1])
+    return answer
 
 
 def density_compensation(trajectory: Tensor, size: tuple[int, int], iterations: int = 20) -> Tensor:

@@ -130,7 +130,8 @@ class Tangent(Linear):
         self.domain_ndim, self.range_ndim = operator.domain_ndim, operator.range_ndim
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.func.jvp(self._operator, (self._x,), (x,))[1]
+        out: Tensor = torch.func.jvp(self._operator, (self._x,), (x,))[1]
+        return out
 
     def backward(self, y: Tensor) -> Tensor:
         return self._operator.vjp(self._x, y)

@@ -79,13 +79,15 @@ class Projector(Linear):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-2:] != self.shape:
             raise ValueError(f"an image of {tuple(x.shape[-2:])} for a projector of {self.shape}")
-        return _Product.apply(x, self._project, self._backproject)  # type: ignore[no-untyped-call]
+        out: Tensor = _Product.apply(x, self._project, self._backproject)  # type: ignore[no-untyped-call]
+        return out
 
     def backward(self, y: Tensor) -> Tensor:
         expected = (self.beam.views, self.beam.cells)
         if y.shape[-2:] != expected:
             raise ValueError(f"a sinogram of {tuple(y.shape[-2:])} for a projector of {expected}")
-        return _Product.apply(y, self._backproject, self._project)  # type: ignore[no-untyped-call]
+        out: Tensor = _Product.apply(y, self._backproject, self._project)  # type: ignore[no-untyped-call]
+        return out
 
     def _project(self, x: Tensor) -> Tensor:
         batch = x.shape[:-2]

@@ -50,7 +50,8 @@ class SampledLines(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         k = torch.fft.fft(self._maps * self._turned(x).contiguous(), norm="ortho")
-        return self._turn * k[..., self._places]  # index_select is five times as slow here
+        out: Tensor = self._turn * k[..., self._places]
+        return out
 
     def backward(self, y: Tensor) -> Tensor:
         shape = (*y.shape[:-1], self._maps.shape[-1])

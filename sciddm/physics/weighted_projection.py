@@ -78,7 +78,8 @@ class WeightedProjection(Linear):
         def precondition(r: Tensor) -> Tensor:
             spectrum = torch.fft.rfft2(r / self._kappa, s=self._padded)
             spectrum = spectrum / (self._spectrum + relative)
-            return torch.fft.irfft2(spectrum, s=self._padded)[..., :ny, :nx] / self._kappa
+            out: Tensor = torch.fft.irfft2(spectrum, s=self._padded)[..., :ny, :nx] / self._kappa
+            return out
 
         return preconditioned_conjugate_gradient(
             lambda x: self.gram(x) + rho * x,

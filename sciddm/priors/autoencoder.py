@@ -35,13 +35,15 @@ class Autoencoder(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Codes z of x (B, ...)."""
         with network_arithmetic(self.precision, x.device):
-            return self.network.encode(x)  # type: ignore[operator]
+            out: Tensor = self.network.encode(x)  # type: ignore[operator]
+            return out
 
     def decode(self, z: Tensor) -> Tensor:
         """x of the codes z (B, ...)."""
         record(nfe=z.shape[0])
         with network_arithmetic(self.precision, z.device):
-            return self.network.decode(z)  # type: ignore[operator]
+            out: Tensor = self.network.decode(z)  # type: ignore[operator]
+            return out
 
     def loss(self, x0: Tensor) -> Tensor:
         """ln mean |x0 - D(E(x0))|^2 per item (B,).

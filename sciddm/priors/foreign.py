@@ -122,8 +122,10 @@ class _Discrete(_Foreign):
         if out.shape[1] == 2 * x.shape[1]:  # learned variances: the first half is the prediction
             out = out[:, : x.shape[1]]
         if self.prediction == "epsilon":
-            return (x - s * out) / a
-        return a * x - s * out if self.prediction == "v_prediction" else out
+            answer: Tensor = (x - s * out) / a
+            return answer
+        answer = a * x - s * out if self.prediction == "v_prediction" else out
+        return answer
 
 
 def from_ddpm(

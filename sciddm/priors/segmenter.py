@@ -39,7 +39,8 @@ class Segmenter(nn.Module):
         record(nfe=cond.shape[0])
         with network_arithmetic(self.precision, cond.device):
             out = self.network(cond, cond.new_zeros(cond.shape[0]), None)
-        return out.to(cond.dtype)
+        answer: Tensor = out.to(cond.dtype)
+        return answer
 
     def forward(self, cond: Tensor) -> Tensor:
         """The mean of x0 (B, 1, ...) for images (B, C, ...)."""

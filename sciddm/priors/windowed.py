@@ -56,7 +56,8 @@ class WindowedDenoiser(Denoiser):
 
         def mean(part: Tensor) -> Tensor:
             own, beside = part[:, :channels], part[:, channels:]
-            return self.denoiser(own, t, None, beside if cond is not None else None)
+            out: Tensor = self.denoiser(own, t, None, beside if cond is not None else None)
+            return out
 
         return in_windows(mean, stacked, self.window, self.overlap, self.batch, self.after)
 

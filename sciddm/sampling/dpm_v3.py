@@ -99,7 +99,8 @@ def solver_statistics(
 
     def residual(w: Tensor, level: float) -> Tensor:
         x, t = state(w, level)
-        return w - denoiser(x, t)
+        out: Tensor = w - denoiser(x, t)
+        return out
 
     z = generator.at(0)(x0)
 

@@ -49,13 +49,15 @@ class ODESolve(Denoiser):
         t = float(t)
         start = float(self.process.sigma(t))
         if self.inner == 1 or start <= self.sigma_min:
-            return self.denoiser(x_t, t, y, cond)
+            out: Tensor = self.denoiser(x_t, t, y, cond)
+            return out
         grid = [t, *karras(self.process, self.inner - 1, start, self.sigma_min)[1:]]
         x, memory = x_t, None
         for now, then in pairwise(grid):
             leg = Leg(self.process, now, then, y, _no_noise)
             x, memory = self.step(leg, lambda v, at: self.denoiser(v, at, y, cond), x, memory)
-        return self.denoiser(x, grid[-1], y, cond)
+        out = self.denoiser(x, grid[-1], y, cond)
+        return out
 
 
 def _no_noise(like: Tensor) -> Tensor:

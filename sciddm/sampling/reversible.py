@@ -121,7 +121,8 @@ def _to_x(denoiser: Denoiser, w: Tensor, t: float) -> Tensor:
 
 
 def _noise(denoiser: Denoiser, w: Tensor, t: float) -> Tensor:
-    return (w - denoiser(_to_x(denoiser, w, t), t)) / _sigma(denoiser, t)
+    out: Tensor = (w - denoiser(_to_x(denoiser, w, t), t)) / _sigma(denoiser, t)
+    return out
 
 
 def _ddim(denoiser: Denoiser, w: Tensor, t: float, r: float) -> Tensor:

@@ -231,4 +231,5 @@ def _uniform(source: Randn, x: Tensor, items: int) -> Tensor:
     """One number in (0, 1) for each item (B,), of its first particle's stream."""
     numbers = torch.zeros(x.shape[0], 1, dtype=torch.float64, device=x.device)
     normal = source(numbers)[:items, 0]
-    return torch.special.ndtr(normal)
+    out: Tensor = torch.special.ndtr(normal)
+    return out

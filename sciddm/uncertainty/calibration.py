@@ -38,7 +38,8 @@ def scores_of(error: ArrayLike, half_width: ArrayLike) -> NDArray[np.float64]:
     if not np.isfinite(missed_by).all() or not (half >= 0).all():
         raise ValueError("errors must be finite and half widths at least 0")
     scores = np.where(missed_by > 0, np.inf, 0.0)
-    return np.divide(missed_by, half, out=scores, where=half > 0)
+    out: NDArray[np.float64] = np.divide(missed_by, half, out=scores, where=half > 0)
+    return out
 
 
 def conformal_factor(scores: ArrayLike, level: float) -> float:

@@ -54,7 +54,8 @@ class EvidenceMeter(Denoiser):
         gap = (guided.detach() - means[0]).abs().square().flatten(1).sum(1)
         self._levels.append(float(self.process.sigma(float(t))))
         self._gaps.append(gap.double())
-        return guided
+        out: Tensor = guided
+        return out
 
     def divergence(self, chains: int) -> Tensor:
         """KL(p(x0|y) || p(x0)) of each item (B,), nats of real data.
@@ -102,4 +103,5 @@ def divergence(levels: list[float], gaps: Tensor) -> Tensor:
     unique, rate = unique[keep], rate[keep]
     rate = rate / unique.square().view(-1, *[1] * (gaps.ndim - 1))  # per unit of ln sigma
     inside = torch.trapezoid(rate, unique.log(), dim=0)
-    return inside + 0.5 * rate[0] + 0.5 * rate[-1]
+    out: Tensor = inside + 0.5 * rate[0] + 0.5 * rate[-1]
+    return out

@@ -76,7 +76,8 @@ class FeatureLaw:
         apart = np.asarray(features, dtype=np.float64) - self.mean
         along = apart @ self.directions.T
         outside = (apart**2).sum(-1) - (along**2).sum(-1)
-        return ((along**2 / self.variances).sum(-1) + outside / self.rest) / len(self.mean)
+        out: Array = ((along**2 / self.variances).sum(-1) + outside / self.rest) / len(self.mean)
+        return out
 
     def to_json(self) -> dict[str, Any]:
         """For a model card: numbers as base64 of float32, little endian."""

@@ -55,7 +55,8 @@ def posterior_score(denoiser: Denoiser, measurement: Measurement, x: Tensor, t: 
     a, _, s = denoiser.process(t)
     prior = (denoiser(a * x, t) - x) / (s / a) ** 2
     score = prior - measurement.at(x).grad(x)
-    return 2 * score if x.is_complex() else score
+    out: Tensor = 2 * score if x.is_complex() else score
+    return out
 
 
 def stein_discrepancy(

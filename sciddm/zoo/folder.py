@@ -111,7 +111,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     version = config.get("format") if isinstance(config, dict) else None
     if version != _VERSION:
         raise ModelError(f"{folder}: model format {version} is not supported")
-    return config
+    out: dict[str, Any] = config
+    return out
 
 
 def _check_numbers(folder: Path, value: object) -> None:

@@ -89,9 +89,9 @@ def fused(fine: Tensor, halved: Tensor, body: Bools) -> Tensor:
     power = disagreement(fine, halved)
     inside = np.where(body, power, np.nan)[::2, ::2]
     usual = _median_nearby(inside)
-    usual = np.kron(usual, np.ones((2, 2)))[: power.shape[0], : power.shape[1]]
-    usual = np.where(np.isfinite(usual), usual, np.median(power[body]))
-    share = np.minimum(1.0, _FACTOR * usual / np.maximum(power, 1e-6))
+    whole = np.kron(usual, np.ones((2, 2)))[: power.shape[0], : power.shape[1]]
+    whole = np.where(np.isfinite(whole), whole, np.median(power[body]))
+    share = np.minimum(1.0, _FACTOR * whole / np.maximum(power, 1e-6))
     return halved + torch.from_numpy(1.0 - share).to(fine) * (fine - halved)
 
 

@@ -159,7 +159,8 @@ def least_variation(tried: list[float], image: Callable[[float], Tensor]) -> flo
 
 def _evaluate(network: nn.Module, y: Tensor) -> Tensor:
     with network_arithmetic("auto", y.device):
-        return network(y, y.new_zeros(len(y))).float()
+        out: Tensor = network(y, y.new_zeros(len(y))).float()
+        return out
 
 
 def _patches(slices: list[Tensor], generator: torch.Generator) -> Tensor:

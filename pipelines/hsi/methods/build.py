@@ -58,11 +58,13 @@ def build_method(
     if samples is not None and samples < 2:
         raise InputError(f"--samples {samples}: a standard deviation needs 2 or more")
     if name not in _GRADED:
-        return method()
+        out: Method = method()
+        return out
     made = method(quality=quality) if model is None else method(model=model, quality=quality)
     if samples is not None:
         made.settings = replace(made.settings, samples=samples)
-    return made
+    out = made
+    return out
 
 
 def method_class(name: str) -> Any:

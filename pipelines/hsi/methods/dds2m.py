@@ -219,8 +219,10 @@ def next_state(data: Tensor, x0: Tensor, z: Tensor, level: float, eta: float) ->
         eta: see the module.
     """
     if level >= 1:
-        return data + (level**2 - 1) ** 0.5 * z
-    return x0 + level * ((1 - eta**2) ** 0.5 * (data - x0) + eta * z)
+        out: Tensor = data + (level**2 - 1) ** 0.5 * z
+        return out
+    out = x0 + level * ((1 - eta**2) ** 0.5 * (data - x0) + eta * z)
+    return out
 
 
 class _Factors(nn.Module):

@@ -288,7 +288,8 @@ class FittedFinch(Fitted):
         return total / turns
 
     def _denoised(self, code: Tensor, level: float) -> Tensor:
-        return self._prior.denoiser(code, level, None, self._positions)
+        out: Tensor = self._prior.denoiser(code, level, None, self._positions)
+        return out
 
     def _joined(self, data: _Data, code: Tensor, level: float) -> Tensor:
         """argmin |y - D z|_w^2 + |z - code|^2 / r^2, by one step of Gauss and Newton from code."""
@@ -305,7 +306,8 @@ class FittedFinch(Fitted):
             some = slice(start, start + _SYSTEMS)
             matrix = torch.einsum("ck,nk,dk->ncd", basis, flat[some], basis) + ridge
             moved[some] = torch.linalg.solve(matrix, step[some])
-        return code + moved.unflatten(0, weight.shape[:-1]).movedim(-1, 1)
+        out: Tensor = code + moved.unflatten(0, weight.shape[:-1]).movedim(-1, 1)
+        return out
 
     def _spread(
         self,

@@ -132,4 +132,5 @@ def _estimate(guides: Tensor, data: Tensor) -> Tensor:
     noise = torch.eye(covariance.shape[-1])
     # (C + I)^-1 C is C (C + I)^-1: patches are rows here.
     found = mean + (seen - mean) @ torch.linalg.solve(covariance + noise, covariance)
-    return found.permute(0, 2, 3, 1) @ axes.mT + middle[:, None]
+    out: Tensor = found.permute(0, 2, 3, 1) @ axes.mT + middle[:, None]
+    return out

@@ -69,7 +69,8 @@ class SmoothSpectra:
             share, total = _shares(log)
             evidence.append(total)
             means.append(vectors @ ((share @ (power / (1 + power))) * seen))
-        return (_shares(np.array(evidence))[0] @ np.array(means)) * unit
+        out: Array = (_shares(np.array(evidence))[0] @ np.array(means)) * unit
+        return out
 
 
 def _shares(log: Array) -> tuple[Array, float]:

@@ -61,13 +61,17 @@ class CartesianMRI(Linear):
     def forward(self, x: Tensor) -> Tensor:
         if self._signed is not None:
             mask, maps, _ = self._signed
-            return mask * torch.fft.fft2(maps * x, norm="ortho")
+            out: Tensor = mask * torch.fft.fft2(maps * x, norm="ortho")
+            return out
         return self.mask * fft2c(x if self.maps is None else self.maps * x)
 
     def backward(self, y: Tensor) -> Tensor:
         if self._signed is not None:
             mask, _, conjugate = self._signed
-            return (conjugate * torch.fft.ifft2(mask * y, norm="ortho")).sum(-3, keepdim=True)
+            out: Tensor = (conjugate * torch.fft.ifft2(mask * y, norm="ortho")).sum(
+                -3, keepdim=True
+            )
+            return out
         x = ifft2c(self.mask * y)
         return x if self._conjugate is None else (self._conjugate * x).sum(-3, keepdim=True)
 
@@ -80,7 +84,8 @@ class CartesianMRI(Linear):
         record(noperator=2)
         c = x if self.maps is None else self.maps * x
         c = torch.fft.ifftn(self._power * torch.fft.fftn(c, dim=self._axes), dim=self._axes)
-        return c if self._conjugate is None else (self._conjugate * c).sum(-3, keepdim=True)
+        out: Tensor = c if self._conjugate is None else (self._conjugate * c).sum(-3, keepdim=True)
+        return out
 
     def solve(
         self, rhs: Tensor, rho: float | Tensor, *, iterations: int = 10, start: Tensor | None = None

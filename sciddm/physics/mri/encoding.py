@@ -136,7 +136,8 @@ def estimate_maps(
     if white.shape[0] == 1:
         return torch.ones_like(white)
     maps = noise.draw(espirit(white, region, noise_std=noise_std))
-    return maps / torch.linalg.vector_norm(maps, dim=0).where(maps.abs().sum(0) > 0, 1.0)
+    out: Tensor = maps / torch.linalg.vector_norm(maps, dim=0).where(maps.abs().sum(0) > 0, 1.0)
+    return out
 
 
 def _with_pixels(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -214,7 +214,8 @@ def _equispaced(
     if count == 0:
         return outside[:0]
     step = len(outside) / count
-    return outside[np.floor((np.arange(count) + rng.uniform()) * step).astype(int)]
+    out: NDArray[Any] = outside[np.floor((np.arange(count) + rng.uniform()) * step).astype(int)]
+    return out
 
 
 _LINES: dict[str, Callable[[np.random.Generator, NDArray[Any], int, int], NDArray[Any]]] = {
@@ -301,4 +302,5 @@ def _disc(squared: int, width: int) -> NDArray[np.int64]:
     reach = int(np.ceil(np.sqrt(squared)))
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     inside = dy**2 + dx**2 < squared
-    return (dy[inside] * width + dx[inside]).astype(np.int64)
+    out: NDArray[np.int64] = (dy[inside] * width + dx[inside]).astype(np.int64)
+    return out

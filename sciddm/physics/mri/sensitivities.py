@@ -151,7 +151,8 @@ def rss(kspace: Tensor) -> Tensor:
     Returns:
         Image, (..., y, x) real.
     """
-    return torch.linalg.vector_norm(ifft2c(kspace), dim=-3)
+    out: Tensor = torch.linalg.vector_norm(ifft2c(kspace), dim=-3)
+    return out
 
 
 def _calibration_data(kspace: Tensor, calibration: tuple[slice, slice]) -> Tensor:
@@ -195,7 +196,8 @@ def _signal_projection(patch: Tensor, kernel: int, threshold: float, noise_std: 
     keep = values > max(threshold**2 * float(values[-1]), noise)
     keep[-1] = True
     signal = vectors[:, keep]
-    return signal @ signal.mH
+    out: Tensor = signal @ signal.mH
+    return out
 
 
 def _lags(projection: Tensor, coils: int, kernel: int) -> Tensor:

@@ -132,4 +132,5 @@ def _maps(white: Tensor, side: int, noise: ChannelNoise, spread: float) -> Tenso
     root = torch.linalg.vector_norm(low, dim=0)
     unit = low / root.clamp(min=1e-6 * float(root.max()))
     maps = noise.draw(with_smooth_phase(unit, root > _OBJECT * float(root.max())))
-    return maps / torch.linalg.vector_norm(maps, dim=0).clamp(min=1e-12)
+    out: Tensor = maps / torch.linalg.vector_norm(maps, dim=0).clamp(min=1e-12)
+    return out

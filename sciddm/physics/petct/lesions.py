@@ -134,7 +134,8 @@ def sphere_weights(grid: Grid, radius_mm: float = _PEAK_MM) -> NDArray[np.float6
     inside = (mm**2).sum(-1) <= radius_mm**2
     counts = [2 * r + 1 for r in reach[::-1]]
     shaped = inside.reshape(counts[0], _FINE, counts[1], _FINE, counts[2], _FINE)
-    return shaped.mean(axis=(1, 3, 5))
+    out: NDArray[np.float64] = shaped.mean(axis=(1, 3, 5))
+    return out
 
 
 def _peaks(

@@ -328,7 +328,8 @@ def _own_directions(
     mean = values.sum(axis=axis, keepdims=True) / np.maximum(whole.sum(axis - 1, keepdims=True), 1)
     step = max(1, values.size // _FITTED_ENTRIES)
     white = ((values - mean) / unit[:, None, None])[:, whole][:, ::step]
-    return signal_directions(white)[0][:, :_OWN] * unit[:, None]
+    out: NDArray[np.float64] | None = signal_directions(white)[0][:, :_OWN] * unit[:, None]
+    return out
 
 
 def estimate_noise(

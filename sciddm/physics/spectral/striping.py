@@ -168,7 +168,7 @@ def every_offset(jumps: Jumps, other: Jumps, directions: Array | None = None) ->
             common[k], left[k] = found
         else:  # as large as chance and the scene leave it
             left[k] = float(np.median(np.abs(along[k][whole]))) / _MIDDLE if whole.any() else 0.0
-    for i, b in enumerate(np.flatnonzero(striped)):
+    for i, b in enumerate(map(int, np.flatnonzero(striped))):
         own = _axis(rest[i], None, 1.0)
         values, std = (np.zeros(count + 1), 0.0) if own is None else own
         offsets.values[b] = (values + basis[i] @ common) * error[b]

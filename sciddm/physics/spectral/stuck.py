@@ -88,4 +88,5 @@ def at_values(cube: NDArray[np.floating[Any]], values: NDArray[np.float32]) -> N
     for b in np.flatnonzero(np.isfinite(values).any(axis=1)):
         # In single precision, in which scenes are read part by part.
         found[b] = np.isin(cube[b].astype(np.float32), values[b][np.isfinite(values[b])])
-    return found & (found.mean(axis=0) < _OFTEN)
+    out: NDArray[np.bool_] = found & (found.mean(axis=0) < _OFTEN)
+    return out

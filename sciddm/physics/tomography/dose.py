@@ -127,11 +127,12 @@ def thin_counts(
         raise ValueError(f"a fraction of the dose is above 0 and at most 1, not {fraction}")
     quanta = (fraction * (1 - fraction) * counts.clamp(min=0)).sqrt()
     electronic = (1 - fraction**2) ** 0.5 * electronic_sd
-    return (
+    out: Tensor = (
         fraction * counts
         + quanta * streams.randn(counts, step, _THINNING)
         + electronic * streams.randn(counts, step, _ELECTRONIC)
     )
+    return out
 
 
 def low_dose_image(

@@ -93,4 +93,5 @@ def _inner_half(hu: Tensor) -> Tensor:
     grid_y = torch.arange(hu.shape[0])[:, None] - y.mean()
     grid_x = torch.arange(hu.shape[1]) - x.mean()
     half_radius = (body.sum() / math.pi).sqrt() / 2
-    return body & (grid_y.square() + grid_x.square() <= half_radius.square())
+    out: Tensor = body & (grid_y.square() + grid_x.square() <= half_radius.square())
+    return out

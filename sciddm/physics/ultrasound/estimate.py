@@ -64,7 +64,8 @@ class Widening:
 
     def __call__(self, std: Real, taken: Real) -> Real:
         """std', each (z, x) in units of amplitude."""
-        return (self.spread * np.hypot(std, self.taken * taken)).astype(np.float32)
+        out: Real = (self.spread * np.hypot(std, self.taken * taken)).astype(np.float32)
+        return out
 
 
 def estimate(samples: Real, *, echoes: bool) -> tuple[Real, Real]:

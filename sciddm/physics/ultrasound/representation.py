@@ -110,14 +110,16 @@ class RadioFrequency(Representation):
         padded = np.pad(frame, [(_PAD, _PAD), (0, 0)], mode="reflect" if self._long else "edge")
         fine = signal.resample(padded, self.fine, axis=0)
         rf = (fine * self.phase[:, None]).real if self.baseband else fine
-        return (rf / self.scale).astype(np.float32)
+        out: Real = (rf / self.scale).astype(np.float32)
+        return out
 
     def result(self, frame: NDArray[Any], seen: Real, tissue: Real) -> NDArray[Any]:
         taken: NDArray[Any] = self.scale * (seen - tissue)
         if self.baseband:
             taken = signal.hilbert(taken, axis=0) * self.phase.conj()[:, None]
         back = signal.resample(taken, self.padded, axis=0)[_PAD:-_PAD]
-        return (frame - back).astype(frame.dtype)
+        out: NDArray[Any] = (frame - back).astype(frame.dtype)
+        return out
 
     def spread(self, std: Real, tissue: NDArray[Any]) -> Real:
         return (self.scale * self._coarse(std, 1)).astype(np.float32)
@@ -225,7 +227,8 @@ class LogImages(Envelopes):
         amplitude = np.maximum(_unlogged(tissue, self.range_db), 10 ** (-self.range_db / 20))
         slope = 20 / (np.log(10) * self.range_db)
         fine = self.scale * self._fine(std)
-        return np.clip(slope * fine / amplitude, 0, 1).astype(np.float32)
+        out: Real = np.clip(slope * fine / amplitude, 0, 1).astype(np.float32)
+        return out
 
 
 def represent(
@@ -277,7 +280,8 @@ def amplitude(data: xr.Dataset, frame: NDArray[Any], range_db: float | None = No
     if kind == "rf":
         return envelope(frame)
     if kind == "iq":
-        return np.abs(frame).astype(np.float32)
+        out: Real = np.abs(frame).astype(np.float32)
+        return out
     if kind == "bmode":
         return _unlogged(frame, float(range_db or data.attrs.get("dynamic_range_db", SHOWN_DB)))
     return frame.astype(np.float32)
@@ -297,7 +301,8 @@ def _stated(data: xr.Dataset, key: str, what: str) -> float:
             f"{name}: does not say {key}, the {what} frequency of its {kind.upper()}: "
             f"give it with --{key}"
         )
-    return value
+    out: float = value
+    return out
 
 
 def _centre(data: xr.Dataset, fs: float, fc: float) -> float | None:
@@ -334,7 +339,8 @@ def _at(image: Real, shape: tuple[int, ...], to: tuple[int, ...]) -> Real:
     """Linear interpolation at the middles of the pixels of another grid over the same area."""
     places = [(np.arange(m) + 0.5) * n / m - 0.5 for n, m in zip(shape, to, strict=True)]
     grid = np.meshgrid(*places, indexing="ij")
-    return ndimage.map_coordinates(image, grid, order=1, mode="nearest", output=np.float32)
+    out: Real = ndimage.map_coordinates(image, grid, order=1, mode="nearest", output=np.float32)
+    return out
 
 
 def _unlogged(image: NDArray[Any], range_db: float) -> Real:
@@ -345,4 +351,5 @@ def _unlogged(image: NDArray[Any], range_db: float) -> Real:
 def _logged(amplitude: NDArray[Any], range_db: float) -> Real:
     floor = 10 ** (-range_db / 20)
     db = 20 * np.log10(np.maximum(amplitude, floor))
-    return np.clip(1 + db / range_db, 0, 1).astype(np.float32)
+    out: Real = np.clip(1 + db / range_db, 0, 1).astype(np.float32)
+    return out

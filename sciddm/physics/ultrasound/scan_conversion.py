@@ -71,4 +71,7 @@ def from_picture(
     r, a = np.meshgrid(apex_m + depth - depth[0], angles, indexing="ij")
     row = (r * np.cos(a) - apex_m - z[0]) / (z[1] - z[0])
     column = (r * np.sin(a) - x[0]) / (x[1] - x[0])
-    return ndimage.map_coordinates(np.nan_to_num(picture), [row, column], order=1, mode="nearest")
+    out: Image = ndimage.map_coordinates(
+        np.nan_to_num(picture), [row, column], order=1, mode="nearest"
+    )
+    return out

@@ -130,7 +130,8 @@ class _Frame:
         padded = torch.from_numpy(np.pad(rf.numpy(), sides, mode="symmetric"))
         parts = padded.unfold(0, _WINDOW[0], _HOP[0]).unfold(1, _WINDOW[1], _HOP[1])
         weight = _window()
-        return torch.fft.rfft2(parts * weight, dim=(3, 2)) / weight.square().sum().sqrt()
+        out: Tensor = torch.fft.rfft2(parts * weight, dim=(3, 2)) / weight.square().sum().sqrt()
+        return out
 
     def synthesise(self, spectrum: Tensor) -> Tensor:
         """The frame (z, x) whose windows these are, or the nearest to them."""
@@ -192,7 +193,10 @@ def _smeared(power: Tensor) -> Tensor:
     full = torch.cat([power, power[:, 1:-1].flip(1)], 1)  # -f, for an even number of samples
     spread = torch.fft.fft2(_window()).abs().square()
     spread = torch.fft.fft2(spread / spread.sum())
-    return torch.fft.ifft2(torch.fft.fft2(full) * spread).real[:, : power.shape[1]].clamp_min(0)
+    out: Tensor = (
+        torch.fft.ifft2(torch.fft.fft2(full) * spread).real[:, : power.shape[1]].clamp_min(0)
+    )
+    return out
 
 
 def _fitted(power: Tensor, depth: Tensor, parts: list[int]) -> Tensor:

@@ -56,7 +56,8 @@ def convolve(scatterers: Field, beam: Beam) -> Field:
     power = (2 * (axial[1:] ** 2).sum() + axial[0] ** 2) / n * (lateral**2).mean()
     spectrum = fft.rfft2(scatterers, axes=(1, 0))
     spectrum *= axial[:, None] * lateral[None] / np.sqrt(power)
-    return fft.irfft2(spectrum, s=(m, n), axes=(1, 0)).astype(np.float32)
+    out: Field = fft.irfft2(spectrum, s=(m, n), axes=(1, 0)).astype(np.float32)
+    return out
 
 
 def envelope(rf: NDArray[np.floating]) -> Field:

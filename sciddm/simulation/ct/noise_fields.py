@@ -54,7 +54,8 @@ class NoiseFields:
         """Three independent noise images (3, y, x) at a fraction of the full dose."""
         quantum = _mixed(self.quantum, rng)
         electronic = _mixed(self.electronic, rng)
-        return quantum / dose**0.5 + electronic / dose
+        out: Tensor = quantum / dose**0.5 + electronic / dose
+        return out
 
 
 def reconstruct_noise(
@@ -107,7 +108,8 @@ def window_noise(noise: Tensor, softness: float) -> Tensor:
     fy, fx = torch.fft.fftfreq(ny)[:, None] * 2, torch.fft.rfftfreq(nx) * 2
     f = (fy.square() + fx.square()).sqrt().clamp(max=1)
     window = ((1 + (math.pi * f).cos()) / 2).clamp(min=0) ** softness
-    return torch.fft.irfft2(torch.fft.rfft2(noise) * window, s=(ny, nx))
+    out: Tensor = torch.fft.irfft2(torch.fft.rfft2(noise) * window, s=(ny, nx))
+    return out
 
 
 def _mixed(fields: Tensor, rng: np.random.Generator) -> Tensor:

@@ -100,4 +100,5 @@ def _bands(wavelength: Array, bands: _Bands, rng: np.random.Generator) -> Array:
         (low + (high - low) * content) * np.exp(-0.5 * ((wavelength - centre) / width) ** 2)
         for centre, width, low, high in bands
     )
-    return np.exp(-np.asarray(depth))
+    out: Array = np.exp(-np.asarray(depth))
+    return out

@@ -81,7 +81,8 @@ def head_phantom(
     y, x = positions(ny)[:, None], positions(nx)[None, :]
     image = _paint(y, x, np.random.default_rng([seed, 0x4EAD]), _SIGNAL[contrast])
     averaged = image.reshape(ny, fine, nx, fine).mean(axis=(1, 3))
-    return averaged.astype(np.float32)
+    out: NDArray[np.float32] = averaged.astype(np.float32)
+    return out
 
 
 def _paint(y: Array, x: Array, rng: np.random.Generator, signal: dict[str, float]) -> Array:
@@ -185,7 +186,8 @@ def _sulci(y: Array, x: Array, theta: Array, brain: Array, rng: np.random.Genera
         sylvian = _path(y, x, path, [0.012, 0.009, 0.011, 0.008, 0.004])
         insula = _path(y, x, [(-0.15, side * 0.33), path[2]], [0.005, 0.009])
         nearest = np.minimum(nearest, np.minimum(sylvian, insula))
-    return nearest
+    out: Array = nearest
+    return out
 
 
 def _deep(

@@ -35,7 +35,8 @@ def coloured(samples: int, rate: int, rng: np.random.Generator) -> Wave:
         knots = rng.uniform(-20, 0, int(rng.integers(4, 24)))
         level = np.interp(t, np.linspace(0, t[-1], len(knots)), knots)
         noise = noise * 10 ** (level / 20)
-    return noise.astype(np.float32)
+    out: Wave = noise.astype(np.float32)
+    return out
 
 
 def machine(samples: int, rate: int, rng: np.random.Generator) -> Wave:
@@ -67,7 +68,8 @@ def machine(samples: int, rate: int, rng: np.random.Generator) -> Wave:
     # Twice the length, so that the end does not ring into the beginning.
     sound = fft.irfft(fft.rfft(knocks, 2 * samples) * fft.rfft(ring, 2 * samples))[:samples]
     under = coloured(samples, rate, rng)
-    return (sound + at_ratio(under, sound, rng.uniform(0, 25))).astype(np.float32)
+    out: Wave = (sound + at_ratio(under, sound, rng.uniform(0, 25))).astype(np.float32)
+    return out
 
 
 def crowd(babble: Wave, rng: np.random.Generator) -> Wave:
@@ -86,16 +88,19 @@ def random_response(
     octaves = np.log2(np.maximum(fft.rfftfreq(samples, 1 / rate), 60.0))
     knots = np.linspace(octaves[0], octaves[-1], 6)
     levels = np.interp(octaves, knots, rng.uniform(-decibels, decibels, 6))
-    return (10 ** (levels / 20)).astype(np.float32)
+    out: NDArray[np.float32] = (10 ** (levels / 20)).astype(np.float32)
+    return out
 
 
 def filtered(wave: Wave, response: Wave) -> Wave:
     """(samples,) the wave with its real transform multiplied by a response."""
-    return fft.irfft(fft.rfft(wave) * response, len(wave))
+    out: Wave = fft.irfft(fft.rfft(wave) * response, len(wave))
+    return out
 
 
 def at_ratio(noise: Wave, signal: Wave, decibels: float) -> Wave:
     """The noise at a level so many decibels below the signal's (mean power over the crop)."""
     power = max(float(np.mean(np.square(noise, dtype=float))), 1e-12)
     wanted = float(np.mean(np.square(signal, dtype=float))) * 10 ** (-decibels / 10)
-    return noise * np.sqrt(wanted / power)
+    out: Wave = noise * np.sqrt(wanted / power)
+    return out

@@ -33,14 +33,16 @@ def mu_law(wave: Wave, mu: float = 255.0) -> Wave:
     """Through 8 bits of mu-law (ITU-T G.711 without its segments), full scale at 1."""
     code = np.sign(wave) * np.log1p(mu * np.minimum(np.abs(wave), 1)) / np.log1p(mu)
     code = np.round(code * 127) / 127
-    return (np.sign(code) * np.expm1(np.abs(code) * np.log1p(mu)) / mu).astype(np.float32)
+    out: Wave = (np.sign(code) * np.expm1(np.abs(code) * np.log1p(mu)) / mu).astype(np.float32)
+    return out
 
 
 def low_passed(wave: Wave, rate: int, edge: float, width: float = 200.0) -> Wave:
     """Without what lies above ``edge`` Hz, as of a recording once made at a lower rate."""
     frequency = fft.rfftfreq(len(wave), 1 / rate)
     share = np.clip((edge - frequency) / width + 1, 0, 1)
-    return fft.irfft(fft.rfft(wave) * share, len(wave)).astype(np.float32)
+    out: Wave = fft.irfft(fft.rfft(wave) * share, len(wave)).astype(np.float32)
+    return out
 
 
 def coded(wave: Wave, rate: int, codec: tuple[str, str], compression: float) -> Wave:

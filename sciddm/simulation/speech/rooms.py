@@ -109,7 +109,8 @@ def shoebox(
     )
     # The tail rises over 5 ms around the mixing time, where the images end.
     rise = np.clip((t - mixing) / 0.005 + 1.0, 0.0, 1.0)
-    return response + np.sqrt(density) * rise * tail
+    out: Array = response + np.sqrt(density) * rise * tail
+    return out
 
 
 def _without_rumble(response: Array, rate: int) -> Array:

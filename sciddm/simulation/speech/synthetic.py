@@ -52,13 +52,15 @@ def pink_noise(samples: int, seed: int) -> Wave:
     spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
     spectrum[0] = 0
     noise = np.fft.irfft(spectrum, samples)
-    return noise / noise.std()
+    out: Wave = noise / noise.std()
+    return out
 
 
 def mix(speech: Wave, noise: Wave, snr_db: float) -> Wave:
     """speech + g noise, with g such that 10 log10(mean speech^2 / mean (g noise)^2) = snr_db."""
     gain = np.sqrt(np.mean(speech**2) / np.mean(noise**2) / 10 ** (snr_db / 10))
-    return speech + gain * noise
+    out: Wave = speech + gain * noise
+    return out
 
 
 def _syllable(rate: int, pitch: float, rng: np.random.Generator) -> Wave:
@@ -75,7 +77,8 @@ def _syllable(rate: int, pitch: float, rng: np.random.Generator) -> Wave:
     voiced = np.diff(voiced, prepend=0.0) * signal.windows.tukey(length, 0.4)
     voiced /= np.abs(voiced).max() + 1e-12
     if rng.random() < 0.5:
-        return voiced
+        out: Wave = voiced
+        return out
     burst = rng.standard_normal(round(0.07 * rate))
     sos = signal.butter(4, min(2500, 0.3 * rate), "highpass", fs=rate, output="sos")
     burst = signal.sosfilt(sos, burst) * signal.windows.hann(len(burst))

@@ -55,7 +55,8 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], scale: float)
     place = [np.linspace(1, n - 2, m, dtype=np.float32) for n, m in zip(coarse, shape, strict=True)]
     grid = np.meshgrid(*place, indexing="ij")
     out = ndimage.map_coordinates(small, grid, order=3, mode="nearest", output=np.float32)
-    return out / max(float(out.std()), 1e-6)
+    answer: Field = out / max(float(out.std()), 1e-6)
+    return answer
 
 
 def draw_anatomy(
@@ -113,7 +114,8 @@ def _ellipse(
 
 def _inside(distance: Field, soft: float = 0.006) -> Field:
     """1 inside, 0 outside, over an edge of finite width."""
-    return (1 / (1 + np.exp(np.clip(distance / soft, -30, 30)))).astype(np.float32)
+    out: Field = (1 / (1 + np.exp(np.clip(distance / soft, -30, 30)))).astype(np.float32)
+    return out
 
 
 def _heart(
@@ -272,7 +274,8 @@ def _bundles(rng: np.random.Generator, z: Field, x: Field) -> Field:
     turns = (z - slope * x) / period + 0.35 * smooth_field(rng, z.shape, 0.15)
     ridge = np.exp(-((np.sin(math.pi * turns) / float(rng.uniform(0.3, 0.8))) ** 2))
     present = 1 / (1 + np.exp(-3 * (smooth_field(rng, z.shape, 0.1) + float(rng.uniform(-1, 1)))))
-    return (level + contrast * ridge * present).astype(np.float32)
+    out: Field = (level + contrast * ridge * present).astype(np.float32)
+    return out
 
 
 def _chest_wall(rng: np.random.Generator, z: Field, x: Field) -> Field:

@@ -80,7 +80,8 @@ class Curve:
     def __call__(self, level_db: NDArray[np.floating]) -> Field:
         """Grey values, 0 to 1, in steps of 1/255."""
         linear = np.clip(1 + (level_db + self.gain_db) / self.range_db, 0, 1)
-        return (np.round(255 * linear**self.exponent) / 255).astype(np.float32)
+        out: Field = (np.round(255 * linear**self.exponent) / 255).astype(np.float32)
+        return out
 
 
 def draw_curve(rng: np.random.Generator) -> Curve:
@@ -176,6 +177,7 @@ def _at(image: NDArray[np.floating], rows: int, columns: int) -> Field:
     """Linear interpolation on a grid of this size."""
     places = [np.linspace(0, n - 1, m) for n, m in zip(image.shape, (rows, columns), strict=True)]
     grid = np.meshgrid(*places, indexing="ij")
-    return ndimage.map_coordinates(
+    out: Field = ndimage.map_coordinates(
         image.astype(np.float32), grid, order=1, mode="nearest", output=np.float32
     )
+    return out
