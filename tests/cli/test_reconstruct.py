@@ -23,7 +23,14 @@ from sciddm.data_adapters import load_result, open_kspace
 from sciddm.metrics.volume import psnr_volume
 
 
-def test_one_scan(sciddm: Sciddm, fake: FakePipeline, scan: Path, tmp_path: Path) -> None:
+def test_one_scan(
+    sciddm: Sciddm,
+    fake: FakePipeline,
+    scan: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # long names are not folded
     target = tmp_path / "image.nii.gz"
     answer = sciddm("mri", "reconstruct", scan, "-o", target, "--seed", 3, "--noise-std", 0.02)
     assert answer.code == 0, answer.err

@@ -85,7 +85,8 @@ BRIDGE = {
 
 
 def write(path: Path, recipe: dict) -> Path:
-    path.write_text(yaml.safe_dump(recipe))
+    # Through JSON, so that what occurs twice is written twice: aliases are refused.
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(recipe))))
     return path
 
 
