@@ -129,9 +129,9 @@ def three(ny: int, nx: int) -> tuple[int, ...]:
 def waves(carrier: float) -> Callable[[int, int], Linear]:
     """Lengths in samples; some delays lie before and behind the data."""
     return lambda ny, nx: DelayAndSum(
-        torch.tensor([-1.0, 0.1, 1.2]),
+        torch.tensor([-1.0, 0.9]),
         [TransmitWave(-0.2), TransmitWave(0.15, -0.8, 0.2, (0.0, 0.1), (-0.9, 1.1))],
-        9,
+        6,
         1.0,
         0.7 * torch.arange(1, ny + 1),
         torch.linspace(-1.5, 1.0, nx),
@@ -187,9 +187,9 @@ OPERATORS = {
         lambda ny, nx: (2, ny, nx),
         C128,
     ),
-    "DelayAndSum": Case(waves(0.0), lambda ny, nx: (2, 3, 9), F64, conditioned=False),
+    "DelayAndSum": Case(waves(0.0), lambda ny, nx: (2, 2, 6), F64, conditioned=False),
     "DelayAndSum, baseband": Case(
-        waves(0.9), lambda ny, nx: (2, 3, 9), C128, (2, 2), conditioned=False
+        waves(0.9), lambda ny, nx: (2, 2, 6), C128, (2, 2), conditioned=False
     ),
     **PROJECTORS,
     "Composition": Case(
