@@ -9,6 +9,7 @@ __all__ = ["use_threads", "wait_briefly"]
 #: Variables by which a user decides how threads wait.
 _DECIDED = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
+
 def wait_briefly() -> None:
     """Lets idle threads sleep soon; call it before torch is loaded.
 
