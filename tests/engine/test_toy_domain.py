@@ -15,7 +15,7 @@ from toy_domain import DOMAIN, Smooth, evaluate, smooth_verb
 from sciddm.errors import InputError, OptionError, OutputError
 from sciddm.pipelines.engine.demo import run_demo
 
-LINES = 125
+LINES = 120
 
 
 @pytest.fixture

@@ -28,10 +28,7 @@ SUFFIXES = (".txt",)
 
 
 class Smooth(Request):
-    """Smooth a temperature series.
-
-    The estimate is a moving average; its standard deviation is that of the draws.
-    """
+    """Smooth a temperature series by a moving average of noisy draws."""
 
     width: Annotated[int, Option("Width of the window.", ge=1)] = 3
     draws: Annotated[int | None, Option("Draws; the quality decides if not given.", ge=2)] = None
