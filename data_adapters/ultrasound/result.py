@@ -70,7 +70,7 @@ def save_dehazed(
 def write_dehazed(
     result: xr.Dataset, path: Path, at: Mapping[Path, Path], *, source: Path | None
 ) -> None:
-    """Writes the outputs of a result where they belong for now.
+    """Writes the outputs of a result to the places that stand for them until they are committed.
 
     Args:
         result: as the pipeline returns it; its attributes go into the .json file.

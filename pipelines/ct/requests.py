@@ -442,22 +442,20 @@ def _open(path: Path) -> xr.Dataset | xr.DataArray:
     return open_sinogram(path) if _is_sinogram(path) else open_ct(path)
 
 
+def _target(outputs: Any, save: Any, *, follow: bool) -> Target[Any]:
+    """Volumes of every verb have the same formats, series and checks."""
+    return Target(
+        outputs, save, WRITTEN, _OUT, FORMS, follow=follow, series=_series_of, check=_check
+    )
+
+
 denoise = Transform(
     Denoise,
     compute=_denoised,
     source=Source(
         _open_volume, VOLUMES, "DICOM series (folders), NIfTI files, or a folder.", _is_item, _ITEM
     ),
-    target=Target(
-        _outputs_denoised,
-        _save_denoised,
-        WRITTEN,
-        _OUT,
-        FORMS,
-        follow=True,
-        series=_series_of,
-        check=_check,
-    ),
+    target=_target(_outputs_denoised, _save_denoised, follow=True),
     facts=_facts_denoised,
     page=_page_denoised,
     prepare=lambda request: load_denoiser(request.method, request.model),
@@ -473,15 +471,7 @@ reconstruct = Transform(
         _is_item,
         _ITEM,
     ),
-    target=Target(
-        _outputs_reconstructed,
-        _save_reconstructed,
-        WRITTEN,
-        _OUT,
-        FORMS,
-        series=_series_of,
-        check=_check,
-    ),
+    target=_target(_outputs_reconstructed, _save_reconstructed, follow=False),
     facts=_facts_reconstructed,
     page=_page_reconstructed,
     prepare=lambda request: load_reconstructor(request.method, request.model),
@@ -497,16 +487,7 @@ simulate_dose = Transform(
         _is_item,
         _ITEM,
     ),
-    target=Target(
-        _outputs_simulated,
-        _save_simulated,
-        WRITTEN,
-        _OUT,
-        FORMS,
-        follow=True,
-        series=_series_of,
-        check=_check,
-    ),
+    target=_target(_outputs_simulated, _save_simulated, follow=True),
     facts=_facts_simulated,
     estimate="hu",
 )

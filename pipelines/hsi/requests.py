@@ -54,7 +54,10 @@ class Denoise(Request):
     ] = "subspace"
     model: Annotated[
         str | None,
-        Option("Name, folder or hub id; the method's own if not given.", complete=bundled_models),
+        Option(
+            "Model: name, folder or hub:OWNER/NAME; the method's own if not given.",
+            complete=bundled_models,
+        ),
     ] = None
     quality: Quality = "balanced"
     samples: Annotated[

@@ -72,10 +72,10 @@ class Dehaze(Request):
     ] = None
     seed: Seed = 0
     tissue_model: Annotated[
-        str | None, Option("Name, folder or hub id; the bundled one if not given.")
+        str | None, Option("Model: name, folder or hub:OWNER/NAME; the bundled one if not given.")
     ] = None
     haze_model: Annotated[
-        str | None, Option("Name, folder or hub id; the bundled one if not given.")
+        str | None, Option("Model: name, folder or hub:OWNER/NAME; the bundled one if not given.")
     ] = None
     fs: Sampling = None
     fc: Carrier = None
