@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sciddm.errors import InputError, OutputError, SciddmError
+from sciddm.pipelines.engine.inputs import Entry, has_suffix, items_in
 from sciddm.uncertainty.verdict import Verdict
 
 __all__ = ["Job", "Outcome", "Plan", "make_folder", "one_line", "plan", "run", "stem", "with_page"]
@@ -81,6 +82,8 @@ def plan(
     suffix: str | None,
     whole: Callable[[Path], bool] = lambda folder: False,
     whole_kind: str = "",
+    recursive: bool = False,
+    batch: bool = False,
 ) -> Plan:
     """Pairs inputs with outputs.
 
@@ -88,9 +91,8 @@ def plan(
     Several files, or a folder of them, go into the folder `output`, each under its own name.
 
     Args:
-        inputs: files and folders. Of a folder the files with a suffix in `read` are taken, its
-            subfolders are not searched. A folder that is one data set (.zarr, or `whole`) counts
-            as a file.
+        inputs: files and folders. Of a folder the files with a suffix in `read` are taken. A
+            folder that is one data set (.zarr, or `whole`) counts as a file.
         output: file or folder.
         read: suffixes of inputs.
         written: suffixes of outputs; one of them makes `output` a file.
@@ -99,6 +101,8 @@ def plan(
         whole: whether a folder is one data set, whatever its name, as a DICOM series is. One such
             as output is what a single input is written to.
         whole_kind: what such a folder is called in messages.
+        recursive: search subfolders too; the outputs lie in subfolders of the same names.
+        batch: one input is a batch, too.
 
     Raises:
         InputError: no input, an empty folder, one output for several inputs, an output that is
@@ -106,44 +110,53 @@ def plan(
     """
     if not inputs:
         raise InputError("no input given")
-    sources: list[Path] = []
-    batch = len(inputs) > 1
+    entries: list[Entry] = []
+    batch = batch or len(inputs) > 1
     for path in inputs:
-        if not path.is_dir() or _has_suffix(path, read) or whole(path):
-            sources.append(path)
+        if not path.is_dir() or has_suffix(path, read) or whole(path):
+            entries.append(Entry(path, Path()))
             continue
         batch = True
-        found = sorted(p for p in path.iterdir() if _is_candidate(p, read, whole))
-        if not found:
+        items = list(items_in(path, read, whole, recursive=recursive, without=output))
+        if not items:
             kinds = f"no {whole_kind} and no file" if whole_kind else "no file"
-            raise InputError(f"{path}: the folder holds {kinds} named {', '.join(read)}")
-        sources += found
-    sources = list(dict.fromkeys(sources))
-    is_file = _has_suffix(output, written)
+            deeper = any(p.is_dir() for p in path.iterdir()) and not recursive
+            raise InputError(
+                f"{path}: the folder holds {kinds} named {', '.join(read)}"
+                + (" (--recursive searches its subfolders)" if deeper else "")
+            )
+        entries += items
+    first: dict[Path, Entry] = {}
+    for entry in entries:
+        first.setdefault(entry.path, entry)
+    entries = list(first.values())
+    is_file = has_suffix(output, written)
     if not batch and (is_file or not output.is_dir() or whole(output)):
         # A new name without a suffix is more likely a forgotten suffix than a folder: the
         # writer's message lists what can be written.
-        return Plan((_job(sources[0], output),), batch=False)
+        return Plan((_job(entries[0].path, output),), batch=False)
     if is_file:
         raise InputError(f"{output}: several inputs need a folder as output, not one file")
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: several inputs need a folder as output, this is a file")
-    jobs: dict[str, Job] = {}
-    parted = [_parted(source, read) for source in sources]
-    for source, (name, own) in zip(sources, parted, strict=True):
+    jobs: dict[Path, Job] = {}
+    parted = [_parted(entry.path, read) for entry in entries]
+    endings: dict[Path, set[str]] = {}
+    for entry, (name, own) in zip(entries, parted, strict=True):
+        endings.setdefault(entry.below / name, set()).add(own)
+    for (source, below), (name, own) in zip(entries, parted, strict=True):
         # What lies beside the outputs has this name too: a.json, a.html. Names that differ in
         # their suffix only keep it: a_flac, a_mp3.
-        endings = {other for others, other in parted if others == name}
-        if len(endings) > 1:
+        if len(endings[below / name]) > 1:
             name = f"{name}_{own.lstrip('.').replace('.', '_')}"
         # A folder without a suffix, a DICOM series, is followed by a folder.
         same = own.lower() in written or (not own and source.is_dir())
         kept = own if same or not written else written[0]
-        target = output / f"{name}{kept if suffix is None else suffix}"
-        if name in jobs:
-            other = jobs[name].source
+        target = output / below / f"{name}{kept if suffix is None else suffix}"
+        if below / name in jobs:
+            other = jobs[below / name].source
             raise InputError(f"{other} and {source} would both be written to {target}")
-        jobs[name] = _job(source, target)
+        jobs[below / name] = _job(source, target)
     return Plan(tuple(jobs.values()), batch)
 
 
@@ -204,19 +217,7 @@ def _job(source: Path, target: Path) -> Job:
 
 def _parted(path: Path, suffixes: Sequence[str]) -> tuple[str, str]:
     """Name and suffix; the dots in a folder's name, which may be a UID, begin no suffix."""
-    if path.is_dir() and not _has_suffix(path, suffixes):
+    if path.is_dir() and not has_suffix(path, suffixes):
         return path.name or path.resolve().name, ""
     name = stem(path, suffixes)
     return name, path.name[len(name) :]
-
-
-def _has_suffix(path: Path, suffixes: Sequence[str]) -> bool:
-    return path.name.lower().endswith(tuple(suffixes))
-
-
-def _is_candidate(path: Path, read: Sequence[str], whole: Callable[[Path], bool]) -> bool:
-    if path.name.startswith("."):
-        return False
-    if path.is_dir() and whole(path):
-        return True
-    return _has_suffix(path, read) and (path.is_file() or path.suffix.lower() == ".zarr")

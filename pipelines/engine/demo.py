@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.batch import Job, make_folder
 from sciddm.pipelines.engine.console import output, progress_bar, say
-from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.domain import Domain
-from sciddm.pipelines.engine.execute import process
+from sciddm.pipelines.engine.item import Item
 from sciddm.pipelines.engine.result import outputs_of
 from sciddm.pipelines.engine.summary import show
 
@@ -41,16 +41,8 @@ def run_demo(domain: Domain, folder: Path, quality: str) -> None:
     example = demo.simulate(folder)
     request = verb.request.of({**example.options, "quality": quality})
     start = time.perf_counter()
-    with progress_bar("demo") as progress:
-        outcome = process(
-            verb,
-            Job(example.source, example.target),
-            example.target,
-            request,
-            Context(progress, target=example.target),
-            overwrite=True,
-            report=True,
-        )
+    item = Item(Job(example.source, example.target), request, overwrite=True, report=True)
+    outcome = item.attempt(verb, partial(progress_bar, "demo"))
     outcome.seconds = time.perf_counter() - start
     for warning in outcome.warnings:
         say("warning", warning)

@@ -9,27 +9,25 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sciddm.data_adapters import isolation
-from sciddm.data_adapters.commit import BusyError, claim, recover
+from sciddm.data_adapters.commit import recover
 from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.engine.batch import Job, Outcome, Plan, make_folder, plan, run
 from sciddm.pipelines.engine.console import output, progress_bar, say, spoken
-from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.hints import advised
+from sciddm.pipelines.engine.item import Item
 from sciddm.pipelines.engine.request import Request
-from sciddm.pipelines.engine.result import outputs_of
-from sciddm.pipelines.engine.resume import completed
-from sciddm.pipelines.engine.summary import document, done, show
+from sciddm.pipelines.engine.summary import document, show
 from sciddm.pipelines.engine.verb import Transform
 
-__all__ = ["Running", "execute", "process"]
+__all__ = ["Running", "execute"]
 
 
 @dataclass(frozen=True)
@@ -78,54 +76,32 @@ def execute(
     if target is None and running.report:
         raise InputError("--report needs an output: add -o")
 
-    def outputs(job: Job) -> list[Path]:
-        return [] if target is None else outputs_of(verb, job.target, request, running.report)
+    def item(job: Job) -> Item:
+        return Item(
+            job,
+            request,
+            saves=target is not None,
+            batch=planned.batch,
+            overwrite=running.overwrite,
+            report=running.report,
+        )
 
-    def skipped(job: Job) -> Outcome | None:
-        if running.overwrite or not planned.batch or target is None:
-            return None
-        return completed(job, outputs(job), request.stored())
-
-    if target is not None:
-        for folder in sorted({path.parent for job in jobs for path in outputs(job)}):
-            for sentence in recover(folder):
-                say("note", sentence)
+    outputs = [path for job in jobs for path in item(job).outputs(verb)]
+    for folder in sorted({path.parent for path in outputs}):
+        for sentence in recover(folder):
+            say("note", sentence)
     if planned.batch:
-        if target is not None:
-            make_folder(target)
-        if running.overwrite or any(not all(p.exists() for p in outputs(j)) for j in jobs):
+        for folder in {} if target is None else {target: 0, **{p.parent: 0 for p in outputs}}:
+            make_folder(folder)
+        if running.overwrite or any(not path.exists() for path in outputs):
             verb.prepare(request)
     elif target is not None:
-        verb.target.check(outputs(jobs[0]), running.overwrite)
+        verb.target.check(outputs, running.overwrite)
+    numbers = {job: number for number, job in enumerate(jobs, start=1)}
 
     def attempt(job: Job) -> Outcome:
-        # What is left of an interrupted batch is ours, `completed` has seen to that.
-        replace = running.overwrite or planned.batch
-        number = f"{jobs.index(job) + 1}/{len(jobs)} " if planned.batch else ""
-        title = f"{number}{job.source.name}"
-        if target is None:
-            with progress_bar(title) as progress:
-                return process(verb, job, None, request, Context(progress))
-        paths = outputs(job)
-        verb.target.check(paths, replace)
-        try:
-            beside = [p for p in paths if p.parent == job.target.parent]
-            with claim(beside), progress_bar(title) as progress:
-                # Another process may have made it between the look and the claim.
-                return skipped(job) or process(
-                    verb,
-                    job,
-                    job.target,
-                    request,
-                    Context(progress, target=job.target),
-                    overwrite=replace,
-                    report=running.report,
-                )
-        except BusyError as busy:
-            if not planned.batch:
-                raise
-            say("note", f"{job.source.name}: left to another process ({busy})")
-            return Outcome(job, "skipped")
+        number = f"{numbers[job]}/{len(jobs)} " if planned.batch else ""
+        return item(job).attempt(verb, partial(progress_bar, f"{number}{job.source.name}"))
 
     def tell(outcome: Outcome) -> None:
         if outcome.cause is not None and running.debug:
@@ -137,7 +113,7 @@ def execute(
         for warning in outcome.warnings:
             say("warning", f"{outcome.job.source.name}: {warning}")
 
-    outcomes = run(jobs, attempt, finished=skipped, after=tell)
+    outcomes = run(jobs, attempt, finished=lambda job: item(job).earlier(verb), after=tell)
     failed = [o for o in outcomes if o.status == "failed"]
     if running.as_json:
         words = shlex.join(["sciddm", *running.arguments])
@@ -147,45 +123,6 @@ def execute(
     if not failed:
         return 0
     return 2 if not planned.batch and isinstance(failed[0].cause, SciddmError) else 1
-
-
-def process(
-    verb: Transform[..., Any, Any],
-    job: Job,
-    target: Path | None,
-    request: Request,
-    context: Context,
-    *,
-    overwrite: bool = False,
-    report: bool = False,
-) -> Outcome:
-    """Reads one item, computes, and writes all outputs, or none.
-
-    Args:
-        verb: what to do.
-        job: the item.
-        target: main output, None for none.
-        request: the options.
-        context: of the computation.
-        overwrite: existing outputs may be replaced.
-        report: write the HTML page, too.
-    """
-    start = time.perf_counter()
-    try:
-        result = verb.result(job.source, request, context)
-        written: list[Path] = []
-        if target is not None:
-            context.progress(1, 1, "writing")
-            written = result.save(target, overwrite=overwrite, report=report)
-            context.finish()
-        outcome = done(job, result.facts, written, {"warnings": result.warnings})
-        outcome.verdict = result.verdict if result.is_estimate else None
-        outcome.seconds = time.perf_counter() - start
-        if verb.listing is not None:
-            outcome.listing = verb.listing(result.data)
-        return outcome
-    finally:
-        context.close()
 
 
 def _plan(
