@@ -4,10 +4,10 @@
     meaning     x   y   z   coil   map sets    slice
 
 Here kx is x, ky is y; of k-space with a single x, (1, y, z, coil), as BART's tutorials have it, ky
-is y and kx is z. Echoes (5), cardiac phases (9) and times (10) are frames, read one after the
-other (`frames`). Slices of 2D k-space are dimension 13; z is a second phase encoding, kz, and
-a 3D scan becomes slices across x (`volume`). Slices of images and maps are z. BART's FFT is
-centred as ours is; its scale drops out.
+is y and kx is z; of (x, 1, z, coil) ky is z. Echoes (5), cardiac phases (9) and times (10) are
+frames, read one after the other (`frames`). Slices of 2D k-space are dimension 13; z is a second
+phase encoding, kz, and a 3D scan becomes slices across x (`volume`). Slices of images and maps are
+z. BART's FFT is centred as ours is; its scale drops out.
 
 Source: M. Uecker et al., BART Toolbox for Computational MRI, doi.org/10.5281/zenodo.592960.
 """
@@ -168,6 +168,8 @@ def _one_frame(data: Path, array: NDArray[np.complex64]) -> xr.Dataset:
                 f"{data}: no samples along x, as non-Cartesian data has it: grid it first"
             )
         return build_scan(data, plane, attrs)
+    if array.shape[_Y] == 1 and array.shape[_Z] > 1:  # a plane of x and z
+        array = np.moveaxis(array, _Z, _Y)
     if array.shape[_Z] > 1:
         return _volume(data, array)
     _only(data, array.shape, (_X, _Y, _COIL, _SLICE))

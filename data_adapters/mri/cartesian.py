@@ -22,9 +22,10 @@ the lines for phase correction (`echo_planar`).
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size
 from sciddm.data_adapters.mri.acquisitions import (
+    NOT_IMAGING,
     Plan,
     RawData,
     geometry_of,
@@ -53,7 +55,8 @@ from sciddm.data_adapters.mri.frames import (
     selected,
     with_frames,
 )
-from sciddm.data_adapters.mri.header import Encoding, Header
+from sciddm.data_adapters.mri.header import Encoding, Header, Space
+from sciddm.data_adapters.mri.other_field import on_grid
 from sciddm.data_adapters.mri.oversampling import Crop
 from sciddm.data_adapters.mri.scan import build_scan
 from sciddm.data_adapters.mri.volume import slices_across_readout
@@ -64,9 +67,11 @@ __all__ = ["read_cartesian"]
 _MOST = 64  # times fewer samples than the matrix claims: no scan is undersampled so far
 _PLACE = ("slice", "kspace_encode_step_2", "kspace_encode_step_1")
 _ECHOES = 32  # central lines in which the echo is looked for
-_SAME_FIELD = 0.01  # part by which fields of view may differ
 _LEAST_PART = 4  # times fewer lines than another image has: it is not complete
 _ECHO = 8  # times the median power, from which a peak is an echo
+#: Averages differ by more than noise where their variance about DC is so many times that of most
+#: samples, and their difference this part of the signal there.
+_DRIFT, _DRIFT_PART = 9.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,23 @@ class _Grid(Plan):
     frames: Frames
 
 
+@dataclass(frozen=True)
+class _Filled:
+    """k-space of a plan without oversampling; an image is a slice of a frame.
+
+    Attributes:
+        kspace: (image, coil, kz, ky, kx).
+        mask: (image, kz, ky, kx).
+        averages: the usual number of them.
+        drift: rms difference of averages over the signal about DC, 0 where noise explains it.
+    """
+
+    kspace: NDArray[np.complex64]
+    mask: NDArray[np.bool_]
+    averages: int
+    drift: float
+
+
 def read_cartesian(raw: RawData, form: str, select: Selection | None = None) -> xr.Dataset:
     """A 2D or 3D Cartesian scan; see `scan` for what is returned.
 
@@ -99,23 +121,33 @@ def read_cartesian(raw: RawData, form: str, select: Selection | None = None) -> 
     if not (header.encoded.matrix[0] and header.encoded.matrix[1]):
         raise InputError(f"{raw.path}: its header states no encoded matrix: export it again")
     plan, extra = _sorted(raw, select)
-    if extra is None:
-        extra = _elsewhere(raw, plan)
     ghosts = _ghosts(raw, plan)
-    kspace, mask, averages = _filled(raw, plan, ghosts)
-    calibration = None if extra is None else _filled(raw, extra, ghosts)[0]
+    filled = _filled(raw, plan, ghosts)
+    kspace, mask, averages = filled.kspace, filled.mask, filled.averages
+    calibration, unused = None if extra is None else _filled(raw, extra, ghosts).kspace, []
+    if calibration is None:
+        calibration, unused = _elsewhere(raw, plan)
     noise = noise_of(raw, plan, averages)
     geometry, order = geometry_of(raw, plan)
     attrs = {**header.attrs, "format": form, "averages": averages}
-    remarks = _remarks(raw, plan, ghosts)
+    remarks = [*_remarks(raw, plan, ghosts), *unused]
+    if filled.drift:
+        remarks.append(
+            f"Averages of the same line differ by {100 * filled.drift:.0f} % of the signal, more "
+            "than noise explains: the object moved or the phase drifted between them. Read one of "
+            "them with --select average=0 where they are counted."
+        )
     if remarks:
         attrs["scan_remarks"] = remarks
     rx, ry, rz = header.recon.matrix
     count, slices = plan.frames.count, plan.shape[0]
     if plan.shape[2] > 1:
         parts = [slices_across_readout(raw.path, k, m) for k, m in zip(kspace, mask, strict=True)]
-        data, mask = (np.concatenate([p[i] for p in parts]) for i in (0, 1))
+        data = np.concatenate([p[0] for p in parts])
         shape = (len(parts[0][0]), data.shape[2], data.shape[3])
+        mask = parts[0][1]
+        if count > 1:
+            mask = np.concatenate([np.broadcast_to(p[1], shape) for p in parts])
         attrs |= {**placed_volume(geometry, header, shape), "encoding": "3D, slices across x"}
         part = min(p[2] for p in parts)
         if part < 1:
@@ -192,43 +224,76 @@ def _sorted(raw: RawData, select: Selection | None) -> tuple[_Grid, _Grid | None
     return plan, _grid(raw, lines, numbers, shape, Frames(np.zeros(len(lines), np.intp), {}))
 
 
-def _elsewhere(raw: RawData, plan: _Grid) -> _Grid | None:
-    """Calibration lines of another encoding of the same field of view, on the grid of the first."""
+def _elsewhere(raw: RawData, plan: _Grid) -> tuple[NDArray[np.complex64] | None, list[str]]:
+    """Calibration (slice, coil, kz, ky, kx) that a further encoding has, and what is not used.
+
+    Lines without the flag of calibration count where the header says that calibration is separate.
+    """
     heads, header = raw.heads, raw.header
-    flags = heads["flags"]
-    chosen = np.zeros(len(heads), bool)
-    rows = np.zeros(len(heads), np.intp)
-    numbers = np.unique(heads["idx"]["slice"][plan.lines])
+    flagged = has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
+    flagged |= has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
+    plain = ~np.any([has(heads["flags"], flag) for flag in NOT_IMAGING], axis=0)
+    unused = []
     for number, other in enumerate(header.others, start=1):
-        if plan.shape[2] > 1 or not _same_field(header, other):
+        own = (heads["encoding_space_ref"] == number) & plain
+        if (own & flagged).any():
+            own &= flagged
+        elif header.calibration_mode not in ("separate", "external"):
             continue
-        own = (heads["encoding_space_ref"] == number) & (
-            has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
-            | has(flags, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
-        )
-        lines = np.flatnonzero(own & (heads["active_channels"] == plan.shape[1]))
-        own_rows = _places(
-            raw.path,
-            heads["idx"]["kspace_encode_step_1"][lines],
-            other.ky_centre,
-            other.space.matrix[1],
-            "calibration lines",
-        )
-        rows[lines] = own_rows - other.space.matrix[1] // 2 + plan.shape[3] // 2
-        chosen[lines] = True
-    chosen &= np.isin(heads["idx"]["slice"], numbers) & (rows >= 0) & (rows < plan.shape[3])
-    lines = np.flatnonzero(chosen)
-    if not len(lines):
-        return None
-    slices = np.searchsorted(numbers, heads["idx"]["slice"][lines]).astype(np.intp)
-    one = Frames(np.zeros(len(lines), np.intp), {})
-    return _Grid(lines, slices, plan.shape, rows[lines], np.zeros(len(lines), np.intp), one)
+        if not own.any():
+            continue
+        own &= heads["active_channels"] == plan.shape[1]
+        own &= np.isin(heads["idx"]["slice"], np.unique(heads["idx"]["slice"][plan.lines]))
+        reason = _unusable(plan, other, own)
+        if reason is None:
+            return _calibration(raw, plan, other, np.flatnonzero(own)), unused
+        unused.append(f"The calibration lines of encoding {number + 1} are not used: {reason}.")
+    return None, unused
 
 
-def _same_field(header: Header, other: Encoding) -> bool:
-    """Whether samples of two encodings lie as far apart."""
-    pairs = zip(header.encoded.fov_mm[:2], other.space.fov_mm[:2], strict=True)
-    return all(math.isfinite(a) and abs(a - b) < _SAME_FIELD * a for a, b in pairs)
+def _unusable(plan: _Grid, other: Encoding, own: NDArray[np.bool_]) -> str | None:
+    """Why lines of a further encoding give no calibration; None if they do."""
+    if plan.shape[2] > 1:
+        return "those of a 3D scan can only be read in its own encoding"
+    if not own.any():
+        return "they are of other slices or coils than the scan"
+    if not (other.space.matrix[0] and other.space.matrix[1]):
+        return "their matrix is not stated"
+    if not all(math.isfinite(v) for v in other.space.fov_mm[:2]):
+        return "their field of view is not stated"
+    return None
+
+
+def _calibration(
+    raw: RawData, plan: _Grid, other: Encoding, lines: NDArray[np.intp]
+) -> NDArray[np.complex64]:
+    """Lines of a further encoding on the grid of the first, (slice, coil, 1, ky, kx)."""
+    own = copy.copy(raw)
+    own.header = replace(raw.header, encoded=other.space, recon=Space(), others=())
+    nx, ny, _ = other.space.matrix
+    rows = _places(
+        raw.path,
+        raw.heads["idx"]["kspace_encode_step_1"][lines],
+        other.ky_centre,
+        ny,
+        "calibration lines",
+    )
+    numbers = np.unique(raw.heads["idx"]["slice"][plan.lines])
+    slices = np.searchsorted(numbers, raw.heads["idx"]["slice"][lines]).astype(np.intp)
+    none = np.zeros(len(lines), np.intp)
+    shape = (plan.shape[0], plan.shape[1], 1, ny, nx)
+    grid = _Grid(lines, slices, shape, rows, none, Frames(none, {}))
+    filled = _filled(own, grid, {})
+    kept = _kept(raw.header)
+    width, height = raw.header.encoded.fov_mm[:2]
+    moved = on_grid(
+        filled.kspace[:, :, 0],
+        filled.mask[:, 0].any(axis=0),
+        (height, width * kept / raw.header.encoded.matrix[0]),
+        (plan.shape[3], kept),
+        (other.space.fov_mm[1], other.space.fov_mm[0]),
+    )
+    return moved[:, :, None]
 
 
 def _check_complete(raw: RawData, plan: _Grid) -> None:
@@ -285,16 +350,14 @@ def _places(
     return places
 
 
-def _filled(
-    raw: RawData, plan: _Grid, ghosts: Mapping[int, NDArray[np.complex64]]
-) -> tuple[NDArray[np.complex64], NDArray[np.bool_], int]:
-    """k-space (image, coil, kz, ky, kx) without oversampling, its mask (image, kz, ky, kx), the
-    usual number of averages; an image is a slice of a frame."""
+def _filled(raw: RawData, plan: _Grid, ghosts: Mapping[int, NDArray[np.complex64]]) -> _Filled:
+    """All lines of a plan in their places, repeated ones averaged."""
     slices, coils, nz, ny, nx = plan.shape
     images = plan.frames.count * slices
     crop = Crop(nx, _kept(raw.header))
     kspace = np.zeros((images, coils, nz, ny, crop.kept), np.complex64)
     counts = np.zeros((images, nz, ny, crop.kept), np.int32)
+    power = np.zeros((images, nz, ny, crop.kept), np.float32)
     turned = _centre_as_acquired(raw, plan)
     for k, line in enumerate(raw.readouts(plan.lines)):
         head = raw.heads[plan.lines[k]]
@@ -306,11 +369,40 @@ def _filled(
         image = plan.frames.number[k] * slices + s
         kspace[image, :, z, y, along] += values
         counts[image, z, y, along] += 1
+        power[image, z, y, along] += (np.abs(values) ** 2).sum(axis=0)
     mask = counts > 0
     averages = int(np.median(counts[mask])) if mask.any() else 1
+    drift = 0.0
     if counts.max(initial=0) > 1:
         kspace /= np.maximum(counts, 1)[:, None]
-    return kspace, mask, averages
+        drift = _drift(kspace, counts, power)
+    return _Filled(kspace, mask, averages, drift)
+
+
+def _drift(
+    kspace: NDArray[np.complex64], counts: NDArray[np.int32], power: NDArray[np.float32]
+) -> float:
+    """Rms difference of averages over the signal about DC; 0 where noise explains it.
+
+    Noise differs by as much at all samples, an object that moves by more where the signal is.
+
+    Args:
+        kspace: (image, coil, kz, ky, kx), mean of the averages.
+        counts: (image, kz, ky, kx), averages of each sample.
+        power: likewise, the sum over averages and coils of |k|^2.
+    """
+    several = counts > 1
+    signal = (np.abs(kspace) ** 2).sum(axis=1)
+    n = np.maximum(counts, 2)
+    variance = np.maximum(power / n - signal, 0) * n / (n - 1)
+    middle = np.zeros(counts.shape[1:], bool)
+    middle[tuple(slice(m // 2 - m // 16, m // 2 + m // 16 + 1) for m in middle.shape)] = True
+    near, all_ = several & middle, several
+    if not near.any():
+        return 0.0
+    there, everywhere = float(variance[near].mean()), float(np.median(variance[all_]))
+    part = math.sqrt(there / max(float(signal[near].mean()), np.finfo(np.float32).tiny))
+    return part if there > _DRIFT * everywhere and part > _DRIFT_PART else 0.0
 
 
 def _ghosts(raw: RawData, plan: _Grid) -> dict[int, NDArray[np.complex64]]:

@@ -1,6 +1,7 @@
 """fastMRI HDF5 files, and files with the same keys.
 
-    kspace            (slice, ky, kx) one coil, (slice, coil, ky, kx) several; or as `axes` says
+    kspace            (slice, ky, kx) one coil, (slice, coil, ky, kx) several; or as `axes` says;
+                      complex, or real with a last axis of real and imaginary part
     mask              (kx,) as fastMRI has it, (ky, kx) or (slice, ky, kx)
     reconstruction_rss, reconstruction_esc or reference   (slice, y, x)
     maps              (slice, coil, y, x) or (coil, y, x)
@@ -45,6 +46,8 @@ MAPS = ("maps", "sensitivity_maps", "sensitivities", "sens_maps", "coil_maps", "
 _REFERENCES = ("reference", "reconstruction_rss", "reconstruction_esc")
 _CORE = {"kspace", "mask", "noise", ATTRS, "ismrmrd_header", *MAPS, *_REFERENCES}
 _DIMS = ("slice", "coil", "ky", "kx")
+#: A side of k-space that is shorter, beside so many "coils" or more, may be a coil axis.
+_SHORT_SIDE, _MANY_COILS = 16, 48
 
 
 def read_fastmri(source: str | Path, axes: Sequence[str] | None = None) -> xr.Dataset:
@@ -128,21 +131,50 @@ def write_fastmri(dataset: xr.Dataset, path: Path) -> None:
 def _canonical(path: Path, file: h5py.File, axes: Sequence[str] | None) -> NDArray[Any]:
     """k-space as (slice, coil, ky, kx)."""
     node = file["kspace"]
-    stated = _checked_axes(path, axes, node) if axes else _stated_axes(file)
-    if node.ndim not in (3, 4) and stated is None:
+    pairs = node.dtype.kind in "fiu" and node.ndim > 3 and node.shape[-1] == 2
+    shape = node.shape[:-1] if pairs else node.shape
+    stated = _checked_axes(path, axes, shape) if axes else _stated_axes(file, len(shape))
+    if len(shape) not in (3, 4) and stated is None:
         raise InputError(
-            f"{path}: k-space has {node.ndim} axes {node.shape}, not (slice, ky, kx) or "
+            f"{path}: k-space has {len(shape)} axes {shape}, not (slice, ky, kx) or "
             "(slice, coil, ky, kx): reorder it, or name its axes in the attribute 'axes'"
         )
     if stated is None:
-        stated = _DIMS if node.ndim == 4 else (_first_of_three(path, file), "ky", "kx")
+        if len(shape) == 4:
+            _check_four(path, file, shape)
+        stated = _DIMS if len(shape) == 4 else (_first_of_three(path, file, shape), "ky", "kx")
     values = read_array(node, path)
+    if pairs:
+        values = values[..., 0] + 1j * values[..., 1].astype(np.promote_types(values.dtype, "f4"))
     values = values.transpose([stated.index(d) for d in _DIMS if d in stated])
     missing = tuple(i for i, d in enumerate(_DIMS) if d not in stated)
     return np.expand_dims(values, missing)
 
 
-def _checked_axes(path: Path, axes: Sequence[str], node: h5py.Dataset) -> tuple[str, ...]:
+def _check_four(path: Path, file: h5py.File, shape: tuple[int, ...]) -> None:
+    """Raises InputError for four axes without names that are hardly (slice, coil, ky, kx)."""
+    if "ismrmrd_header" in file or "sciddm_kind" in file.attrs:
+        return
+    slices, coils, ny, nx = shape
+    if min(ny, nx) < _SHORT_SIDE and coils >= _MANY_COILS:
+        doubt = f"{coils} coils and a matrix of {ny} x {nx}, or have its axes in another order"
+    elif coils == 1 < slices and min(ny, nx) >= _SHORT_SIDE and not _is_image_count(file, slices):
+        doubt = f"{slices} slices of one coil or {slices} coils of one slice"
+    else:
+        return
+    raise InputError(
+        f"{path}: k-space {shape} could be {doubt}: say which with --axes (slice,coil,ky,kx) or "
+        "in the attribute 'axes' of the file"
+    )
+
+
+def _is_image_count(file: h5py.File, count: int) -> bool:
+    """Whether the file has an image of so many slices."""
+    nodes = (file.get(name) for name in _REFERENCES)
+    return any(isinstance(n, h5py.Dataset) and n.ndim == 3 and len(n) == count for n in nodes)
+
+
+def _checked_axes(path: Path, axes: Sequence[str], shape: tuple[int, ...]) -> tuple[str, ...]:
     """Axes that the caller names.
 
     Raises:
@@ -151,21 +183,21 @@ def _checked_axes(path: Path, axes: Sequence[str], node: h5py.Dataset) -> tuple[
     names = tuple(axes)
     if not {"ky", "kx"} <= set(names) <= set(_DIMS) or len(set(names)) != len(names):
         raise InputError(f"{path}: axes {','.join(names)}: name each of {', '.join(_DIMS)} once")
-    if len(names) != node.ndim:
+    if len(names) != len(shape):
         raise InputError(
-            f"{path}: {len(names)} axes {','.join(names)} for k-space of {node.ndim} {node.shape}: "
+            f"{path}: {len(names)} axes {','.join(names)} for k-space of {len(shape)} {shape}: "
             "name all of them"
         )
     return names
 
 
-def _first_of_three(path: Path, file: h5py.File) -> str:
+def _first_of_three(path: Path, file: h5py.File, shape: tuple[int, ...]) -> str:
     """Whether k-space of three axes has slices of one coil, as fastMRI, or coils of one slice.
 
     Raises:
         InputError: nothing in the file tells.
     """
-    count = file["kspace"].shape[0]
+    count = shape[0]
     if count == 1 or "ismrmrd_header" in file or "reconstruction_esc" in file:
         return "slice"
     for name in (*_REFERENCES, *MAPS):
@@ -174,13 +206,13 @@ def _first_of_three(path: Path, file: h5py.File) -> str:
             is_image = name in _REFERENCES
             return "slice" if is_image == (node.shape[0] == count) else "coil"
     raise InputError(
-        f"{path}: k-space {file['kspace'].shape} could be {count} slices of one coil or {count} "
+        f"{path}: k-space {shape} could be {count} slices of one coil or {count} "
         "coils of one slice: say which with --axes slice,ky,kx or --axes coil,ky,kx, or in the "
         "attribute 'axes' of the file"
     )
 
 
-def _stated_axes(file: h5py.File) -> tuple[str, ...] | None:
+def _stated_axes(file: h5py.File, count: int) -> tuple[str, ...] | None:
     """Axes from the attribute `dims` of k-space or `axes` of it or of the file, if they make sense.
 
     The attribute reads like "slice,coil,ky,kx; any remark".
@@ -191,7 +223,7 @@ def _stated_axes(file: h5py.File) -> tuple[str, ...] | None:
             stated = text_of(owner.attrs[key]).split(";")[0]
             axes = tuple(name.strip().lower() for name in stated.split(","))
             known = {"ky", "kx"} <= set(axes) <= set(_DIMS)
-            if known and len(set(axes)) == len(axes) == node.ndim:
+            if known and len(set(axes)) == len(axes) == count:
                 return axes
     return None
 

@@ -32,7 +32,7 @@ from sciddm.data_adapters.mri.acquisitions import (
     noise_of,
     placed,
 )
-from sciddm.data_adapters.mri.frames import FRAME_AXES, Selection, selected
+from sciddm.data_adapters.mri.frames import Frames, Selection, frames_of, selected, with_frames
 from sciddm.data_adapters.mri.header import Header
 from sciddm.data_adapters.mri.scan import build_trajectory_scan
 from sciddm.errors import InputError
@@ -50,14 +50,15 @@ def read_trajectory_scan(raw: RawData, select: Selection | None = None) -> xr.Da
         select: which repetitions, contrasts, ... to read; see `frames`.
 
     Raises:
-        InputError: 3D, several contrasts, readouts of several lengths, no positions, or positions
-            in no known unit.
+        InputError: 3D, averages, readouts of several lengths, no positions, or positions in no
+            known unit.
     """
     path, heads, header = raw.path, raw.heads, raw.header
-    plan, shots = _sorted(raw, select)
+    plan, shots, frames = _sorted(raw, select)
     slices, coils, count, samples = plan.shape
-    kspace = np.zeros(plan.shape, np.complex64)
-    positions = np.zeros((slices, count, samples, 2), np.float32)
+    images = frames.count * slices
+    kspace = np.zeros((images, coils, count, samples), np.complex64)
+    positions = np.zeros((images, count, samples, 2), np.float32)
     for k, line in enumerate(raw.readouts(plan.lines)):
         head = heads[plan.lines[k]]
         before, after = int(head["discard_pre"]), int(head["discard_post"])
@@ -68,8 +69,9 @@ def read_trajectory_scan(raw: RawData, select: Selection | None = None) -> xr.Da
                 f"{path}: acquisition {plan.lines[k]} has {line.shape[1]} samples but "
                 f"{place.shape[0]} positions: export it again"
             )
-        kspace[plan.slices[k], :, shots[k]] = line[:, kept]
-        positions[plan.slices[k], shots[k]] = place[kept, 1::-1]
+        image = frames.number[k] * slices + plan.slices[k]
+        kspace[image, :, shots[k]] = line[:, kept]
+        positions[image, shots[k]] = place[kept, 1::-1]
     noise = noise_of(raw, plan, 1)
     geometry, order = geometry_of(raw, plan)
     positions, matrix = _scaled(path, positions, header)
@@ -80,11 +82,14 @@ def read_trajectory_scan(raw: RawData, select: Selection | None = None) -> xr.Da
         "image_shape": list(matrix),
     }
     attrs = _resized(attrs, header, matrix)
-    return build_trajectory_scan(path, kspace[order], positions[order], attrs, noise=noise)
+    every = (np.arange(frames.count)[:, None] * slices + order).ravel()
+    scan = build_trajectory_scan(path, kspace[every], positions[every], attrs, noise=noise)
+    return with_frames(scan, frames.values, frames.count)
 
 
-def _sorted(raw: RawData, select: Selection | None) -> tuple[Plan, NDArray[np.intp]]:
-    """The imaging readouts, and the number of each within its slice, in the order of the file."""
+def _sorted(raw: RawData, select: Selection | None) -> tuple[Plan, NDArray[np.intp], Frames]:
+    """The imaging readouts, the number of each within its slice of its frame, in the order of the
+    file, and the frames."""
     path, heads, header = raw.path, raw.heads, raw.header
     imaging = imaging_of(raw) & ~(
         has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
@@ -106,13 +111,12 @@ def _sorted(raw: RawData, select: Selection | None) -> tuple[Plan, NDArray[np.in
             f"{path}: a 3D scan along a trajectory, only 2D ones can be read: transform it along z "
             "and write each partition as a slice"
         )
-    for axis in (*FRAME_AXES, "average"):
-        values = np.unique(chosen["idx"][axis])
-        if len(values) > 1:
-            raise InputError(
-                f"{path}: {len(values)} values of '{axis}' in one file: choose one, "
-                f"--select {axis}={values[0]}"
-            )
+    averages = np.unique(chosen["idx"]["average"])
+    if len(averages) > 1:
+        raise InputError(
+            f"{path}: {len(averages)} values of 'average' in one file: choose one, "
+            f"--select average={averages[0]}"
+        )
     coils = np.unique(chosen["active_channels"])
     lengths = np.unique(
         chosen["number_of_samples"].astype(np.int64)
@@ -121,20 +125,22 @@ def _sorted(raw: RawData, select: Selection | None) -> tuple[Plan, NDArray[np.in
     )
     if len(coils) > 1 or len(lengths) > 1 or lengths[0] < 1:
         raise InputError(f"{path}: readouts of several lengths or coils in one scan: export again")
-    numbers, slices, counts = np.unique(
-        chosen["idx"]["slice"], return_inverse=True, return_counts=True
-    )
-    if len(set(counts.tolist())) > 1:
+    frames = frames_of(chosen["idx"])
+    numbers, slices = np.unique(chosen["idx"]["slice"], return_inverse=True)
+    slices = slices.reshape(-1)
+    images = frames.number * len(numbers) + slices
+    counts = np.bincount(images, minlength=frames.count * len(numbers))
+    if counts.min() != counts.max():
         raise InputError(
-            f"{path}: slices of {counts.min()} to {counts.max()} readouts: write one file for each"
+            f"{path}: slices or frames of {counts.min()} to {counts.max()} readouts: select those "
+            "of equal length, as by --select repetition=0..2, or write one file for each"
         )
     shape = (len(numbers), int(coils[0]), int(counts[0]), int(lengths[0]))
-    check_size(path, "k-space", shape)
-    slices = slices.reshape(-1)
+    check_size(path, "k-space", (len(counts), *shape[1:]))
     shots = np.zeros(len(lines), np.intp)
-    for s in range(len(numbers)):
-        shots[slices == s] = np.arange(counts[0])
-    return Plan(lines, slices, shape), shots
+    for image in range(len(counts)):
+        shots[images == image] = np.arange(counts[0])
+    return Plan(lines, slices, shape), shots, frames
 
 
 def _scaled(

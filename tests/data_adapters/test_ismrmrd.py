@@ -368,27 +368,101 @@ def test_calibration_lines(tmp_path: Path, mode: str) -> None:
         np.testing.assert_array_equal(scan["calibration"].values, wanted)
 
 
-def test_calibration_lines_of_another_encoding_of_the_same_field(tmp_path: Path) -> None:
+def two_encodings(**changes: Any) -> str:
+    """A header whose second encoding is that of external calibration."""
+    first = header(calibration="external")
+    stop = first.index("</encoding>") + len("</encoding>")
+    second = header(**changes)
+    second = second[second.index("<encoding>") : second.index("</encoding>") + len("</encoding>")]
+    return first[:stop] + second + first[stop:]
+
+
+@pytest.mark.parametrize("flags", [(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,), ()])
+def test_calibration_lines_of_another_encoding_of_the_same_field(
+    tmp_path: Path, flags: tuple[int, ...]
+) -> None:
     """A smaller matrix of the same field of view: its samples lie on the grid of the scan."""
     k = complex_noise((1, 2, 6, 8))
-    first = header(calibration="external")
-    start, stop = first.index("<encoding>"), first.index("</encoding>") + len("</encoding>")
-    small = header(nx=4, ny=4)
-    second = small[small.index("<encoding>") : small.index("</encoding>") + len("</encoding>")]
-    xml = first[:stop] + second + first[stop:]
-    assert start < stop
     lines = complex_noise((4, 2, 4), 5)
     readouts = lines_of(k, steps=[0, 2, 4])
-    flags = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,)
     head = {"encoding_space_ref": 1}
     readouts += [Readout(line, n, flags=flags, head=head) for n, line in enumerate(lines)]
-    scan = open_kspace(write(tmp_path / "a.h5", xml, readouts))
+    scan = open_kspace(write(tmp_path / "a.h5", two_encodings(nx=4, ny=4), readouts))
     wanted = np.zeros_like(k)
     wanted[0, :, 1:5, 2:6] = lines.transpose(1, 0, 2)  # about (3, 4)
-    np.testing.assert_array_equal(scan["calibration"].values, wanted)
-    elsewhere = xml.replace("<x>240</x>", "<x>200</x>").replace("<x>200</x>", "<x>240</x>", 2)
-    other = open_kspace(write(tmp_path / "b.h5", elsewhere, readouts))
-    assert "calibration" not in other
+    np.testing.assert_allclose(scan["calibration"].values, wanted, atol=1e-5)
+
+
+def test_calibration_lines_of_another_field_of_view(tmp_path: Path) -> None:
+    """A field twice as wide shows the same object at the same place: half of its samples are on
+    the grid of the scan."""
+    ny, nx = 6, 8
+    rng = np.random.default_rng(0)
+    image = np.zeros((1, 2, 2 * ny, 2 * nx), np.complex64)
+    image[..., ny // 2 : ny // 2 + ny, nx // 2 : nx // 2 + nx] = rng.random((2, ny, nx))
+    wide = centred(np.fft.fft, centred(np.fft.fft, image), -2)
+    inner = image[..., ny // 2 : ny // 2 + ny, nx // 2 : nx // 2 + nx]
+    k = centred(np.fft.fft, centred(np.fft.fft, inner), -2).astype(np.complex64)
+    head = {"encoding_space_ref": 1}
+    flags = (ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,)
+    readouts = lines_of(k, steps=[0, 2, 4])
+    readouts += [
+        Readout(wide[0, :, y].astype(np.complex64), y, flags=flags, head=head)
+        for y in range(2 * ny)
+    ]
+    xml = two_encodings(nx=2 * nx, ny=2 * ny, fov_x=480, recon_fov_x=480, fov_y=300)
+    found = open_kspace(write(tmp_path / "a.h5", xml, readouts))["calibration"].values
+    factor = (found[0, 0, 3, 4] / k[0, 0, 3, 4]).real
+    np.testing.assert_allclose(found, factor * k, atol=1e-4)
+
+
+def test_calibration_lines_that_are_not_used_are_named(tmp_path: Path) -> None:
+    k = complex_noise((1, 2, 6, 8))
+    lines = complex_noise((4, 3, 4), 5)  # of three coils
+    head = {"encoding_space_ref": 1}
+    readouts = lines_of(k) + [
+        Readout(line, n, flags=(ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,), head=head)
+        for n, line in enumerate(lines)
+    ]
+    scan = open_kspace(write(tmp_path / "a.h5", two_encodings(nx=4, ny=4), readouts))
+    assert "calibration" not in scan
+    assert "encoding 2 are not used" in scan.attrs["scan_remarks"][0]
+
+
+def test_averages_of_an_object_that_moves_are_named(tmp_path: Path) -> None:
+    """The second average is of an object that lies elsewhere; of one that stays nothing is said."""
+    n = 32
+    image = np.zeros((n, n))
+    image[8:24, 10:22] = 1
+    for name, moved, told in (("still", 0, False), ("moved", 4, True)):
+        readouts = []
+        for average, shift in enumerate((0, moved)):
+            profile = centred(np.fft.fft, np.roll(image, shift, axis=0), -2)
+            k = centred(np.fft.fft, profile) + 0.05 * complex_noise((n, n), average)
+            readouts += [
+                Readout(k[None, y].astype(np.complex64), y, {"average": average}) for y in range(n)
+            ]
+        path = write(tmp_path / f"{name}.h5", header(nx=n, ny=n, rx=n, ry=n), readouts)
+        remarks = open_kspace(path).attrs.get("scan_remarks", [])
+        assert any("Averages of the same line differ" in r for r in remarks) is told
+        assert "scan_remarks" not in open_kspace(path, select={"average": [0]}).attrs
+
+
+def test_repetitions_of_a_volume(tmp_path: Path) -> None:
+    """Slices across the readout of the first repetition, then of the second, each with its mask."""
+    k = complex_noise((2, 4, 3, 6, 8))  # repetition, kz, coil, ky, kx
+    kept = [(r, z, y) for r in range(2) for z in range(4) for y in range(6) if (z + y + r) % 3]
+    readouts = [
+        Readout(k[r, z, :, y], y, {"repetition": r, "kspace_encode_step_2": z}) for r, z, y in kept
+    ]
+    scan = open_kspace(write(tmp_path / "a.h5", header(nz=4), readouts))
+    assert scan["repetition"].values.tolist() == [0] * 8 + [1] * 8
+    wanted = np.zeros((2, 6, 4), bool)
+    for r, z, y in kept:
+        wanted[r, y, z] = True
+    np.testing.assert_array_equal(scan["mask"].values[[0, 7, 8, 15]], wanted[[0, 0, 1, 1]])
+    back = centred(np.fft.ifft, k[1, 1, :, 0])
+    np.testing.assert_allclose(scan["kspace"].values[8:, :, 0, 1].T, back, atol=1e-5)
 
 
 def ghosted(k: NDArray[np.complex64], offset: float, turn: float) -> list[Readout]:

@@ -43,8 +43,12 @@ def write(
     noise: NDArray[Any] | None = None,
     dimensions: int = 2,
     discard: tuple[int, int] = (0, 0),
+    counter: str = "slice",
 ) -> Path:
-    """kspace (slice, coil, shot, sample), positions (shot, sample, 2) as (ky, kx)."""
+    """kspace (slice, coil, shot, sample), positions (shot, sample, 2) as (ky, kx).
+
+    Another ``counter`` makes the first axis frames of one slice.
+    """
     with ismrmrd.Dataset(str(path), create_if_needed=True) as file:
         file.write_xml_header(xml.encode())
         if noise is not None:
@@ -64,8 +68,8 @@ def write(
                 acquisition.read_dir[:] = (1, 0, 0)
                 acquisition.phase_dir[:] = (0, 1, 0)
                 acquisition.slice_dir[:] = (0, 0, 1)
-                acquisition.position[:] = (0, 0, 6.0 * s)
-                acquisition.idx.slice = s
+                acquisition.position[:] = (0, 0, 6.0 * s if counter == "slice" else 0)
+                setattr(acquisition.idx, counter, s)
                 acquisition.idx.kspace_encode_step_1 = shot
                 file.append_acquisition(acquisition)
     return path
@@ -93,6 +97,17 @@ def test_positions_of_every_unit_become_cycles_per_field_of_view(tmp_path, unit,
     assert scan.attrs["image_shape"] == [16, 16]
     assert scan.attrs["voxel_size_mm"] == pytest.approx([6, 15, 15])
     assert scan.attrs["field_strength_T"] == 1.5
+
+
+@pytest.mark.parametrize("counter", ["repetition", "contrast", "phase", "set"])
+def test_frames_are_images_of_their_own(tmp_path, counter):
+    path = write(tmp_path / "a.h5", header(), K, T / 16, counter=counter)
+    scan = open_kspace(path)
+    np.testing.assert_array_equal(scan["kspace"].values, K)
+    assert scan[counter].values.tolist() == [0, 1]
+    assert scan.attrs["slices_per_frame"] == 1
+    one = open_kspace(path, select={counter: [1]})
+    np.testing.assert_array_equal(one["kspace"].values, K[1:])
 
 
 def test_an_image_of_a_smaller_field_of_view_takes_fewer_cycles(tmp_path):

@@ -131,3 +131,28 @@ def test_the_phase_encoding_of_fastmri_files_is_along_kx(tmp_path: Path) -> None
     theirs = open_kspace(write(tmp_path / "a.h5", kspace=k, ismrmrd_header=header))
     assert theirs.attrs["phase_encoding_axis"] == "kx"
     assert "phase_encoding_axis" not in open_kspace(write(tmp_path / "b.h5", kspace=k)).attrs
+
+
+def test_four_axes_whose_order_is_in_doubt_are_asked_about(tmp_path: Path) -> None:
+    """The coils last, or first with one slice after them; named, they are read."""
+    k = kspace(coils=3, side=48)
+    last = write(tmp_path / "a.h5", kspace=k[None].transpose(0, 2, 3, 1))
+    with pytest.raises(InputError, match=r"48 coils and a matrix of 48 x 3.*--axes"):
+        open_kspace(last)
+    found = open_kspace(last, axes=("slice", "ky", "kx", "coil"))
+    np.testing.assert_array_equal(found["kspace"].values[0], k)
+    first = write(tmp_path / "b.h5", kspace=k[:, None])
+    with pytest.raises(InputError, match=r"3 slices of one coil or 3 coils of one slice"):
+        open_kspace(first)
+    found = open_kspace(first, axes=("coil", "slice", "ky", "kx"))
+    np.testing.assert_array_equal(found["kspace"].values[0], k)
+    images = write(tmp_path / "c.h5", kspace=k[:, None], reference=np.ones((3, 48, 48), "f4"))
+    assert dict(open_kspace(images).sizes)["slice"] == 3
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+def test_a_last_axis_of_real_and_imaginary_part(tmp_path: Path, dtype: str) -> None:
+    k = np.round(100 * kspace())
+    pairs = np.stack([k.real, k.imag], -1).astype(dtype)
+    scan = open_kspace(write(tmp_path / "a.h5", kspace=pairs[None]))
+    np.testing.assert_array_equal(scan["kspace"].values[0], k)
