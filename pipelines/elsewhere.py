@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sciddm.pipelines.domains import declared, load_domain
+from sciddm.pipelines.domains import DOMAINS, declared, load_domain
 from sciddm.pipelines.engine.domain import Domain
 from sciddm.pipelines.engine.verb import Transform
 
@@ -25,6 +25,8 @@ def elsewhere(path: Path, domain: str, verb: str) -> str:
     """
     if domain == "mri" and _is_image(path):
         return f"MRI {verb} needs raw k-space, not images: give {_RAW}"
+    if domain not in DOMAINS:  # somebody else's
+        return ""
     own = load_domain(domain)
     if own.recognises(path):
         return _other_verb(path, own, verb)

@@ -19,6 +19,7 @@ from sciddm.pipelines.engine.scores import print_scores
 from sciddm.pipelines.engine.threads import use_threads
 from sciddm.pipelines.engine.verb import Transform, Verb
 from sciddm.pipelines.engine.words import flag
+from sciddm.pipelines.engine.workers.parallel import ALONE, WHOLE, Parallel, Part, bytes_of
 
 __all__ = ["ARGUMENTS", "DEBUG", "domain_app"]
 
@@ -30,6 +31,60 @@ _Report = Annotated[bool, typer.Option("--report", help="Also write an HTML repo
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary instead of a table.")]
 _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads to use.")]
+_MANY = "Many inputs"
+_Recursive = Annotated[
+    bool,
+    typer.Option(
+        "--recursive",
+        help="Search subfolders, too; outputs lie in subfolders of the same names.",
+        rich_help_panel=_MANY,
+    ),
+]
+_Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Worker processes; each keeps its models and has its share of the threads.",
+        rich_help_panel=_MANY,
+    ),
+]
+_Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Dask scheduler (tcp://host:8786) whose workers do the items.",
+        rich_help_panel=_MANY,
+    ),
+]
+_Part = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="I/N",
+        help="Do part I of N of the items: one command each in a job array.",
+        rich_help_panel=_MANY,
+    ),
+]
+_Tries = Annotated[
+    int,
+    typer.Option(
+        "--tries",
+        min=1,
+        help="Workers that one item may cost before it counts as failed.",
+        rich_help_panel=_MANY,
+    ),
+]
+_Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory of each worker, such as 4G; one that needs more is ended.",
+        rich_help_panel=_MANY,
+    ),
+]
 
 
 def domain_app(domain: Domain) -> typer.Typer:
@@ -84,6 +139,7 @@ Parts = tuple[list[inspect.Parameter], list[inspect.Parameter], Body]
 def _of_transform(verb: Transform[..., Any, Any]) -> Parts:
     leading = []
     source = verb.source
+    many = source is not None and not source.option and not verb.target.single
     if source is not None and source.option:
         leading.append(
             _keyword("inputs", Annotated[Path, typer.Option(source.option, help=source.help)])
@@ -113,9 +169,20 @@ def _of_transform(verb: Transform[..., Any, Any]) -> Parts:
         _keyword("as_json", _Json, False),
         _keyword("threads", _Threads, None),
     ]
+    if many:
+        trailing += [
+            _keyword("recursive", _Recursive, False),
+            _keyword("jobs", _Jobs, 1),
+            _keyword("part", _Part, None),
+            _keyword("tries", _Tries, 2),
+            _keyword("memory", _Memory, None),
+        ]
+        if "scheduler" not in verb.request.declared():
+            trailing.append(_keyword("scheduler", _Scheduler, None))
 
     def body(context: typer.Context, request: Any, values: dict[str, Any]) -> int:
         root = context.find_root().meta
+        parallel = _parallel(values) if many else ALONE
         running = Running(
             report=values.get("report", False),
             overwrite=values["overwrite"],
@@ -123,9 +190,12 @@ def _of_transform(verb: Transform[..., Any, Any]) -> Parts:
             form=values.get("form"),
             debug=bool(root.get(DEBUG)),
             arguments=tuple(map(str, root.get(ARGUMENTS, ()))),
+            recursive=values.get("recursive", False),
+            parallel=parallel,
         )
         inputs = values.get("inputs", [])
-        use_threads(values["threads"])
+        if not parallel.divides:
+            use_threads(values["threads"])
         return execute(
             verb,
             [inputs] if isinstance(inputs, Path) else inputs,
@@ -135,6 +205,18 @@ def _of_transform(verb: Transform[..., Any, Any]) -> Parts:
         )
 
     return leading, trailing, body
+
+
+def _parallel(values: dict[str, Any]) -> Parallel:
+    memory, part = values["memory"], values["part"]
+    return Parallel(
+        jobs=values["jobs"],
+        scheduler=values.get("scheduler"),
+        part=WHOLE if part is None else Part.of(part),
+        tries=values["tries"],
+        memory=None if memory is None else bytes_of(memory),
+        threads=values["threads"],
+    )
 
 
 def _of_comparison(verb: Comparison[..., Any, Any]) -> Parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,10 @@ from sciddm.pipelines.engine.streams import PlainConsole, shown
 if TYPE_CHECKING:
     from sciddm.progress import Progress
 
-__all__ = ["output", "progress_bar", "say", "spoken"]
+__all__ = ["hear", "output", "progress_bar", "say", "spoken"]
 
 _PIPED_WIDTH = 160
+_listeners: list[Callable[[str, str], None]] = []
 
 
 def output() -> Console:
@@ -28,8 +29,16 @@ def output() -> Console:
     return PlainConsole(markup=False, highlight=False, emoji=False, width=width)
 
 
+def hear(listener: Callable[[str, str], None]) -> None:
+    """Lets a function have all that this process would say, as a worker's caller does."""
+    _listeners.append(listener)
+
+
 def say(kind: str, message: str) -> None:
     """One line on stderr, however long: `error: ...`, `warning: ...` or `note: ...`."""
+    if _listeners:
+        _listeners[-1](kind, message)
+        return
     print(f"{kind}: {shown(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 

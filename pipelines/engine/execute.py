@@ -10,7 +10,7 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,14 @@ from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.engine.batch import Job, Outcome, Plan, make_folder, plan, run
 from sciddm.pipelines.engine.console import output, progress_bar, say, spoken
 from sciddm.pipelines.engine.hints import advised
+from sciddm.pipelines.engine.inputs import with_lists
 from sciddm.pipelines.engine.item import Item
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.summary import document, show
 from sciddm.pipelines.engine.verb import Transform
+from sciddm.pipelines.engine.workers.divided import divided
+from sciddm.pipelines.engine.workers.parallel import ALONE, WHOLE, Parallel
+from sciddm.pipelines.engine.workers.task import Address, Task
 
 __all__ = ["Running", "execute"]
 
@@ -41,6 +45,8 @@ class Running:
         form: format of the outputs in a folder, None for the default.
         debug: print where an error arose.
         arguments: of the command line, for the JSON document.
+        recursive: search subfolders of input folders, too.
+        parallel: who does the items of a batch.
     """
 
     report: bool = False
@@ -49,6 +55,8 @@ class Running:
     form: str | None = None
     debug: bool = False
     arguments: tuple[str, ...] = ()
+    recursive: bool = False
+    parallel: Parallel = ALONE
 
 
 def execute(
@@ -70,11 +78,14 @@ def execute(
     Returns:
         The exit code.
     """
-    isolation.prepare()  # loads while the model does
-    planned = _plan(verb, inputs, target, running.form)
-    jobs = planned.jobs
+    parallel = running.parallel
+    planned = _plan(verb, inputs, target, running)
+    jobs = parallel.part.select(planned.jobs)
     if target is None and running.report:
         raise InputError("--report needs an output: add -o")
+    if planned.batch and parallel.scheduler is not None and "scheduler" in verb.request.declared():
+        # The verb itself divides one item; many are divided here.
+        request = request.model_copy(update={"scheduler": None})
 
     def item(job: Job) -> Item:
         return Item(
@@ -87,21 +98,13 @@ def execute(
         )
 
     outputs = [path for job in jobs for path in item(job).outputs(verb)]
-    for folder in sorted({path.parent for path in outputs}):
-        for sentence in recover(folder):
-            say("note", sentence)
+    folders = sorted({path.parent for path in outputs})
+    _settle(folders)
     if planned.batch:
-        for folder in {} if target is None else {target: 0, **{p.parent: 0 for p in outputs}}:
+        for folder in [] if target is None else [target, *folders]:
             make_folder(folder)
-        if running.overwrite or any(not path.exists() for path in outputs):
-            verb.prepare(request)
     elif target is not None:
         verb.target.check(outputs, running.overwrite)
-    numbers = {job: number for number, job in enumerate(jobs, start=1)}
-
-    def attempt(job: Job) -> Outcome:
-        number = f"{numbers[job]}/{len(jobs)} " if planned.batch else ""
-        return item(job).attempt(verb, partial(progress_bar, f"{number}{job.source.name}"))
 
     def tell(outcome: Outcome) -> None:
         if outcome.cause is not None and running.debug:
@@ -113,7 +116,22 @@ def execute(
         for warning in outcome.warnings:
             say("warning", f"{outcome.job.source.name}: {warning}")
 
-    outcomes = run(jobs, attempt, finished=lambda job: item(job).earlier(verb), after=tell)
+    if planned.batch and parallel.divides:
+        tasks = [Task(Address.of(verb), item(job), running.debug) for job in jobs]
+        outcomes = divided(verb, tasks, parallel, tell)
+        _settle(folders)  # what workers left that were lost
+    else:
+        isolation.prepare()  # loads while the model does
+        if planned.batch and (running.overwrite or any(not p.exists() for p in outputs)):
+            verb.prepare(request)
+        numbers = {job: number for number, job in enumerate(jobs, start=1)}
+
+        def attempt(job: Job) -> Outcome:
+            number = f"{numbers[job]}/{len(jobs)} " if planned.batch else ""
+            title = f"{number}{job.source.name}"
+            return item(job).attempt(verb, partial(progress_bar, title))
+
+        outcomes = run(jobs, attempt, finished=lambda job: item(job).earlier(verb), after=tell)
     failed = [o for o in outcomes if o.status == "failed"]
     if running.as_json:
         words = shlex.join(["sciddm", *running.arguments])
@@ -125,28 +143,40 @@ def execute(
     return 2 if not planned.batch and isinstance(failed[0].cause, SciddmError) else 1
 
 
+def _settle(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        for sentence in recover(folder):
+            say("note", sentence)
+
+
 def _plan(
-    verb: Transform[..., Any, Any], inputs: Sequence[Path], target: Path | None, form: str | None
+    verb: Transform[..., Any, Any],
+    inputs: Sequence[Path],
+    target: Path | None,
+    running: Running,
 ) -> Plan:
     source = verb.source
     if source is None:
         assert target is not None, "a verb without an input has an output"
         return Plan((Job(target, target),), batch=False)
+    paths, any_list = with_lists(inputs)
     try:
         planned = plan(
-            inputs,
+            paths,
             Path() if target is None else target,
             read=source.suffixes,
             written=() if target is None else verb.target.suffixes,
-            suffix=verb.target.suffix(form),
+            suffix=verb.target.suffix(running.form),
             whole=source.is_item,
             whole_kind=source.item,
+            recursive=running.recursive,
+            batch=any_list or running.parallel.part != WHOLE,
         )
     except InputError as error:
         # A folder may hold nothing of this domain and something of another.
-        if len(inputs) != 1 or not inputs[0].is_dir():
+        if len(paths) != 1 or not paths[0].is_dir():
             raise
-        raise advised(error, inputs[0], verb.domain, verb.name) from error
+        raise advised(error, paths[0], verb.domain, verb.name) from error
     if target is not None and verb.target.single and len(planned.jobs) > 1:
         raise InputError(f"{target}: one file for {len(planned.jobs)} inputs: give one input")
     return planned

@@ -1,0 +1,75 @@
+"""A batch that other processes do: looked through here, done there, told here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+from sciddm.pipelines.engine.batch import Job, Outcome, one_line
+from sciddm.pipelines.engine.verb import Transform
+from sciddm.pipelines.engine.workers.board import Board, board
+from sciddm.pipelines.engine.workers.devices import threads_each, visible_gpus
+from sciddm.pipelines.engine.workers.parallel import Parallel
+from sciddm.pipelines.engine.workers.pool import on_workers
+from sciddm.pipelines.engine.workers.task import Preparation, Task
+from sciddm.pipelines.engine.workers.worker import Setup
+
+__all__ = ["divided"]
+
+
+def divided(
+    verb: Transform[..., Any, Any],
+    tasks: Sequence[Task],
+    parallel: Parallel,
+    tell: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """The outcomes in the order of the tasks, whoever does them and whenever.
+
+    Args:
+        verb: what to do.
+        tasks: on what.
+        parallel: who does it.
+        tell: called with every outcome as it comes.
+
+    Raises:
+        SciddmError: no item can be done with these options.
+    """
+    outcomes: dict[Job, Outcome] = {}
+    with board(len(tasks)) as line:
+
+        def take(outcome: Outcome) -> None:
+            outcomes[outcome.job] = outcome
+            line.count(len(outcomes))
+            tell(outcome)
+
+        left = []
+        for task in tasks:
+            earlier = _earlier(verb, task)
+            if earlier is None:
+                left.append(task)
+            else:
+                take(earlier)
+        if left:
+            with closing(_done(left, parallel, line)) as stream:
+                for outcome in stream:
+                    take(outcome)
+    return [outcomes[task.job] for task in tasks]
+
+
+def _done(tasks: Sequence[Task], parallel: Parallel, line: Board) -> Iterator[Outcome]:
+    preparation = Preparation(tasks[0].address, tasks[0].item.request)
+    count = min(parallel.jobs, len(tasks))
+    threads = parallel.threads or threads_each(count)
+    gpus = visible_gpus()
+    setups = [
+        Setup(threads, parallel.memory, gpus[k % len(gpus)] if gpus else None) for k in range(count)
+    ]
+    return on_workers(tasks, preparation, setups, parallel.tries, line)
+
+
+def _earlier(verb: Transform[..., Any, Any], task: Task) -> Outcome | None:
+    try:
+        return task.item.earlier(verb)
+    except Exception as error:  # whatever is wrong with one output, the others go on
+        return Outcome(task.job, "failed", error=one_line(error), cause=error)
