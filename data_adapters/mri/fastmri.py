@@ -80,7 +80,7 @@ def read_fastmri(source: str | Path, axes: Sequence[str] | None = None) -> xr.Da
         attrs = _attrs(path, file, kspace.shape[-2:])
         if key == "reconstruction_rss":
             attrs["reference_combination"] = ROOT_SUM_OF_SQUARES
-        return build_scan(
+        scan = build_scan(
             path,
             kspace,
             attrs,
@@ -90,6 +90,10 @@ def read_fastmri(source: str | Path, axes: Sequence[str] | None = None) -> xr.Da
             reference=reference,
             others=_others(path, file),
         )
+        if "ismrmrd_header" in file:
+            header = parse_header(text_of(file["ismrmrd_header"][()]), path)
+            scan.encoding["dicom"] = header.identity
+        return scan
 
 
 def read_fastmri_maps(source: str | Path) -> NDArray[Any]:

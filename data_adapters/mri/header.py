@@ -1,12 +1,13 @@
 """The ISMRMRD XML header: of ISMRMRD files, and of fastMRI files under `ismrmrd_header`.
 
-Source: the schema ismrmrd.xsd, http://www.ismrm.org/ISMRMRD. Names of patients and institutions are
-not taken over.
+Source: the schema ismrmrd.xsd, http://www.ismrm.org/ISMRMRD. Who the patient is and which study it
+was stays apart from the attributes: only DICOM output has a place for it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,28 @@ _SEQUENCE = {
     "flipAngle_deg": "flip_angle_deg",
     "sequence_type": "sequence_type",
 }
+
+
+#: DICOM keyword -> where the header has it.
+_IDENTITY = {
+    "PatientName": "subjectInformation/patientName",
+    "PatientID": "subjectInformation/patientID",
+    "PatientBirthDate": "subjectInformation/patientBirthdate",
+    "PatientSex": "subjectInformation/patientGender",
+    "PatientWeight": "subjectInformation/patientWeight_kg",
+    "StudyInstanceUID": "studyInformation/studyInstanceUID",
+    "StudyDate": "studyInformation/studyDate",
+    "StudyTime": "studyInformation/studyTime",
+    "StudyID": "studyInformation/studyID",
+    "AccessionNumber": "studyInformation/accessionNumber",
+    "ReferringPhysicianName": "studyInformation/referringPhysicianName",
+    "StudyDescription": "studyInformation/studyDescription",
+    "BodyPartExamined": "studyInformation/bodyPartExamined",
+    "FrameOfReferenceUID": "measurementInformation/frameOfReferenceUID",
+    "PatientPosition": "measurementInformation/patientPosition",
+}
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_LONGEST_TEXT = 64
 
 
 @dataclass(frozen=True)
@@ -72,6 +95,7 @@ class Header:
         ramp_sampled: of echo-planar scans: readouts begin on the ramp of the gradient.
         noise_bandwidth: relative bandwidth of the receiver's noise; 1 if not stated.
         attrs: attributes of the scan: field strength, sequence times, scanner.
+        identity: DICOM keywords of patient, study and frame of reference, as DICOM writes them.
     """
 
     encoded: Space = field(default_factory=Space)
@@ -84,6 +108,7 @@ class Header:
     ramp_sampled: bool = False
     noise_bandwidth: float = 1.0
     attrs: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, str] = field(default_factory=dict)
 
 
 def parse_header(text: str | bytes, path: Path) -> Header:
@@ -135,7 +160,32 @@ def parse_header(text: str | bytes, path: Path) -> Header:
         ramp_sampled=_ramp_sampled(encoding),
         noise_bandwidth=bandwidth if bandwidth > 0 else 1.0,
         attrs=attrs,
+        identity=_identity(root),
     )
+
+
+def _identity(root: ElementTree.Element) -> dict[str, str]:
+    """What DICOM calls the patient, the study and the frame of reference; nothing invalid."""
+    found = {}
+    for keyword, at in _IDENTITY.items():
+        text = _text(root, at)
+        if keyword.endswith("Date"):
+            text = text.replace("-", "")
+            text = text if re.fullmatch(r"\d{8}", text) else ""
+        elif keyword.endswith("Time"):
+            digits = re.match(r"(\d\d):?(\d\d):?(\d\d)", text)
+            text = "".join(digits.groups()) if digits else ""
+        elif keyword.endswith("UID"):
+            text = text if _UID.fullmatch(text) and len(text) <= _LONGEST_TEXT else ""
+        elif keyword == "PatientSex":
+            text = text.upper() if text.upper() in ("M", "F", "O") else ""
+        elif keyword == "PatientWeight":
+            weight = _float(text)
+            text = f"{weight:g}" if 0 < weight < math.inf else ""
+        text = re.sub(r"[\x00-\x1f\\]", " ", text)[:_LONGEST_TEXT]
+        if text:
+            found[keyword] = text
+    return found
 
 
 def _further(encoding: ElementTree.Element) -> Encoding:

@@ -66,8 +66,11 @@ def read_ismrmrd(source: str | Path, select: Selection | None = None) -> xr.Data
                 "its readouts first, and remove the ramp times from its trajectory description"
             )
         if header.trajectory in ("", "cartesian", "epi"):
-            return read_cartesian(raw, "ismrmrd", select)
-        return read_trajectory_scan(raw, select)
+            scan = read_cartesian(raw, "ismrmrd", select)
+        else:
+            scan = read_trajectory_scan(raw, select)
+        scan.encoding["dicom"] = header.identity
+        return scan
 
 
 class _Table(RawData):

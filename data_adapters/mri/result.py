@@ -4,7 +4,7 @@ a folder       the image as a series of MR images; FOLDER_std: its standard devi
                FOLDER.json: the attributes, all that repeats the run
 .dcm           the same of a single slice as files: NAME.dcm, NAME_std.dcm, NAME.json
 other names    as `save.save_result` has it; with the phase NAME_phase.nii, in radians, or the
-               complex image as .cfl
+               complex image as .cfl; with the noise map NAME_noise.nii and NAME_gfactor.nii
 """
 
 from __future__ import annotations
@@ -36,25 +36,29 @@ __all__ = ["SUFFIXES", "check_mri_outputs", "check_slices", "mri_outputs", "save
 _DCM = ".dcm"
 #: Suffixes of results that are no DICOM series.
 SUFFIXES = (*RESULT_SUFFIXES, _DCM)
+#: Suffixes of formats that hold all variables of a result.
+_ALL_VARIABLES = (".h5", ".nc", ".zarr")
 _IMAGE = "reconstruction"
 _DIMS = ("slice", "y", "x")
 
 
-def mri_outputs(path: str | Path, *, phase: bool = False) -> list[Path]:
+def mri_outputs(path: str | Path, *, phase: bool = False, noise_map: bool = False) -> list[Path]:
     """All that `save_mri_result` writes for a path, the main output first.
 
     Args:
         path: the main output.
         phase: with the phase.
+        noise_map: with the noise map and the g-factor.
 
     Raises:
         OutputError: a suffix that is neither a known one nor a part of a UID, or a format without
-            a place for the phase.
+            a place for the phase or the noise map.
     """
     path = Path(path)
-    if phase:
+    if phase or noise_map:
         first, *others = mri_outputs(path)
-        return [first, *_phase_files(path), *others]
+        more = _phase_files(path) if phase else []
+        return [first, *more, *(_noise_files(path) if noise_map else {}), *others]
     if path.suffix.lower() == _DCM:
         return [path, path.with_name(f"{path.stem}_std{path.suffix}"), path.with_suffix(".json")]
     return series_outputs(path, SUFFIXES, spread=True)
@@ -80,15 +84,21 @@ def check_slices(path: str | Path, slices: int) -> None:
 
 
 def save_mri_result(
-    dataset: xr.Dataset, path: str | Path, *, phase: bool = False, overwrite: bool = False
+    dataset: xr.Dataset,
+    path: str | Path,
+    *,
+    phase: bool = False,
+    noise_map: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Writes a result: all of its files, or none.
 
     Args:
         dataset: `reconstruction` (slice, y, x), `std` likewise, and attributes; with the phase
-            `complex_image`, too.
+            `complex_image`, too, with the noise map `noise_map` and `g_factor`.
         path: the suffix chooses the format, a name without suffix is a DICOM series.
         phase: write the phase, too.
+        noise_map: write the noise map and the g-factor, too.
         overwrite: existing outputs may be replaced.
 
     Raises:
@@ -104,13 +114,19 @@ def save_mri_result(
                 write_nifti(in_frames(angle, dataset), at[place], dataset.attrs)
         if path.suffix.lower() == ".cfl":
             dataset = dataset.assign({_IMAGE: dataset["complex_image"]})
+    if noise_map:
+        for place, name in _noise_files(path).items():
+            values = dataset[name].transpose(*_DIMS).values
+            with commit([place], overwrite) as at:
+                write_nifti(in_frames(values, dataset), at[place], dataset.attrs)
     if not single and not is_series_target(path, SUFFIXES):
         save_result(dataset, path, overwrite=overwrite)
         return
     if _IMAGE not in dataset or set(dataset[_IMAGE].dims) != set(_DIMS):
         raise InputError(f"{path}: the result has no variable {_IMAGE} {_DIMS}: add it")
     check_slices(path, dataset.sizes["slice"])
-    study, description = Study(dataset.attrs), _description(dataset.attrs)
+    study = Study(dataset.attrs, dataset.encoding.get("dicom"))
+    description = _description(dataset.attrs)
 
     def write(values: xr.DataArray, place: Path, target: Path, text: str) -> None:
         numbers = values.transpose(*_DIMS).values
@@ -141,16 +157,40 @@ def _phase_files(path: Path) -> list[Path]:
     Raises:
         OutputError: a format without a place for it.
     """
-    name = path.name.lower()
-    for suffix in (".nii.gz", ".nii"):
-        if name.endswith(suffix):
-            base, end = path.name[: -len(suffix)], path.name[-len(suffix) :]
-            return [path.with_name(f"{base}_phase{end}")]
-    if name.endswith((".h5", ".nc", ".zarr", ".cfl")):
+    beside = _beside(path, "phase")
+    if beside is not None:
+        return [beside]
+    if path.name.lower().endswith((*_ALL_VARIABLES, ".cfl")):
         return []
     raise OutputError(
         f"{path}: DICOM has no place for the phase here: give .nii.gz, .h5, .nc, .zarr or .cfl"
     )
+
+
+def _noise_files(path: Path) -> dict[Path, str]:
+    """The files of noise map and g-factor with their variables, none where the main output holds
+    them.
+
+    Raises:
+        OutputError: a format without a place for them.
+    """
+    noise, factor = _beside(path, "noise"), _beside(path, "gfactor")
+    if noise is not None and factor is not None:
+        return {noise: "noise_map", factor: "g_factor"}
+    if path.name.lower().endswith(_ALL_VARIABLES):
+        return {}
+    raise OutputError(
+        f"{path}: has no place for the noise map here: give .nii.gz, .h5, .nc or .zarr"
+    )
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    """NAME_name.nii of a NIfTI file NAME.nii, compressed or not; None for other formats."""
+    for suffix in (".nii.gz", ".nii"):
+        if path.name.lower().endswith(suffix):
+            base, end = path.name[: -len(suffix)], path.name[-len(suffix) :]
+            return path.with_name(f"{base}_{name}{end}")
+    return None
 
 
 def _description(attrs: Mapping[Any, Any]) -> str:

@@ -5,8 +5,9 @@ Stored values are unsigned 16-bit integers that reach from 0 (or the lowest valu
     value = RescaleSlope x stored + RescaleIntercept,   error at most 1 / 131070 of the range
 
 Geometry is that of the affine. Where the scan's orientation is not known, or its voxel size (which
-is then written as 1 mm), ImageComments says so and PatientPosition stays empty. The raw data name
-no patient here, so the files do not either.
+is then written as 1 mm), ImageComments says so and PatientPosition stays empty. Patient, study and
+frame of reference are those of the raw data where they name them; else the patient stays empty and
+the study is a new one.
 """
 
 from __future__ import annotations
@@ -52,11 +53,21 @@ class Study:
 
     Args:
         attrs: of the scan or result: `affine`, `voxel_size_mm`, sequence times, ...
+        identity: DICOM keywords of patient, study and frame of reference, where they are known.
     """
 
-    def __init__(self, attrs: Mapping[Any, Any]) -> None:
+    def __init__(self, attrs: Mapping[Any, Any], identity: Mapping[str, str] | None = None) -> None:
         self.attrs = attrs
-        self.uids = (str(generate_uid()), str(generate_uid()))
+        own = dict(identity or {})
+        if not attrs.get("orientation_known", False):
+            # Axes that are not the patient's must not be laid over other series.
+            own.pop("FrameOfReferenceUID", None)
+            own.pop("PatientPosition", None)
+        self.uids = (
+            own.pop("StudyInstanceUID", str(generate_uid())),
+            own.pop("FrameOfReferenceUID", str(generate_uid())),
+        )
+        self.identity = own
         self.now = datetime.datetime.now()
 
     def headers(self, shape: tuple[int, int, int], number: int) -> list[Dataset]:
@@ -71,6 +82,10 @@ class Study:
         places = anonymous_headers(affine, each, "MR", self.uids)
         headers = [copy.deepcopy(places[k % each]) for k in range(shape[0])]
         for k, header in enumerate(headers):
+            if self.identity:
+                header.SpecificCharacterSet = "ISO_IR 192"  # UTF-8
+            for keyword, text in self.identity.items():
+                setattr(header, keyword, text)
             header.InstanceNumber = k + 1
             if each < shape[0]:
                 header.TemporalPositionIdentifier = k // each + 1

@@ -22,7 +22,8 @@ unknown), affine (4 x 4, RAS, mm, of the indices (x, y, slice) of that image) an
 field_strength_T (NaN where unknown), reference_combination where it is known, image_shape [y, x]
 (matrix of the scanner's own image, to which that image is cropped about N//2), phase_encoding_axis
 (ky or kx, ky if not there), scan_remarks (sentences to warn with), source, format, and
-what else the file tells.
+what else the file tells. Who the patient is stays out of the attributes, which all outputs show:
+``encoding["dicom"]`` holds DICOM keywords of patient, study and frame of reference.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +32,7 @@ from sciddm.pipelines.mri.judgement import (
     vortex_remark,
 )
 from sciddm.pipelines.mri.kept_out import calibrated, predicted, slices_to_check
+from sciddm.pipelines.mri.noise_maps import noise_maps
 from sciddm.pipelines.mri.preparation import prepared, with_maps
 from sciddm.pipelines.mri.retrospective import Undersampling
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
@@ -48,6 +49,15 @@ from sciddm.uncertainty.verdict import Finding
 __all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
 
 _IMAGES = ("reconstruction", "std", "zero_filled")
+
+
+@dataclass(frozen=True)
+class _Extras:
+    """What a result holds beside the image: see ``MRIReconstruction.__call__``."""
+
+    samples: bool = False
+    phase: bool = False
+    noise_map: bool = False
 
 
 class MRIReconstruction(Pipeline):
@@ -132,6 +142,7 @@ class MRIReconstruction(Pipeline):
         axis: str | None = None,
         keep_samples: bool = False,
         output_phase: bool = False,
+        output_noise_map: bool = False,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Reconstructs every slice.
@@ -154,6 +165,8 @@ class MRIReconstruction(Pipeline):
             axis: undersampled axis, "ky" or "kx"; the scan's phase encoding if not given.
             keep_samples: keep the complex samples.
             output_phase: keep their complex mean as ``complex_image``.
+            output_noise_map: give ``noise_map``, the standard deviation of the noise in the
+                regularised SENSE image, and its ``g_factor``; see ``physics.mri.noise_map``.
             progress: called after every step.
 
         Returns:
@@ -166,18 +179,16 @@ class MRIReconstruction(Pipeline):
         """
         scan = open_kspace(data) if isinstance(data, str | Path) else data
         request = None if undersample is None else Undersampling(undersample, mask, acs, axis, seed)
+        identity = scan.encoding.get("dicom")
         scan = prepared(scan, request, maps, coils, noise_std)
         empty = find_empty(scan, noise_std)
         numbers = np.flatnonzero(~empty)
+        extras = _Extras(keep_samples, output_phase, output_noise_map)
         if len(numbers):
             part = scan.isel(slice=numbers) if empty.any() else scan
-            result = self._reconstructed(
-                part, quality, samples, seed, noise_std, (keep_samples, output_phase), progress
-            )
+            result = self._reconstructed(part, quality, samples, seed, noise_std, extras, progress)
         else:
-            result = _nothing(
-                scan, self.settings(quality, samples), keep_samples, output_phase, noise_std
-            )
+            result = _nothing(scan, self.settings(quality, samples), extras, noise_std)
             result = result.assign_attrs(self.provenance, quality=quality, seed=seed)
         if empty.any():
             result = put_back(result, scan, empty)
@@ -187,7 +198,10 @@ class MRIReconstruction(Pipeline):
             "coils": scan.sizes["coil"],
             "sciddm_version": sciddm.__version__,
         }
-        return _placed(result, scan)
+        result = _placed(result, scan)
+        if identity:  # not among the attributes, which all outputs show
+            result.encoding["dicom"] = identity
+        return result
 
     def _reconstructed(
         self,
@@ -196,10 +210,10 @@ class MRIReconstruction(Pipeline):
         samples: int | None,
         seed: int,
         noise_std: float | None,
-        kept: tuple[bool, bool],
+        extras: _Extras,
         progress: Progress | None,
     ) -> xr.Dataset:
-        """The slices that hold an object; ``kept``: the samples, their complex mean."""
+        """The slices that hold an object."""
         source = sampling_of(scan)
         settings = self.settings(quality, samples, source.acceleration)
         given = _maps(scan)
@@ -229,7 +243,7 @@ class MRIReconstruction(Pipeline):
                 posterior = reconstruct_slice(self.denoiser, encoded, settings, seed, i, callback)
                 drawn.append((encoded, posterior))
             predictions = self._predicted(drawn, source, settings, seed)
-        result = _images(drawn, source, settings, *kept)
+        result = _images(drawn, source, settings, extras)
         if "reference" in scan:
             result = result.assign(reference=scan["reference"])
         return result.assign_attrs(
@@ -315,8 +329,7 @@ def _prediction_attributes(predictions: list[Prediction]) -> dict[str, Any]:
 def _nothing(
     scan: xr.Dataset,
     settings: Settings,
-    keep_samples: bool,
-    output_phase: bool,
+    extras: _Extras,
     noise_std: float | None,
 ) -> xr.Dataset:
     """The result of no slice at all, for scans that hold nothing but noise."""
@@ -327,9 +340,12 @@ def _nothing(
     result = xr.Dataset(images).assign(
         residual=(("slice", *source.dims), np.zeros((0, *source.kspace.shape[-2:]), np.float32))
     )
-    if output_phase:
+    if extras.phase:
         result = result.assign(complex_image=(dims, np.zeros(size, np.complex64)))
-    if keep_samples:
+    if extras.noise_map:
+        for name in ("noise_map", "g_factor"):
+            result[name] = (dims, np.zeros(size, np.float32))
+    if extras.samples:
         none = np.zeros((settings.samples, *size), np.complex64)
         result = result.assign(samples=(("sample", *dims), none))
     if "reference" in scan:
@@ -363,8 +379,7 @@ def _images(
     drawn: list[tuple[EncodedSlice, Posterior]],
     source: Sampling,
     settings: Settings,
-    keep_samples: bool,
-    output_phase: bool,
+    extras: _Extras,
 ) -> xr.Dataset:
     """All slices' images (slice, y, x) in the scan's units."""
     image, spread, zero_filled, residual, samples, means = [], [], [], [], [], []
@@ -388,8 +403,15 @@ def _images(
         "zero_filled": (dims, torch.stack(zero_filled).numpy()),
         "residual": (("slice", *source.dims), torch.stack(residual).numpy()),
     }
-    if output_phase:
+    if extras.phase:
         variables["complex_image"] = (dims, torch.stack(means).numpy())
-    if keep_samples:
+    if extras.noise_map:
+        cells = [source.measured(i) for i in range(len(drawn))]
+        on_grid = source.dims == ("ky", "kx")
+        each = [c.numel() / int(c.sum()) if on_grid else source.acceleration for c in cells]
+        found = [noise_maps(encoded, r) for (encoded, _), r in zip(drawn, each, strict=True)]
+        for k, name in enumerate(("noise_map", "g_factor")):
+            variables[name] = (dims, np.stack([f[k] for f in found]))
+    if extras.samples:
         variables["samples"] = (("sample", *dims), torch.stack(samples, dim=1).numpy())
     return xr.Dataset(variables)

@@ -109,6 +109,13 @@ class Reconstruct(Request):
             "and .cfl."
         ),
     ] = False
+    output_noise_map: Annotated[
+        bool,
+        Option(
+            "Write the noise of the SENSE image and its g-factor too: NAME_noise and NAME_gfactor "
+            "beside .nii; in .h5, .nc, .zarr."
+        ),
+    ] = False
     select: Select = ()
     axes: Axes = None
 
@@ -250,6 +257,7 @@ def _reconstructed(scan: xr.Dataset, request: Reconstruct, context: Context) -> 
         axis=request.axis,
         keep_samples=request.keep_samples,
         output_phase=request.output_phase,
+        output_noise_map=request.output_noise_map,
         progress=context.progress,
     )
 
@@ -270,13 +278,19 @@ def _image_outputs(path: Path, request: Reconstruct) -> Sequence[Path]:
     from sciddm.data_adapters.mri.result import mri_outputs
 
     _check_place_for_samples(path, request)
-    return mri_outputs(path, phase=request.output_phase)
+    return mri_outputs(path, phase=request.output_phase, noise_map=request.output_noise_map)
 
 
 def _save_image(result: xr.Dataset, path: Path, saving: Saving[Reconstruct]) -> None:
     from sciddm.data_adapters.mri.result import save_mri_result
 
-    save_mri_result(result, saving.at[path], phase=saving.request.output_phase, overwrite=True)
+    save_mri_result(
+        result,
+        saving.at[path],
+        phase=saving.request.output_phase,
+        noise_map=saving.request.output_noise_map,
+        overwrite=True,
+    )
 
 
 def _check(paths: Sequence[Path], overwrite: bool) -> None:

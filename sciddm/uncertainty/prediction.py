@@ -4,13 +4,16 @@ Entries y of the measurement are kept out. K samples x_k of the posterior of the
 with e = y - mean A x_k, v the variance of the A x_k and sigma the noise level of y,
 
     ratio = sqrt(mean |e|^2 / mean (f^2 (1 + 1/K) v + sigma^2))
+    widening = sqrt(max(mean |e|^2 - sigma^2, 0) / mean (f^2 (1 + 1/K) v))
     skill = sqrt((mean |e|^2 - sigma^2) / (mean |e_0|^2 - sigma^2)),     e_0 = y - A x_0
 
 f is the factor on the samples' standard deviation and x_0 the best image that needs no trained
 prior. For the right model and prior the ratio is 1 within sampling error, as samples and truth have
-one law: above 1 the standard deviation is too small for this very measurement, by that factor. A
-skill above 1 says that the prior knows less of this object than none. Both see motion between the
-parts of a scan, a wrong operator or noise level, and a worthless prior, for any linear measurement.
+one law: above 1 the standard deviation is too small for this very measurement. The widening is the
+factor that the standard deviation alone lacks; entries where noise is all there is say nothing of
+it. A skill above 1 says that the prior knows less of this object than none. Both see motion between
+the parts of a scan, a wrong operator or noise level, and a worthless prior, for any linear
+measurement.
 """
 
 from __future__ import annotations
@@ -36,11 +39,13 @@ class Prediction:
         ratio: error in units of what the posterior and the noise explain.
         skill: error over that of the image without a trained prior, both without the noise.
         count: entries that were kept out.
+        widening: by which the standard deviation would have explained the error.
     """
 
     ratio: float
     skill: float
     count: int
+    widening: float = 1.0
 
 
 def prediction_of(
@@ -76,7 +81,9 @@ def prediction_of(
     widened = factor**2 * (1 + 1 / len(samples)) * power(variance.sqrt())
     # Where noise is all that is left, neither image is better: the noise keeps both above 0.
     skill = math.sqrt(max(error - noise, 0.0) + noise) / math.sqrt(max(plain - noise, 0.0) + noise)
-    return Prediction(math.sqrt(error / (widened + noise)), skill, count)
+    excess = max(error - noise, 0.0)
+    widening = math.sqrt(excess / widened) if widened > 0 else 1.0
+    return Prediction(math.sqrt(error / (widened + noise)), skill, count, widening)
 
 
 def prediction_finding(

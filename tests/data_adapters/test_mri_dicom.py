@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ismrmrd
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydicom.uid import MRImageStorage
 
-from sciddm.data_adapters import load_result
+from sciddm.data_adapters import load_result, open_kspace
 from sciddm.data_adapters.mri.result import check_mri_outputs, mri_outputs, save_mri_result
 from sciddm.data_adapters.mri.save_dicom import Study, write_mr_slices
 from sciddm.errors import InputError, OutputError
@@ -210,3 +211,68 @@ def test_frames_lie_at_one_place_one_after_the_other(tmp_path: Path) -> None:
     again = load_result(tmp_path / "b.nii.gz")
     np.testing.assert_allclose(again["reconstruction"], values, rtol=1e-6)
     np.testing.assert_allclose(again["std"], frames["std"], rtol=1e-6)
+
+
+IDENTITY = """<subjectInformation><patientName>Müller^Eva</patientName>
+  <patientWeight_kg>71.5</patientWeight_kg><patientID>P-17</patientID>
+  <patientBirthdate>1970-02-28</patientBirthdate><patientGender>F</patientGender>
+ </subjectInformation>
+ <studyInformation><studyDate>2024-05-06</studyDate><studyTime>07:08:09</studyTime>
+  <studyID>4</studyID><studyInstanceUID>1.2.3.4.5</studyInstanceUID></studyInformation>
+ <measurementInformation><protocolName>t2_tse</protocolName>
+  <patientPosition>HFS</patientPosition><frameOfReferenceUID>1.2.3.99</frameOfReferenceUID>
+ </measurementInformation>"""
+
+
+def scan_of(path: Path, identity: str) -> Path:
+    """An ISMRMRD file of one slice whose header names a patient."""
+    xml = (
+        f'<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">{identity}<encoding><encodedSpace>'
+        "<matrixSize><x>8</x><y>8</y><z>1</z></matrixSize><fieldOfView_mm><x>80</x><y>80</y>"
+        "<z>5</z></fieldOfView_mm></encodedSpace><trajectory>cartesian</trajectory></encoding>"
+        "</ismrmrdHeader>"
+    )
+    with ismrmrd.Dataset(str(path), create_if_needed=True) as file:
+        file.write_xml_header(xml.encode())
+        for y in range(8):
+            acquisition = ismrmrd.Acquisition.from_array(np.ones((2, 8), np.complex64))
+            acquisition.idx.kspace_encode_step_1 = y
+            acquisition.read_dir[:], acquisition.phase_dir[:] = (1, 0, 0), (0, 1, 0)
+            acquisition.slice_dir[:] = (0, 0, 1)
+            file.append_acquisition(acquisition)
+    return path
+
+
+def test_patient_study_and_frame_of_reference_are_those_of_the_raw_data(tmp_path: Path) -> None:
+    scan = open_kspace(scan_of(tmp_path / "scan.h5", IDENTITY))
+    assert "Eva" not in str(scan.attrs)
+    found = result()
+    found.encoding["dicom"] = scan.encoding["dicom"]
+    save_mri_result(found, tmp_path / "a")
+    for folder in ("a", "a_std"):
+        header = pydicom.dcmread(tmp_path / folder / "0002.dcm")
+        assert str(header.PatientName) == "Müller^Eva"
+        assert (header.PatientID, header.PatientSex, header.PatientBirthDate) == (
+            "P-17", "F", "19700228",
+        )  # fmt: skip
+        assert header.PatientWeight == 71.5
+        assert (header.StudyInstanceUID, header.StudyID) == ("1.2.3.4.5", "4")
+        assert (header.StudyDate, header.StudyTime) == ("20240506", "070809")
+        assert header.FrameOfReferenceUID == "1.2.3.99"
+        assert header.PatientPosition == "HFS"
+    assert "Eva" not in (tmp_path / "a.json").read_text()
+    unplaced = result(orientation_known=False)
+    unplaced.encoding["dicom"] = scan.encoding["dicom"]
+    save_mri_result(unplaced, tmp_path / "b")
+    header = pydicom.dcmread(tmp_path / "b" / "0001.dcm")
+    assert header.StudyInstanceUID == "1.2.3.4.5"
+    assert header.FrameOfReferenceUID != "1.2.3.99"
+    assert not header.PatientPosition
+
+
+def test_an_identity_that_dicom_cannot_hold_is_left_out(tmp_path: Path) -> None:
+    wrong = IDENTITY.replace("1.2.3.4.5", "not a uid").replace("1970-02-28", "spring")
+    wrong = wrong.replace("<patientGender>F", "<patientGender>yes")
+    identity = open_kspace(scan_of(tmp_path / "scan.h5", wrong)).encoding["dicom"]
+    assert not {"StudyInstanceUID", "PatientBirthDate", "PatientSex"} & set(identity)
+    assert identity["PatientID"] == "P-17"

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
 import sciddm
-from sciddm.data_adapters import load_result, save_kspace
+from sciddm.data_adapters import load_result, open_kspace, save_kspace
 from sciddm.data_adapters.mri.bart import read_bart_image
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError, OptionError, OutputError
@@ -160,3 +161,35 @@ def test_the_phase_is_written_where_there_is_a_place_for_it(model, scan, tmp_pat
     np.testing.assert_array_equal(load_result(tmp_path / "c.h5")["complex_image"], image)
     with pytest.raises(OutputError, match="phase"):
         result.save(tmp_path / "series")
+
+
+def test_dicom_output_names_the_patient_of_the_scan_and_nothing_else_does(model, scan, tmp_path):
+    scan = open_kspace(scan)
+    scan.encoding["dicom"] = {"PatientID": "P-17", "StudyInstanceUID": "1.2.3"}
+    result = sciddm.mri.reconstruct(
+        scan, undersample=2, acs=12, quality="fast", model=str(model), seed=0
+    )
+    result.save(tmp_path / "series")
+    header = pydicom.dcmread(next((tmp_path / "series").glob("*.dcm")))
+    assert (header.PatientID, header.StudyInstanceUID) == ("P-17", "1.2.3")
+    assert "P-17" not in (tmp_path / "series.json").read_text()
+
+
+def test_the_noise_map_and_the_g_factor_are_written_where_there_is_a_place(model, scan, tmp_path):
+    options = {"undersample": 2, "acs": 12, "quality": "fast", "model": str(model)}
+    result = sciddm.mri.reconstruct(scan, output_noise_map=True, **options)
+    noise, factor = (result.data[name].values for name in ("noise_map", "g_factor"))
+    level = result.data.attrs["noise_std"]
+    inside = factor > 0
+    # The noise of the fully sampled image is the level but for the coils' own.
+    assert np.median(noise[inside] / factor[inside]) == pytest.approx(2**0.5 * level, rel=0.3)
+    written = {p.name for p in result.save(tmp_path / "a.nii.gz")}
+    assert written == {
+        "a.nii.gz", "a_noise.nii.gz", "a_gfactor.nii.gz", "a_std.nii.gz", "a.json",
+    }  # fmt: skip
+    image = nib.load(tmp_path / "a_gfactor.nii.gz").get_fdata()
+    np.testing.assert_allclose(image, factor.T, atol=1e-6)
+    result.save(tmp_path / "c.h5")
+    np.testing.assert_array_equal(load_result(tmp_path / "c.h5")["noise_map"], noise)
+    with pytest.raises(OutputError, match="noise map"):
+        result.save(tmp_path / "b.cfl")
