@@ -48,7 +48,7 @@ def conjugate_gradient_image(
     Args:
         apply: p -> (M p, B p).
         rhs: right-hand side (..., event).
-        zero: 0 in the range of B, with the same number of axes as rhs.
+        zero: 0 in the range of B, (..., event of B); its event may have other axes than that of rhs.
         ndim: number of trailing event axes of rhs.
         iterations: steps.
         floor: M - floor I is known to be positive semidefinite, so p^H M p >= floor |p|^2. An
@@ -123,6 +123,9 @@ def _iterate(
     largest = torch.zeros_like(rr)
     size = _dot(rhs, rhs, ndim)
     unsolved = torch.ones_like(rr, dtype=torch.bool)
+    # One factor an item, whatever the number of axes of an item of B p.
+    batch = rhs.ndim - ndim
+    of_image = (*rhs.shape[:batch], *[1] * (image.ndim - batch))
     for _ in range(iterations):
         mp, bp = apply(p)
         curvature, length = _dot(p, mp, ndim), _dot(p, p, ndim)
@@ -135,7 +138,7 @@ def _iterate(
         step = torch.where(unsolved, rr / curvature.where(unsolved, 1.0), 0.0)
         same = image is x  # as where B is the identity
         x = _add(x, step, p)
-        image = x if same else _add(image, step, bp)
+        image = x if same else _add(image, step.reshape(of_image), bp)
         r = _add(r, -step, mp)
         new = _dot(r, r, ndim)
         p = _add(r, torch.where(unsolved, new / rr.where(unsolved, 1.0), 0.0), p)

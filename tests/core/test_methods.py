@@ -111,6 +111,23 @@ def test_every_method_finds_the_mean_of_a_gaussian_posterior(name):
         assert float(posterior.log_evidence) == pytest.approx(float(law), abs=0.5)
 
 
+@pytest.mark.parametrize("name", [n for n in POSTERIOR_SAMPLERS if n not in ("ddrm", "repaint")])
+@pytest.mark.parametrize("shape", [(2, 3), (6, 1, 1)])
+def test_data_may_have_other_axes_than_the_image(name, shape):
+    """The axes of y are a matter of layout: y as (6,), (2, 3) or (6, 1, 1) is the same data."""
+    H = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    prior = GaussianDenoiser(EDM(), torch.zeros(5), torch.eye(5))
+    flat = FunctionOperator(lambda x: x @ H.T, (5,))
+    folded = FunctionOperator(lambda x: (x @ H.T).view(-1, *shape), (5,))
+    y = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
+    options = {"sigma": 0.3, "method": name, "samples": 2, "steps": 4}
+    expected = sciddm.sample_posterior(y, flat, prior, **options)
+    got = sciddm.sample_posterior(y.view(3, *shape), folded, prior, **options)
+    torch.testing.assert_close(got.samples, expected.samples, rtol=1e-3, atol=1e-4)
+    if expected.log_evidence is not None:
+        torch.testing.assert_close(got.log_evidence, expected.log_evidence, rtol=1e-4, atol=1e-3)
+
+
 def test_items_of_a_batch_are_sampled_as_alone():
     prior, A = white(3), Matrix(randn(2, 3))
     y = randn(4, 2, seed=1)
