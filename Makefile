@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: setup demo test check fuzz lint wheel format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-samplers bench-speed clean
+.PHONY: setup demo test check fuzz lint wheel site notebooks format bench-mri bench-mri-active bench-ct bench-speech bench-hsi bench-petct bench-ultrasound bench-samplers bench-speed clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,14 @@ fuzz: setup
 # What users get: sdist and wheel, the wheel in an environment of its own, every verb and demo.
 wheel: setup
 	bash .ci/wheel
+
+# The documentation: every page, link and name is checked; `sciddm docs` opens it.
+site: setup
+	NO_MKDOCS_2_WARNING=1 SCIDDM_ISOLATION=off $(BIN)/mkdocs build --quiet --strict
+
+# Runs every notebook and keeps its pictures; the outputs are committed.
+notebooks: setup
+	$(BIN)/python -m notebooks.execute
 
 lint: setup
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from sciddm import __version__
 from sciddm.errors import SciddmError
 from sciddm.pipelines.commands.demo import demo
+from sciddm.pipelines.commands.docs import docs
 from sciddm.pipelines.commands.doctor import doctor
 from sciddm.pipelines.commands.methods import app as methods
 from sciddm.pipelines.commands.models import app as models
@@ -174,7 +175,7 @@ def root(
 
 app.add_typer(models, name="models", no_args_is_help=True)
 app.add_typer(methods, name="methods", no_args_is_help=True)
-for _function in (verify, train, demo, doctor):
+for _function in (verify, train, demo, doctor, docs):
     app.command()(_function)
 
 

@@ -48,7 +48,7 @@ def conjugate_gradient_image(
     Args:
         apply: p -> (M p, B p).
         rhs: right-hand side (..., event).
-        zero: 0 in the range of B, (..., event of B); its event may have other axes than that of rhs.
+        zero: 0 in the range of B, (..., event); its event may have other axes than that of rhs.
         ndim: number of trailing event axes of rhs.
         iterations: steps.
         floor: M - floor I is known to be positive semidefinite, so p^H M p >= floor |p|^2. An
