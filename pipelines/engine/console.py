@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from rich.console import Console
 
 from sciddm.errors import OptionError, SciddmError
 from sciddm.pipelines.engine.streams import PlainConsole, shown
 
-if TYPE_CHECKING:
-    from sciddm.progress import Progress
-
-__all__ = ["hear", "output", "progress_bar", "say", "spoken"]
+__all__ = ["hear", "output", "say", "spoken"]
 
 _PIPED_WIDTH = 160
 _listeners: list[Callable[[str, str], None]] = []
@@ -47,28 +42,3 @@ def spoken(error: BaseException) -> str:
     if isinstance(error, OptionError):
         return error.about(f"--{error.option.replace('_', '-')}")
     return str(error) if isinstance(error, SciddmError) else ""
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Progress]:
-    """A progress bar on stderr or in a notebook; silent elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-    with Bars(
-        TextColumn("{task.fields[title]}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", style="dim", markup=False),
-        console=console,
-        transient=True,
-        disable=not (console.is_terminal or console.is_jupyter),
-    ) as bars:
-        task = bars.add_task("", total=None, title=shown(title))
-
-        def advance(done: int, total: int, what: str) -> None:
-            bars.update(task, completed=done, total=total, description=what)
-
-        yield advance
