@@ -9,9 +9,9 @@ from pathlib import Path
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.batch import Job, make_folder
 from sciddm.pipelines.engine.console import output, say
-from sciddm.pipelines.engine.progress_bar import progress_bar
 from sciddm.pipelines.engine.domain import Domain
 from sciddm.pipelines.engine.item import Item
+from sciddm.pipelines.engine.progress_bar import progress_bar
 from sciddm.pipelines.engine.result import outputs_of
 from sciddm.pipelines.engine.summary import show
 

@@ -21,10 +21,10 @@ from sciddm.data_adapters.commit import recover
 from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.engine.batch import Job, Outcome, Plan, make_folder, plan, run
 from sciddm.pipelines.engine.console import output, say, spoken
-from sciddm.pipelines.engine.progress_bar import progress_bar
 from sciddm.pipelines.engine.hints import advised
 from sciddm.pipelines.engine.inputs import with_lists
 from sciddm.pipelines.engine.item import Item
+from sciddm.pipelines.engine.progress_bar import progress_bar
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.summary import document, show
 from sciddm.pipelines.engine.verb import Transform

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from sciddm.errors import InputError
-from sciddm.pipelines.engine.progress_bar import progress_bar
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.hints import advised
+from sciddm.pipelines.engine.progress_bar import progress_bar
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.words import command
 
