@@ -21,6 +21,7 @@ from sciddm.pipelines.commands.docs import docs
 from sciddm.pipelines.commands.doctor import doctor
 from sciddm.pipelines.commands.methods import app as methods
 from sciddm.pipelines.commands.models import app as models
+from sciddm.pipelines.commands.results import results
 from sciddm.pipelines.commands.train import train
 from sciddm.pipelines.commands.verify import verify
 from sciddm.pipelines.domains import DOMAINS, load_domain
@@ -175,7 +176,7 @@ def root(
 
 app.add_typer(models, name="models", no_args_is_help=True)
 app.add_typer(methods, name="methods", no_args_is_help=True)
-for _function in (verify, train, demo, doctor, docs):
+for _function in (results, verify, train, demo, doctor, docs):
     app.command()(_function)
 
 

@@ -22,6 +22,7 @@ _LEAST_DISK, _SCARCE_DISK = 100 << 20, 2 << 30
 _EXTRAS = {
     "petct": "PET/CT segmentation and DICOM-SEG",
     "train": "training",
+    "results": "results.parquet of a batch",
     "cluster": "dask clusters",
     "noncartesian": "radial and spiral MRI",
     "twix": "Siemens raw data",

@@ -26,6 +26,7 @@ from sciddm.pipelines.engine.inputs import with_lists
 from sciddm.pipelines.engine.item import Item
 from sciddm.pipelines.engine.progress_bar import progress_bar
 from sciddm.pipelines.engine.request import Request
+from sciddm.pipelines.engine.results.record import Record, check_names
 from sciddm.pipelines.engine.summary import document, show
 from sciddm.pipelines.engine.verb import Transform
 from sciddm.pipelines.engine.workers.divided import divided
@@ -88,6 +89,10 @@ def execute(
         # The verb itself divides one item; many are divided here.
         request = request.model_copy(update={"scheduler": None})
 
+    record: Record | None = None
+    if planned.batch and target is not None:
+        record = Record(target, f"{verb.domain} {verb.name}")
+
     def item(job: Job) -> Item:
         return Item(
             job,
@@ -96,11 +101,14 @@ def execute(
             batch=planned.batch,
             overwrite=running.overwrite,
             report=running.report,
+            record=record,
         )
 
     outputs = [path for job in jobs for path in item(job).outputs(verb)]
     folders = sorted({path.parent for path in outputs})
     _settle(folders)
+    if record is not None:
+        check_names(record.folder, outputs)
     if planned.batch:
         for folder in [] if target is None else [target, *folders]:
             make_folder(folder)
@@ -111,6 +119,8 @@ def execute(
         if outcome.cause is not None and running.debug:
             traceback.print_exception(outcome.cause, file=sys.stderr)
         if outcome.error is not None:
+            if record is not None:
+                record.failure(outcome)
             hint = "" if isinstance(outcome.cause, SciddmError) else " (--debug shows where)"
             said = spoken(outcome.cause) if outcome.cause is not None else ""
             say("error", (said or outcome.error) + hint)
@@ -133,6 +143,8 @@ def execute(
             return item(job).attempt(verb, partial(progress_bar, title))
 
         outcomes = run(jobs, attempt, finished=lambda job: item(job).earlier(verb), after=tell)
+    if record is not None:
+        record.close(outcomes)
     failed = [o for o in outcomes if o.status == "failed"]
     if running.as_json:
         words = shlex.join(["sciddm", *running.arguments])

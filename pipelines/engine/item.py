@@ -15,6 +15,7 @@ from sciddm.pipelines.engine.console import say
 from sciddm.pipelines.engine.context import Context, silent
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.result import outputs_of
+from sciddm.pipelines.engine.results.record import Record
 from sciddm.pipelines.engine.resume import completed
 from sciddm.pipelines.engine.summary import done
 from sciddm.pipelines.engine.verb import Transform
@@ -45,6 +46,7 @@ class Item:
             is left to it.
         overwrite: make again what exists.
         report: write the HTML page, too.
+        record: the table that the result gets a row of; None for none.
     """
 
     job: Job
@@ -53,6 +55,7 @@ class Item:
     batch: bool = False
     overwrite: bool = False
     report: bool = False
+    record: Record | None = None
 
     def outputs(self, verb: Transform[..., Any, Any]) -> list[Path]:
         """All outputs that the verb may write."""
@@ -107,14 +110,19 @@ class Item:
         start = time.perf_counter()
         try:
             result: Result = verb.result(self.job.source, self.request, context)
-            written: list[Path] = []
+            facts, written, token = result.facts, list[Path](), None
             if self.saves:
                 context.progress(1, 1, "writing")
+                if self.record is not None:
+                    paths = self.outputs(verb)
+                    token = self.record.begin(result, facts, self.job.source, paths)
                 written = result.save(self.job.target, overwrite=replace, report=self.report)
                 context.finish()
-            outcome = done(self.job, result.facts, written, {"warnings": result.warnings})
+            outcome = done(self.job, facts, written, {"warnings": result.warnings})
             outcome.verdict = result.verdict if result.is_estimate else None
             outcome.seconds = time.perf_counter() - start
+            if self.record is not None:
+                self.record.finish(token, outcome)
             if verb.listing is not None:
                 outcome.listing = verb.listing(result.data)
             return outcome

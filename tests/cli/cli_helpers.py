@@ -146,5 +146,7 @@ class FakePipeline:
 
 
 def everything(folder: Path) -> set[str]:
-    """All files below a folder, hidden ones too."""
-    return {str(p.relative_to(folder)) for p in folder.rglob("*")}
+    """All files below a folder, hidden ones too, without the table of a batch's results."""
+    table = {".results", "results.csv", "results.parquet"}
+    paths = (p.relative_to(folder) for p in folder.rglob("*"))
+    return {str(p) for p in paths if not table & set(p.parts)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -57,7 +57,7 @@ def divided(
     return [outcomes[task.job] for task in tasks]
 
 
-def _done(tasks: Sequence[Task], parallel: Parallel, line: Board) -> Iterator[Outcome]:
+def _done(tasks: Sequence[Task], parallel: Parallel, line: Board) -> Generator[Outcome, None, None]:
     preparation = Preparation(tasks[0].address, tasks[0].item.request)
     count = min(parallel.jobs, len(tasks))
     threads = parallel.threads or threads_each(count)

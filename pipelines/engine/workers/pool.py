@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from sciddm.errors import SciddmError
@@ -45,7 +45,7 @@ class Losses:
 
 def on_workers(
     tasks: Iterable[Task], preparation: Preparation, setups: list[Setup], tries: int, board: Board
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Outcomes in the order in which they come.
 
     Args:
