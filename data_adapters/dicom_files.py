@@ -1,8 +1,9 @@
 """DICOM files of a folder, and the series they make up.
 
 Headers are read without pixels. A folder's own files count; where it has none, or only the index
-of a medium (DICOMDIR), those of its subfolders do. Files without the mark of DICOM are passed over,
-and all others are read or named.
+of a medium (DICOMDIR), those of its subfolders do. Files that are no DICOM are passed over; all
+others are read or named. Old archives leave out the 128 bytes and the mark "DICM" that a file
+begins with: such a file is known by its first element.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from sciddm.data_adapters.checks import reading
 from sciddm.errors import InputError
@@ -22,6 +23,7 @@ from sciddm.errors import InputError
 __all__ = [
     "SeriesFiles",
     "dicom_headers",
+    "is_dicom_file",
     "is_dicom_folder",
     "is_dicom_item",
     "open_dicom",
@@ -29,6 +31,8 @@ __all__ = [
 ]
 
 _MARK = b"DICM"
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # of a file without the mark, little endian
+_MOST_ELEMENT, _LONGEST = 0x30, 0x200  # of its first element: the number, and the length
 _DEPTH = 3  # patient, study, series
 
 
@@ -137,9 +141,15 @@ def open_dicom(file: Path, *, pixels: bool) -> FileDataset:
         InputError: not DICOM.
     """
     try:
-        return pydicom.dcmread(file, stop_before_pixels=not pixels)
+        bare = _is_bare(_start(file))
+        dataset = pydicom.dcmread(file, stop_before_pixels=not pixels, force=bare)
     except InvalidDicomError as error:
         raise InputError(f"{file}: not a DICOM file: remove it from the folder") from error
+    if bare and "TransferSyntaxUID" not in dataset.file_meta:  # not compressed, then
+        implicit = bool(dataset.original_encoding[0])
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset
 
 
 def _files(folder: Path) -> list[Path]:
@@ -152,9 +162,9 @@ def _hidden(path: Path, root: Path) -> bool:
 
 def _read(file: Path, *, alone: bool = False) -> Iterator[tuple[Path, Dataset]]:
     """The header of a file, or nothing where the file is no image of its own."""
-    with reading(file), file.open("rb") as start:
-        marked = start.read(132)[128:] == _MARK
-    if not marked and not alone and file.suffix.lower() != ".dcm":
+    with reading(file):
+        dicom = is_dicom_file(file)
+    if not dicom and not alone and file.suffix.lower() != ".dcm":
         return  # a text or a picture beside the slices
     with reading(file):
         header = open_dicom(file, pixels=False)
@@ -169,10 +179,34 @@ def _is_marked(file: Path) -> bool:
     if file.suffix.lower() == ".dcm":
         return True
     try:
-        with file.open("rb") as start:
-            return start.read(132)[128:] == _MARK
+        return is_dicom_file(file)
     except OSError:
         return False
+
+
+def is_dicom_file(file: Path) -> bool:
+    """Whether a file begins as DICOM does, with the mark or, as old archives have it, without.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    start = _start(file)
+    return start[128:] == _MARK or _is_bare(start)
+
+
+def _start(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(132)
+
+
+def _is_bare(start: bytes) -> bool:
+    """Whether a file without the mark begins with an element of the first groups."""
+    if start[128:] == _MARK or len(start) < 16 or start[:2] not in _FIRST_GROUPS:
+        return False
+    element = int.from_bytes(start[2:4], "little")
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    length = int.from_bytes(start[6:8] if explicit else start[4:8], "little")
+    return element <= _MOST_ELEMENT and length < _LONGEST
 
 
 def class_name(header: Dataset) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 __all__ = ["modality_of"]
 
-_MAGIC_AT, _MAGIC = 128, b"DICM"
 _MOST_FILES = 50
 
 
@@ -20,9 +19,10 @@ def modality_of(path: Path) -> str:
 
 
 def _is_dicom(path: Path) -> bool:
+    from sciddm.data_adapters.dicom_files import is_dicom_file
+
     try:
-        with path.open("rb") as file:
-            return file.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
+        return is_dicom_file(path)
     except OSError:
         return False
 
@@ -31,7 +31,9 @@ def _modality(path: Path) -> str:
     import pydicom
 
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"])
+        header = pydicom.dcmread(
+            path, stop_before_pixels=True, specific_tags=["Modality"], force=True
+        )
     except Exception:  # whatever a stranger's file makes of the parser: it is not recognised
         return ""
     return str(header.get("Modality") or "")

@@ -29,7 +29,7 @@ from sciddm.data_adapters.dicom_files import (
 from sciddm.data_adapters.dicom_frames import frame_headers
 from sciddm.data_adapters.dicom_padding import padding_of
 from sciddm.data_adapters.dicom_pixels import is_colour, stored_frames
-from sciddm.data_adapters.slice_order import check_even, slice_normal
+from sciddm.data_adapters.slice_order import SAME_PLACE_MM, check_even, slice_normal
 from sciddm.errors import InputError
 from sciddm.geometry.affine import stacked_affine
 
@@ -45,6 +45,9 @@ _NEEDED = {
 _RESCALE = {"RescaleSlope": 1, "RescaleIntercept": 1}
 _LOCALIZER = "LOCALIZER"
 _ALIKE = 1e-3  # of directions and spacings
+#: What sets several images of one place apart.
+_APART = ("AcquisitionNumber", "TemporalPositionIdentifier", "TriggerTime", "EchoTime",
+          "FrameReferenceTime", "ContentTime")  # fmt: skip
 _STRAY = 3  # images that lie otherwise than all others, or a tenth of them, are no slices
 
 
@@ -163,6 +166,7 @@ def read_series(source: str | Path, series: str | None = None, modality: Modalit
     headers = _without_localizers(headers, notes)
     headers = _of_one_orientation(headers, notes)
     _check_alike(headers)
+    notes += _frames_of_reference(headers)
     return _ordered(headers, notes)
 
 
@@ -280,7 +284,15 @@ def _of_one_orientation(
 
 
 def _check_alike(headers: list[tuple[Path, int, Dataset]]) -> None:
-    """Sizes and spacings: what differs from the majority is named."""
+    """Patient, sizes and spacings: what differs from the majority is named."""
+    patients = Counter(str(h.get("PatientID") or "") for _, _, h in headers)
+    patient = patients.most_common(1)[0][0]
+    for file, _, header in headers:
+        if str(header.get("PatientID") or "") != patient:
+            raise InputError(
+                f"{file}: is of another patient (PatientID) than the others of its series: put "
+                "each patient into a folder of its own"
+            )
     shapes = Counter((int(h.Rows), int(h.Columns)) for _, _, h in headers)
     rows, columns = shapes.most_common(1)[0][0]
     spacing = np.median([np.asarray(h.PixelSpacing, np.float64) for _, _, h in headers], axis=0)
@@ -295,6 +307,17 @@ def _check_alike(headers: list[tuple[Path, int, Dataset]]) -> None:
                 f"{file}: PixelSpacing differs from that of the other slices: remove what is no "
                 "slice"
             )
+
+
+def _frames_of_reference(headers: list[tuple[Path, int, Dataset]]) -> list[str]:
+    """A note where slices refer to several origins."""
+    frames = {str(h.get("FrameOfReferenceUID") or "") for _, _, h in headers}
+    if len(frames) == 1:
+        return []
+    return [
+        f"its slices state {len(frames)} frames of reference: whether they lie as their positions "
+        "say is unknown"
+    ]
 
 
 def _ordered(headers: list[tuple[Path, int, Dataset]], notes: list[str]) -> Series:
@@ -314,10 +337,30 @@ def _ordered(headers: list[tuple[Path, int, Dataset]], notes: list[str]) -> Seri
             (file.parent, f"{file.name}, frame {k + 1}" if file in several else file.name)
             for file, k, _ in headers
         ]
+        _check_one_acquisition(headers, positions @ normal)
         check_even(names, positions, normal)
     spacing = [float(v) for v in first.PixelSpacing]
     affine = stacked_affine(positions, first.ImageOrientationPatient, spacing, distance)
     return Series(files, [h for _, _, h in headers], [k for _, k, _ in headers], affine, notes)
+
+
+def _check_one_acquisition(
+    headers: list[tuple[Path, int, Dataset]], places: NDArray[np.float64]
+) -> None:
+    """Whether slices at one place are of several acquisitions: phases, echoes, times.
+
+    Raises:
+        InputError: they are; names the attribute that sets them apart.
+    """
+    for k in np.flatnonzero(np.diff(places) < SAME_PLACE_MM):
+        (file, _, first), (other, _, second) = headers[k], headers[k + 1]
+        for keyword in _APART:
+            one, two = first.get(keyword), second.get(keyword)
+            if one not in (None, "") and two not in (None, "") and one != two:
+                raise InputError(
+                    f"{file} and {other.name}: two slices at the same place, {keyword} {one} and "
+                    f"{two}: put each into a folder of its own"
+                )
 
 
 def _thickness(file: Path, header: Dataset) -> float:

@@ -15,17 +15,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, one_line
+from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError, OutputError
 from sciddm.extras import extra
-from sciddm.geometry.affine import voxel_sizes
+from sciddm.geometry.affine import centred_affine, voxel_sizes
 
-__all__ = ["ITK_SUFFIXES", "read_itk", "write_itk"]
+__all__ = ["ITK_SUFFIXES", "check_frame", "read_itk", "write_itk"]
 
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 _LPS = np.diag([-1.0, -1.0, 1.0])
 _SHEAR = 1e-4  # cosine between axes
 
 
+@isolated
 def read_itk(source: str | Path) -> xr.DataArray:
     """Reads a volume of real numbers.
 
@@ -70,24 +72,52 @@ def write_itk(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> None
     Args:
         image: (z, y, x).
         path: its suffix chooses the format.
-        attrs: `affine`.
+        attrs: `affine`, or `voxel_size_mm`, as far as known.
 
     Raises:
-        OutputError: the affine is sheared.
+        OutputError: the affine is sheared, or the image is a series of volumes.
     """
     with extra("petct", "MetaImage and NRRD"):
         import SimpleITK as sitk  # noqa: N813
-    affine = np.asarray(attrs["affine"], np.float64)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    axes = affine[:3, :3] / spacing
-    if np.abs(axes.T @ axes - np.eye(3)).max() > _SHEAR:
-        raise OutputError(
-            f"{path}: its slices are sheared (a tilted gantry), which {path.suffix} cannot say: "
-            "write .nii.gz"
-        )
+    if image.ndim != 3:
+        raise OutputError(f"{path}: holds one volume, not a series of them: write .nii.gz")
+    affine = _affine(image, attrs)
+    axes, spacing = check_frame(path, affine)
     kind = np.uint8 if image.dtype in (np.bool_, np.uint8) else np.float32
     volume = sitk.GetImageFromArray(np.ascontiguousarray(image, kind))
     volume.SetSpacing([float(v) for v in spacing])
     volume.SetDirection([float(v) for v in (_LPS @ axes).ravel()])
     volume.SetOrigin([float(v) for v in _LPS @ affine[:3, 3]])
     sitk.WriteImage(volume, str(path), True)
+
+
+def check_frame(path: Path, affine: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The directions of the axes (3, 3), RAS, and the distances of the voxels (3,), mm.
+
+    Args:
+        path: for messages.
+        affine: of the indices (x, y, z), RAS, mm.
+
+    Raises:
+        OutputError: the axes are not at right angles.
+    """
+    columns = np.asarray(affine, np.float64)[:3, :3]
+    spacing = np.linalg.norm(columns, axis=0)
+    axes = columns / spacing
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _SHEAR:
+        raise OutputError(
+            f"{path}: its slices are sheared (a tilted gantry), which {path.suffix} cannot say: "
+            "write .nii.gz"
+        )
+    return axes, spacing
+
+
+def _affine(image: NDArray[Any], attrs: Mapping[Any, Any]) -> NDArray[np.float64]:
+    """As stated; else centred, of the stated voxel sizes or of 1 mm."""
+    if attrs.get("affine") is not None:
+        return np.asarray(attrs["affine"], np.float64)
+    sizes = attrs.get("voxel_size_mm", [np.nan] * 3)
+    affine = centred_affine(sizes, image.shape[-3:])
+    if affine is None:
+        affine = centred_affine([1.0] * 3, image.shape[-3:])
+    return np.asarray(affine, np.float64)

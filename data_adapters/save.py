@@ -1,6 +1,6 @@
 """Writing results; the suffix chooses the format.
 
-result   .nii .nii.gz   the image; beside it NAME_std of the same suffix
+result   .nii .nii.gz .mha .nrrd   the image; beside it NAME_std of the same suffix
          .h5            all variables (`hdf5`)
          .nc .zarr      all variables (`labelled`)
          .cfl           the image as complex64 with its .hdr; NAME_std.cfl, .hdr (`bart`)
@@ -23,8 +23,9 @@ from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.hdf5 import read_hdf5, write_hdf5
 from sciddm.data_adapters.labelled import read_labelled, write_labelled
 from sciddm.data_adapters.mri.bart import read_bart_image, write_bart_image
-from sciddm.data_adapters.nifti import read_nifti, write_nifti
+from sciddm.data_adapters.nifti import read_nifti
 from sciddm.data_adapters.staging import check_outputs, is_zarr
+from sciddm.data_adapters.volume_files import WRITTEN_SUFFIXES, read_volume, write_volume
 from sciddm.errors import InputError, OutputError
 
 __all__ = [
@@ -36,7 +37,8 @@ __all__ = [
     "save_result",
 ]
 
-RESULT_SUFFIXES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
+RESULT_SUFFIXES = (*WRITTEN_SUFFIXES, ".h5", ".nc", ".zarr", ".cfl")
+_ITK = (".mha", ".nrrd")
 _AXES = (("slice", "y", "x"), ("z", "y", "x"))
 _RECONSTRUCTION = "reconstruction"
 
@@ -50,7 +52,7 @@ def result_outputs(path: str | Path) -> list[Path]:
     path = Path(path)
     base, suffix = _parted(path, RESULT_SUFFIXES)
     named = [path]
-    if suffix in (".nii", ".nii.gz"):
+    if suffix in WRITTEN_SUFFIXES:
         named.append(_named(path, base + "_std" + path.name[len(base) :]))
     elif suffix == ".cfl":
         named += [_named(path, base + end) for end in (".hdr", "_std.cfl", "_std.hdr")]
@@ -64,7 +66,7 @@ def save_result(
 
     Args:
         dataset: the image (slice, y, x) or (z, y, x), `std` and whatever else it holds; .nii,
-            .nii.gz and .cfl keep only those two.
+            .nii.gz, .mha, .nrrd and .cfl keep only those two.
         path: the suffix chooses the format.
         image: name of the image.
         overwrite: existing files may be replaced.
@@ -85,10 +87,10 @@ def save_result(
     check_outputs(targets, overwrite)
     wanted = [p for p in targets if p not in stale]
     with commit(wanted[::-1], overwrite, remove=stale, nbytes=dataset.nbytes // 2) as at:
-        if suffix in (".nii", ".nii.gz"):
-            write_nifti(in_frames(values, dataset), at[path], dataset.attrs)
+        if suffix in WRITTEN_SUFFIXES:
+            write_volume(in_frames(values, dataset), at[path], dataset.attrs)
             if std is not None:
-                write_nifti(in_frames(std, dataset), at[targets[1]], dataset.attrs)
+                write_volume(in_frames(std, dataset), at[targets[1]], dataset.attrs)
         elif suffix == ".cfl":
             write_bart_image(values, at[path])
             if std is not None:
@@ -155,7 +157,7 @@ def _read_image(
         image = read_bart_image(path)
         values = np.abs(image) if image.imag.any() else image.real
         return np.ascontiguousarray(values), {"source": path.name}
-    volume = read_nifti(path, series=series)
+    volume = read_volume(path) if suffix in _ITK else read_nifti(path, series=series)
     return volume.values, volume.attrs
 
 

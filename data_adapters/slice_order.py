@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from sciddm.errors import InputError
 
-__all__ = ["check_even", "slice_normal"]
+__all__ = ["SAME_PLACE_MM", "check_even", "slice_normal"]
 
-_SAME_PLACE_MM = 0.01
+#: Slices no further apart lie at one place.
+SAME_PLACE_MM = 0.01
 _OFF_MM = (
     0.075  # from the line: positions rounded to .1 mm lie up to .05 mm off, and the fit is off
 )
@@ -52,7 +53,7 @@ def check_even(
     gaps = np.diff(places)
     usual = float(np.median(gaps))
     for i, gap in enumerate(gaps):
-        if gap < _SAME_PLACE_MM:
+        if gap < SAME_PLACE_MM:
             raise InputError(
                 f"{_path(names[i])} and {names[i + 1][1]}: two slices at the same place: remove one"
             )

@@ -1,7 +1,6 @@
 """CT: DICOM series, NIfTI volumes, sinograms in HDF5, projections in DICOM-CT-PD."""
 
 from sciddm.data_adapters.ct.dicom import is_dicom_folder, read_dicom
-from sciddm.data_adapters.ct.nifti import read_ct_nifti, save_ct_nifti
 from sciddm.data_adapters.ct.open import open_ct, open_sinogram, save_ct
 from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
 from sciddm.data_adapters.ct.result import (
@@ -30,12 +29,10 @@ __all__ = [
     "is_projection_folder",
     "open_ct",
     "open_sinogram",
-    "read_ct_nifti",
     "read_dicom",
     "read_projections",
     "read_sinogram",
     "save_ct",
-    "save_ct_nifti",
     "save_ct_result",
     "save_dicom",
     "save_sinogram",

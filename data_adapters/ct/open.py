@@ -7,14 +7,20 @@ from pathlib import Path
 import xarray as xr
 
 from sciddm.data_adapters.ct.dicom import read_dicom
-from sciddm.data_adapters.ct.nifti import SUFFIXES, read_ct_nifti, save_ct_nifti
 from sciddm.data_adapters.ct.projections import is_projection_folder, read_projections
 from sciddm.data_adapters.ct.save_dicom import save_dicom
 from sciddm.data_adapters.ct.sinogram import read_sinogram
 from sciddm.data_adapters.ct.volume import build_volume, checked_volume
 from sciddm.data_adapters.dicom_slices import names_folder
-from sciddm.data_adapters.itk_images import ITK_SUFFIXES, read_itk, write_itk
 from sciddm.data_adapters.staging import staged
+from sciddm.data_adapters.volume_files import (
+    READ_SUFFIXES,
+    WRITTEN_SUFFIXES,
+    check_place,
+    is_volume_file,
+    read_volume,
+    write_volume,
+)
 from sciddm.errors import InputError, OutputError
 
 __all__ = ["open_ct", "open_sinogram", "save_ct"]
@@ -30,11 +36,9 @@ def open_ct(path: str | Path, series: str | None = None) -> xr.DataArray:
     Raises:
         InputError: unusable; one line that names the file and what helps.
     """
-    if Path(path).name.lower().endswith(SUFFIXES):
-        return read_ct_nifti(path)
-    if Path(path).name.lower().endswith(ITK_SUFFIXES):
-        volume = read_itk(path)
-        return build_volume(Path(path), volume.values, {**volume.attrs, "format": "itk"})
+    if is_volume_file(path):
+        volume = read_volume(path)
+        return build_volume(Path(path), volume.values, volume.attrs)
     if is_projection_folder(Path(path)):
         raise InputError(f"{path}: holds projections, not images: reconstruct them first")
     return read_dicom(path, series)
@@ -67,7 +71,7 @@ def save_ct(
     series: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Writes a volume in HU: .nii and .nii.gz as NIfTI, a name without suffix as a DICOM folder.
+    """Writes a volume in HU: NIfTI, MetaImage or NRRD by the suffix, a DICOM folder without one.
 
     Args:
         volume: (z, y, x).
@@ -82,16 +86,14 @@ def save_ct(
         OutputError: another suffix, the output exists or cannot be written.
     """
     path = Path(path)
-    if path.name.lower().endswith(SUFFIXES):
-        save_ct_nifti(volume, path, overwrite=overwrite)
-        return
-    if path.name.lower().endswith(ITK_SUFFIXES):
+    if path.name.lower().endswith(READ_SUFFIXES):
         values = checked_volume(path, volume)
+        check_place(path, volume.attrs)
         with staged([path], overwrite) as at:
-            write_itk(values, at[path], volume.attrs)
+            write_volume(values, at[path], volume.attrs)
         return
     if not names_folder(path):
-        known = ", ".join(SUFFIXES)
+        known = ", ".join(WRITTEN_SUFFIXES)
         raise OutputError(f"{path}: give {known}, or a folder for a DICOM series")
     save_dicom(
         volume, path, description=description, source=source, series=series, overwrite=overwrite

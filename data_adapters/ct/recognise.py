@@ -6,9 +6,9 @@ from pathlib import Path
 
 import h5py
 
-from sciddm.data_adapters.ct.nifti import SUFFIXES
 from sciddm.data_adapters.dicom_modality import modality_of
 from sciddm.data_adapters.isolation import isolated
+from sciddm.data_adapters.volume_files import NIFTI
 from sciddm.errors import InputError
 
 __all__ = ["is_ct"]
@@ -17,7 +17,7 @@ __all__ = ["is_ct"]
 def is_ct(path: Path) -> bool:
     """CT images or projections in DICOM, a NIfTI volume, or a sinogram in HDF5."""
     name = path.name.lower()
-    if name.endswith(SUFFIXES):
+    if name.endswith(NIFTI):
         return path.is_file()
     if name.endswith((".h5", ".hdf5")):
         try:

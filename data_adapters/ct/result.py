@@ -12,9 +12,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from sciddm.data_adapters.ct.nifti import SUFFIXES as NIFTI
 from sciddm.data_adapters.ct.save_dicom import write_slices
-from sciddm.data_adapters.itk_images import ITK_SUFFIXES
 from sciddm.data_adapters.save import RESULT_SUFFIXES, save_result
 from sciddm.data_adapters.series_result import (
     check_series_outputs,
@@ -22,6 +20,7 @@ from sciddm.data_adapters.series_result import (
     save_series,
     series_outputs,
 )
+from sciddm.data_adapters.volume_files import is_volume_file
 
 __all__ = [
     "SUFFIXES",
@@ -39,7 +38,7 @@ SUFFIXES = tuple(s for s in RESULT_SUFFIXES if s != ".cfl")
 
 def is_dicom_source(path: str | Path) -> bool:
     """Whether an input is read as DICOM: any that is no NIfTI, MetaImage or NRRD; see `open_ct`."""
-    return not Path(path).name.lower().endswith((*NIFTI, *ITK_SUFFIXES))
+    return not is_volume_file(path)
 
 
 def is_dicom_target(path: str | Path) -> bool:

@@ -1,4 +1,4 @@
-"""PET in SUV and CT in HU, from DICOM series or NIfTI, as volumes (z, y, x).
+"""PET in SUV and CT in HU, from DICOM series, NIfTI, MetaImage or NRRD, as volumes (z, y, x).
 
 Attributes, besides those of CT volumes: `patient`, a hash that is the same for images of one
 patient; `frame_of_reference`; of PET what `suv` tells, and `warnings`.
@@ -17,17 +17,21 @@ from pydicom.dataset import Dataset
 
 from sciddm.data_adapters.checks import check_finite, check_size
 from sciddm.data_adapters.ct.dicom import volume_of
-from sciddm.data_adapters.ct.nifti import SUFFIXES
 from sciddm.data_adapters.dicom_series import PET, Series, read_series
 from sciddm.data_adapters.isolation import isolated
-from sciddm.data_adapters.nifti import read_nifti, write_nifti
 from sciddm.data_adapters.petct.suv import suv_scaling
 from sciddm.data_adapters.staging import staged
+from sciddm.data_adapters.volume_files import (
+    WRITTEN_SUFFIXES,
+    is_volume_file,
+    read_volume,
+    write_volume,
+)
 from sciddm.errors import InputError, OutputError
 from sciddm.geometry.affine import voxel_sizes
 from sciddm.geometry.grid import DIMS
 
-__all__ = ["SUFFIXES", "open_ct_of", "open_pet", "read_pet_series", "save_volume"]
+__all__ = ["open_ct_of", "open_pet", "read_pet_series", "save_volume"]
 
 _HIGHEST_SUV, _LOWEST_SUV, _HIGHEST_CT_FLOOR = 1000.0, -5.0, -200.0
 
@@ -40,7 +44,7 @@ def open_pet(
     weight_kg: float | None = None,
     dose_mbq: float | None = None,
 ) -> xr.DataArray:
-    """Reads PET in SUV: .nii and .nii.gz, which hold SUV, or a DICOM series.
+    """Reads PET in SUV: a volume in one file, which holds SUV, or a DICOM series.
 
     Args:
         path: file or folder; in a folder that holds CT too, the PET is taken.
@@ -51,9 +55,9 @@ def open_pet(
         InputError: unusable, or no PET; one line that names the file and what helps.
     """
     path = Path(path)
-    if not path.name.lower().endswith(SUFFIXES):
+    if not is_volume_file(path):
         return read_pet_series(path, series, weight_kg=weight_kg, dose_mbq=dose_mbq)
-    volume = _labelled(read_nifti(path), path, "SUV")
+    volume = _labelled(path, "SUV")
     low = float(volume.min())
     if low < _HIGHEST_CT_FLOOR:
         raise InputError(
@@ -92,7 +96,7 @@ def read_pet_series(
 
 @isolated
 def open_ct_of(path: str | Path, series: str | None = None) -> xr.DataArray:
-    """Reads CT in HU: .nii and .nii.gz, or a DICOM series.
+    """Reads CT in HU: a volume in one file, or a DICOM series.
 
     Args:
         path: file or folder; in a folder that holds PET too, the CT is taken.
@@ -102,8 +106,8 @@ def open_ct_of(path: str | Path, series: str | None = None) -> xr.DataArray:
         InputError: unusable, or no CT.
     """
     path = Path(path)
-    if path.name.lower().endswith(SUFFIXES):
-        volume = _labelled(read_nifti(path), path, "HU")
+    if is_volume_file(path):
+        volume = _labelled(path, "HU")
         low = float(volume.min())
         if low > _HIGHEST_CT_FLOOR:
             raise InputError(
@@ -116,21 +120,20 @@ def open_ct_of(path: str | Path, series: str | None = None) -> xr.DataArray:
 
 
 def save_volume(volume: xr.DataArray, path: str | Path, *, overwrite: bool = False) -> None:
-    """Writes a volume (z, y, x) as NIfTI, float32.
+    """Writes a volume (z, y, x) in one file, float32; see `write_volume`.
 
     Raises:
         OutputError: another suffix, the file exists or cannot be written.
     """
     path = Path(path)
-    if not path.name.lower().endswith(SUFFIXES):
-        raise OutputError(f"{path}: NIfTI files end in {' or '.join(SUFFIXES)}: rename")
+    if not path.name.lower().endswith(WRITTEN_SUFFIXES):
+        raise OutputError(f"{path}: volumes are written to {', '.join(WRITTEN_SUFFIXES)}: rename")
     with staged([path], overwrite) as at:
-        write_nifti(np.asarray(volume.transpose(*DIMS).values), at[path], volume.attrs)
+        write_volume(np.asarray(volume.transpose(*DIMS).values), at[path], volume.attrs)
 
 
-def _labelled(volume: xr.DataArray, path: Path, units: str) -> xr.DataArray:
-    renamed = volume.rename({"slice": "z"})
-    return renamed.assign_attrs(units=units, format="nifti", source=path.name)
+def _labelled(path: Path, units: str) -> xr.DataArray:
+    return read_volume(path).assign_attrs(units=units, source=path.name)
 
 
 def _check_range(path: Path, suv: NDArray[np.float32]) -> None:

@@ -18,11 +18,10 @@ import xarray as xr
 import sciddm
 from sciddm.data_adapters.attributes import sidecar
 from sciddm.data_adapters.checks import one_line
-from sciddm.data_adapters.nifti import write_nifti
-from sciddm.data_adapters.petct.images import SUFFIXES
 from sciddm.data_adapters.petct.lesion_table import write_lesions
 from sciddm.data_adapters.petct.rtstruct import save_rtstruct
 from sciddm.data_adapters.petct.seg import save_seg
+from sciddm.data_adapters.volume_files import WRITTEN_SUFFIXES, is_volume_file, write_volume
 from sciddm.errors import OutputError
 from sciddm.physics.petct.lesions import COLUMNS, lesions_in
 
@@ -43,7 +42,7 @@ _PRIVATE = ("patient", "series")
 
 def is_dicom(path: Path) -> bool:
     """Whether an input is a DICOM series, by its name."""
-    return not path.name.lower().endswith(SUFFIXES)
+    return not is_volume_file(path)
 
 
 def segmentation_outputs(
@@ -52,7 +51,7 @@ def segmentation_outputs(
     """All that ``save_segmentation`` writes for a mask, the mask first, the JSON file last.
 
     Args:
-        path: the mask, .nii.gz or .nii.
+        path: the mask, of a suffix of `volume_files`.
         dicom: the CT is a DICOM series, which gets a DICOM-SEG.
         rtstruct: with contours.
         region: the search was limited, and flags say where.
@@ -96,10 +95,10 @@ def save_segmentation(
         pet: the PET, to which the segmentation refers where it is DICOM.
         pet_series: its SeriesInstanceUID, where that folder holds several.
     """
-    write_nifti(result["mask"].values, at[path], result.attrs)
+    write_volume(result["mask"].values, at[path], result.attrs)
     for name in ("probability", "entropy", "flags"):
         if _beside(path, name) in at:
-            write_nifti(result[name].values, at[_beside(path, name)], result.attrs)
+            write_volume(result[name].values, at[_beside(path, name)], result.attrs)
     rows = [lesion.row() for lesion in lesions_in(result)]
     labels = result["label"].values
     writers: dict[str, Callable[[Path], None]] = {
@@ -129,7 +128,7 @@ def save_segmentation(
 
 def save_suv(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
     """Writes a volume in SUV; arguments as in ``save_segmentation``."""
-    write_nifti(np.asarray(result["suv"].values), at[path], result.attrs)
+    write_volume(np.asarray(result["suv"].values), at[path], result.attrs)
     kept = {k: v for k, v in result.attrs.items() if k not in _PRIVATE}
     _write_json(kept, at[_beside(path, "json")])
 
@@ -145,10 +144,10 @@ def _write_json(attrs: Mapping[Any, Any], path: Path) -> None:
 
 
 def _beside(path: Path, name: str) -> Path:
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+    for suffix in sorted(WRITTEN_SUFFIXES, key=len, reverse=True):
         if path.name.lower().endswith(suffix):
             base, own = path.name[: -len(suffix)], path.name[-len(suffix) :]
             ending = _ENDINGS[name]
             return path.with_name(f"{base}{ending}{'' if '.' in ending else own}")
-    known = " or ".join(SUFFIXES)
+    known = ", ".join(WRITTEN_SUFFIXES)
     raise OutputError(f"{path}: masks and SUV are written to {known}: rename")

@@ -39,7 +39,7 @@ _PHILIPS, _GE = "Philips PET Private Group", "GEMS_PETD_01"
 _DAY = 86_400.0
 _MOST_HALF_LIVES = 6.0  # between injection and scan: nobody waits longer
 _LONG_LIVED = 12 * 3600.0  # s, half-life from which on the day of the injection matters
-_HEAVIEST_KG = 650.0
+_HEAVIEST_KG, _LIGHTEST_KG = 650.0, 2.0
 _LEAST_HEIGHT_M, _MOST_HEIGHT_M = 0.3, 2.8
 _LEAST_BQ = 1e5  # a dose below is one in MBq or mCi that was written as Bq
 
@@ -84,6 +84,7 @@ def suv_scaling(
         InputError: something that is needed is missing, impossible, or in units without a rule.
     """
     first = headers[0]
+    _check_alike(headers, name)
     units = _units(first)
     if units == "GML":
         kind = str(first.get("SUVType") or "BW").strip().upper()
@@ -116,12 +117,15 @@ def suv_scaling(
     told |= _body(first, weight)
     decayed = dose
     warnings: list[str] = []
+    if weight < _LIGHTEST_KG:
+        warnings.append(f"a weight of {weight:g} kg: SUV holds for it alone; is it in kg?")
     correction = _correction(first)
     if correction in ("START", "STATED"):
         half_life = _number(tracer.get("RadionuclideHalfLife"))
         if not half_life or half_life <= 0:
             raise InputError(f"{name}: RadionuclideHalfLife (0018,1075) is missing: export it")
-        delay, warnings = _delay(headers, tracer, name, half_life)
+        delay, remarks = _delay(headers, tracer, name, half_life)
+        warnings += remarks
         decayed = dose * decay_factor(delay, half_life)
         told |= {"uptake_min": delay / 60, "half_life_min": half_life / 60}
     elif correction != "ADMIN":
@@ -132,6 +136,21 @@ def suv_scaling(
     factor = to_activity * weight * 1000 / decayed
     told |= {"decay_correction": correction, "suv_factor": factor}
     return Scaling(factor, told, warnings)
+
+
+def _check_alike(headers: Sequence[Dataset], name: str) -> None:
+    """Whether all slices are scaled by one rule.
+
+    Raises:
+        InputError: they state several; names the attribute.
+    """
+    for keyword in ("Units", "SUVType", "DecayCorrection", "PatientWeight"):
+        stated = sorted({str(h.get(keyword) or "nothing") for h in headers})
+        if len(stated) > 1:
+            raise InputError(
+                f"{name}: its slices state {' and '.join(stated[:3])} for {keyword}: put slices of "
+                "one kind into a folder of their own"
+            )
 
 
 def _check_corrections(header: Dataset, name: str) -> None:
@@ -242,7 +261,7 @@ def _delay(
     if stated is not None:
         delay = (scan - stated).total_seconds()
         if 0 <= delay <= longest:
-            return delay, []
+            return delay, _zone_remarks(tracer.get("RadiopharmaceuticalStartDateTime"), zone)
     start = _time(tracer.get("RadiopharmaceuticalStartTime"))
     if start is None and stated is not None:
         start = stated.time()
@@ -272,6 +291,17 @@ def _delay(
             f"h: SUV holds if the injection was {delay / 3600:.3g} h before the scan"
         )
     return delay, warnings
+
+
+def _zone_remarks(stated: Any, zone: datetime.timedelta | None) -> list[str]:
+    """What is to be said of a date-time whose zone is known and that of the file is not."""
+    text = str(stated or "").strip()
+    if zone is not None or _offset(text[-5:]) is None:
+        return []
+    return [
+        f"the injection is stated with an offset from UTC ({text[-5:]}), and the scan without: "
+        "both were taken for local times"
+    ]
 
 
 def _zone(header: Dataset) -> datetime.timedelta | None:

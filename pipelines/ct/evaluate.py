@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sciddm.data_adapters.ct import is_dicom_folder
-from sciddm.data_adapters.ct.nifti import SUFFIXES
+from sciddm.data_adapters.volume_files import READ_SUFFIXES
 from sciddm.errors import InputError
 from sciddm.metrics.hounsfield import hu_bias, psnr, rmse, ssim
 from sciddm.metrics.texture import body_mask, mean_frequency, noise_texture, uniform_tissue
@@ -87,7 +87,7 @@ def _frequency(difference: np.ndarray, inside: np.ndarray, pixel_mm: float) -> f
 def volumes_in(path: Path) -> tuple[Mapping[str, Path], bool]:
     """The volumes of a path by their names, and whether it is a folder of them."""
     if not path.is_dir():
-        return {stem(path, SUFFIXES): path}, False
+        return {stem(path, READ_SUFFIXES): path}, False
     if is_dicom_folder(path):
         return {path.name: path}, False
     found = {}
@@ -96,6 +96,6 @@ def volumes_in(path: Path) -> tuple[Mapping[str, Path], bool]:
             continue
         if p.is_dir() and is_dicom_folder(p):
             found[p.name] = p
-        elif p.name.lower().endswith(SUFFIXES):
-            found[stem(p, SUFFIXES)] = p
+        elif p.name.lower().endswith(READ_SUFFIXES):
+            found[stem(p, READ_SUFFIXES)] = p
     return found, True

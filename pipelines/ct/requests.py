@@ -30,8 +30,8 @@ __all__ = ["denoise", "evaluate", "reconstruct", "simulate_dose"]
 
 VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 SINOGRAMS = (".h5", ".hdf5")
-WRITTEN = (".nii.gz", ".nii", ".h5", ".nc", ".zarr")
-FORMS = ("dicom", "nii.gz", "nii", "h5", "nc", "zarr")
+WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd", ".h5", ".nc", ".zarr")
+FORMS = ("dicom", "nii.gz", "nii", "mha", "nrrd", "h5", "nc", "zarr")
 _ITEM = "DICOM series"
 _OUT = (
     "A name without suffix for a DICOM series, or a file whose suffix chooses the format; a folder "
@@ -217,6 +217,9 @@ def _open_compared(path: Path, request: Evaluate) -> xr.DataArray:
 
 
 def _denoised(volume: xr.DataArray, request: Denoise, context: Context) -> xr.Dataset:
+    from sciddm.data_adapters.volume_files import check_place
+
+    check_place(context.target, volume.attrs)
     context.progress(0, 1, "loading the model")
     run = load_denoiser(request.method, request.model).open(
         volume,
@@ -253,8 +256,10 @@ def _simulated(
 ) -> xr.Dataset:
     import xarray as xr
 
+    from sciddm.data_adapters.volume_files import check_place
     from sciddm.pipelines.ct.simulate import simulate
 
+    check_place(context.target, data.attrs)
     projections = request.projections or isinstance(data, xr.Dataset)
     if projections and context.target is not None and context.target.suffix.lower() != ".h5":
         raise OutputError(f"{context.target}: sinograms are written to .h5: rename")
@@ -453,7 +458,11 @@ denoise = Transform(
     Denoise,
     compute=_denoised,
     source=Source(
-        _open_volume, VOLUMES, "DICOM series (folders), NIfTI files, or a folder.", _is_item, _ITEM
+        _open_volume,
+        VOLUMES,
+        "DICOM series (folders), NIfTI, MetaImage, NRRD, or a folder.",
+        _is_item,
+        _ITEM,
     ),
     target=_target(_outputs_denoised, _save_denoised, follow=True),
     facts=_facts_denoised,
@@ -483,7 +492,7 @@ simulate_dose = Transform(
     source=Source(
         _open_any,
         (*VOLUMES, *SINOGRAMS),
-        "DICOM series, NIfTI files, sinograms, or a folder.",
+        "DICOM series, NIfTI, MetaImage, NRRD, sinograms, or a folder.",
         _is_item,
         _ITEM,
     ),

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sciddm.data_adapters.nifti import read_nifti
-from sciddm.data_adapters.petct.images import SUFFIXES
+from sciddm.data_adapters.volume_files import READ_SUFFIXES, read_volume
 from sciddm.errors import InputError
 from sciddm.geometry.grid import grid_of
 from sciddm.metrics.masks import mask_scores
@@ -58,12 +57,12 @@ def over_all(scores: Sequence[Score]) -> dict[str, float]:
 
 
 def read_mask(path: Path) -> xr.DataArray:
-    """A mask (z, y, x) of a NIfTI file.
+    """A mask (z, y, x) of a file.
 
     Raises:
         InputError: unreadable, or values that are no labels.
     """
-    volume = read_nifti(path).rename({"slice": "z"})
+    volume = read_volume(path)
     if float(volume.min()) < 0 or not np.array_equal(volume.values, np.rint(volume.values)):
         raise InputError(f"{path}: holds values that are no labels: give a mask")
     return volume.assign_attrs(source=path.name)
@@ -72,12 +71,12 @@ def read_mask(path: Path) -> xr.DataArray:
 def masks_in(path: Path) -> tuple[Mapping[str, Path], bool]:
     """Masks by their names, and whether the path is a folder of them."""
     if not path.is_dir():
-        return {stem(path, SUFFIXES): path}, False
+        return {stem(path, READ_SUFFIXES): path}, False
     found = {}
     for p in sorted(path.iterdir()):
-        if p.name.startswith(".") or not p.name.lower().endswith(SUFFIXES):
+        if p.name.startswith(".") or not p.name.lower().endswith(READ_SUFFIXES):
             continue
-        name = stem(p, SUFFIXES)
+        name = stem(p, READ_SUFFIXES)
         if not name.endswith(_BESIDE):
             found[name] = p
     return found, True

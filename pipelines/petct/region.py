@@ -15,8 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.nifti import read_nifti
-from sciddm.data_adapters.petct.images import SUFFIXES
+from sciddm.data_adapters.volume_files import is_volume_file, read_volume
 from sciddm.errors import InputError, OptionError
 from sciddm.geometry.grid import DIMS, Grid, grid_of, resample
 
@@ -60,7 +59,7 @@ def region_of(
     """The region that is named, None where none is.
 
     Args:
-        roi: "x0,x1,y0,y1,z0,z1" in mm (RAS), a mask, or its NIfTI file.
+        roi: "x0,x1,y0,y1,z0,z1" in mm (RAS), a mask, or its file.
         point: x, y, z in mm (RAS).
         size_mm: [z, y, x] of the crop about the point.
 
@@ -80,8 +79,8 @@ def region_of(
         return None
     if isinstance(roi, xr.DataArray):
         return _of_mask(roi)
-    if str(roi).lower().endswith(SUFFIXES):
-        return _of_mask(read_nifti(roi).rename({"slice": "z"}))
+    if is_volume_file(roi):
+        return _of_mask(read_volume(roi))
     return _box(str(roi))
 
 
@@ -124,6 +123,6 @@ def _box(text: str) -> Region:
     if len(ends) != 6 or not all(a < b for a, b in zip(ends[::2], ends[1::2], strict=True)):
         raise OptionError(
             "roi", f"{text!r} is given, take x0,x1,y0,y1,z0,z1 in mm (RAS), the lower first, or a "
-            "mask in NIfTI"
+            "mask (NIfTI, MetaImage, NRRD)"
         )  # fmt: skip
     return Region(np.array(ends[::2]), np.array(ends[1::2]))

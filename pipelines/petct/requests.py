@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DOMAIN", "evaluate", "segment", "suv"]
 
-VOLUMES = (".nii.gz", ".nii")
+VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
+WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd")
 _SERIES = "DICOM series"
 _is_series = deferred("sciddm.data_adapters.dicom_files:is_dicom_item")
 _simulate = deferred("sciddm.pipelines.petct.demo:simulate")
@@ -47,7 +48,10 @@ class Segment(Request):
     The bundled model knows crops round a tumour: name the region to search in a larger study.
     """
 
-    ct: Annotated[Path | xr.DataArray, Option("DICOM series (folder), or NIfTI in HU.")]
+    ct: Annotated[
+        Path | xr.DataArray,
+        Option("DICOM series (folder), or a volume (NIfTI, MetaImage, NRRD) in HU."),
+    ]
     model: Model = "petct-sarcoma"
     quality: Quality = "balanced"
     samples: Annotated[
@@ -59,7 +63,7 @@ class Segment(Request):
     seed: Seed = 0
     roi: Annotated[
         str | xr.DataArray | None,
-        Option("Where to search: x0,x1,y0,y1,z0,z1 in mm (RAS), or a mask in NIfTI."),
+        Option("Where to search: x0,x1,y0,y1,z0,z1 in mm (RAS), or the file of a mask."),
     ] = None
     point: Annotated[
         tuple[float, float, float] | None,
@@ -134,11 +138,13 @@ def _files(path: Path, request: Segment) -> list[Path]:
 
 def _segment(pet: xr.DataArray, request: Segment, context: Context) -> xr.Dataset:
     from sciddm.data_adapters.petct.images import open_ct_of
+    from sciddm.data_adapters.volume_files import check_place
 
     ct = request.ct
     if isinstance(ct, Path):
         context.source = f"{context.source} and {ct.name}"
         ct = open_ct_of(ct, request.ct_series)
+    check_place(context.target, ct.attrs)
     context.progress(0, 1, "loading the model")
     result = load_pipeline(request.model)(
         pet,
@@ -182,6 +188,9 @@ def _save_segmentation(result: xr.Dataset, path: Path, saving: Saving[Segment]) 
 
 
 def _suv(volume: xr.DataArray, request: Suv, context: Context) -> xr.Dataset:
+    from sciddm.data_adapters.volume_files import check_place
+
+    check_place(context.target, volume.attrs)
     return xr.Dataset({"suv": volume}, attrs=volume.attrs)
 
 
@@ -215,12 +224,12 @@ def _compare(
 segment = Transform(
     Segment,
     source=Source(
-        _open_pet, VOLUMES, "PET: DICOM series (folder), or NIfTI in SUV.",
+        _open_pet, VOLUMES, "PET: DICOM series (folder), NIfTI, MetaImage or NRRD in SUV.",
         is_item=_is_series, item=_SERIES, files=_files, option="--pet",
     ),
     compute=_segment,
     target=Target(
-        _segmentation_outputs, _save_segmentation, VOLUMES, "The mask: .nii.gz or .nii."
+        _segmentation_outputs, _save_segmentation, WRITTEN, "The mask: .nii.gz, .mha or .nrrd."
     ),
     facts=deferred("sciddm.pipelines.petct.describe:segmentation_facts"),
     page=deferred("sciddm.pipelines.petct.page:segmentation_page"),
@@ -234,7 +243,7 @@ suv = Transform(
         is_item=_is_series, item=_SERIES,
     ),
     compute=_suv,
-    target=Target(_suv_outputs, _save_suv, VOLUMES, ".nii.gz or .nii; a folder for several."),
+    target=Target(_suv_outputs, _save_suv, WRITTEN, ".nii.gz, .mha, .nrrd; a folder for several."),
     facts=deferred("sciddm.pipelines.petct.describe:suv_facts"),
     estimate="suv",
 )  # fmt: skip

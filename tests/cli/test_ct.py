@@ -101,6 +101,40 @@ def test_formats_with_room_keep_everything(
     assert again["denoised"].dims == ("z", "y", "x")
 
 
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_metaimage_and_nrrd_go_in_and_out(
+    sciddm: Sciddm, box: BoxDenoiser, tmp_path: Path, suffix: str
+) -> None:
+    """Against NIfTI of the same volume; a result can be read again."""
+    for end in (suffix, ".nii"):
+        save_ct(disk_volume(), tmp_path / f"a{end}", description="")
+        (tmp_path / end[1:]).mkdir()
+        words = [tmp_path / f"a{end}", "-o", tmp_path / end[1:] / f"b{end}"]
+        answer = sciddm("ct", "denoise", *words)
+        assert answer.code == 0, answer.err
+    ours, nifti = (load_result(tmp_path / end[1:] / f"b{end}") for end in (suffix, ".nii"))
+    for name in ("denoised", "std"):
+        np.testing.assert_array_equal(ours[name], nifti[name])
+    np.testing.assert_allclose(ours.attrs["affine"], nifti.attrs["affine"], atol=1e-4)
+    answer = sciddm("ct", "evaluate", "--reference", tmp_path / f"a{suffix}", "--estimate",
+                    tmp_path / suffix[1:] / f"b{suffix}")  # fmt: skip
+    assert answer.code == 0, answer.err
+
+
+def test_a_tilted_gantry_is_refused_for_metaimage_before_anything_is_computed(
+    sciddm: Sciddm, box: BoxDenoiser, tmp_path: Path
+) -> None:
+    volume = disk_volume()
+    affine = np.array(volume.attrs["affine"])
+    affine[1, 2] = 1.5
+    tilted = volume.assign_attrs(affine=affine.tolist())
+    save_ct(tilted, tmp_path / "a.nii.gz", description="")
+    answer = sciddm("ct", "denoise", tmp_path / "a.nii.gz", "-o", tmp_path / "b.mha")
+    assert answer.code != 0
+    assert f"{tmp_path / 'b.mha'}: its slices are sheared" in answer.err
+    assert box.calls == []
+
+
 def test_a_batch_goes_on_and_is_resumed(sciddm: Sciddm, box: BoxDenoiser, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -15,6 +15,7 @@ from sciddm.data_adapters.nifti import read_nifti
 from sciddm.data_adapters.petct.images import open_ct_of, open_pet, save_volume
 from sciddm.data_adapters.petct.rtstruct import read_rtstruct
 from sciddm.data_adapters.petct.seg import read_seg
+from sciddm.data_adapters.volume_files import read_volume
 from sciddm.geometry.grid import Grid, grid_of
 from sciddm.metrics.masks import dice
 
@@ -191,6 +192,34 @@ def test_a_model_that_segments_nothing_is_refused(sciddm, model, tmp_path):
     assert answer.code == 2
     assert "segments PET/CT" in answer.err
     assert not list(tmp_path.glob("m*"))
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_metaimage_and_nrrd_go_in_and_out(sciddm, known, tmp_path, suffix):
+    """The mask of NIfTI, voxel for voxel, with probability and entropy beside it."""
+    pet, ct = write_study(tmp_path)
+    found = {}
+    for end in (".nii", suffix):
+        files = [tmp_path / end[1:] / f"{name}{end}" for name in ("pet", "ct", "mask")]
+        files[0].parent.mkdir()
+        save_volume(open_pet(pet), files[0])
+        hu = open_ct_of(ct)
+        hu[0] = -1000.0  # air, by which a CT is told from PET
+        save_volume(hu, files[1])
+        words = ["--pet", files[0], "--ct", files[1], "-o", files[2], "--quality", "fast"]
+        answer = sciddm("petct", "segment", *words)
+        assert answer.code == 0, answer.err
+        found[end] = read_volume(files[2])
+    assert np.array_equal(found[suffix], found[".nii"])
+    assert found[suffix].max() == 1
+    assert np.allclose(found[suffix].attrs["affine"], CT.affine, atol=1e-4)
+    for name in ("mask_probability", "mask_entropy"):
+        assert np.allclose(
+            read_volume(tmp_path / suffix[1:] / f"{name}{suffix}"),
+            read_volume(tmp_path / "nii" / f"{name}.nii"),
+        )
+    words = ["--reference", tmp_path / "nii" / "mask.nii", "--estimate", files[2]]
+    assert sciddm("petct", "evaluate", *words).code == 0
 
 
 def test_evaluate_tells_empty_masks_apart(sciddm, tmp_path):

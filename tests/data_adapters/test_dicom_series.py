@@ -9,7 +9,12 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_makers import hounsfield, plain_header, save, write_enhanced, write_slices
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
 
 from sciddm.data_adapters.ct import open_ct, save_dicom
 from sciddm.data_adapters.dicom_series import CT, read_series
@@ -240,3 +245,75 @@ def test_series_of_another_modality_are_named(tmp_path: Path) -> None:
     write_slices(tmp_path, modality="PT", name="b{}.dcm")
     with pytest.raises(InputError, match=r"no series of CT in it, but .*PT"):
         read_series(tmp_path, modality=CT)
+
+
+def rewritten(folder: Path, syntax: str) -> None:
+    """Every file of a folder in another uncompressed transfer syntax."""
+    for file in folder.iterdir():
+        d = pydicom.dcmread(file)
+        order = ">" if syntax == ExplicitVRBigEndian else "<"
+        stored = np.frombuffer(d.PixelData, "<u2").astype(order + "u2")
+        plain = pydicom.Dataset({e.tag: e for e in d})
+        plain.PixelData = stored.tobytes()
+        plain["PixelData"].VR = "OW"
+        plain.file_meta = d.file_meta
+        plain.file_meta.TransferSyntaxUID = syntax
+        plain.save_as(file, enforce_file_format=True)
+
+
+def test_a_big_endian_source_gives_every_object(tmp_path: Path) -> None:
+    """Results are little endian, words of 16 bits in the headers too."""
+    from sciddm.data_adapters.petct.rtstruct import save_rtstruct
+    from sciddm.data_adapters.petct.seg import read_seg, save_seg
+
+    item = pydicom.Dataset()
+    item.StudyComments = "kept"
+    hu = write_slices(tmp_path / "scan", PatientName="Test^Anna", ReferencedStudySequence=[item])
+    rewritten(tmp_path / "scan", ExplicitVRBigEndian)
+    volume = open_ct(tmp_path / "scan")
+    np.testing.assert_array_equal(volume, hu)
+    mask = np.zeros(volume.shape, bool)
+    mask[1:3, 3:6, 4:8] = True
+    save_dicom(volume, tmp_path / "out", description="d", source=tmp_path / "scan")
+    save_seg(mask, tmp_path / "seg.dcm", tmp_path / "scan")
+    save_rtstruct(mask, tmp_path / "rt.dcm", tmp_path / "scan")
+    np.testing.assert_array_equal(open_ct(tmp_path / "out"), hu)
+    np.testing.assert_array_equal(read_seg(tmp_path / "seg.dcm", tmp_path / "scan"), mask)
+    written = pydicom.dcmread(tmp_path / "out" / "0001.dcm")
+    assert written.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert written.ReferencedStudySequence[0].StudyComments == "kept"
+    assert str(pydicom.dcmread(tmp_path / "rt.dcm").PatientName) == "Test^Anna"
+
+
+@pytest.mark.parametrize("meta", [True, False], ids=["with file meta", "data set alone"])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_files_without_the_mark_are_read(tmp_path: Path, meta: bool, syntax: str) -> None:
+    """As old archives write them: no preamble, perhaps no file meta information either."""
+    hu = write_slices(tmp_path, name="IM{}")
+    rewritten(tmp_path, syntax)
+    for file in tmp_path.iterdir():
+        content = file.read_bytes()[132:]
+        length = 12 + int.from_bytes(content[8:12], "little")
+        file.write_bytes(content if meta else content[length:])
+    (tmp_path / "notes").write_text("about this scan, in more than sixteen characters")
+    np.testing.assert_array_equal(open_ct(tmp_path), hu)
+
+
+def test_one_series_is_of_one_patient(tmp_path: Path) -> None:
+    uids = (generate_uid(), generate_uid(), generate_uid())
+    write_slices(tmp_path, uids=uids, each=lambda k, d: setattr(d, "PatientID", f"P{k // 4}"))
+    with pytest.raises(InputError, match=r"004\.dcm: is of another patient"):
+        open_ct(tmp_path)
+
+
+def test_several_acquisitions_of_one_place_are_named(tmp_path: Path) -> None:
+    uids = (generate_uid(), generate_uid(), generate_uid())
+    write_slices(tmp_path, uids=uids, name="a{}.dcm")
+    write_slices(tmp_path, uids=uids, name="b{}.dcm", AcquisitionNumber=2)
+    with pytest.raises(InputError, match="same place, AcquisitionNumber 1 and 2"):
+        open_ct(tmp_path)
+
+
+def test_several_frames_of_reference_are_told(tmp_path: Path) -> None:
+    write_slices(tmp_path, each=lambda k, d: setattr(d, "FrameOfReferenceUID", generate_uid()))
+    assert any("5 frames of reference" in w for w in open_ct(tmp_path).attrs["warnings"])

@@ -40,3 +40,20 @@ def test_masks_and_what_cannot_be(tmp_path):
     (tmp_path / "d.mha").write_bytes((tmp_path / "m.mha").read_bytes()[:90])
     with pytest.raises(InputError, match=r"d\.mha"):
         read_itk(tmp_path / "d.mha")
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
+def test_formats_of_two_files_are_read_and_not_written(tmp_path, suffix):
+    """A result has one name: the second file of values would be lost."""
+    sitk = pytest.importorskip("SimpleITK")
+    hu = np.random.default_rng(0).integers(-1000, 1500, (4, 5, 6)).astype(np.float32)
+    sitk.WriteImage(sitk.GetImageFromArray(hu), str(tmp_path / f"a{suffix}"))
+    volume = open_ct(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(volume, hu)
+    with pytest.raises(OutputError, match=r"\.mha"):
+        save_ct(volume, tmp_path / f"b{suffix}", description="")
+
+
+def test_a_series_of_volumes_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="one volume"):
+        write_itk(np.zeros((2, 2, 3, 4), np.float32), tmp_path / "a.mha", {})

@@ -304,3 +304,35 @@ def test_enhanced_pet(tmp_path):
     left = 370e6 * 2 ** (-3600 / 6586.2)
     volume = open_pet(tmp_path / "pet")
     assert np.allclose(volume.values, activity * 70e3 / left, rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"), [("Units", ("BQML", "GML")), ("PatientWeight", (70, 80))]
+)
+def test_slices_of_several_scales_are_refused(tmp_path, keyword, values):
+    """One factor would be wrong for some of them."""
+    write_pet(tmp_path / "pet", BQ)
+    for k, file in enumerate(sorted((tmp_path / "pet").iterdir())):
+        d = dcmread(file)
+        setattr(d, keyword, values[k % 2])
+        d.save_as(file)
+    with pytest.raises(InputError, match=rf"{values[0]}.* and {values[1]}.* for {keyword}"):
+        open_pet(tmp_path / "pet")
+
+
+def test_a_zone_that_one_time_alone_states_is_told(tmp_path):
+    write_pet(
+        tmp_path / "pet",
+        BQ,
+        RadiopharmaceuticalInformationSequence=tracer(
+            RadiopharmaceuticalStartDateTime="20240310090000+0000"
+        ),
+    )
+    volume = open_pet(tmp_path / "pet")
+    assert any("offset from UTC" in w for w in volume.attrs["warnings"])
+    assert np.allclose(volume.values, AT_SCAN, rtol=2e-6)
+
+
+def test_a_weight_of_grams_is_told(tmp_path):
+    write_pet(tmp_path / "pet", BQ, PatientWeight=0.07)
+    assert any("in kg?" in w for w in open_pet(tmp_path / "pet").attrs["warnings"])
