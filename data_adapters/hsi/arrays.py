@@ -2,8 +2,10 @@
 
 The cube is the array named `cube`, `data`, `reflectance`, `radiance` or `img`, else the only one of
 three axes. Bands are the axis as long as the list of wavelengths, if just one is, else the last:
-(line, sample, band). Wavelengths, fwhm and bad bands are lists named as below. What has no such
-place lies as JSON under `sciddm_attrs`. Files of MATLAB 7.3 are HDF5, whose axes run backwards.
+(line, sample, band). A matrix `Y` (band, pixel) with `nRow` and `nCol`, as unmixing data sets have
+it, is read with pixels along columns first, as MATLAB reshapes. Wavelengths, fwhm and bad bands are
+lists named as below. What has no such place lies as JSON under `sciddm_attrs`. Files of MATLAB 7.3
+are HDF5, whose axes run backwards.
 """
 
 from __future__ import annotations
@@ -39,31 +41,43 @@ _WAVELENGTHS = (
     "wl",
     "lambda",
 )
+#: Numbers of lines and of samples beside a matrix (band, pixel), as unmixing data sets have them.
+_LINES, _SAMPLES = ("nRow", "nrow", "lines", "H"), ("nCol", "ncol", "samples", "W")
 #: What is read beside the cube.
 _LISTS = frozenset(
     {
         *_WAVELENGTHS,
         *("fwhm", "fwhm_nm", "fwhm_um", "bbl", "good", "good_wavelengths"),
         *("band_name", "band_gain", "band_offset", ATTRS),
+        *_LINES,
+        *_SAMPLES,
     }
 )
 _MAT_BYTES = 2**31 - 2**20  # one array of a MATLAB 5 file
 
 
-def read_arrays(source: str | Path) -> xr.Dataset:
+def read_arrays(source: str | Path, variable: str | None = None) -> xr.Dataset:
     """Reads a .mat or .npz file whole; see `cube` for what is returned.
+
+    Args:
+        source: the file.
+        variable: name of the cube; found as above if None.
 
     Raises:
         InputError: damaged, pickled objects, no cube, or more than one that it could be.
     """
     path = existing_file(source)
     with reading(path):
-        name, arrays = _read_npz(path) if path.suffix.lower() == ".npz" else _read_mat(path)
+        read = _read_npz if path.suffix.lower() == ".npz" else _read_mat
+        name, arrays = read(path, variable)
         kept = decode(str(arrays[ATTRS].reshape(-1)[0])) if ATTRS in arrays else {}
     values = arrays[name]
+    flat = values.ndim == 2
+    if flat:
+        values = _unfolded(path, name, arrays)
     listed = next((n for n in _WAVELENGTHS if n in arrays), None)
     wavelength = None if listed is None else arrays[listed].reshape(-1)
-    axis = kept.get("band_axis")
+    axis = 0 if flat else kept.get("band_axis")
     if axis is None:
         fits = (
             []
@@ -93,6 +107,7 @@ def read_arrays(source: str | Path) -> xr.Dataset:
             "cube_name": name,
             "wavelength_name": listed,
             "band_axis": int(axis),
+            "folded": True if flat else None,
         },
     )
 
@@ -109,6 +124,10 @@ def write_arrays(dataset: xr.Dataset, path: Path) -> None:
     if path.suffix.lower() == ".mat" and math.prod(cube.shape) * cube.dtype.itemsize > _MAT_BYTES:
         raise OutputError(f"{path}: too large for a .mat file: write .hdr, .nc or .tif")
     arrays: dict[str, Any] = {name: np.moveaxis(np.asarray(cube.values), 0, axis)}
+    if dataset.attrs.get("folded"):
+        bands, lines, samples = cube.shape
+        matrix = np.asarray(cube.values).transpose(0, 2, 1).reshape(bands, -1)
+        arrays = {name: matrix, "nRow": np.array([[lines]]), "nCol": np.array([[samples]])}
     scale = per_unit(dataset)
     if "wavelength" in dataset.coords:
         listed = dataset.attrs.get("wavelength_name") or "wavelength"
@@ -130,24 +149,44 @@ def write_arrays(dataset: xr.Dataset, path: Path) -> None:
             scipy.io.savemat(file, arrays, do_compression=True)
 
 
-def _read_npz(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
+def _unfolded(path: Path, name: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """(band, line, sample) of pixels that lie one after the other along columns."""
+    values = arrays[name]
+    sizes = []
+    for names in (_LINES, _SAMPLES):
+        size = _first(arrays, names)
+        if size is None:
+            raise InputError(
+                f"{path}: {name} {values.shape} has 2 axes, and no nRow and nCol that say how its "
+                "pixels lie: add them, or give a cube of 3 axes"
+            )
+        sizes.append(int(size[0]))
+    count = sizes[0] * sizes[1]
+    if count not in values.shape:
+        raise InputError(f"{path}: {name} {values.shape} is not {sizes[0]} x {sizes[1]} pixels")
+    bands = values if values.shape[1] == count else values.T
+    # MATLAB's reshape: the line changes first.
+    return bands.reshape(len(bands), sizes[1], sizes[0]).transpose(0, 2, 1)
+
+
+def _read_npz(path: Path, variable: str | None) -> tuple[str, dict[str, NDArray[Any]]]:
     """The cube's name, and the arrays that are needed."""
     with open_npz(path) as held:
-        name = _cube_name(path, {n: _like(*held.described(n)) for n in held})
+        name = _cube_name(path, {n: _like(*held.described(n)) for n in held}, variable)
         return name, {n: held[n] for n in held if n == name or n in _LISTS}
 
 
-def _read_mat(path: Path) -> tuple[str, dict[str, NDArray[Any]]]:
+def _read_mat(path: Path, variable: str | None) -> tuple[str, dict[str, NDArray[Any]]]:
     if h5py.is_hdf5(path):
         with open_hdf5(path) as file:
             nodes = {k: v for k, v in file.items() if isinstance(v, h5py.Dataset) and v.shape}
             # The axes of a MATLAB file run backwards.
             shapes = {k: _like(v.shape[::-1], v.dtype) for k, v in nodes.items()}
-            name = _cube_name(path, shapes)
+            name = _cube_name(path, shapes, variable)
             wanted = [k for k in nodes if k == name or k in _LISTS]
             return name, {k: read_array(nodes[k], path).transpose() for k in wanted}
     known = {n: (shape, kind) for n, shape, kind in scipy.io.whosmat(path)}
-    name = _cube_name(path, {n: _like(*_matlab(*v)) for n, v in known.items()})
+    name = _cube_name(path, {n: _like(*_matlab(*v)) for n, v in known.items()}, variable)
     wanted = [n for n in known if n == name or n in _LISTS]
     for key in wanted:
         shape, dtype = _matlab(*known[key])
@@ -170,16 +209,23 @@ def _like(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.broadcast_to(np.empty((), dtype), shape)
 
 
-def _cube_name(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+def _cube_name(path: Path, arrays: Mapping[str, NDArray[Any]], variable: str | None = None) -> str:
     cubes = [k for k, v in arrays.items() if v.ndim == 3 and v.dtype.kind in "fiucV"]
+    if variable is not None:
+        if variable not in arrays or arrays[variable].ndim not in (2, 3):
+            held = ", ".join(f"{k} {v.shape}" for k, v in arrays.items())
+            raise InputError(f"{path}: no array {variable!r} of 3 axes in it: one of {held}")
+        return variable
     named = [k for k in _CUBES if k in cubes]
     if named:
         return named[0]
     if len(cubes) == 1:
         return cubes[0]
+    if not cubes and "Y" in arrays and arrays["Y"].ndim == 2:
+        return "Y"
     held = ", ".join(f"{k} {v.shape}" for k, v in arrays.items()) or "nothing"
     count = "several arrays" if cubes else "no array"
-    raise InputError(f"{path}: {count} of 3 axes in it ({held}): name the cube 'cube'")
+    raise InputError(f"{path}: {count} of 3 axes in it ({held}): choose one with --variable")
 
 
 def _first(arrays: Mapping[str, NDArray[Any]], names: tuple[str, ...]) -> NDArray[Any] | None:

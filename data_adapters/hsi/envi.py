@@ -1,7 +1,8 @@
 """ENVI: a text header NAME.hdr beside a file of raw numbers, in the order BSQ, BIL or BIP.
 
-Headers are read and written with `spectral`. Every entry that is not listed here survives as the
-attribute ``envi_header``; its keys come back in lower case, since ENVI's have none.
+Every entry of a header that is not listed here survives as the attribute ``envi_header``, comments
+as ``envi_comments`` (`envi_header`). A file of numbers that is longer than announced is read, and
+``remarks`` says so.
 
 wavelength, wavelength units, fwhm, bbl, band names, data gain values, data offset values
                         coordinates of band
@@ -14,7 +15,6 @@ map info, coordinate system string
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,13 @@ from spectral.io import envi
 
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.hsi.cube import build_cube, corner, per_unit
+from sciddm.data_adapters.hsi.envi_header import (
+    flags_of,
+    read_header,
+    stated_number,
+    wavelengths_of,
+    write_header,
+)
 from sciddm.data_adapters.hsi.georeference import (
     crs_of,
     map_info,
@@ -60,13 +67,19 @@ def read_envi(source: str | Path) -> xr.Dataset:
         InputError: either is missing, the header is incomplete, or the sizes do not agree.
     """
     header_path, data_path = envi_files(Path(source))
-    with reading(header_path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about keys in upper case
-        header = {k.lower(): v for k, v in envi.read_envi_header(str(header_path)).items()}
+    with reading(header_path):
+        header, comments = read_header(header_path)
     shape, dtype, offset, order = _layout(header_path, header)
     expected = offset + math.prod(shape) * dtype.itemsize
     actual = data_path.stat().st_size
-    if actual != expected:
+    wavelength, remark = wavelengths_of(header)
+    remarks = [] if remark is None else [remark]
+    if actual > expected:
+        remarks.append(
+            f"{data_path.name} is {actual - expected} bytes longer than {header_path.name} "
+            "announces: the rest is not read."
+        )
+    if actual < expected:
         raise InputError(
             f"{data_path}: holds {actual} bytes, but {header_path.name} announces {expected} "
             f"({shape[1]} lines x {shape[2]} samples x {shape[0]} bands, {dtype}, header offset "
@@ -81,17 +94,15 @@ def read_envi(source: str | Path) -> xr.Dataset:
                 held = entries if coordinate == "name" else [float(v) for v in entries]
             coords[coordinate] = ("band", np.asarray(held))
     info = header.get("map info")
-    with reading(header_path):
-        ignored = header.get("data ignore value")
-        nodata = None if ignored is None else float(ignored)
+    nodata = stated_number(header_path, header, "data ignore value")
     return build_cube(
         data_path,
         values,
         form="envi",
-        wavelength=header.get("wavelength"),
+        wavelength=wavelength,
         units=header.get("wavelength units"),
-        fwhm=header.get("fwhm"),
-        good=header.get("bbl"),
+        fwhm=(header.get("fwhm") or None) if wavelength is not None else None,
+        good=flags_of(header.get("bbl") or None),
         coords=coords,
         attrs={
             "source": header_path.name,
@@ -102,6 +113,8 @@ def read_envi(source: str | Path) -> xr.Dataset:
             "transform": transform_of(info) if isinstance(info, list) else None,
             "data_suffix": data_path.suffix,
             "envi_header": header,
+            "envi_comments": comments or None,
+            "remarks": remarks or None,
         },
     )
 
@@ -161,7 +174,7 @@ def write_envi(dataset: xr.Dataset, data_path: Path, header_path: Path) -> None:
         _set(header, "data ignore value", None if nodata is None else f"{nodata:.15g}")
     _set_bands(header, dataset)
     _set_place(header, dataset, header_path)
-    envi.write_envi_header(str(header_path), header)
+    write_header(header_path, header, list(dataset.attrs.get("envi_comments") or ()))
     target = RawCube(data_path, dtype, 0, cube.shape, order)
     target.create()
     # Threads write to regions of their own: no lock is needed.
@@ -251,7 +264,9 @@ def _set_bands(header: dict[str, Any], dataset: xr.Dataset) -> None:
         *((k, n, 1.0) for k, n in _LISTS.items()),
     ):
         if name not in dataset.coords:
-            header.pop(key, None)
+            # Wavelengths in wavenumbers and the like stay as the header has them.
+            if len(header.get(key) or ()) != dataset.sizes["band"] or key == "bbl":
+                header.pop(key, None)
             continue
         values = np.asarray(dataset[name].values)
         if name == "name":

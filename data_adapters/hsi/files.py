@@ -9,8 +9,13 @@ import h5py
 import xarray as xr
 
 from sciddm.data_adapters.checks import existing_file
+from sciddm.data_adapters.gate.hdf4 import is_hdf4
+from sciddm.data_adapters.hdf5 import open_hdf5
 from sciddm.data_adapters.hsi.arrays import read_arrays, write_arrays
 from sciddm.data_adapters.hsi.cube import checked_cube, chunks_of
+from sciddm.data_adapters.hsi.desis import is_desis, read_desis
+from sciddm.data_adapters.hsi.dlr import product_files
+from sciddm.data_adapters.hsi.enmap import is_enmap, read_enmap
 from sciddm.data_adapters.hsi.envi import (
     ENVI_SUFFIXES,
     envi_files,
@@ -19,52 +24,91 @@ from sciddm.data_adapters.hsi.envi import (
     write_envi,
 )
 from sciddm.data_adapters.hsi.geotiff import read_geotiff, write_geotiff
+from sciddm.data_adapters.hsi.hyperion import read_hyperion
+from sciddm.data_adapters.hsi.neon import is_neon, read_neon
 from sciddm.data_adapters.hsi.netcdf import read_netcdf, write_emit, write_netcdf
+from sciddm.data_adapters.hsi.prisma import is_prisma, read_prisma
+from sciddm.data_adapters.hsi.tanager import is_tanager, read_tanager
+from sciddm.data_adapters.hsi.vrt import read_vrt, vrt_files
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import is_zarr, staged
 from sciddm.errors import InputError, OutputError
 
 __all__ = ["CUBE_SUFFIXES", "cube_files", "cube_outputs", "open_cube", "save_cube", "write_cube"]
 
+#: Formats that are written; products are read only.
 CUBE_SUFFIXES = (*ENVI_SUFFIXES, ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
+#: Layouts of HDF5 products: whether an open file has it, and its reader.
+_LAYOUTS = ((is_prisma, read_prisma), (is_tanager, read_tanager), (is_neon, read_neon))
+#: Products of several files, told by their names.
+_PRODUCTS = ((is_enmap, read_enmap), (is_desis, read_desis))
 
 
 @isolated
-def open_cube(path: str | Path) -> xr.Dataset:
+def open_cube(path: str | Path, variable: str | None = None) -> xr.Dataset:
     """Opens a hyperspectral cube; see `cube` for what is returned.
 
     Args:
-        path: ENVI (header or file of numbers), GeoTIFF, netCDF-4 (EMIT's granules, sciddm's own,
-            others with one cube), Zarr, .mat or .npz. All but the last two are read lazily.
+        path: ENVI (header or file of numbers), GeoTIFF, a virtual raster (.vrt), netCDF-4 (EMIT's
+            granules, sciddm's own, others with one cube), Zarr, .mat or .npz; products of PRISMA,
+            EnMAP, DESIS, Tanager, NEON and Hyperion (L1R). All but .mat and .npz are read lazily.
+        variable: name of the cube, with its group, in a file that holds several.
 
     Raises:
         InputError: unusable; one line that names the file and what helps.
     """
     path = Path(path)
     if is_zarr(path):
-        return read_netcdf(path)
+        return read_netcdf(path, variable)
     suffix = path.suffix.lower()
     if suffix == ".zarr":
         raise InputError(f"{path}: no zarr store: check the name")
+    if suffix in (".mat", ".npz"):
+        return read_arrays(path, variable)
+    file: Path = existing_file(path)
+    held = _product(file) if variable is None else None
+    if held is not None:
+        return held
+    if suffix in (".nc", ".nc4", ".cdf") or h5py.is_hdf5(file):
+        return read_netcdf(file, variable)
+    if variable is not None:
+        raise InputError(f"{file}: holds one cube: leave --variable out")
     if suffix in (".tif", ".tiff"):
         return read_geotiff(path)
-    if suffix in (".mat", ".npz"):
-        return read_arrays(path)
-    file: Path = existing_file(path)
-    if suffix in (".nc", ".nc4") or h5py.is_hdf5(file):
-        return read_netcdf(file)
+    if suffix == ".vrt":
+        return read_vrt(file)
+    if is_hdf4(file):
+        return read_hyperion(file)
     if suffix in ENVI_SUFFIXES or file.with_name(file.name + ".hdr").exists():
         return read_envi(file)
     raise InputError(
-        f"{file}: no cube that can be read: give ENVI (.hdr), GeoTIFF (.tif), netCDF (.nc), .zarr, "
-        ".mat or .npz"
+        f"{file}: no cube that can be read: give ENVI (.hdr), GeoTIFF (.tif), .vrt, netCDF (.nc), "
+        ".zarr, .mat, .npz or a product (docs/formats.md)"
     )
 
 
+def _product(file: Path) -> xr.Dataset | None:
+    """The cube of a sensor's product, None for any other file."""
+    for known, read in _PRODUCTS:
+        if known(file):
+            return read(file)
+    if file.suffix.lower() not in (".nc", ".nc4") and h5py.is_hdf5(file):
+        with open_hdf5(file) as opened:
+            layout = next((read for known, read in _LAYOUTS if known(opened)), None)
+        if layout is not None:
+            return layout(file)
+    return None
+
+
 def cube_files(path: Path) -> list[Path]:
-    """All files that hold a cube: ENVI's header and file of numbers, else the path itself."""
+    """All files that hold a cube: ENVI's two, a virtual raster and its sources, the spectra and the
+    metadata of a product, else the path itself."""
     if path.suffix.lower() in ENVI_SUFFIXES:
         return list(envi_files(path))
+    if path.suffix.lower() == ".vrt" and path.is_file():
+        return vrt_files(path)
+    if path.is_file() and any(known(path) for known, _ in _PRODUCTS):
+        return product_files(path)
     return [path]
 
 

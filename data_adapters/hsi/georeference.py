@@ -11,7 +11,7 @@ from rasterio.errors import CRSError
 from sciddm.data_adapters.checks import one_line
 from sciddm.errors import InputError, OutputError
 
-__all__ = ["crs_of", "map_info", "moved", "moved_map_info", "parse_crs", "transform_of"]
+__all__ = ["crs_of", "epsg_wkt", "map_info", "moved", "moved_map_info", "parse_crs", "transform_of"]
 
 _WGS84 = "WGS-84"
 
@@ -28,6 +28,14 @@ def parse_crs(path: Path, text: str) -> CRS:
         raise InputError(
             f"{path}: not a coordinate reference system ({one_line(error)}): give WKT or EPSG:n"
         ) from error
+
+
+def epsg_wkt(code: int) -> str | None:
+    """WKT of an EPSG code, None for one that does not exist."""
+    try:
+        return str(CRS.from_epsg(code).to_wkt())
+    except (CRSError, ValueError):
+        return None
 
 
 def transform_of(info: Sequence[str]) -> list[float] | None:

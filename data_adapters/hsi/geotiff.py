@@ -17,10 +17,11 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import rasterio
+import rasterio.shutil
 import rioxarray
 import xarray as xr
 from dask.base import tokenize
-from rasterio.enums import MaskFlags
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
@@ -30,13 +31,22 @@ from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.hsi.cube import VALID, build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.hsi.georeference import moved, parse_crs
+from sciddm.data_adapters.hsi.tiff_tags import (
+    band_tags,
+    creation_options,
+    domains,
+    own_tags,
+    structure,
+    write_tags,
+)
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import OutputError
 
-__all__ = ["read_geotiff", "write_geotiff"]
+__all__ = ["read_geotiff", "read_raster", "write_geotiff"]
 
 _LENGTH = re.compile(r"([\d.]+)\s*\(?(nanometers|nm|micrometers|microns|um|µm)\b", re.IGNORECASE)
 _IN_FILE = ("source", "format", "crs", "transform", "description", "tags", "compress")
+_IN_FILE += ("domains", "tiff", "area_or_point")
 _DRIVER = "GTiff"  # GDAL would read other formats under this name, some of which name other files
 _WIDER = {np.dtype(np.float16): np.dtype(np.float32)}
 
@@ -50,13 +60,30 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
     path = existing_file(source)
     with reading(path):
         check_tiff(path)
+    return read_raster(path, _DRIVER, "geotiff")
+
+
+def read_raster(path: Path, driver: str, form: str) -> xr.Dataset:
+    """Opens a file that passed its gate by one of GDAL's drivers, lazily.
+
+    Args:
+        path: of the file.
+        driver: GDAL's name of it.
+        form: name of the format.
+
+    Raises:
+        InputError: damaged, or complex.
+    """
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # not every cube is
-        with rasterio.open(path, driver=_DRIVER) as file:
+        with rasterio.open(path, driver=driver) as file:
             tags = [file.tags(i) for i in file.indexes]
             imagery = [file.tags(i, ns="IMAGERY") for i in file.indexes]
             names = file.descriptions
-            own = {k: v for k, v in file.tags().items() if k != "AREA_OR_POINT"}
+            own, about = own_tags(file), file.tags()
+            further = band_tags(file)
+            held_tiff = structure(file) if driver == _DRIVER else {}
+            held_domains = domains(file)
             profile = dict(file.profile)
             packing = {"gain": file.scales, "offset": file.offsets}
             packed = any(s != 1 for s in file.scales) or any(o != 0 for o in file.offsets)
@@ -64,8 +91,8 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
             masked = all(flags == [MaskFlags.per_dataset] for flags in file.mask_flag_enums)
             mask = file.dataset_mask() != 0 if masked else None
             shape = (file.count, file.height, file.width)
-            stored = _Raster(path, shape, np.result_type(*file.dtypes))
-        opened = rioxarray.open_rasterio(path, mask_and_scale=False, driver=_DRIVER)
+            stored = _Raster(path, shape, np.result_type(*file.dtypes), driver)
+        opened = rioxarray.open_rasterio(path, mask_and_scale=False, driver=driver)
         assert isinstance(opened, xr.DataArray)
         wavelength, fwhm, units = _wavelengths(tags, imagery, names)
         crs = opened.rio.crs
@@ -73,23 +100,25 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
         coords: dict[str, Any] = {}
         if any(names):
             coords["name"] = ("band", np.asarray([n or "" for n in names]))
+        if further is not None:
+            coords["band_tags"] = ("band", np.asarray(further))
         for key in ("gain", "offset"):
             if packed:
                 coords[key] = ("band", np.asarray(packing[key], np.float64))
             elif all(key in t for t in tags):
                 coords[key] = ("band", np.asarray([float(t[key]) for t in tags]))
-        kept = decode(own.pop(ATTRS, "{}"))
-        description = own.pop("TIFFTAG_IMAGEDESCRIPTION", None)
+        kept = decode(about.get(ATTRS, "{}"))
+        description = about.get("TIFFTAG_IMAGEDESCRIPTION")
         nodata = kept.get("nodata") if profile["nodata"] is None else float(profile["nodata"])
         order = {"pixel": "bip", "line": "bil"}.get(profile.get("interleave", ""), "bsq")
         held = build_cube(
             path,
             stored.lazy(),
-            form="geotiff",
+            form=form,
             wavelength=wavelength,
             units=units,
             fwhm=fwhm,
-            good=[int(t["good"]) for t in tags] if all("good" in t for t in tags) else None,
+            good=_good(tags),
             coords=coords,
             attrs={
                 **kept,
@@ -100,6 +129,9 @@ def read_geotiff(source: str | Path) -> xr.Dataset:
                 "interleave": kept.get("interleave", order),
                 "compress": profile.get("compress"),
                 "tags": own or None,
+                "domains": held_domains or None,
+                "tiff": held_tiff if any(held_tiff.values()) else None,
+                "area_or_point": about.get("AREA_OR_POINT"),
             },
         )
         return held if mask is None else held.assign({VALID: (("y", "x"), mask)})
@@ -110,8 +142,11 @@ class _Raster:
 
     ndim = 3
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], driver: str
+    ) -> None:
         self.path, self.shape, self.dtype = path.resolve(), shape, dtype
+        self.driver = driver
 
     def lazy(self) -> da.Array:
         """As a dask array in blocks of whole lines."""
@@ -126,7 +161,7 @@ class _Raster:
         bands, lines, samples = (range(n)[i] for n, i in zip(self.shape, index, strict=True))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(self.path, driver=_DRIVER) as file:
+            with rasterio.open(self.path, driver=self.driver) as file:
                 window = Window(samples.start, lines.start, len(samples), len(lines))
                 values = file.read([b + 1 for b in bands], window=window)
         return values[:, :: lines.step, :: samples.step]
@@ -163,22 +198,43 @@ def write_geotiff(dataset: xr.Dataset, path: Path) -> None:
         "BIGTIFF": "IF_SAFER",
         "INTERLEAVE": "PIXEL" if pixelwise else "BAND",
     }
-    if dataset.attrs.get("compress"):
-        options["compress"] = dataset.attrs["compress"]
+    options |= creation_options(dataset.attrs, dtype)
+    held = dict(dataset.attrs.get("tiff") or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         bare.rio.to_raster(path, lock=Lock(), **options)
         _describe(dataset, path)
+        if held.get("cog"):
+            _optimise(path, dataset.attrs.get("compress"), held)
+        elif held.get("overviews"):
+            with rasterio.open(path, "r+") as file:
+                file.build_overviews(held["overviews"], Resampling.average)
+
+
+def _optimise(path: Path, compress: str | None, held: dict[str, Any]) -> None:
+    """Rewrites a file as a cloud optimised one, block by block."""
+    plain = path.with_name(f"{path.name}.plain")
+    path.rename(plain)
+    try:
+        options = {"compress": compress or "DEFLATE", "BIGTIFF": "IF_SAFER"}
+        if "blockxsize" in held and held["blockxsize"] == held.get("blockysize"):
+            options["blocksize"] = str(held["blockxsize"])
+        rasterio.shutil.copy(plain, path, driver="COG", **options)
+    finally:
+        plain.unlink()
 
 
 def _describe(dataset: xr.Dataset, path: Path) -> None:
     """Adds all metadata but the georeference to a written file."""
     with rasterio.open(path, "r+") as file:
         own = dict(dataset.attrs.get("tags") or {})
+        if dataset.attrs.get("area_or_point"):
+            own["AREA_OR_POINT"] = dataset.attrs["area_or_point"]
         own[ATTRS] = encode({k: v for k, v in dataset.attrs.items() if k not in _IN_FILE})
         if dataset.attrs.get("description"):
             own["TIFFTAG_IMAGEDESCRIPTION"] = dataset.attrs["description"]
         file.update_tags(**own)
+        write_tags(dataset, file)
         for key, name in (("scales", "gain"), ("offsets", "offset")):
             if name in dataset.coords:
                 setattr(file, key, [float(v) for v in dataset[name].values])
@@ -200,13 +256,21 @@ def _describe(dataset: xr.Dataset, path: Path) -> None:
             if "fwhm" in band.coords:
                 tags["fwhm"] = f"{float(band['fwhm']) / scale:.15g}"
             if "good" in band.coords:
-                tags["good"] = str(int(band["good"]))
+                tags["good"] = tags["bbl"] = str(int(band["good"]))
             for key in ("gain", "offset"):
                 if key in band.coords:
                     tags[key] = f"{float(band[key]):.15g}"
             file.update_tags(index + 1, **tags)
             if "name" in band.coords and str(band["name"].values):
                 file.set_band_description(index + 1, str(band["name"].values))
+
+
+def _good(tags: list[dict[str, str]]) -> list[int] | None:
+    """The bad band list, where all bands state it."""
+    for key in ("good", "bbl"):
+        if all(key in t for t in tags):
+            return [int(t[key].strip().lower() not in ("0", "false", "")) for t in tags]
+    return None
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:

@@ -45,8 +45,12 @@ _OWN = {"wavelength": "wavelengths", "fwhm": "fwhm", "good": "good_wavelengths"}
 _NAMES = ("wavelength", "wavelengths", "wl", "radiation_wavelength")
 
 
-def read_netcdf(source: str | Path) -> xr.Dataset:
+def read_netcdf(source: str | Path, variable: str | None = None) -> xr.Dataset:
     """Opens a .nc file or .zarr store lazily; see `cube` for what is returned.
+
+    Args:
+        source: the file or store.
+        variable: name of the cube, with its groups (``group/name``); the only one if None.
 
     Raises:
         InputError: damaged, or no cube in it, or more than one.
@@ -63,11 +67,11 @@ def read_netcdf(source: str | Path) -> xr.Dataset:
             check_netcdf(path)
             with netCDF4.Dataset(path) as file:
                 if _BANDS in file.groups:
-                    return _read_emit(path)
+                    return _read_emit(path, variable)
         opened = _opened(path, None, zarr)
         if opened.attrs.get("sciddm_kind") == _KIND and ATTRS in opened.attrs:
             return _read_own(path, opened, "zarr" if zarr else "nc")
-        return _read_other(path, opened, "zarr" if zarr else "nc")
+        return _read_other(path, opened, "zarr" if zarr else "nc", variable)
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -> None:
@@ -188,11 +192,12 @@ class _StoreArray:
 def _opened(path: Path, group: str | None, zarr: bool) -> xr.Dataset:
     """All variables without scaling or masking, those of 3 axes lazily."""
     if zarr:
-        options: dict[str, Any] = {"engine": "zarr", "consolidated": False}
+        options: dict[str, Any] = {"engine": "zarr", "consolidated": False, "group": group}
         with xr.open_dataset(
             path, mask_and_scale=False, decode_times=False, cache=False, **options
         ) as store:
-            return _lazy(store, lambda name, variable: _StoreArray(path, name, variable))
+            full = "" if group is None else f"{group}/"
+            return _lazy(store, lambda name, variable: _StoreArray(path, full + name, variable))
     with xr.open_dataset(
         path, engine="netcdf4", group=group, mask_and_scale=False, decode_times=False, cache=False
     ) as file:
@@ -203,11 +208,11 @@ def _lazy(file: xr.Dataset, stored: Callable[[str, Any], Any]) -> xr.Dataset:
     """A data set whose cubes are read block by block from what `stored` makes of them."""
     held = file.copy()
     for name, variable in file.variables.items():
-        if variable.ndim != 3 or variable.dtype.kind not in "fiu":
+        if variable.ndim < 3 or variable.dtype.kind not in "fiu":
             held[name] = variable.load()
             continue
         raw = stored(str(name), variable)
-        chunks = chunks_of(raw.shape, raw.dtype.itemsize)
+        chunks = chunks_of(raw.shape, raw.dtype.itemsize) if raw.ndim == 3 else raw.shape
         lazy = da.from_array(raw, chunks=chunks, name="nc-" + tokenize(raw), asarray=True)
         held[name] = (variable.dims, lazy, variable.attrs)
     return held
@@ -240,10 +245,13 @@ def _read_own(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
     return held
 
 
-def _read_emit(path: Path) -> xr.Dataset:
+def _read_emit(path: Path, variable: str | None) -> xr.Dataset:
     parts = {group: _opened(path, group or None, False) for group in _GROUPS if group != ""}
     root = _opened(path, None, False)
     cubes = [k for k, v in root.data_vars.items() if set(v.dims) == set(_EMIT_DIMS)]
+    if variable is not None and variable in cubes:
+        root = root.drop_vars([k for k in cubes if k != variable])
+        cubes = [variable]
     if len(cubes) != 1:
         raise InputError(
             f"{path}: {len(cubes)} cubes (downtrack, crosstrack, bands) in it: give L1B radiance "
@@ -298,45 +306,119 @@ def _marks(variable: Any, group: str, label: str) -> dict[str, Any]:
     }
 
 
-def _read_other(path: Path, opened: xr.Dataset, form: str) -> xr.Dataset:
-    cubes = {k: v for k, v in opened.data_vars.items() if v.ndim == 3 and v.dtype.kind in "fiuc"}
-    if len(cubes) != 1:
-        held = ", ".join(f"{k} {v.dims}" for k, v in opened.variables.items()) or "nothing"
-        raise InputError(f"{path}: {len(cubes)} variables of 3 axes in it ({held}): keep one cube")
-    cube = next(iter(cubes.values()))
-    name = next(iter(cubes))
-    axis = next((d for d in cube.dims if str(d).lower() in _BAND_DIMS), None)
-    lists = {str(k).lower(): v for k, v in opened.variables.items() if v.ndim == 1}
+def _read_other(path: Path, root: xr.Dataset, form: str, variable: str | None) -> xr.Dataset:
+    group, name = _chosen(path, _cubes(path, form == "zarr"), variable)
+    opened = root if group is None else _opened(path, group, form == "zarr")
+    cube = opened[name]
+    cube = cube.isel({d: 0 for d, n in cube.sizes.items() if n == 1 and cube.ndim > 3})
+    lists = {}
+    for place in _around(path, group, form == "zarr", root, opened):
+        lists |= {str(k).lower(): v for k, v in place.variables.items() if v.ndim == 1}
     wavelength = next((lists[n] for n in _NAMES if n in lists), None)
-    if axis is None and wavelength is not None and wavelength.dims[0] in cube.dims:
-        axis = wavelength.dims[0]
+    axis = next((d for d in cube.dims if str(d).lower() in _BAND_DIMS), None)
+    if axis is None and wavelength is not None:
+        named = [d for d in cube.dims if d == wavelength.dims[0]]
+        # HDF5 files without named axes: the one as long as the list, if just one is.
+        long = [d for d in cube.dims if cube.sizes[d] == wavelength.size]
+        axis = named[0] if named else long[0] if len(long) == 1 else None
     if axis is None:
         raise InputError(f"{path}: which of the axes {cube.dims} are the bands? Name it 'band'")
     rest = [d for d in cube.dims if d != axis]
     ordered = cube.transpose(axis, *rest)
+    if wavelength is not None and wavelength.size != ordered.shape[0]:
+        wavelength = None
     fill = cube.attrs.get("_FillValue", cube.attrs.get("missing_value"))
     marks = {k: cube.attrs[k] for k in KEPT if k in cube.attrs}
     crs, transform = place_of(opened, cube, [str(d) for d in rest])
     fwhm, good = lists.get("fwhm"), lists.get("bbl", lists.get("good_wavelengths"))
+    about = {**root.attrs, **opened.attrs}
     built = build_cube(
         path,
         _blocks(ordered),
         form=form,
         wavelength=None if wavelength is None else wavelength.values,
         units=None if wavelength is None else wavelength.attrs.get("units"),
-        fwhm=None if fwhm is None else fwhm.values,
-        good=None if good is None else good.values,
+        fwhm=None if fwhm is None or fwhm.size != ordered.shape[0] else fwhm.values,
+        good=None if good is None or good.size != ordered.shape[0] else good.values,
         attrs={
-            "nodata": None if fill is None else float(fill),
-            "description": opened.attrs.get("description", opened.attrs.get("title")),
+            "nodata": None if fill is None else float(np.asarray(fill).reshape(-1)[0]),
+            "description": about.get("description", about.get("title")),
             "crs": crs,
             "transform": transform,
-            "cube_name": str(name),
+            "cube_name": name,
         },
     )
     built["cube"].attrs.update(marks)
     # Masks and the like, on the same grid.
-    for other, variable in opened.data_vars.items():
-        if variable.dims == tuple(rest) and other not in built:
-            built[str(other)] = (("y", "x"), variable.values, dict(variable.attrs))
+    for other, held in opened.data_vars.items():
+        if held.dims == tuple(rest) and other not in built:
+            built[str(other)] = (("y", "x"), held.values, dict(held.attrs))
     return built
+
+
+def _chosen(
+    path: Path, cubes: dict[str, tuple[int, ...]], variable: str | None
+) -> tuple[str | None, str]:
+    """(group, name) of the cube that is wanted."""
+    shown = ", ".join(f"{k} {v}" for k, v in cubes.items()) or "none"
+    if variable is not None:
+        wanted = variable.strip("/")
+        found = [k for k in cubes if wanted in (k, k.rpartition("/")[2])]
+        if len(found) != 1:
+            raise InputError(f"{path}: no single variable {variable!r} of 3 axes in it: {shown}")
+    else:
+        found = list(cubes)
+        if len(found) != 1:
+            raise InputError(
+                f"{path}: {len(found)} variables of 3 axes in it ({shown}): choose one with "
+                "--variable"
+            )
+    group, _, name = found[0].rpartition("/")
+    return group or None, name
+
+
+def _cubes(path: Path, zarr: bool) -> dict[str, tuple[int, ...]]:
+    """Names, with their groups, and shapes of all variables that can be a cube."""
+    found: dict[str, tuple[int, ...]] = {}
+    if zarr:
+        import zarr as zarrs
+
+        root = zarrs.open_group(path, mode="r")
+        for name, array in root.arrays():
+            _noted(found, name, array.shape, np.dtype(array.dtype))
+        for key, group in root.groups():
+            for name, array in group.arrays():
+                _noted(found, f"{key}/{name}", array.shape, np.dtype(array.dtype))
+        return found
+    with netCDF4.Dataset(path) as file:
+        groups = [("", file)]
+        while groups:
+            prefix, group = groups.pop(0)
+            for name, node in group.variables.items():
+                if node.dtype is not str and isinstance(node.dtype, np.dtype):
+                    _noted(found, prefix + name, node.shape, node.dtype)
+            groups += [(f"{prefix}{k}/", g) for k, g in group.groups.items()]
+    return found
+
+
+def _noted(
+    found: dict[str, tuple[int, ...]], name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> None:
+    axes = [n for n in shape if n != 1] if len(shape) > 3 else shape
+    if len(axes) == 3 and dtype.kind in "fiuc":
+        found[name] = tuple(int(n) for n in shape)
+
+
+def _around(
+    path: Path, group: str | None, zarr: bool, root: xr.Dataset, opened: xr.Dataset
+) -> list[xr.Dataset]:
+    """The root, all groups that hold lists of bands, and the cube's own group at last."""
+    if group is None and not zarr:
+        with netCDF4.Dataset(path) as file:
+            names = list(file.groups)
+        return [*(_opened(path, n, False) for n in names), root]
+    parents = [] if group is None else group.split("/")
+    places = [root]
+    for depth in range(1, len(parents)):
+        places.append(_opened(path, "/".join(parents[:depth]), zarr))
+    return [*places, opened]

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 import sciddm
 from sciddm.data_adapters.checks import existing_file, reading
-from sciddm.errors import InputError
+from sciddm.data_adapters.hsi.envi_header import write_header
+from sciddm.errors import InputError, OutputError
 from sciddm.physics.spectral.flags import Flag, counts
 from sciddm.pipelines.engine.summary import Fact, jsonable
 from sciddm.pipelines.hsi.describe import damage, median_fact, significant
 from sciddm.pipelines.hsi.survey import Scene, survey
 from sciddm.progress import Progress
 
-__all__ = ["as_text", "listing", "noise_facts", "noise_table", "stated_noise"]
+__all__ = ["as_text", "listing", "noise_facts", "noise_table", "stated_noise", "write_bad_bands"]
 
 _COLUMNS = ("noise_std", "signal_to_noise", "dead_share", "striped_columns")
 #: A band is bad where its noise is this share of its mean, and of what the scene varies in it,
@@ -95,6 +96,11 @@ def noise_table(data: xr.Dataset, progress: Progress | None = None) -> xr.Datase
         coords={k: v for k, v in data.coords.items() if v.dims == ("band",)},
         attrs={"source": scene.name, "scale": known.scale, "size": list(scene.cube.shape)},
     )
+    for name in ("envi_header", "envi_comments"):
+        if name in data.attrs:
+            table.attrs[name] = data.attrs[name]
+    if data.attrs.get("remarks"):
+        table.attrs["warnings"] = json.dumps(list(data.attrs["remarks"]))
     table["good"] = ("band", reason == "")
     table["reason"] = ("band", reason.astype(str))
     total = _flag_counts(scene, known.flags)
@@ -116,6 +122,24 @@ def as_text(table: xr.Dataset, suffix: str) -> str:
     for number, row in enumerate(zip(*lists.values(), strict=True), start=1):
         writer.writerow([number, *(v if isinstance(v, str) else f"{v:.9g}" for v in row)])
     return buffer.getvalue()
+
+
+def write_bad_bands(table: xr.Dataset, path: Path, at: Path) -> None:
+    """Writes the ENVI header of the cube with the bad band list in it.
+
+    Args:
+        table: of an ENVI cube.
+        path: of the header, for messages.
+        at: where it is written now.
+
+    Raises:
+        OutputError: the cube is of another format, or a part.
+    """
+    header = table.attrs.get("envi_header")
+    if not header or str(header.get("bands")) != str(table.sizes["band"]):
+        raise OutputError(f"{path}: the input is no whole ENVI cube: write .json, which holds bbl")
+    entries = {**header, "bbl": [str(int(g)) for g in table["good"].values]}
+    write_header(at, entries, list(table.attrs.get("envi_comments") or ()))
 
 
 def noise_facts(table: xr.Dataset) -> Iterator[Fact]:

@@ -194,7 +194,7 @@ class HyperspectralDenoising(Pipeline):
             result["std"] = whole("std", spread=True)
         told = attributes(scene, known, made, result, seed=seed, quality=quality, fill=fill)
         told |= verdict_of(told, predicted).attributes()
-        own = sorted(map(str, scene.dataset.attrs))
+        own = sorted(k for k in map(str, scene.dataset.attrs) if k not in ("remarks", "part"))
         return result.assign_attrs(told | {"scene_attributes": own})
 
 
@@ -257,7 +257,7 @@ def attributes(
     }
     if made.std is not None:
         found["std_rms"] = of_all(made.std * known.scale)
-    warnings = []
+    warnings = [str(r) for r in scene.dataset.attrs.get("remarks") or ()]
     if len(empty):
         warnings.append(
             f"{_bands(scene, empty)} hold no value, or one everywhere: left as they are."

@@ -30,13 +30,39 @@ if TYPE_CHECKING:
 __all__ = ["denoise", "estimate_noise", "evaluate", "simulate"]
 
 #: Suffixes of cubes; of ENVI's two files the header stands for both.
-READ = (".hdr", ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
-WRITTEN = (*READ, ".img", ".dat", ".bil", ".bip", ".bsq", ".raw")
+_CUBES = (".hdr", ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
+WRITTEN = (*_CUBES, ".img", ".dat", ".bil", ".bip", ".bsq", ".raw")
+#: Products of sensors, and virtual rasters, are read only.
+READ = (*_CUBES, ".vrt", ".he5", ".h5", ".l1r")
 _SCENE: dict[str, Any] = {"lines": 128, "samples": 144, "bands": 80, "level": 0.03}
 FORMATS = ("hdr", "tif", "nc", "zarr", "mat", "npz")
 
 
-class Denoise(Request):
+class Part(Request):
+    """What of a file is taken."""
+
+    variable: Annotated[
+        str | None,
+        Option("Name of the cube in a file that holds several, as GROUP/NAME."),
+    ] = None
+    bands: Annotated[
+        str | None,
+        Option(
+            "Take these bands only: numbers from 1 (1-20,35) or wavelengths (900-1700nm).",
+            metavar="RANGES",
+        ),
+    ] = None
+    window: Annotated[
+        str | None,
+        Option("Take these lines and samples only, from 0 (0-99,40-139).", metavar="LINES,SAMPLES"),
+    ] = None
+    mask: Annotated[
+        Path | None,
+        Option("Image of one band, 0 where pixels are left out: they stay as they are."),
+    ] = None
+
+
+class Denoise(Part):
     """Take noise, stripes and dead pixels out of cubes of any size.
 
     OUT has the data type, wavelengths, georeference and other metadata of IN. Beside it lie
@@ -77,6 +103,11 @@ class Denoise(Request):
         bool,
         Option("Estimate entries without a value (nodata, NaN, masked), too; they stay so if not."),
     ] = False
+    ortho: Annotated[
+        bool,
+        Option("Write EMIT on its map grid, by the lookup table (GLT); denoised before."),
+    ] = False
+    cog: Annotated[bool, Option("Write GeoTIFFs as cloud optimised ones.")] = False
     seed: Seed = 0
     tile: Annotated[
         int | None,
@@ -93,7 +124,8 @@ class Denoise(Request):
 
     def check(self) -> None:
         """See ``Request``."""
-        self.places()
+        if self.places() and self.ortho:
+            raise OptionError("pixel", "is a place of the sensor's geometry: leave --ortho out")
 
     def places(self) -> list[tuple[int, int]]:
         """(line, sample) of the pixels to show."""
@@ -109,11 +141,12 @@ class Denoise(Request):
         return found
 
 
-class EstimateNoise(Request):
+class EstimateNoise(Part):
     """Estimate noise, stripes and defects of cubes from the cubes alone.
 
     Prints one line per band, and which bands are bad. OUT is a .json file, which denoise
-    --noise-std takes and which holds the bad band list (bbl), or a .csv table.
+    --noise-std takes and which holds the bad band list (bbl), a .csv table, or a .hdr: the ENVI
+    header of IN with that list, to take its place.
     """
 
 
@@ -174,7 +207,21 @@ class Evaluate(Request):
 def _read(path: Path, request: object = None) -> xr.Dataset:
     from sciddm.data_adapters.hsi import open_cube
 
-    return open_cube(path)
+    if not isinstance(request, Part):
+        return open_cube(path)
+    return _part(open_cube(path, request.variable), request.stored())
+
+
+def _part(data: xr.Dataset, stored: Mapping[str, Any]) -> xr.Dataset:
+    """What a stored request takes of a cube; the cube itself where its reader took that."""
+    from sciddm.data_adapters.hsi.part import masked, part_of
+
+    if "part" in data.attrs:
+        return data
+    mask = stored.get("mask")
+    held = data if mask is None else masked(data, Path(mask))
+    held = part_of(held, stored.get("bands"), stored.get("window"))
+    return held if held is data else held.assign_attrs(part=1)
 
 
 def _files(path: Path, request: object = None) -> list[Path]:
@@ -184,12 +231,13 @@ def _files(path: Path, request: object = None) -> list[Path]:
 
 
 def _denoise(data: xr.Dataset, request: Denoise, context: Context) -> xr.Dataset:
+    from sciddm.data_adapters.hsi.ortho import orthorectified
     from sciddm.pipelines.hsi.assemble import canvases_in
     from sciddm.pipelines.hsi.noise_table import stated_noise
     from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising
     from sciddm.pipelines.hsi.survey import Scene
 
-    scene = Scene(data)
+    scene = Scene(_part(data, request.stored()))
     for line, sample in request.places():
         if not (0 <= line < scene.lines and 0 <= sample < scene.samples):
             raise OptionError(
@@ -209,7 +257,30 @@ def _denoise(data: xr.Dataset, request: Denoise, context: Context) -> xr.Dataset
         scheduler=request.scheduler,
         progress=context.progress,
     )
-    return result.assign_attrs(shown_pixels=[list(place) for place in request.places()])
+    if request.ortho:
+        result = orthorectified(result)
+    if request.cog:
+        result = result.assign_attrs(tiff={**(result.attrs.get("tiff") or {}), "cog": True})
+    result = result.assign_attrs(shown_pixels=[list(place) for place in request.places()])
+    if context.target is not None:
+        _told_of_place(result, context.target)
+    return result
+
+
+def _told_of_place(result: xr.Dataset, path: Path) -> None:
+    """Warns where a format cannot hold where the pixels of a cube in sensor geometry lie."""
+    import json
+
+    from sciddm.data_adapters.hsi.ortho import has_lookup
+    from sciddm.pipelines.engine.summary import warnings_of
+
+    words = (
+        f"{path.suffix} cannot hold the latitudes, longitudes and lookup table (GLT) of the cube: "
+        "they are left out. Take --ortho for a map, or write .nc."
+    )
+    told = warnings_of(result.attrs)
+    if has_lookup(result) and path.suffix.lower() not in (".nc", ".zarr") and words not in told:
+        result.attrs["warnings"] = json.dumps([*told, words])
 
 
 def _prepare(request: Denoise) -> None:
@@ -235,6 +306,7 @@ def _stale(path: Path, request: Denoise) -> list[Path]:
 def _save(result: xr.Dataset, path: Path, saving: Saving[Denoise]) -> None:
     from sciddm.data_adapters.hsi.result import write_result
 
+    _told_of_place(result, path)
     write_result(result, path, saving.at)
 
 
@@ -245,15 +317,19 @@ def _denoised_facts(result: xr.Dataset) -> Iterator[Fact]:
 
 
 def _page(data: xr.Dataset, result: xr.Dataset) -> Report:
+    from sciddm.data_adapters.hsi.ortho import has_lookup, orthorectified
     from sciddm.pipelines.hsi.page import hsi_report
 
+    data = _part(data, result.attrs.get("request") or {})
+    if has_lookup(data) and not has_lookup(result):
+        data = orthorectified(data)
     return hsi_report(data, result)
 
 
 def _noise(data: xr.Dataset, request: EstimateNoise, context: Context) -> xr.Dataset:
     from sciddm.pipelines.hsi.noise_table import noise_table
 
-    return noise_table(data, context.progress)
+    return noise_table(_part(data, request.stored()), context.progress)
 
 
 def _noise_outputs(path: Path, request: EstimateNoise) -> list[Path]:
@@ -261,8 +337,11 @@ def _noise_outputs(path: Path, request: EstimateNoise) -> list[Path]:
 
 
 def _save_noise(result: xr.Dataset, path: Path, saving: Saving[EstimateNoise]) -> None:
-    from sciddm.pipelines.hsi.noise_table import as_text
+    from sciddm.pipelines.hsi.noise_table import as_text, write_bad_bands
 
+    if path.suffix.lower() == ".hdr":
+        write_bad_bands(result, path, saving.at[path])
+        return
     saving.at[path].write_text(as_text(result, path.suffix.lower()), encoding="utf-8")
 
 
@@ -337,7 +416,7 @@ def _recognises(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".zarr":
         return path.is_dir()
-    return path.is_file() and (suffix in (".hdr", ".bil", ".bip", ".bsq"))
+    return path.is_file() and (suffix in (".hdr", ".bil", ".bip", ".bsq", ".he5", ".l1r"))
 
 
 def _demo(folder: Path) -> Example:
@@ -380,8 +459,8 @@ estimate_noise = Transform(
     compute=_noise,
     source=_SOURCE,
     target=Target(
-        _noise_outputs, _save_noise, (".json", ".csv"), optional=True, single=True,
-        help="Write the noise of every band: .json, which denoise --noise-std takes, or .csv.",
+        _noise_outputs, _save_noise, (".json", ".csv", ".hdr"), optional=True, single=True,
+        help="Noise of every band: .json, which denoise --noise-std takes, .csv, or .hdr (bbl).",
     ),
     facts=_noise_facts,
     listing=_noise_listing,

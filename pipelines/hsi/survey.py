@@ -33,6 +33,8 @@ __all__ = ["FlagCanvas", "Scene", "Survey", "survey", "white_of"]
 _FITTED, _KEPT = 2**23, 2**25
 _LINES = 64  # at least, where a scene has them: a stripe is a median over them
 _SEVERAL = 4  # entries at a value that means something
+_PILED = 3  # times the entries at the value below: where values were cut off
+_ALONE = 20  # such entries, and times the entries at the value below, of a single band
 _APART = 10.0  # times the range of all other values: a number that stands for none
 _DEAD_COLUMN = 8  # pixels of a column that are the same by chance in no band with noise
 _WHITE = 99.5  # percentile that is called white where reflectance is not known
@@ -88,14 +90,15 @@ class _Values:
     """How often each band has its least and its largest value, and what comes next to them.
 
     Numbers that stand for "no value" without being declared, such as -9999, lie far outside of all
-    others and are the same in many bands and pixels; a band that saturates has many entries at its
-    largest value.
+    others and are the same in many bands and pixels. A band that saturates has many entries at its
+    largest value, far more than at the one below it: the tail of quantised noise has fewer.
     """
 
     def __init__(self, bands: int) -> None:
         self.low, self.high = np.full(bands, np.inf), np.full(bands, -np.inf)
         self.next_low, self.next_high = self.low.copy(), self.high.copy()
         self.at_low, self.at_high = np.zeros(bands, np.int64), np.zeros(bands, np.int64)
+        self.at_next_low, self.at_next_high = self.at_low.copy(), self.at_high.copy()
 
     def add(self, values: NDArray[Any], known: NDArray[np.bool_]) -> None:
         """Takes in a block (band, y, x)."""
@@ -105,24 +108,27 @@ class _Values:
                 self._add(b, seen.astype(np.float64))
 
     def _add(self, b: int, seen: NDArray[np.float64]) -> None:
-        for sign, low, after, count in (
-            (1, self.low, self.next_low, self.at_low),
-            (-1, self.high, self.next_high, self.at_high),
+        for sign, low, after, count, count_after in (
+            (1, self.low, self.next_low, self.at_low, self.at_next_low),
+            (-1, self.high, self.next_high, self.at_high, self.at_next_high),
         ):
             signed = sign * seen
+            number: dict[float, int] = {}
             least = float(signed.min())
             rest = signed[signed > least]
             second = float(rest.min()) if rest.size else np.inf
-            number = int((signed == least).sum())
-            old, old_next = sign * low[b], sign * after[b]
-            if least < old:
-                low[b], after[b] = sign * least, sign * min(second, old)
-                count[b] = number
-            elif least == old:
-                after[b] = sign * min(second, old_next)
-                count[b] += number
-            else:
-                after[b] = sign * min(least, old_next)
+            for value, times in (
+                (least, int((signed == least).sum())),
+                (second, int((rest == second).sum())),
+                (sign * float(low[b]), int(count[b])),
+                (sign * float(after[b]), int(count_after[b])),
+            ):
+                if np.isfinite(value):
+                    number[value] = number.get(value, 0) + times
+            first, *others = sorted(number)
+            low[b], count[b] = sign * first, number[first]
+            if others:
+                after[b], count_after[b] = sign * others[0], number[others[0]]
 
     def undeclared(self) -> float | None:
         """The value that stands for none, if there is one."""
@@ -144,10 +150,14 @@ class _Values:
     def ceilings(self) -> NDArray[np.float64]:
         """(band,) the value at which a band saturates, infinity for none.
 
-        It is the largest of several bands, and many entries are at it; or the largest of the type.
+        Far more entries are at it than at the value below it, and it is the largest of several
+        bands, or the difference alone is beyond doubt.
         """
         found = np.full(len(self.high), np.inf)
-        many = (self.at_high >= _SEVERAL) & np.isfinite(self.high)
+        many = (self.at_high >= _SEVERAL) & (self.at_high > _PILED * self.at_next_high)
+        many &= np.isfinite(self.high)
+        alone = many & (self.at_high >= _ALONE) & (self.at_high > _ALONE * self.at_next_high)
+        found[alone] = self.high[alone]
         values, number = np.unique(self.high[many], return_counts=True)
         for value, bands in zip(values, number, strict=True):
             if bands >= 2:

@@ -156,7 +156,7 @@ def test_the_names_of_envi_files(tmp_path):
         (("ENVI Standard", "ENVI Spectral Library"), "spectral library"),
         (("byte order = 0", "byte order = 0\nwavelength = {1, 2, 3}"), "3 wavelengths for 2 bands"),
         (("byte order = 0", "byte order = 0\nwavelength = {a, b}"), "no numbers"),
-        (("ENVI\n", "NOPE\n"), "damaged"),
+        (("ENVI\n", "NOPE\n"), "no ENVI header"),
     ],
 )
 def test_bad_envi_headers_give_one_line(tmp_path, change, says):
