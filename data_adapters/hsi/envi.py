@@ -264,8 +264,9 @@ def _set_bands(header: dict[str, Any], dataset: xr.Dataset) -> None:
         *((k, n, 1.0) for k, n in _LISTS.items()),
     ):
         if name not in dataset.coords:
-            # Wavelengths in wavenumbers and the like stay as the header has them.
-            if len(header.get(key) or ()) != dataset.sizes["band"] or key == "bbl":
+            # Wavelengths that are no lengths, such as wavenumbers, stay as the header has them.
+            kept = key in ("wavelength", "fwhm") and wavelengths_of(header)[1] is not None
+            if not kept or len(header.get(key) or ()) != dataset.sizes["band"]:
                 header.pop(key, None)
             continue
         values = np.asarray(dataset[name].values)

@@ -48,6 +48,7 @@ _LENGTH = re.compile(r"([\d.]+)\s*\(?(nanometers|nm|micrometers|microns|um|µm)\
 _IN_FILE = ("source", "format", "crs", "transform", "description", "tags", "compress")
 _IN_FILE += ("domains", "tiff", "area_or_point")
 _DRIVER = "GTiff"  # GDAL would read other formats under this name, some of which name other files
+_SMALLEST, _TILE = 256, 512  # pixels of the last overview, and of a tile
 _WIDER = {np.dtype(np.float16): np.dtype(np.float32)}
 
 
@@ -216,10 +217,23 @@ def _optimise(path: Path, compress: str | None, held: dict[str, Any]) -> None:
     plain = path.with_name(f"{path.name}.plain")
     path.rename(plain)
     try:
-        options = {"compress": compress or "DEFLATE", "BIGTIFF": "IF_SAFER"}
-        if "blockxsize" in held and held["blockxsize"] == held.get("blockysize"):
-            options["blocksize"] = str(held["blockxsize"])
-        rasterio.shutil.copy(plain, path, driver="COG", **options)
+        with rasterio.open(plain, "r+") as file:
+            halves = [2**k for k in range(1, 12) if max(file.shape) / 2**k >= _SMALLEST]
+            levels = held.get("overviews") or halves
+            if levels:
+                file.build_overviews(levels, Resampling.average)
+        options: dict[str, Any] = {"compress": compress or "DEFLATE", "tiled": True}
+        for key in ("blockxsize", "blockysize"):
+            options[key] = held.get(key, _TILE)
+        rasterio.shutil.copy(
+            plain,
+            path,
+            driver=_DRIVER,
+            copy_src_overviews=True,
+            copy_src_mdd="YES",  # tags of all domains
+            BIGTIFF="IF_SAFER",
+            **options,
+        )
     finally:
         plain.unlink()
 
