@@ -38,6 +38,7 @@ from sciddm.pipelines.mri.retrospective import Undersampling
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.slices import reconstruct_slice
+from sciddm.pipelines.mri.wrapped import overlap_remark, separated
 from sciddm.posterior import Posterior
 from sciddm.progress import Progress
 from sciddm.uncertainty.pooled_std import pooled_std
@@ -240,7 +241,10 @@ class MRIReconstruction(Pipeline):
                 own = None if given is None else given[i]
                 encoded = source.encode(i, covariance, own, settings.iterations, settings.finer)
                 callback = tick(f"slice {i + 1} of {slices}")
-                posterior = reconstruct_slice(self.denoiser, encoded, settings, seed, i, callback)
+                encoded, first, _ = separated(encoded, settings.start)
+                posterior = reconstruct_slice(
+                    self.denoiser, encoded, settings, seed, i, callback, first
+                )
                 drawn.append((encoded, posterior))
             predictions = self._predicted(drawn, source, settings, seed)
         result = _images(drawn, source, settings, extras)
@@ -284,6 +288,8 @@ class MRIReconstruction(Pipeline):
         remark = None if given is None else vortex_remark(given, images)
         remarks = [] if remark is None else [remark]
         remarks += source.remarks
+        overlap = overlap_remark([encoded for encoded, _ in drawn])
+        remarks += [] if overlap is None else [overlap]
         finding = calibrated(predictions, source.acceleration)
         return judgement(consistencies, noise, finding, self.shift, scores, remarks)
 

@@ -13,6 +13,7 @@ from sciddm.physics import CartesianMRI, ChannelNoise, Measurement
 from sciddm.physics.fourier import fft2c, ifft2c, resized
 from sciddm.physics.mri.masks import calibration_region
 from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_phase
+from sciddm.physics.mri.second_set import second_set
 from sciddm.physics.mri.sensitivities import espirit
 
 __all__ = ["CENTRE", "EncodedSlice", "Frame", "encode", "estimate_maps"]
@@ -39,6 +40,7 @@ class Frame:
     level: float
     whiten: Callable[[Tensor], Tensor]
     matrix: tuple[int, int]  # (y, x) of the scan's images
+    beside: Tensor | None = None  # (coil, ky, kx) of a second set of maps, in the data's units
 
     @property
     def white_maps(self) -> Tensor:
@@ -51,6 +53,8 @@ class Frame:
         mask = resized(mask, grid)
         operator = CartesianMRI(mask, self.white_maps)
         data = self.level * self.whiten(resized(kspace, grid)) / self.gain * mask
+        if self.beside is not None:
+            data = data - self.beside * mask
         return Measurement(data, operator, self.level / self.gain, iterations=iterations)
 
     def to_scan(self, x: Tensor) -> Tensor:
@@ -61,11 +65,17 @@ class Frame:
 
 @dataclass(frozen=True)
 class EncodedSlice:
-    """One slice as ``y = A x + n`` with x as the prior knows it, and the way back."""
+    """One slice as ``y = A x + n`` with x as the prior knows it, and the way back.
+
+    Where the object is wider than the field of view, ``second`` are maps of a second set and
+    ``overlap`` is the part of the object that shows two places; see ``second_set``.
+    """
 
     measurement: Measurement
     frame: Frame
     zero_filled: Tensor  # (y, x) complex, scan's units
+    second: Tensor | None = None  # (coil, y, x), as white_maps
+    overlap: float = 0.0
 
 
 def encode(
@@ -110,19 +120,26 @@ def encode(
     # Whitened data have noise 1; multiplied by the mean noise level they stay in the scan's units.
     level = float(covariance.diagonal().real.mean().sqrt())
     whiten = noise.whitening()
+    region, white = None, kspace
     if maps is None:
         lines, seen = kspace, mask
         if calibration is not None:
             lines = calibration if grid is None else resized(calibration, grid)
             seen = (lines != 0).any(0)
-        maps = estimate_maps(whiten(lines), calibration_region(seen.numpy()), noise)
+        region, white = calibration_region(seen.numpy()), whiten(lines)
+        maps = estimate_maps(white, region, noise)
     low = _low_resolution(kspace, mask, maps, level, whiten)
     gain, phase = bright_level(low), unit_phase(low)
     if not gain > 0:
         raise InputError("the centre of k-space holds no signal")
     frame = Frame(maps, phase, gain, level, whiten, matrix)
     zero_filled = _with_pixels((maps.conj() * ifft2c(kspace)).sum(0), matrix)
-    return EncodedSlice(frame.measurement(kspace, mask, iterations=iterations), frame, zero_filled)
+    second, overlap = (None, 0.0)
+    if region is not None:
+        second, overlap = second_set(white, region, frame.white_maps)
+        second = None if second is None else second * phase
+    measurement = frame.measurement(kspace, mask, iterations=iterations)
+    return EncodedSlice(measurement, frame, zero_filled, second, overlap)
 
 
 def estimate_maps(

@@ -26,6 +26,7 @@ Reference:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from scipy.ndimage import binary_fill_holes
@@ -99,8 +100,71 @@ def eigenmaps(
     Returns:
         Unit vectors, (coil, y, x) complex64, and eigenvalues, (y, x).
     """
+    _, ny, nx = _checked_shape(kspace)
+    # The image that the calibration region alone gives already points nearly along the
+    # sensitivities, so few power iterations are needed.
+    start = _low_resolution(kspace, calibration)
+    vectors = torch.empty_like(start)
+    values = torch.empty(ny, nx, device=kspace.device, dtype=torch.float32)
+    for strip, operator in _strips(kspace, calibration, kernel, threshold, noise_std):
+        vectors[:, strip], values[strip] = _dominant(operator, start[:, strip])
+    return with_smooth_phase(vectors, values > _OBJECT), values
+
+
+def second_eigenmaps(
+    kspace: Tensor,
+    calibration: tuple[slice, slice],
+    first: Tensor,
+    kernel: int = 6,
+    threshold: float = 0.01,
+    noise_std: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Eigenvector and eigenvalue of G orthogonal to the first: near 1 where a pixel shows two
+    places, as of an object that is wider than the field of view.
+
+    Args:
+        kspace, calibration, kernel, threshold, noise_std: as for `espirit`.
+        first: (coil, y, x), the dominant eigenvector of any length and phase.
+
+    Returns:
+        Unit vectors, (coil, y, x) complex64, and eigenvalues, (y, x).
+    """
+    coils, ny, nx = _checked_shape(kspace)
+    unit = first / _norm(first).clamp(min=_LEAST)
+    vectors = torch.empty(coils, ny, nx, dtype=torch.complex64)
+    values = torch.empty(ny, nx, dtype=torch.float32)
+    generator = torch.Generator().manual_seed(0)  # any start that is not orthogonal will do
+    start = torch.randn(coils, ny, nx, 2, generator=generator)
+    start = torch.view_as_complex(start).to(kspace.device)
+    for strip, operator in _strips(kspace, calibration, kernel, threshold, noise_std):
+        own = unit[:, strip]
+        # G - G u u^H has the same eigenvectors but u.
+        along = (operator * own).sum(1)
+        deflated = operator - along[:, None] * own.conj()
+        vectors[:, strip], values[strip] = _dominant(deflated, start[:, strip])
+    return vectors, values
+
+
+def _checked_shape(kspace: Tensor) -> tuple[int, int, int]:
+    """(coil, ky, kx).
+
+    Raises:
+        InputError: other axes.
+    """
     if kspace.ndim != 3:
         raise InputError(f"k-space must have the axes (coil, ky, kx), not {tuple(kspace.shape)}")
+    coils, ny, nx = kspace.shape
+    return coils, ny, nx
+
+
+def _strips(
+    kspace: Tensor,
+    calibration: tuple[slice, slice],
+    kernel: int,
+    threshold: float,
+    noise_std: float,
+) -> Iterator[tuple[slice, Tensor]]:
+    """G (coil, coil, rows, x) of some rows of the image after the other."""
     coils, ny, nx = kspace.shape
     patch = _calibration_data(kspace, calibration)
     side = min(patch.shape[1:])
@@ -111,22 +175,13 @@ def eigenmaps(
             "sensitivities: 8 x 8 or more is needed; give maps"
         )
     lags = _lags(_signal_projection(patch, kernel, threshold, noise_std), coils, kernel)
-
     reach = torch.arange(-(kernel - 1), kernel, device=kspace.device)
-    along_y = _phases(ny, reach)
-    along_x = _phases(nx, reach)
-    # The image that the calibration region alone gives already points nearly along the
-    # sensitivities, so few power iterations are needed.
-    start = _low_resolution(kspace, calibration)
+    along_y, along_x = _phases(ny, reach), _phases(nx, reach)
     half = torch.einsum("cdij,jx->cdix", lags, along_x)
-    vectors = torch.empty_like(start)
-    values = torch.empty(ny, nx, device=kspace.device, dtype=torch.float32)
     rows = max(1, _STRIP_BYTES // (8 * coils * coils * nx))
-    for first in range(0, ny, rows):
-        strip = slice(first, first + rows)
-        operator = torch.einsum("cdix,iy->dcyx", half, along_y[:, strip])
-        vectors[:, strip], values[strip] = _dominant(operator, start[:, strip])
-    return with_smooth_phase(vectors, values > _OBJECT), values
+    for begin in range(0, ny, rows):
+        strip = slice(begin, begin + rows)
+        yield strip, torch.einsum("cdix,iy->dcyx", half, along_y[:, strip])
 
 
 def combine(kspace: Tensor, maps: Tensor) -> Tensor:
