@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from sciddm.data_adapters.checks import reading
+from sciddm.data_adapters.gate.dicom import checked_dcmread
 from sciddm.errors import InputError
 
 __all__ = [
@@ -142,7 +142,7 @@ def open_dicom(file: Path, *, pixels: bool) -> FileDataset:
     """
     try:
         bare = _is_bare(_start(file))
-        dataset = pydicom.dcmread(file, stop_before_pixels=not pixels, force=bare)
+        dataset = checked_dcmread(file, stop_before_pixels=not pixels, force=bare)
     except InvalidDicomError as error:
         raise InputError(f"{file}: not a DICOM file: remove it from the folder") from error
     if bare and "TransferSyntaxUID" not in dataset.file_meta:  # not compressed, then

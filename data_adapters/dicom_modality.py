@@ -28,10 +28,10 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _modality(path: Path) -> str:
-    import pydicom
+    from sciddm.data_adapters.gate.dicom import checked_dcmread
 
     try:
-        header = pydicom.dcmread(
+        header = checked_dcmread(
             path, stop_before_pixels=True, specific_tags=["Modality"], force=True
         )
     except Exception:  # whatever a stranger's file makes of the parser: it is not recognised

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, one_line
+from sciddm.data_adapters.gate.itk import check_itk
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError, OutputError
 from sciddm.extras import extra
@@ -36,12 +37,16 @@ def read_itk(source: str | Path) -> xr.DataArray:
         RAS, mm) and source.
 
     Raises:
-        InputError: damaged, not one 3D volume, not real, or NaN.
+        InputError: damaged, not one 3D volume, not real, NaN, or numbers outside of its folder.
     """
     path = existing_file(source)
     with extra("petct", "MetaImage and NRRD"):
         import SimpleITK as sitk  # noqa: N813
+    stored = check_itk(path)
     reader = sitk.ImageFileReader()
+    # By the suffix, which the gate went by too: the library would try all of its formats.
+    meta = path.suffix.lower() in (".mha", ".mhd")
+    reader.SetImageIO("MetaImageIO" if meta else "NrrdImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
@@ -49,6 +54,7 @@ def read_itk(source: str | Path) -> xr.DataArray:
         if len(size) != 3 or reader.GetNumberOfComponents() != 1:
             raise InputError(f"{path}: is no volume of three axes and one value: extract one")
         check_size(path, "the volume", size, 4)
+        check_size(path, "the volume", size, 1, stored=stored)
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(

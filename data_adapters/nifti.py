@@ -17,6 +17,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
+from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
 from sciddm.geometry.affine import centred_affine, voxel_sizes
 
@@ -74,6 +75,7 @@ def _place(volume: Any, affine: NDArray[np.float64], code: int, stored: Any) -> 
         volume.set_sform(affine, qform or _ALIGNED)
 
 
+@isolated
 def read_nifti(source: str | Path, *, series: bool = False) -> xr.DataArray:
     """Reads a volume of real numbers.
 
@@ -106,6 +108,7 @@ def read_nifti(source: str | Path, *, series: bool = False) -> xr.DataArray:
         packed = path.stat().st_size * (_DEFLATE_RATIO if path.suffix == ".gz" else 1)
         if int(np.prod([int(n) for n in shape])) * itemsize > packed:
             raise InputError(f"{path}: shorter than its header says: truncated, copy it again")
+        check_size(path, "the volume", shape, itemsize, stored=path)
         values = np.asarray(volume.get_fdata(dtype=np.float32, caching="unchanged"))
         unit = _MM.get(volume.header.get_xyzt_units()[0], 1.0)
         affine = np.asarray(volume.affine, dtype=np.float64).copy()

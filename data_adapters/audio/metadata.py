@@ -18,6 +18,8 @@ from typing import BinaryIO, Literal
 
 import soundfile
 
+from sciddm.data_adapters.isolation import isolated
+
 __all__ = ["Metadata", "embed", "read_metadata"]
 
 _RIFF = ("WAV", "WAVEX", "RF64")
@@ -74,6 +76,7 @@ class Metadata:
         return [f"Not carried over, since a {container} file cannot hold it here: {unique}."]
 
 
+@isolated
 def read_metadata(path: Path, container: str) -> Metadata:
     """Of a file that libsndfile can open.
 

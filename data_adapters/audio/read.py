@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-import soundfile
 import xarray as xr
 
+from sciddm.data_adapters.audio.decoder import blocks_of, format_of
 from sciddm.data_adapters.audio.foreign import FOREIGN, decode
 from sciddm.data_adapters.audio.headers import FinishedHeader
 from sciddm.data_adapters.audio.metadata import Metadata, read_metadata
@@ -33,14 +31,6 @@ _CUT_OFF = {
 }
 # Programs that write to a pipe cannot know the length, and write the largest number.
 _UNKNOWN_LENGTH = 2**31 - 2**16
-
-
-class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that is only read on: soundfile seeks after every block of one that can be sought,
-    and where a frame needs those before it, as in MP3, sound is lost there."""
-
-    def seekable(self) -> bool:
-        return False
 
 
 class AudioFile:
@@ -71,13 +61,9 @@ class AudioFile:
             )
 
     def _look(self) -> None:
-        with self._open() as file:
-            self.rate = int(file.samplerate)
-            self.channels = int(file.channels)
-            self.frames = int(file.frames)
-            self.container = str(file.format)
-            self.subtype = str(file.subtype)
-            remarks = str(file.extra_info)
+        form = format_of(self.path, unfinished=self._unfinished, decoded=self._decoded)
+        self.rate, self.channels, self.frames = form.rate, form.channels, form.frames
+        self.container, self.subtype, remarks = form.container, form.subtype, form.remarks
         if self._decoded is not None:  # the kind and the bits are ffmpeg's, not the file's
             self.container, self.subtype = self.path.suffix[1:].upper(), ""
         cut = _CUT_OFF[self.container].search(remarks) if self.container in _CUT_OFF else None
@@ -101,17 +87,6 @@ class AudioFile:
                 f"follows it was read, {self.frames / self.rate:.2f} s."
             )
 
-    @contextmanager
-    def _open(self) -> Iterator[soundfile.SoundFile]:
-        source: Path | BinaryIO | FinishedHeader = self.path
-        if self._unfinished:
-            source = FinishedHeader(self.path)
-        elif self._decoded is not None:
-            self._decoded.seek(0)
-            source = self._decoded
-        with _decoding(self.path), _Sequential(source) as file:
-            yield file
-
     @property
     def metadata(self) -> Metadata:
         """Tags, markers and the like, for an output of the same sound."""
@@ -126,15 +101,12 @@ class AudioFile:
             InputError: the file is damaged, ends early, or holds NaN.
         """
         read = 0
-        with self._open() as file:
-            while read < self.frames:
-                block = file.read(min(size, self.frames - read), dtype="float32", always_2d=True)
-                if len(block) == 0:
-                    break
-                read += len(block)
-                samples = np.ascontiguousarray(block.T)
-                check_samples(self.name, samples)
-                yield samples
+        origin = {"unfinished": self._unfinished, "decoded": self._decoded}
+        for block in blocks_of(self.path, size, self.frames, **origin):
+            read += len(block)
+            samples = np.ascontiguousarray(block.T)
+            check_samples(self.name, samples)
+            yield samples
         if read < self.frames:
             raise InputError(
                 f"{self.path}: damaged or cut off: {read} of {self.frames} samples can be read: "
@@ -165,15 +137,3 @@ def open_audio(path: str | Path) -> xr.DataArray:
     return xr.DataArray(
         np.concatenate(blocks, axis=1), dims=("channel", "time"), name="audio", attrs=attrs
     )
-
-
-@contextmanager
-def _decoding(path: Path) -> Iterator[None]:
-    """Turns libsndfile's errors into one line that names the file."""
-    try:
-        yield
-    except soundfile.LibsndfileError as error:
-        reason = str(error.error_string).strip(". ") or "decoder error"
-        raise InputError(
-            f"{path}: damaged, or no audio that can be read ({reason}): give WAV, FLAC, OGG or MP3"
-        ) from error

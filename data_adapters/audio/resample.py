@@ -3,7 +3,7 @@
 A windowed sinc (Kaiser, 64 zero crossings, pass band to 0.947 of the lower Nyquist frequency):
 errors in the pass band are below 1e-6. Sample 0 stays at time 0, and L samples at rate p become
 ceil(L q / p) at rate q. Ratios of small numbers have a table of all their phases, others take
-`AnyRatio`.
+`AnyRatio`. torch is loaded by the first conversion: who only reads files does without.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-import torch
-from torch import Tensor
-
-from sciddm.data_adapters.audio.any_ratio import AnyRatio
 from sciddm.errors import SciddmError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sciddm.data_adapters.audio.any_ratio import AnyRatio
 
 __all__ = ["live_resampler", "resample", "resample_blocks"]
 
@@ -48,6 +49,8 @@ _LIVE_BETA = 9.0
 
 def resample(wave: Tensor, rate: int, new_rate: int) -> Tensor:
     """(..., L) at `rate` -> (..., ceil(L new_rate / rate)) at `new_rate`."""
+    import torch
+
     if rate == new_rate:
         return wave
     if _is_large(*_reduced(rate, new_rate)):
@@ -71,6 +74,8 @@ def resample_blocks(
         new_rate: of what is yielded.
         piece: so many samples, about, are converted at once.
     """
+    import torch
+
     p, q = _reduced(rate, new_rate)
     if p == q:
         yield from blocks
@@ -104,6 +109,8 @@ def resample_blocks(
 
 def live_resampler(rate: int, new_rate: int) -> AnyRatio:
     """A converter with little delay: 32 zero crossings of the lower rate's sinc."""
+    from sciddm.data_adapters.audio.any_ratio import AnyRatio
+
     return AnyRatio(
         rate,
         new_rate,
@@ -123,6 +130,8 @@ def _converted(blocks: Iterable[Tensor], convert: AnyRatio) -> Iterator[Tensor]:
 
 
 def _any_ratio(rate: int, new_rate: int) -> AnyRatio:
+    from sciddm.data_adapters.audio.any_ratio import AnyRatio
+
     return AnyRatio(
         rate,
         new_rate,

@@ -33,6 +33,8 @@ from pydicom.dataset import Dataset
 
 from sciddm.data_adapters.checks import check_finite, check_size, reading
 from sciddm.data_adapters.ct.sinogram import build_sinogram
+from sciddm.data_adapters.gate.dicom import checked_dcmread
+from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
 
 __all__ = ["is_projection_folder", "read_projections"]
@@ -109,7 +111,7 @@ def is_projection_folder(path: Path) -> bool:
         return False
     for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
         try:
-            return _PHI in pydicom.dcmread(file, stop_before_pixels=True)
+            return _PHI in checked_dcmread(file, stop_before_pixels=True)
         except Exception:  # no DICOM, or damaged: the reader says so, where it matters
             continue
     return False
@@ -136,6 +138,16 @@ def read_projections(source: str | Path, *, slice_mm: float | None = None) -> xr
     folder = Path(source)
     if slice_mm is not None and not 0 < slice_mm < math.inf:
         raise InputError(f"slices {slice_mm} mm apart: give more than 0")
+    values, angles, detector, photons, attrs = _rebinned(folder, slice_mm)
+    at = attrs.pop("z_mm")
+    return build_sinogram(values, _beam(detector, angles), incident_flux=photons, z_mm=at, **attrs)
+
+
+@isolated
+def _rebinned(
+    folder: Path, slice_mm: float | None
+) -> tuple[NDArray[np.float32], tuple[float, ...], _Detector, Floats | None, dict[str, Any]]:
+    """(sinogram, angles, detector, photons, attributes and z_mm) of `read_projections`."""
     views, detector, told, photons = _headers(folder)
     beta = np.unwrap([v.phi + v.dphi for v in views])
     if beta[-1] < beta[0]:  # turning clockwise is the same scan in the order of its end
@@ -183,16 +195,9 @@ def read_projections(source: str | Path, *, slice_mm: float | None = None) -> xr
     if np.isnan(values).any():
         raise InputError(f"{folder}: some slices lack views: files are missing between others")
     attrs: dict[str, Any] = {"format": "dicom-ct-pd", "source": folder.name, **told}
+    attrs |= {"z_mm": at, "feed_mm": feed, "rows_missing": round(missing, 2)}
     angles = tuple(targets) if feed == 0 else tuple(np.arange(turn) * 2 * math.pi / turn)
-    return build_sinogram(
-        values,
-        _beam(detector, angles),
-        incident_flux=photons,
-        z_mm=at,
-        feed_mm=feed,
-        rows_missing=round(missing, 2),
-        **attrs,
-    )
+    return values, angles, detector, photons, attrs
 
 
 def _headers(folder: Path) -> tuple[list[_View], _Detector, dict[str, float], Floats | None]:
@@ -207,7 +212,7 @@ def _headers(folder: Path) -> tuple[list[_View], _Detector, dict[str, float], Fl
     for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
         with reading(file):
             try:
-                header = pydicom.dcmread(file, stop_before_pixels=True)
+                header = checked_dcmread(file, stop_before_pixels=True)
             except pydicom.errors.InvalidDicomError as error:
                 if file.suffix.lower() != ".dcm":
                     continue
@@ -345,7 +350,7 @@ def _between(
 def _projection(view: _View, detector: _Detector) -> Floats:
     """Line integrals (row, column) as seen from a source that does not fly."""
     with reading(view.file):
-        dataset = pydicom.dcmread(view.file)
+        dataset = checked_dcmread(view.file)
         stored = dataset.pixel_array.astype(np.float64)
         slope, intercept = (
             float(dataset.get("RescaleSlope", 1)),

@@ -1,6 +1,7 @@
 """TIFF: all that its directories point to lies in the file.
 
 The readers give zeros for blocks beyond the end of a file that was cut off, and leave out tags.
+GDAL reads the files NAME.msk, NAME.ovr and NAME.aux.xml too: they are TIFF and name no other files.
 """
 
 from __future__ import annotations
@@ -23,14 +24,36 @@ _KINDS = {3: "u2", 4: "u4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 #: (offsets, byte counts) of strips and of tiles.
 _BLOCKS = ((273, 279), (324, 325))
 _MOST = 100_000
+_LONGEST_NOTES = 2**22
+#: In NAME.aux.xml: files of overviews and masks, and entities that stand for files.
+_REFERENCES = (b"OVERVIEW_FILE", b"MASK_FILE", b"<!ENTITY", b"<!DOCTYPE")
 
 
 def check_tiff(path: Path) -> None:
-    """Refuses a file that is cut off, or of which blocks were never written.
+    """Refuses a file that is cut off, of which blocks were never written, or that has files beside
+    it through which GDAL would read others.
 
     Raises:
         InputError: says what lies outside of the file, or how many blocks are missing.
     """
+    _check_one(path)
+    beside = path.name.lower()
+    for other in path.parent.iterdir():
+        name = other.name.lower()
+        if name in (f"{beside}.msk", f"{beside}.ovr"):
+            _check_one(other)
+        elif name == f"{beside}.aux.xml":
+            _check_notes(other)
+
+
+def _check_notes(path: Path) -> None:
+    with path.open("rb") as file:
+        text = file.read(_LONGEST_NOTES + 1)
+    if len(text) > _LONGEST_NOTES or any(word in text.upper() for word in _REFERENCES):
+        raise InputError(f"{path}: names other files, or is no short XML: remove it")
+
+
+def _check_one(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         for number, entries in enumerate(_directories(path, file, size), start=1):

@@ -94,10 +94,11 @@ class Worker:
             raise WorkerError(self._end(seconds)) from error
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process, and programs that it has started."""
         self._link.close()
         if self._process.poll() is None:
-            self._process.kill()
+            with contextlib.suppress(OSError):  # it leads a session: they are one group
+                os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_SECONDS)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -26,6 +25,7 @@ import sciddm
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.dicom_series import Series, read_series
 from sciddm.data_adapters.dicom_text import UTF8, unicode_header
+from sciddm.data_adapters.gate.dicom import checked_dcmread
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
@@ -105,7 +105,7 @@ def read_rtstruct(path: str | Path, source: str | Path) -> NDArray[np.bool_]:
     out = np.zeros(found.shape, bool)
     to_index = np.linalg.inv(found.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0])
     with reading(path):
-        dataset = pydicom.dcmread(path)
+        dataset = checked_dcmread(path)
         for roi in dataset.ROIContourSequence:
             own = np.zeros_like(out)
             for contour in roi.get("ContourSequence", []):

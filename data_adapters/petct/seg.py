@@ -19,6 +19,7 @@ import sciddm
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.dicom_series import PET, Series, read_series
 from sciddm.data_adapters.dicom_text import unicode_header
+from sciddm.data_adapters.gate.dicom import checked_dcmread
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.slice_order import slice_normal
 from sciddm.data_adapters.staging import staged
@@ -122,7 +123,7 @@ def read_seg(path: str | Path, source: str | Path | None = None) -> xr.DataArray
     slices = None if source is None else read_series(source)
     with reading(file), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        stored = hd.seg.segread(file)
+        stored = hd.seg.Segmentation.from_dataset(checked_dcmread(file), copy=False)
         positions, orientation, spacing = _places(stored)
         pixels = stored.pixel_array
         frames = pixels[None] if pixels.ndim == 2 else pixels

@@ -28,6 +28,7 @@ from sciddm.data_adapters.checks import check_size, existing_file, reading
 from sciddm.data_adapters.dicom_pixels import frame_count, has_pixels, picture_frames
 from sciddm.data_adapters.dicom_slices import code, describe
 from sciddm.data_adapters.dicom_text import unicode_header
+from sciddm.data_adapters.gate.dicom import checked_dcmread
 from sciddm.data_adapters.ultrasound.frames import build_frames
 from sciddm.data_adapters.ultrasound.images import RANGE_DB, grey_frames
 from sciddm.data_adapters.ultrasound.overlays import overlays
@@ -58,7 +59,7 @@ def read_us_dicom(source: str | Path) -> xr.Dataset:
     """
     path = existing_file(source)
     with reading(path):
-        header = pydicom.dcmread(path)
+        header = checked_dcmread(path)
         if not has_pixels(header):
             raise InputError(f"{path}: a DICOM file without pixels: give an image")
         if header.get("Modality", "US") not in ("US", "IVUS"):
@@ -123,7 +124,7 @@ def write_us_dicom(
         run: what decides the result. Files of a study with the same run are one series.
     """
     with reading(like):
-        source = pydicom.dcmread(like)
+        source = checked_dcmread(like)
         pages = picture_frames(like, source)
     before = pages.astype(np.float32).mean(axis=-1).round() if pages.ndim == 4 else pages
     changed = mask & (frames != before)

@@ -106,9 +106,9 @@ def is_ultrasound(path: Path) -> bool:
         if h5py.is_hdf5(path):
             return _holds_frames(path)
         if _is_dicom(path):
-            import pydicom
+            from sciddm.data_adapters.gate.dicom import checked_dcmread
 
-            header = pydicom.dcmread(path, specific_tags=["Modality"], stop_before_pixels=True)
+            header = checked_dcmread(path, specific_tags=["Modality"], stop_before_pixels=True)
             return str(header.get("Modality", "")) in ("US", "IVUS")
     except Exception:
         return False

@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.checks import check_size, existing_file, reading
+from sciddm.data_adapters.checks import check_size, existing_file, memory_limit, reading
+from sciddm.data_adapters.gate.ffmpeg import options_for
 from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.ultrasound.frames import build_frames
 from sciddm.data_adapters.ultrasound.overlays import colour_flow, coloured, overlays
@@ -133,9 +134,12 @@ def _uniform(path: Path, pages: NDArray[Any]) -> NDArray[np.uint8]:
 def _read(path: Path) -> NDArray[Any]:
     """(frame, y, x[, channel])."""
     if path.suffix.lower() in VIDEOS:
+        options = options_for(path)
         try:
-            return np.asarray(iio.imread(path))
-        except (ImportError, OSError, ValueError) as error:
+            return _film(path, options)
+        except InputError:
+            raise
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
             text = " ".join(str(error).split())[:120]
             raise InputError(
                 f"{path}: cannot be read as a video ({text}): `pip install sciddm[video]`, or "
@@ -148,10 +152,22 @@ def _read(path: Path) -> NDArray[Any]:
             check_tiff(path)
     with reading(path):  # imageio's stubs leave out `...`, which it documents
         held = iio.improps(path, index=index)  # type: ignore[arg-type]
-        check_size(path, "the image", held.shape, 1)
+        check_size(path, "the image", held.shape, 1, stored=path)
         pages = np.asarray(iio.imread(path, index=index))  # type: ignore[arg-type]
     colours = pages.ndim > 2 and pages.shape[-1] in (3, 4)
     return pages[None] if pages.ndim == (3 if colours else 2) else pages
+
+
+def _film(path: Path, options: list[str]) -> NDArray[Any]:
+    """(frame, y, x, 3), read one by one: what a header says of their number is not relied on."""
+    frames: list[NDArray[Any]] = []
+    for frame in iio.imiter(path, plugin="FFMPEG", input_params=options):  # type: ignore[arg-type]
+        frames.append(np.asarray(frame))
+        if frames[0].nbytes * len(frames) > memory_limit():
+            raise InputError(f"{path}: does not fit into memory: cut it")
+    if not frames:
+        raise InputError(f"{path}: no frame can be read: it is damaged, export it again")
+    return np.stack(frames)
 
 
 def _many(path: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from torch.utils.data import Dataset
 
 from sciddm.denoiser import Parametrization
 from sciddm.errors import InputError
@@ -70,12 +71,15 @@ class DataSpec(_Strict):
         return self
 
     def load(self) -> Any:
-        """The class itself."""
+        """The class itself, which is one of data: a recipe calls nothing else."""
         module, _, name = self.dataset.rpartition(".")
         try:
-            return getattr(importlib.import_module(module), name)
+            named = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
             raise ValueError(f"no dataset class {self.dataset!r}: {error}") from error
+        if not (isinstance(named, type) and issubclass(named, Dataset)):
+            raise ValueError(f"{self.dataset!r} is no class of torch.utils.data.Dataset")
+        return named
 
 
 class MaskLossSpec(_Strict):

@@ -32,6 +32,7 @@ from sciddm.training.module import TrainingModule
 from sciddm.training.recipe import Recipe
 from sciddm.training.stop import StopRequest
 from sciddm.training.stream import SeededItems, Stream
+from sciddm.zoo.archive import check_archive
 from sciddm.zoo.folder import save_model
 from sciddm.zoo.pretrained import from_pretrained
 
@@ -246,6 +247,7 @@ def _steps_of(checkpoint: Path) -> int:
     Raises:
         ModelError: it cannot be read, or holds more than tensors and plain values.
     """
+    check_archive(checkpoint)
     try:
         held = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
         return int(held["global_step"])

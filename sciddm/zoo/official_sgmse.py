@@ -43,6 +43,7 @@ from sciddm.networks.ncsnpp import NCSNpp
 from sciddm.priors.predictor import Predictor
 from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.process import OUVE, SBVE, Process
+from sciddm.zoo.archive import check_archive
 
 __all__ = ["file_hash", "read_checkpoint"]
 
@@ -109,6 +110,7 @@ def file_hash(path: str | Path) -> str:
 
 
 def _unpickle(path: Path) -> dict[str, Any]:
+    check_archive(path)
     stubs: list[Any] = [type(name, (), {"__module__": module}) for module, name in _ALLOWED]
     try:
         with torch.serialization.safe_globals([*stubs, *_harmless()]):

@@ -1,0 +1,185 @@
+"""Files that unpack to far more than their size: each is refused by one sentence, before the memory
+is filled. Bombs of .npz and of Zarr's metadata are in tests/data_adapters/test_gate.py, those of a
+model's configuration in tests/core/test_zoo_folder.py."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import scipy.io
+import xarray as xr
+
+from sciddm.data_adapters import open_cube, open_frames, open_kspace, read_nifti
+from sciddm.data_adapters.dicom_modality import modality_of
+from sciddm.data_adapters.isolation import call
+from sciddm.data_adapters.isolation.limits import Limits
+from sciddm.data_adapters.labelled import read_labelled
+from sciddm.data_adapters.ultrasound.files import is_ultrasound
+from sciddm.errors import InputError
+
+_ZEROS = 2**23
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit for small files is small here, so that bombs can be."""
+    monkeypatch.setattr("sciddm.data_adapters.memory._SMALL", 2**18)
+
+
+def refused(read: Callable[[Path], Any], path: Path, words: str) -> None:
+    """Reading is one sentence, and takes less memory than half of what was packed."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=words) as error:
+            read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert path.name in str(error.value)
+    assert "\n" not in str(error.value)
+    assert peak < _ZEROS / 2
+
+
+def test_nifti(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((256, 256, 128), np.uint8), np.eye(4)), path)
+    assert path.stat().st_size < 80_000
+    refused(read_nifti, path, "8 MiB|0.0 GiB, but the file has")
+
+
+def deflated(path: Path) -> Path:
+    """An image whose data set unpacks to 8 MiB from 8 kB."""
+    d = pydicom.Dataset()
+    d.SOPClassUID, d.SOPInstanceUID = pydicom.uid.CTImageStorage, "1.2.3"
+    d.SeriesInstanceUID, d.Modality = "1.2.4", "US"
+    d.Rows = d.Columns = 2048
+    d.SamplesPerPixel, d.PhotometricInterpretation = 1, "MONOCHROME2"
+    d.BitsAllocated = d.BitsStored = 16
+    d.HighBit, d.PixelRepresentation = 15, 0
+    d.PixelData = bytes(_ZEROS)
+    d["PixelData"].VR = "OW"
+    d.file_meta = pydicom.dataset.FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    d.save_as(path, enforce_file_format=True)
+    assert path.stat().st_size < 20_000
+    return path
+
+
+def test_deflated_dicom(tmp_path: Path) -> None:
+    from sciddm.data_adapters.ct.dicom import read_dicom
+    from sciddm.data_adapters.petct.images import open_pet
+
+    path = deflated(tmp_path / "a.dcm")
+    for read in (read_dicom, open_pet, open_frames):
+        refused(read, path, "unpacks to more than")
+    # A quick look takes no more memory, and says nothing.
+    assert modality_of(path) == ""
+    assert not is_ultrasound(path)
+
+
+def test_a_deflated_image_of_usual_size_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sciddm.data_adapters.memory._SMALL", 2**29)
+    path = deflated(tmp_path / "a.dcm")
+    assert modality_of(path) == "US"
+
+
+def test_png(tmp_path: Path) -> None:
+    def part(name: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + check
+
+    path = tmp_path / "a.png"
+    size = struct.pack(">IIBBBBB", 3000, 3000, 8, 0, 0, 0, 0)
+    packed = zlib.compress(bytes(3000 * 3001))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + part(b"IHDR", size) + part(b"IDAT", packed) + part(b"IEND", b"")
+    )
+    refused(open_frames, path, r"claims the shape \(3000, 3000\)")
+    size = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + part(b"IHDR", size) + part(b"IDAT", packed))
+    refused(open_frames, path, "damaged|claims")
+
+
+def test_mat(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"cube": np.zeros((128, 128, 128), np.float32)}, do_compression=True)
+    # The library unpacks it to know its size: the worker's limit bounds that.
+    with pytest.raises(InputError, match=r"a\.mat: cube claims .* but the file has"):
+        open_cube(path)
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.nc"])
+def test_hdf5(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with h5py.File(path, "w") as file:
+        file.create_dataset(
+            "kspace",
+            data=np.zeros((1, 8, 256, 512), np.complex64),
+            compression="gzip",
+            chunks=(1, 1, 256, 512),
+        )
+    refused(open_kspace, path, "but the file has")
+
+
+def test_a_labelled_netcdf(tmp_path: Path) -> None:
+    path = tmp_path / "a.nc"
+    held = xr.Dataset({"a": (("y", "x"), np.zeros((1024, 1024)))})
+    held.attrs = {"sciddm_kind": "result", "sciddm_attrs": "{}"}
+    held.to_netcdf(path, encoding={"a": {"zlib": True}})
+    refused(lambda p: read_labelled(p, "nc", "result"), path, "but the file has")
+
+
+def test_entities_of_a_header(tmp_path: Path) -> None:
+    """Nine entities of ten times the one before are 1 GB of text."""
+    ismrmrd = pytest.importorskip("ismrmrd")
+    entities = "".join(f'<!ENTITY e{k} "{10 * (f"&e{k - 1};" if k else "x")}">' for k in range(10))
+    header = f"<!DOCTYPE a [{entities}]><ismrmrdHeader>&e9;</ismrmrdHeader>"
+    path = tmp_path / "a.mrd"
+    with ismrmrd.Dataset(str(path), "dataset", create_if_needed=True) as file:
+        file.write_xml_header(header.encode())
+        file.append_acquisition(ismrmrd.Acquisition.from_array(np.ones((1, 8), np.complex64)))
+    refused(open_kspace, path, r"a\.mrd")
+
+
+@pytest.fixture
+def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What only unpacking shows is stopped by the worker's limit."""
+    monkeypatch.setenv("SCIDDM_ISOLATION", "on")
+    yield
+    call._shut_down()
+
+
+@pytest.mark.usefixtures("isolation")
+def test_a_chunk_of_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metadata that are plausible, and a chunk of 512 MiB where the worker may have 64."""
+    monkeypatch.setattr(call, "limits_for", lambda path: Limits(20, 60.0, 2**26))
+    store = tmp_path / "a.zarr"
+    cube = np.ones((3, 4, 5), np.float32)
+    data = xr.Dataset({"cube": (("band", "y", "x"), cube)})
+    data.to_zarr(store, zarr_format=2, consolidated=False)
+    path = store / "cube" / ".zarray"
+    meta = json.loads(path.read_text()) | {"compressor": {"id": "gzip", "level": 1}}
+    path.write_text(json.dumps(meta))
+    member = gzip.compress(bytes(2**24))
+    (store / "cube" / "0.0.0").write_bytes(member * 32)
+    with pytest.raises(InputError, match=r"a\.zarr.*(more memory|damaged)") as error:
+        open_cube(store)["cube"].compute()
+    assert "\n" not in str(error.value)
+    assert call._worker is not None
+    with open(f"/proc/{call._worker.pid}/status", encoding="ascii") as file:
+        peak = int(dict(line.split(":", 1) for line in file)["VmHWM"].split()[0])
+    assert peak < 2**19  # kB

@@ -1,0 +1,76 @@
+"""Names that are markup, escapes, options or commands of a shell: shown, and nothing else.
+
+What a terminal would obey is in tests/cli/test_stopped.py.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from sciddm.data_adapters import save_cube
+from sciddm.pipelines.cli import app
+
+_NAMES = (
+    '"><script>alert(1)<!--<img src=x onerror=alert(1)>{{7*7}}.npz',
+    "$(touch mark);`touch mark`|touch mark&\n\r'\"\\ -o b %s%n[red].npz",
+    "-o\x1b]0;owned\x07\u202e.npz",
+)
+
+
+class Page(HTMLParser):
+    """Collects tags and attributes that a browser would obey."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.obeyed: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.obeyed += [k for k, v in attrs if k.startswith("on") or v == "x"]
+
+
+@pytest.fixture(scope="module")
+def scene() -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    spectra = rng.uniform(0.2, 1, (6, 2))
+    parts = np.linspace(0, 1, 24 * 26).reshape(24, 26)
+    clean = np.tensordot(spectra, np.stack([parts, 1 - parts]), 1)
+    noisy = (clean + 0.02 * rng.standard_normal(clean.shape)).astype(np.float32)
+    return xr.Dataset({"cube": (("band", "y", "x"), noisy)})
+
+
+@pytest.mark.parametrize("name", _NAMES, ids=range(len(_NAMES)))
+def test_a_name_is_only_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: xr.Dataset, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source, out = tmp_path / "in" / name, tmp_path / "out"
+    source.parent.mkdir()
+    save_cube(scene, source)
+    out.mkdir()
+    words = ["hsi", "denoise", str(source), "-o", str(out / name)]
+    words += ["--method", "lowrank", "--report"]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 0, answer.output
+    # Nothing but the outputs: no command ran, no other file was named.
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
+    assert (out / name).is_file()
+    kept = [json.loads(p.read_text()) for p in out.glob("*.json")]
+    (command,) = {k["command"] for k in kept}
+    assert {str(source), str(out / name)} <= set(shlex.split(command))
+    (report,) = out.glob("*.html")
+    page = Page(report.read_text())
+    assert not page.obeyed
+    assert page.tags.count("script") <= 1
+    for said in (answer.stdout, answer.stderr):
+        assert not set(said) & set("\x1b\x07\u202e")
