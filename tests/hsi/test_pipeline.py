@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import dask.array as da
 import numpy as np
@@ -176,6 +177,45 @@ def test_an_estimate_that_the_noise_does_not_explain(broken):
     assert "contradicts the data" in json.loads(off.attrs["warnings"])[0]
     assert off.attrs["model"] == "none"
     assert off.attrs["nfe"] == 3
+
+
+class Moved(Method):
+    """Every value moved by so many standard deviations of the noise, and an error of as many."""
+
+    name = "moved"
+    has_std = True
+    provenance: ClassVar = {"model": "none"}
+
+    def __init__(self, offset, std):
+        self.offset, self.std = offset, std
+
+    def fit(self, statistics):
+        return FittedMoved(self.offset, self.std, statistics.noise)
+
+
+class FittedMoved(Fitted):
+    halo = 0
+
+    def __init__(self, offset, std, noise):
+        self.offset, self.std = offset, std
+        self.noise = noise[:, None, None].astype(np.float32)
+        self.attributes = {"method": "moved"}
+
+    def apply(self, tile, seed=0, progress=None):
+        values = tile.inner(tile.values) + np.float32(self.offset) * self.noise
+        std = np.broadcast_to(np.float32(self.std) * self.noise, values.shape)
+        return Estimate(values, std, {"nfe": 0})
+
+
+def test_the_residual_is_that_of_draws_about_the_estimate():
+    # E|y - x|^2 = |y - mean|^2 + std^2: in units of the noise, 0.6^2 + 0.8^2 = 1.
+    clean = mixed(shape=(40, 41))
+    cube = noise.add_gaussian(clean, 0.03, np.random.default_rng(1)).astype(np.float32)
+    result = denoised(cube, Moved(0.6, 0.8))
+    np.testing.assert_allclose(result.attrs["residual"], 1.0, rtol=1e-3)
+    assert result.attrs["consistency"] == pytest.approx(1.0, rel=1e-3)
+    result = denoised(cube, Moved(0.6, 0.0))
+    assert result.attrs["consistency"] == pytest.approx(0.6, rel=1e-3)
 
 
 def test_the_noise_a_user_states(broken):

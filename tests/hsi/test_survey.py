@@ -13,7 +13,7 @@ from sciddm.data_adapters.hsi import build_cube
 from sciddm.errors import InputError
 from sciddm.physics.spectral.flags import NO_DATUM, Flag
 from sciddm.pipelines.hsi import survey as surveying
-from sciddm.pipelines.hsi.survey import Scene, survey
+from sciddm.pipelines.hsi.survey import Scene, survey, white_of
 from sciddm.simulation.hsi import noise
 
 
@@ -115,6 +115,22 @@ def test_scale_is_reflectance_where_that_is_known():
     found = survey(stated)
     np.testing.assert_allclose(found.noise.sigma, 200, rtol=0.15)
     np.testing.assert_allclose(found.moments.mean, cube.mean(axis=(1, 2)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("white", [0.06, 0.4, 1.0, 1.5])
+def test_floats_as_bright_as_reflectance_are_reflectance(white):
+    cube = np.full((3, 4, 5), white, np.float32)
+    assert white_of(scene_of(cube).dataset, cube, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("white", "dtype"),
+    # Radiance in dark units and in bright ones; percent and counts, which are never shares of 1.
+    [(0.04, np.float32), (1.8, np.float32), (60.0, np.float32), (1, np.uint8), (4000, np.int16)],
+)
+def test_other_cubes_are_as_white_as_their_brightest(white, dtype):
+    cube = np.full((3, 4, 5), white, dtype)
+    assert white_of(scene_of(cube).dataset, cube, 0.0) == pytest.approx(white, rel=1e-6)
 
 
 def test_noise_that_is_given():
