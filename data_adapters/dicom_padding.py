@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from scipy import ndimage
+
+from sciddm.geometry.objects import objects
 
 __all__ = ["constant_surround", "padding_of"]
 
@@ -39,7 +40,7 @@ def constant_surround(values: NDArray[Any]) -> NDArray[np.bool_] | None:
     for value in np.unique(corners):
         if (corners == value).sum() < 2:
             continue
-        parts, _ = ndimage.label(values == value)
+        parts, _ = objects(values == value)
         touching = {int(n) for n in parts[[0, 0, -1, -1], [0, -1, 0, -1]]} - {0}
         region = np.isin(parts, list(touching))
         if best is None or region.sum() > best.sum():

@@ -8,6 +8,7 @@ it for other programs.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -56,7 +57,10 @@ def write_labelled(
     if form == "zarr":
         # A chunk of zeros is written as any other: one that is missing was lost.
         held.attrs[WHOLE] = 1
-        held.to_zarr(path, mode="w", consolidated=False, write_empty_chunks=True)
+        with warnings.catch_warnings():
+            # Names are text of a fixed length, which zarr writes but has not specified yet.
+            warnings.filterwarnings("ignore", "The data type .FixedLengthUTF32")
+            held.to_zarr(path, mode="w", consolidated=False, write_empty_chunks=True)
     else:
         _split(held).to_netcdf(path, engine="netcdf4", format="NETCDF4")
 

@@ -186,7 +186,7 @@ class NetworkDenoiser(Denoiser):
         self.scale = scale
         self.center = center
         self.complex_data = complex_data
-        self.precision = precision
+        self.precision: Precision = precision
         # A bridge ends at sigma = inf; there the network is told the level just before the end.
         ends_in_noise = math.isfinite(process.sigma(process.t_max))
         self._ceiling = math.inf if ends_in_noise else process.sigma(0.9999 * process.t_max)

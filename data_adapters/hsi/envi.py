@@ -148,7 +148,7 @@ def write_envi(dataset: xr.Dataset, data_path: Path, header_path: Path) -> None:
     order = order if order in AXES else "bsq"
     old = dict(dataset.attrs.get("envi_header") or {})
     big = old.get("byte order") == "1"
-    dtype = dtype.newbyteorder(">" if big else "<")
+    dtype = _ordered(dtype, big)
     bands, lines, samples = cube.shape
     header = {
         **old,
@@ -240,7 +240,7 @@ def _layout(
         raise InputError(f"{path}: unknown data type {numbers['data type']}: one of {known}")
     if dtype.kind == "c":
         raise InputError(f"{path}: complex data ({dtype}): take its magnitude or intensity first")
-    dtype = dtype.newbyteorder(">" if numbers["byte order"] else "<")
+    dtype = _ordered(dtype, bool(numbers["byte order"]))
     shape = (numbers["bands"], numbers["lines"], numbers["samples"])
     return shape, dtype, numbers["header offset"], order
 
@@ -316,3 +316,11 @@ def _floats(entries: Any) -> NDArray[np.float64]:
         return np.asarray(entries, dtype=np.float64)
     except (TypeError, ValueError):
         return np.empty(0)
+
+
+def _ordered(dtype: np.dtype[Any], big: bool) -> np.dtype[Any]:
+    """The type in an order of bytes; this machine's own has its usual name, "=".
+
+    `newbyteorder` would name it "<", which xarray takes for a foreign one.
+    """
+    return np.dtype((">" if big else "<") + dtype.str[1:])

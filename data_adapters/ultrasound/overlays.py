@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from sciddm.geometry.objects import objects
+
 __all__ = ["colour_flow", "coloured", "overlays"]
 
 _COLOURED = 24  # of 255: lossy colour of a grey picture differs by less
@@ -65,7 +67,7 @@ def _white(page: Pages) -> Masks:
     around = ndimage.median_filter(page, _AROUND)
     drawn &= page.astype(np.int16) - around > _ABOVE
     drawn &= ~ndimage.binary_opening(bright, np.ones((_THIN, _THIN)))
-    labels, count = ndimage.label(drawn, np.ones((3, 3)))
+    labels, count = objects(drawn, np.ones((3, 3)))
     if count == 0:
         return drawn
     # A drawing is of one value; echoes of a reflector differ from pixel to pixel.

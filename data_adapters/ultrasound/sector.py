@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from sciddm.geometry.objects import objects
+
 __all__ = ["image_region"]
 
 _DARK = 0.02  # of the scale: black with the noise of lossy compression
@@ -27,7 +29,7 @@ def image_region(frames: NDArray[np.floating]) -> NDArray[np.bool_]:
     # Speckle is full of dark pixels: a patch is what a few pixels' distance connects.
     near = ndimage.binary_closing(np.pad(lit, 8), iterations=3)[8:-8, 8:-8]
     opened = ndimage.binary_opening(near, iterations=3)
-    labels, count = ndimage.label(opened)
+    labels, count = objects(opened)
     if count == 0:
         out: NDArray[np.bool_] = lit
         return out

@@ -95,5 +95,5 @@ def _gradient(x: Tensor) -> Tensor:
 
 
 def _adjoint_gradient(g: Tensor) -> Tensor:
-    out: Tensor = sum((part - part.roll(-1, axis) for part, axis in zip(g, (-2, -1), strict=True)))
-    return out
+    along_y, along_x = g
+    return (along_y - along_y.roll(-1, -2)) + (along_x - along_x.roll(-1, -1))

@@ -83,14 +83,13 @@ def uniform_regions(
             f"images (z, y, x) or (y, x) and an odd size, not {reference.shape}, {size}"
         )
     half = size // 2
-    in_plane = (1,) * (reference.ndim - 2)
-    whole, part = (*in_plane, size, size), (*in_plane, half | 1, half | 1)
+    plane = (-2, -1)
     centred = reference - reference.mean()  # keeps the difference of squares exact enough
-    mean = ndimage.uniform_filter(centred, whole, mode="nearest")
-    square = ndimage.uniform_filter(centred**2, whole, mode="nearest")
-    smooth = ndimage.uniform_filter(centred, part, mode="nearest")
-    highest = ndimage.maximum_filter(smooth, whole, mode="nearest")
-    lowest = ndimage.minimum_filter(smooth, whole, mode="nearest")
+    mean = ndimage.uniform_filter(centred, size, axes=plane, mode="nearest")
+    square = ndimage.uniform_filter(centred**2, size, axes=plane, mode="nearest")
+    smooth = ndimage.uniform_filter(centred, half | 1, axes=plane, mode="nearest")
+    highest = ndimage.maximum_filter(smooth, size, axes=plane, mode="nearest")
+    lowest = ndimage.minimum_filter(smooth, size, axes=plane, mode="nearest")
     keep = (square - mean**2 <= most_sd**2) & (highest - lowest <= spread)
     inner = np.zeros_like(keep)
     inner[..., half : keep.shape[-2] - half, half : keep.shape[-1] - half] = True

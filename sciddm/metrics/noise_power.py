@@ -51,7 +51,9 @@ def noise_power(
     flat = regions.reshape(len(regions), -1)
     noise = (flat - flat @ basis @ basis.T).reshape(regions.shape)
     power = (np.abs(np.fft.fft2(noise)) ** 2).mean(0) * pixel_mm**2 / (ny * nx)
-    fy, fx = (np.fft.fftshift(np.fft.fftfreq(n, pixel_mm)) for n in (ny, nx))
+    fy, fx = (
+        np.asarray(np.fft.fftshift(np.fft.fftfreq(n, pixel_mm)), np.float64) for n in (ny, nx)
+    )
     return np.fft.fftshift(power), fy, fx
 
 

@@ -11,6 +11,7 @@ Taal 2016) by the package pystoi: both in the extra `speech-metrics`.
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def pesq(estimate: Wave, clean: Wave, rate: int) -> float:
         InputError: the package is not installed, another rate, or no utterance was found.
     """
     try:
-        import pesq as package
+        package: Any = import_module("pesq")
     except ImportError as error:
         raise InputError("PESQ needs the package pesq: pip install 'sciddm[speech-metrics]'") from (
             error

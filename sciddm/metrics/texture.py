@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sciddm.errors import InputError
+from sciddm.geometry.objects import objects
 from sciddm.metrics.hounsfield import uniform_regions
 from sciddm.metrics.noise_power import noise_power, radial_mean
 
@@ -42,7 +43,7 @@ def body_mask(hu: NDArray[Any]) -> NDArray[np.bool_]:
     found = np.zeros(hu.shape, bool)
     for mask, image in zip(found, hu, strict=True):
         # Smoothed, so that noise neither breaks the skin nor makes specks in the air.
-        labels, count = ndimage.label(ndimage.gaussian_filter(image, 1.5) > _TISSUE_HU)
+        labels, count = objects(ndimage.gaussian_filter(image, 1.5) > _TISSUE_HU)
         if count:
             sizes = np.bincount(labels.ravel())[1:]
             mask[:] = ndimage.binary_fill_holes(labels == 1 + int(np.argmax(sizes)))

@@ -48,7 +48,7 @@ def cnr_db(a: ArrayLike, b: ArrayLike) -> float:
 def ks_distance(a: ArrayLike, b: ArrayLike) -> float:
     """Kolmogorov and Smirnov's statistic sup |F_a - F_b|: 0 for equal distributions, at most 1."""
     a, b = values_of(a), values_of(b)
-    return float(stats.ks_2samp(a, b).statistic)
+    return float(np.asarray(stats.ks_2samp(a, b))[0])
 
 
 def correlation(a: ArrayLike, b: ArrayLike) -> float:

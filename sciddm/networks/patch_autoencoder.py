@@ -110,8 +110,8 @@ class PatchAutoencoder(nn.Module):
 
 def _apply(matrix: Tensor, x: Tensor) -> Tensor:
     """(m, k) by (B, k, ...)."""
-    out: Tensor = torch.tensordot(matrix, x, ([1], [1])).transpose(0, 1)
-    return out
+    columns = x.transpose(0, 1)
+    return (matrix @ columns.flatten(1)).unflatten(1, columns.shape[1:]).transpose(0, 1)
 
 
 def _smooth_waves(planes: int, pixels: int, codes: int) -> Tensor:

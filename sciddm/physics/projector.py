@@ -65,10 +65,10 @@ class Projector(Linear):
         kept = torch.empty(0, dtype=dtype).numpy().dtype
         views = zip(theta, s, strict=True)
         parts = [_joseph(*view, self.shape, self.pixel_mm).astype(kept) for view in views]
-        matrix = sparse.vstack(parts, format="csr")
+        matrix = sparse.csr_array(sparse.vstack(parts, format="csr"))
         del parts
         self._forward = _csr(matrix, device)
-        self._backward = _csr(matrix.T.tocsr(), device)
+        self._backward = _csr(sparse.csr_array(matrix.T), device)
 
     @property
     def nbytes(self) -> int:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from scipy.fft import next_fast_len
@@ -59,7 +59,9 @@ class WeightedProjection(Linear):
             projector.backward(weights.expand_as(one)) / projector.backward(one).clamp(min=1e-12)
         ).sqrt()
         self._kappa = self._kappa.clamp(min=_FLOOR**0.5 * float(self._kappa.max()))
-        self._padded = [next_fast_len(math.ceil((1 + _BORDER) * n), True) for n in projector.shape]
+        self._padded = [
+            cast(int, next_fast_len(math.ceil((1 + _BORDER) * n), True)) for n in projector.shape
+        ]
         self._spectrum = _spectrum(projector, self._padded) * self.gain**2
 
     def forward(self, x: Tensor) -> Tensor:

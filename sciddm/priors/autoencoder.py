@@ -30,7 +30,7 @@ class Autoencoder(nn.Module):
     def __init__(self, network: nn.Module, *, precision: Precision = "float32") -> None:
         super().__init__()
         self.network = network
-        self.precision = precision
+        self.precision: Precision = precision
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes z of x (B, ...)."""

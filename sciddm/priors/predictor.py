@@ -54,7 +54,7 @@ class Predictor(nn.Module):
         self.criterion = SpectralLoss() if criterion is None else criterion
         self.scale = scale
         self.output = output
-        self.precision = precision
+        self.precision: Precision = precision
 
     def forward(self, y: Tensor) -> Tensor:
         """The estimate D(y), shape and type of y (B, C, F, T), complex."""

@@ -32,7 +32,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.network = network
         self.criterion = MaskLoss() if criterion is None else criterion
-        self.precision = precision
+        self.precision: Precision = precision
 
     def logits(self, cond: Tensor) -> Tensor:
         """ln P(x0 = 1) / P(x0 = -1), (B, 1, ...)."""

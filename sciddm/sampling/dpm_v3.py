@@ -184,9 +184,10 @@ class DPMSolverV3:
         points = 0.5 * (end - start) * _NODES + 0.5 * (end + start)
         weights = 0.5 * (end - start) * _WEIGHTS
         growth = np.stack([np.exp(L(v) - L(start) + S(v) - S(start)) for v in points])
-        drift = sum(
-            q * e * self._b(start, v) for q, e, v in zip(weights, growth, points, strict=True)
-        )
+        parts = zip(weights, growth, points, strict=True)
+        drift = np.zeros_like(growth[0])
+        for q, e, v in parts:
+            drift = drift + q * e * self._b(start, v)
         total = _like(drift, w) + torch.zeros_like(w)
         for i, value in enumerate(g):
             basis = np.ones_like(points)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import lightning
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
@@ -109,7 +109,7 @@ class TrainingModule(lightning.LightningModule):
     def _average(self, averages: Any, currents: Any, count: Any) -> None:
         n = float(count)
         decay = min(self.optimisation.ema_decay, (1 + n) / (10 + n))
-        torch._foreach_lerp_(averages, currents, 1 - decay)
+        get_ema_multi_avg_fn(decay)(averages, currents, count)
 
     @property
     def averaged(self) -> AnyModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,8 @@ def train(
     Args:
         recipe: what to train.
         out: folder for checkpoints (``checkpoints/last.ckpt``), the log (``metrics.csv``) and the
-            finished model (``model/``).
+            finished model (``model/``). The log of an interrupted run is kept under the number of
+            its steps (``metrics-to-40.csv``).
         resume: go on from the last checkpoint that is whole, if there is one. The weights are then
             those of a training without a break, unless a limit of time decided its learning rate.
         max_time: HH:MM:SS in place of the recipe's; counts all runs together.
@@ -214,8 +216,12 @@ def _train(
             main_process=trainer.is_global_zero,
         )
 
+    if steps and trainer.is_global_zero:
+        _keep_log(out / "metrics.csv", steps)
     # A SIGTERM that comes before the first step has ended is Lightning's.
-    with suppress(SIGTERMException):
+    with suppress(SIGTERMException), warnings.catch_warnings():
+        # The folder holds the claim and the checkpoints.
+        warnings.filterwarnings("ignore", "Experiment logs directory")
         trainer.fit(
             module,
             training,
@@ -239,6 +245,12 @@ def _train(
             representation=getattr(datasets["train"], "representation", None),
         )
     return out / _MODEL
+
+
+def _keep_log(log: Path, steps: int) -> None:
+    """The log of an interrupted run gets another name: Lightning begins a new one in its place."""
+    if log.exists():
+        os.replace(log, log.with_name(f"{log.stem}-to-{steps}{log.suffix}"))
 
 
 def _steps_of(checkpoint: Path) -> int:

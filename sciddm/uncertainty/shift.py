@@ -27,7 +27,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from sciddm.denoiser import NetworkDenoiser
@@ -127,7 +127,11 @@ def pooled_features(
     except AttributeError as error:
         raise ValueError(f"the network has no layer {layer!r}") from error
     seen: list[Tensor] = []
-    hook = module.register_forward_hook(lambda _module, _inputs, out: seen.append(out))
+
+    def keep(_module: nn.Module, _inputs: tuple[Any, ...], out: Tensor) -> None:
+        seen.append(out)
+
+    hook = module.register_forward_hook(keep)
     try:
         t = denoiser.process.time(sigma)
         shown = x if denoiser.sees_estimate else None

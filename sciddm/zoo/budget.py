@@ -52,9 +52,9 @@ class Budget(TorchFunctionMode):
 
 
 def _elements(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    size = kwargs.get("size", args[0] if args and isinstance(args[0], list | tuple) else args)
     if func is torch.eye:
         return int(args[0]) * int(args[-1])
+    size = kwargs.get("size", args[0] if args and isinstance(args[0], list | tuple) else args)
     if func is torch.full and args and not isinstance(args[0], list | tuple):
         return 0
     return math.prod(int(n) for n in size)

@@ -33,6 +33,7 @@ def test_demo_leaves_a_scan_that_gives_the_same_image_again(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("sciddm.pipelines.mri.demo._SHAPE", (128, 112))
     answer = sciddm("demo", "--quality", "fast")
     assert answer.code == 0, answer.err
     folder = Path("sciddm-demo")

@@ -350,8 +350,14 @@ def test_unusable_scenes(
     ],
 )
 def test_unusable_options(
-    sciddm: Sciddm, scene: Path, tmp_path: Path, words: list[str], said: str
+    sciddm: Sciddm,
+    scene: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
 ) -> None:
+    monkeypatch.setattr("sciddm.pipelines.hsi.cluster._PATIENCE", "1s")
     before = everything(tmp_path)
     given = [word.format(tmp_path) for word in words]
     method = [] if "--method" in words else ["--method", "lowrank"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from petct_files import FRAME, distances, tracer, uptake_pipeline, write_ct, write_pet
+from petct_files import distances, tracer, uptake_pipeline, write_ct, write_pet
+from pydicom.uid import generate_uid
 
 from sciddm.data_adapters.nifti import read_nifti
 from sciddm.data_adapters.petct.images import open_ct_of, open_pet, save_volume
@@ -164,7 +165,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(sciddm, known, tmp_path, case)
 
 
 def test_another_frame_of_reference_is_a_named_warning(sciddm, known, tmp_path):
-    pet, ct = write_study(tmp_path, frame=FRAME + ".1")
+    pet, ct = write_study(tmp_path, frame=generate_uid())
     out = tmp_path / "m.nii.gz"
     answer = sciddm("petct", "segment", "--pet", pet, "--ct", ct, "-o", out, "--quality", "fast")
     assert answer.code == 0

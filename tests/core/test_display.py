@@ -52,7 +52,7 @@ CONVENTION = {
 }
 
 
-@pytest.mark.parametrize("order", permutations(range(3)))
+@pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("signs", [*product((1, -1), repeat=3)])
 def test_every_order_of_storage_is_shown_in_the_convention(order, signs):
     affine = stored(order, signs)

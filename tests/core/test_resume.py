@@ -113,9 +113,12 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_been(
     assert not (out / "model").exists()
     assert not (out / ".sciddm").exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    (out / "metrics.csv").write_text("of the first part")
     happens(-1, None)
     assert same(train(load_recipe(recipe), out, progress=False), whole)
     assert Draws.served <= 4 * (13 - step + 1)  # nothing is drawn again
+    if step:
+        assert (out / f"metrics-to-{step}.csv").read_text() == "of the first part"
 
 
 def test_chains_go_on_with_their_items(recipe: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def noisy(n: int = 2, side: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_score_of_gaussian_data_is_learned():
     _, y = noisy()
-    score = learn_score(list(y), SD, 150, seed=0)
+    score = learn_score(list(y), SD, 80, seed=0)
     exact = -(y[0] - MEAN) / (SPREAD**2 + SD**2)
     assert float((score(y[0]) - exact).norm() / exact.norm()) < 0.6
 
@@ -68,7 +68,7 @@ def test_a_volume_is_denoised_by_what_it_holds(noise):
     attrs = {"units": "HU"}
     data = xr.DataArray((drawn - 1000).astype(np.float32), dims=("z", "y", "x"), attrs=attrs)
     stack = SliceStack(data)
-    method = Noise2Score(stack, ScoreSettings(60, noise), 1)
+    method = Noise2Score(stack, ScoreSettings(40, noise), 1)
     out = np.stack([method(stack, i, 1, lambda part: None).values for i in range(2)])
     before, after = (float(np.sqrt(((v - clean) ** 2).mean())) for v in (data.values, out))
     assert after < 0.8 * before

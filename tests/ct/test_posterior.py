@@ -75,7 +75,7 @@ def test_samples_of_a_gaussian_prior_are_those_of_its_posterior():
     _, p = data(prior)
     exact = exact_posterior(prior, p)
     settings = PosteriorSettings(
-        samples=200, steps=60, sigma_max=400.0, sigma_min=1.0, krylov=30, inflation=0.0, lam=1e9
+        samples=200, steps=40, sigma_max=400.0, sigma_min=1.0, krylov=16, inflation=0.0, lam=1e9
     )
     found = PosteriorSampling(prior, scan(), settings)(p, 0, 1, lambda part: None)
     mean, covariance = exact.moments()

@@ -239,7 +239,7 @@ def test_geotiff_is_what_gdal_says(tmp_path):
         assert file.crs.to_epsg() == 3035
         assert file.nodata == -32768
         assert file.tags()["MISSION"] == "X"
-        assert file.transform * (0, 0) == rasterio.Affine(20, 3, 1000, 2, -20, 5000) * (2, 1)
+        assert file.transform @ (0, 0) == rasterio.Affine(20, 3, 1000, 2, -20, 5000) @ (2, 1)
         assert file.tags(2)["wavelength"] == "550"
         np.testing.assert_array_equal(file.read(), values[:, 1:, 2:])
     again = open_cube(tmp_path / "b.tif")

@@ -117,6 +117,6 @@ def test_the_generator_prefers_images_to_noise():
             loss = (net(code) - target).square().mean()
             loss.backward()
             adam.step()
-        left.append(float(loss))
+        left.append(float(loss.detach()))
     assert left[0] < 0.15
     assert left[1] > 4 * left[0]

@@ -64,4 +64,4 @@ def _filled(band: NDArray[np.float32], dead: NDArray[np.bool_]) -> NDArray[np.fl
     if dead.all():
         return np.zeros_like(band)
     nearest = distance_transform_edt(dead, return_distances=False, return_indices=True)
-    return np.asarray(band[tuple(nearest)])
+    return np.asarray(band[tuple(np.asarray(nearest))])

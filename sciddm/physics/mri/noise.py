@@ -209,9 +209,10 @@ def _air(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> ComplexArray | Non
         # The median over lines keeps the few strong lines near DC from deciding, whose ringing
         # reaches everywhere.
         profile = np.median(power, axis=1)
-        profile = (profile / np.maximum(profile.mean(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+        profile = profile / np.maximum(profile.mean(axis=1, keepdims=True), 1e-300)
+        profile = np.asarray(profile.mean(axis=0))
         # Positions wrap around: the air on both sides of the object is one piece.
-        windows = sum(np.roll(profile, -i) for i in range(width)) / width
+        windows = np.mean([np.roll(profile, -i) for i in range(width)], axis=0)
         windows = np.where(windows > 1e-10 * windows.max(), windows, np.inf)  # emptied background
         quiet = np.flatnonzero(windows < _QUIET * windows.min())
         positions = np.unique((quiet[:, None] + np.arange(width)) % size)
@@ -337,7 +338,7 @@ def _solve_residuals(residuals: list[tuple[ComplexArray, ComplexArray, float]]) 
     samples = sum(weight for _, _, weight in residuals)
     coils = math.isqrt(len(r))
     solution = np.linalg.lstsq(t, r, rcond=1e-6)[0].reshape(coils, coils).conj()
-    psi = np.asarray(0.5 * (solution + solution.conj().T))
+    psi: ComplexArray = np.asarray(0.5 * (solution + solution.conj().T))
     # Few samples for many entries: shrink the correlations by the part of their size (James-Stein)
     # that is chance.
     power = np.diag(psi).real

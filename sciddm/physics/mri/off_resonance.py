@@ -20,6 +20,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from sciddm.geometry.objects import objects
+
 __all__ = ["fat_against_water", "field_near_air", "outer_shell"]
 
 _OBJECT = 0.08  # of the largest value: less is air
@@ -33,7 +35,7 @@ def outer_shell(magnitude: Tensor, depth: float) -> Tensor:
     The outline is that of the largest bright object with its holes filled; the share falls from 1
     to 0 over about two pixels.
     """
-    labels, count = ndimage.label(magnitude.numpy() > _OBJECT * float(magnitude.max()))
+    labels, count = objects(magnitude.numpy() > _OBJECT * float(magnitude.max()))
     if count == 0:
         return torch.zeros_like(magnitude)
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))

@@ -56,7 +56,7 @@ def with_smooth_phase(maps: Tensor, support: Tensor) -> Tensor:
     """
     if maps.shape[0] == 1:
         return maps * torch.exp(-1j * maps.angle())
-    inside = binary_fill_holes(support.cpu().numpy())
+    inside = np.asarray(binary_fill_holes(support.cpu().numpy()), bool)
     down, right = _links(maps)
     flux = np.where(_squares(inside), _wrapped(_curl(np.angle(down), np.angle(right))), 0.0)
     smooth_down, smooth_right = _least_links(flux)
@@ -104,8 +104,8 @@ def _least_links(flux: Array) -> tuple[Array, Array]:
         return np.zeros((ny, nx + 1)), np.zeros((ny + 1, nx))
     rows = 4 * np.sin(np.pi * np.arange(1, ny + 1) / (2 * (ny + 1))) ** 2
     columns = 4 * np.sin(np.pi * np.arange(1, nx + 1) / (2 * (nx + 1))) ** 2
-    psi = idstn(dstn(flux, type=1) / (rows[:, None] + columns), type=1)
-    psi = np.pad(psi, 1)
+    spectrum = np.asarray(dstn(flux, type=1)) / (rows[:, None] + columns)
+    psi = np.pad(np.asarray(idstn(spectrum, type=1), np.float64), 1)
     return psi[1:-1, :-1] - psi[1:-1, 1:], psi[1:, 1:-1] - psi[:-1, 1:-1]
 
 
@@ -142,8 +142,8 @@ def _costs(
     """What a link costs the tree: less in the object, and less where neighbours agree."""
     off = (~(inside[:-1] & inside[1:]), ~(inside[:, :-1] & inside[:, 1:]))
     return (
-        2 - np.minimum(np.abs(down), 1) + _OFF_OBJECT * off[0],
-        2 - np.minimum(np.abs(right), 1) + _OFF_OBJECT * off[1],
+        np.asarray(2 - np.minimum(np.abs(down), 1) + _OFF_OBJECT * off[0], np.float64),
+        np.asarray(2 - np.minimum(np.abs(right), 1) + _OFF_OBJECT * off[1], np.float64),
     )
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sciddm.geometry.grid import Grid, resample
+from sciddm.geometry.objects import objects
 
 __all__ = [
     "COLUMNS",
@@ -71,7 +72,7 @@ def measure_lesions(
         suv: (z, y, x).
         pet: grid of the SUV.
     """
-    parts, count = ndimage.label(mask, structure=_TOUCHING)
+    parts, count = objects(mask, _TOUCHING)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     order = np.argsort(-sizes, kind="stable")
     number = np.zeros(count + 1, np.int32)

@@ -78,9 +78,10 @@ def _block(mask: NDArray[np.int16]) -> NDArray[np.int16]:
     """Candidates in the 3 x 3 pixels about each."""
     ones = np.ones(3, np.int16)
     rows = convolve1d(mask, ones, axis=0, mode="constant")
-    return np.asarray(convolve1d(rows, ones, axis=1, mode="constant"))
+    return np.asarray(convolve1d(rows, ones, axis=1, mode="constant"), np.int16)
 
 
 def _pair(mask: NDArray[np.int16], axis: int) -> NDArray[np.int16]:
     """Candidates among the two next to each along an axis."""
-    return np.asarray(convolve1d(mask, np.array([1, 0, 1], np.int16), axis=axis, mode="constant"))
+    beside = np.array([1, 0, 1], np.int16)
+    return np.asarray(convolve1d(mask, beside, axis=axis, mode="constant"), np.int16)

@@ -143,6 +143,7 @@ def _expected(left: Array, error: Array, seen: NDArray[np.bool_]) -> Array:
     columns = np.maximum(there.sum(axis=1, keepdims=True), 1)
     share = np.full((len(square), 1), 0.2)
     variance = np.maximum(square.max(axis=1, keepdims=True) / 4, noise.max())
+    offset, gain = np.zeros_like(square), np.zeros_like(square)
     for _ in range(_ROUNDS):
         both = noise + variance
         odds = share / (1 - share) * np.sqrt(noise / both)

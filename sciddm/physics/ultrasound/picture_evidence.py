@@ -68,7 +68,7 @@ def features(image: Image, mask: Mask) -> NDArray[np.float64] | None:
         image: (y, x), grey values from 0 to 1.
         mask: (y, x), where the image is.
     """
-    inner = np.asarray(ndimage.binary_erosion(mask, iterations=4))
+    inner = np.asarray(ndimage.binary_erosion(mask, iterations=4), bool)
     rows = np.nonzero(inner.any(axis=1))[0]
     scale = float(np.sqrt(inner.sum()) / _SIDE)
     if len(rows) < 4 * _BANDS or scale < 0.1:

@@ -108,7 +108,7 @@ class RadioFrequency(Representation):
 
     def to_model(self, frame: NDArray[Any]) -> Real:
         padded = np.pad(frame, [(_PAD, _PAD), (0, 0)], mode="reflect" if self._long else "edge")
-        fine = signal.resample(padded, self.fine, axis=0)
+        fine = np.asarray(signal.resample(padded, self.fine, axis=0))
         rf = (fine * self.phase[:, None]).real if self.baseband else fine
         out: Real = (rf / self.scale).astype(np.float32)
         return out
@@ -116,8 +116,8 @@ class RadioFrequency(Representation):
     def result(self, frame: NDArray[Any], seen: Real, tissue: Real) -> NDArray[Any]:
         taken: NDArray[Any] = self.scale * (seen - tissue)
         if self.baseband:
-            taken = signal.hilbert(taken, axis=0) * self.phase.conj()[:, None]
-        back = signal.resample(taken, self.padded, axis=0)[_PAD:-_PAD]
+            taken = np.asarray(signal.hilbert(taken, axis=0)) * self.phase.conj()[:, None]
+        back = np.asarray(signal.resample(taken, self.padded, axis=0))[_PAD:-_PAD]
         out: NDArray[Any] = (frame - back).astype(frame.dtype)
         return out
 
@@ -175,9 +175,8 @@ class Envelopes(Representation):
         weight = (seen > 0).astype(np.float32)
         coarse = [n / m for n, m in zip(self.shape, self.seen_shape, strict=True)]
         width = [max(_GRAIN / c, 0.6) for c in coarse]
-        mean = ndimage.gaussian_filter(log, width) / np.maximum(
-            ndimage.gaussian_filter(weight, width), 1e-3
-        )
+        share = np.maximum(ndimage.gaussian_filter(weight, width), 1e-3)
+        mean = np.asarray(ndimage.gaussian_filter(log, width) / share, np.float32)
         return np.exp(np.minimum(self._fine(mean), 0)).astype(np.float32)
 
     def spread(self, std: Real, tissue: NDArray[Any]) -> Real:
@@ -193,7 +192,8 @@ class Envelopes(Representation):
         widths = [
             0.35 * max(n / m - 1, 0) for n, m in zip(self.shape, self.seen_shape, strict=True)
         ]
-        return _at(ndimage.gaussian_filter(image, widths), self.shape, self.seen_shape)
+        smooth = np.asarray(ndimage.gaussian_filter(image, widths), np.float32)
+        return _at(smooth, self.shape, self.seen_shape)
 
     def _fine(self, image: Real) -> Real:
         if self.seen_shape == self.shape:
@@ -339,8 +339,7 @@ def _at(image: Real, shape: tuple[int, ...], to: tuple[int, ...]) -> Real:
     """Linear interpolation at the middles of the pixels of another grid over the same area."""
     places = [(np.arange(m) + 0.5) * n / m - 0.5 for n, m in zip(shape, to, strict=True)]
     grid = np.meshgrid(*places, indexing="ij")
-    out: Real = ndimage.map_coordinates(image, grid, order=1, mode="nearest", output=np.float32)
-    return out
+    return np.asarray(ndimage.map_coordinates(image, grid, order=1, mode="nearest"), np.float32)
 
 
 def _unlogged(image: NDArray[Any], range_db: float) -> Real:

@@ -56,8 +56,7 @@ def convolve(scatterers: Field, beam: Beam) -> Field:
     power = (2 * (axial[1:] ** 2).sum() + axial[0] ** 2) / n * (lateral**2).mean()
     spectrum = fft.rfft2(scatterers, axes=(1, 0))
     spectrum *= axial[:, None] * lateral[None] / np.sqrt(power)
-    out: Field = fft.irfft2(spectrum, s=(m, n), axes=(1, 0)).astype(np.float32)
-    return out
+    return np.asarray(fft.irfft2(spectrum, s=(m, n), axes=(1, 0)), np.float32)
 
 
 def envelope(rf: NDArray[np.floating]) -> Field:
@@ -74,5 +73,5 @@ def analytic(rf: NDArray[np.floating]) -> NDArray[np.complex64]:
     if n % 2 == 0:
         weight[n // 2] = 1
     shape = (n, *[1] * (rf.ndim - 1))
-    spectrum = fft.fft(rf.astype(np.float32), axis=0) * weight.reshape(shape)
+    spectrum = np.asarray(fft.fft(rf.astype(np.float32), axis=0)) * weight.reshape(shape)
     return np.asarray(fft.ifft(spectrum, axis=0), np.complex64)

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from sciddm.simulation.hsi.scene import Library, simulate_scene
 
@@ -164,7 +164,7 @@ def _parcels(side: int, rng: np.random.Generator) -> NDArray[np.intp]:
     points = turned[rng.choice(len(turned), count, replace=False)]
     # Nearest in the maximum norm: rectangles rather than cells of honeycombs.
     power = np.inf if rng.random() < 0.5 else 2
-    labels = np.asarray(cKDTree(points).query(turned, p=power)[1], np.intp).reshape(side, side)
+    labels = np.asarray(KDTree(points).query(turned, p=power)[1], np.intp).reshape(side, side)
     for road in range(int(rng.integers(0, 4))):
         across = np.cos(a := rng.uniform(0, np.pi)) * grid[..., 0] + np.sin(a) * grid[..., 1]
         near = np.abs(across - rng.uniform(across.min(), across.max())) < rng.uniform(0.5, 1.5)
@@ -222,8 +222,8 @@ def _photo(side: int, rng: np.random.Generator, split: Split) -> NDArray[np.floa
     x = int(rng.integers(max(1, image.shape[2] - wide)))
     part = image[:, y : y + wide, x : x + wide]
     if shrink > 1.05:
-        part = gaussian_filter(part, (0, 0.35 * shrink, 0.35 * shrink))
-        part = zoom(part, (1, 1 / shrink, 1 / shrink), order=1)
+        smooth = gaussian_filter(part, (0, 0.35 * shrink, 0.35 * shrink))
+        part = np.asarray(zoom(smooth, (1, 1 / shrink, 1 / shrink), order=1), np.float32)
     part = part[:, :side, :side]
     grow = [(0, 0), *((0, side - n) for n in part.shape[1:])]
     return np.pad(part, grow, mode="reflect")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from sciddm.errors import InputError
 from sciddm.simulation.hsi.procedural_spectra import procedural_spectra
@@ -183,4 +183,4 @@ def _parcels(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int
     count = max(1, round(shape[0] * shape[1] / 500))
     points = rng.random((count, 2)) * shape
     grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 2)
-    return np.asarray(cKDTree(points).query(grid)[1], np.intp).reshape(shape)
+    return np.asarray(KDTree(points).query(grid)[1], np.intp).reshape(shape)

@@ -65,8 +65,9 @@ def _note(
         note += np.float32(k**-tilt) * damping * np.sin(k * phase + np.float32(rng.uniform(0, 6)))
     edge = 0.005 if plucked else 0.05
     total = length / rate
-    out: Wave = note * np.clip(t / edge, 0, 1) * np.clip((total - t) / 0.03, 0, 1)
-    return out
+    return np.asarray(
+        note * np.clip(t / edge, 0, 1) * np.clip((total - t) / 0.03, 0, 1), np.float32
+    )
 
 
 def _percussion(out: Wave, rate: int, rng: np.random.Generator, beat: float) -> None:

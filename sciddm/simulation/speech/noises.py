@@ -18,10 +18,10 @@ Wave = NDArray[Any]
 
 def coloured(samples: int, rate: int, rng: np.random.Generator) -> Wave:
     """(samples,) noise of spectrum f^-slope, sometimes with hum or a slowly changing level."""
-    white = fft.rfft(rng.standard_normal(samples, np.float32))
+    white = np.asarray(fft.rfft(rng.standard_normal(samples, np.float32)))
     frequency = np.maximum(fft.rfftfreq(samples, 1 / rate), 20.0)
     shape = frequency ** (-rng.uniform(-0.5, 2.0) / 2) * random_response(samples, rate, rng, 10.0)
-    noise = fft.irfft(white * shape, samples)
+    noise = np.asarray(fft.irfft(white * shape, samples))
     t = np.arange(samples) / rate
     if rng.random() < 0.2:
         base = rng.uniform(45, 240)
@@ -66,7 +66,8 @@ def machine(samples: int, rate: int, rng: np.random.Generator) -> Wave:
         decay = np.exp(rng.uniform(np.log(0.002), np.log(0.2)))
         ring += rng.uniform(-1, 1) * np.exp(-t / decay) * np.sin(2 * np.pi * pitch * t)
     # Twice the length, so that the end does not ring into the beginning.
-    sound = fft.irfft(fft.rfft(knocks, 2 * samples) * fft.rfft(ring, 2 * samples))[:samples]
+    spectra = [np.asarray(fft.rfft(wave, 2 * samples)) for wave in (knocks, ring)]
+    sound = np.asarray(fft.irfft(spectra[0] * spectra[1]))[:samples]
     under = coloured(samples, rate, rng)
     out: Wave = (sound + at_ratio(under, sound, rng.uniform(0, 25))).astype(np.float32)
     return out
@@ -94,8 +95,7 @@ def random_response(
 
 def filtered(wave: Wave, response: Wave) -> Wave:
     """(samples,) the wave with its real transform multiplied by a response."""
-    out: Wave = fft.irfft(fft.rfft(wave) * response, len(wave))
-    return out
+    return np.asarray(fft.irfft(np.asarray(fft.rfft(wave)) * response, len(wave)))
 
 
 def at_ratio(noise: Wave, signal: Wave, decibels: float) -> Wave:

@@ -41,8 +41,7 @@ def low_passed(wave: Wave, rate: int, edge: float, width: float = 200.0) -> Wave
     """Without what lies above ``edge`` Hz, as of a recording once made at a lower rate."""
     frequency = fft.rfftfreq(len(wave), 1 / rate)
     share = np.clip((edge - frequency) / width + 1, 0, 1)
-    out: Wave = fft.irfft(fft.rfft(wave) * share, len(wave)).astype(np.float32)
-    return out
+    return np.asarray(fft.irfft(np.asarray(fft.rfft(wave)) * share, len(wave)), np.float32)
 
 
 def coded(wave: Wave, rate: int, codec: tuple[str, str], compression: float) -> Wave:

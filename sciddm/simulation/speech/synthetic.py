@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
+from scipy.signal import windows
 
 __all__ = ["mix", "pink_noise", "speech_like"]
 
@@ -74,12 +75,12 @@ def _syllable(rate: int, pitch: float, rng: np.random.Generator) -> Wave:
     for formant, bandwidth in zip(_VOWELS[rng.integers(len(_VOWELS))], _BANDWIDTHS, strict=True):
         f, r = formant * rng.uniform(0.95, 1.05), np.exp(-np.pi * bandwidth / rate)
         voiced = signal.lfilter([1 - r], [1, -2 * r * np.cos(2 * np.pi * f / rate), r**2], voiced)
-    voiced = np.diff(voiced, prepend=0.0) * signal.windows.tukey(length, 0.4)
+    voiced = np.diff(voiced, prepend=0.0) * windows.tukey(length, 0.4)
     voiced /= np.abs(voiced).max() + 1e-12
     if rng.random() < 0.5:
         out: Wave = voiced
         return out
     burst = rng.standard_normal(round(0.07 * rate))
     sos = signal.butter(4, min(2500, 0.3 * rate), "highpass", fs=rate, output="sos")
-    burst = signal.sosfilt(sos, burst) * signal.windows.hann(len(burst))
+    burst = signal.sosfilt(sos, burst) * windows.hann(len(burst))
     return np.concatenate([0.25 * burst / (np.abs(burst).max() + 1e-12), voiced])

@@ -44,7 +44,7 @@ def bang(rate: int, rng: np.random.Generator) -> Wave:
     t = np.arange(round(rate * rng.uniform(0.05, 1.0))) / rate
     noise = rng.standard_normal(len(t))
     pole = rng.uniform(0.0, 0.95)
-    noise = signal.lfilter([1 - pole], [1, -pole], noise)
+    noise = np.asarray(signal.lfilter([1 - pole], [1, -pole], noise))
     decay = _log_uniform(rng, 0.005, 0.3)
     return _faded(noise * np.exp(-t / decay) * (1 - np.exp(-t / 5e-4)))
 

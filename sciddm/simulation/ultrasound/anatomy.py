@@ -55,8 +55,7 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], scale: float)
     place = [np.linspace(1, n - 2, m, dtype=np.float32) for n, m in zip(coarse, shape, strict=True)]
     grid = np.meshgrid(*place, indexing="ij")
     out = ndimage.map_coordinates(small, grid, order=3, mode="nearest", output=np.float32)
-    answer: Field = out / max(float(out.std()), 1e-6)
-    return answer
+    return np.asarray(out / max(float(out.std()), 1e-6), np.float32)
 
 
 def draw_anatomy(
@@ -83,8 +82,8 @@ def draw_anatomy(
         indexing="ij",
     )
     bend = float(rng.uniform(0.02, 0.07))
-    z = depth + bend * smooth_field(rng, shape, 0.35)
-    x = side + 2 * bend * smooth_field(rng, shape, 0.35)
+    z = np.asarray(depth + bend * smooth_field(rng, shape, 0.35), np.float32)
+    x = np.asarray(side + 2 * bend * smooth_field(rng, shape, 0.35), np.float32)
     squeeze = 1 - 0.18 * math.sin(math.pi * phase) ** 2
     if view == "muscle":
         echo, blood, muscle = _muscle(rng, z, x)
@@ -182,7 +181,8 @@ def _short_axis(
 ) -> tuple[list[Field], list[Field]]:
     radius = float(rng.uniform(0.55, 0.7)) * width
     at = (centre[0] + 0.05, centre[1] + 0.25 * width)
-    left = _ellipse(z, x, at, ((radius - wall * 0.4) * squeeze,) * 2)
+    inner = (radius - wall * 0.4) * squeeze
+    left = _ellipse(z, x, at, (inner, inner))
     ring = _ellipse(z, x, at, (radius + wall, radius + wall))
     right = _ellipse(z, x, (centre[0] - 0.06, centre[1] - 0.7 * width), (0.75 * width, 0.6 * width))
     right = np.maximum(right, 0.02 - ring)  # a crescent round the ring
@@ -256,7 +256,7 @@ def _muscle(
         echo = np.maximum(echo, bright - 30 * (1 - seen))
     muscle = echo > -30
     if bone < 1:
-        surface = z - bone - float(rng.uniform(-0.2, 0.2)) * x**2
+        surface = np.asarray(z - bone - float(rng.uniform(-0.2, 0.2)) * x**2, np.float32)
         shadow = _inside(-surface, 0.01)
         echo = echo + shadow * (float(rng.uniform(-50, -25)) - echo)
         echo = np.maximum(echo, 14 + 8 * np.log(np.exp(-((surface / 0.006) ** 2)) + 1e-6))

@@ -150,7 +150,8 @@ def haze_echoes(
         shift=clutter.shift,
     )
     noise = 10 ** (clutter.noise_db / 20) * rng.standard_normal(shape, dtype=np.float32)
-    return _through(scatterers.astype(np.float32), blurred, widening) + noise
+    echoes = _through(scatterers.astype(np.float32), blurred, widening)
+    return np.asarray(echoes + noise, np.float32)
 
 
 def _through(scatterers: Field, beam: Beam, widening: float) -> Field:
@@ -164,4 +165,4 @@ def _through(scatterers: Field, beam: Beam, widening: float) -> Field:
         convolve(padded, replace(beam, lines=beam.lines * r))[inner] for r in (1 / ratio, ratio)
     )
     share = np.linspace(0, 1, len(scatterers), dtype=np.float32)[:, None]
-    return (1 - share) * top + share * bottom
+    return np.asarray((1 - share) * top + share * bottom, np.float32)

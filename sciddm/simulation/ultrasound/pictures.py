@@ -115,7 +115,7 @@ def draw_scene(
     # What a gain over depth makes of the receiver's noise.
     depth = np.linspace(0, 1, samples, dtype=np.float32)[:, None]
     noise = 10 ** (float(rng.uniform(-75, -48)) / 20) * depth ** float(rng.uniform(0.3, 3))
-    rf = rf + noise * rng.standard_normal(rf.shape, dtype=np.float32)
+    rf = np.asarray(rf + noise * rng.standard_normal(rf.shape, dtype=np.float32), np.float32)
     screen = _draw_screen(rng, samples, lines)
     clean_db, mask = screen(rf)
     hazy_db = clean_db
@@ -177,7 +177,5 @@ def _at(image: NDArray[np.floating], rows: int, columns: int) -> Field:
     """Linear interpolation on a grid of this size."""
     places = [np.linspace(0, n - 1, m) for n, m in zip(image.shape, (rows, columns), strict=True)]
     grid = np.meshgrid(*places, indexing="ij")
-    out: Field = ndimage.map_coordinates(
-        image.astype(np.float32), grid, order=1, mode="nearest", output=np.float32
-    )
-    return out
+    values = ndimage.map_coordinates(image.astype(np.float32), grid, order=1, mode="nearest")
+    return np.asarray(values, np.float32)
