@@ -50,6 +50,7 @@ class Outcome:
         error: one line, when it failed.
         cause: the exception behind it.
         listing: header and rows of a table that is printed below the facts of a single item.
+        busy: skipped, since another process makes it at this moment.
     """
 
     job: Job
@@ -62,6 +63,7 @@ class Outcome:
     error: str | None = None
     cause: BaseException | None = None
     listing: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None
+    busy: bool = False
 
 
 def stem(path: Path, suffixes: Iterable[str]) -> str:

@@ -102,7 +102,7 @@ class Item:
             if not self.batch:
                 raise
             say("note", f"{self.job.source.name}: left to another process ({busy})")
-            return Outcome(self.job, "skipped")
+            return Outcome(self.job, "skipped", busy=True)
 
     def _process(
         self, verb: Transform[..., Any, Any], context: Context, *, replace: bool = False

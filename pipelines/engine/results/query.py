@@ -13,6 +13,7 @@ comparison but ``!=``.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -28,6 +29,15 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<op>==|!=|<=|>=|=|<|>|~)|(?P<bracket>[()])"""
     r"""|"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<word>[^\s()=!<>~"']+))"""
 )
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _WORDS = ("and", "or", "not")
 _DEEPEST = 50
 
@@ -119,15 +129,15 @@ class _Parser:
             raise self._error("a column is missing")
         if name not in self._columns:
             raise self._error(f"there is no column {name!r}, only {', '.join(self._columns)}")
-        operator = self._take("op")
-        if operator is None:
+        sign = self._take("op")
+        if sign is None:
             return lambda row: not _empty(row.get(name)) and row[name] is not False
         value = next(
             (v for k in ("word", "double", "single") if (v := self._take(k)) is not None), None
         )
         if value is None:
-            raise self._error(f"a value is missing behind {operator}")
-        return _comparison(name, operator, value)
+            raise self._error(f"a value is missing behind {sign}")
+        return _comparison(name, sign, value)
 
     def _take(self, kind: str, value: str | None = None) -> str | None:
         if self._at < len(self._tokens):
@@ -141,27 +151,19 @@ class _Parser:
         return OptionError("where", f"{problem}; take COLUMN==VALUE and the like", self._text[:60])
 
 
-def _comparison(name: str, operator: str, value: str) -> Test:
+def _comparison(name: str, sign: str, value: str) -> Test:
     number = _number(value)
 
     def test(row: Row) -> bool:
         cell = row.get(name)
         if _empty(cell):
-            return operator == "!="
-        if operator == "~":
+            return sign == "!="
+        if sign == "~":
             return value.lower() in _text(cell).lower()
         own = _number(cell)
         left: Any = own if own is not None and number is not None else _text(cell).lower()
         right: Any = number if own is not None and number is not None else value.lower()
-        return {
-            "==": left == right,
-            "=": left == right,
-            "!=": left != right,
-            "<": left < right,
-            "<=": left <= right,
-            ">": left > right,
-            ">=": left >= right,
-        }[operator]
+        return bool(_COMPARISONS[sign](left, right))
 
     return test
 

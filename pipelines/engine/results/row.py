@@ -87,15 +87,15 @@ def row_of(
 
 def row_of_json(verb: str, source: Path, output: str, content: Mapping[str, Any]) -> Row:
     """The row of a result of which only its JSON file is left: without the figures."""
-    has_verdict = "verdict" in content
+    attrs: dict[Any, Any] = dict(content)
     return row_of(
         verb,
         source,
         output,
-        attrs=content,
+        attrs=attrs,
         facts={},
-        verdict=Verdict.from_attributes(dict(content)) if has_verdict else None,
-        warnings=warnings_of(content),
+        verdict=Verdict.from_attributes(attrs) if "verdict" in attrs else None,
+        warnings=warnings_of(attrs),
     ) | {"threads": None, "host": None}
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from sciddm.pipelines.engine.batch import Job, Outcome, one_line
 from sciddm.pipelines.engine.verb import Transform
 from sciddm.pipelines.engine.workers.board import Board, board
+from sciddm.pipelines.engine.workers.cluster import on_scheduler
 from sciddm.pipelines.engine.workers.devices import threads_each, visible_gpus
-from sciddm.pipelines.engine.workers.parallel import Parallel
+from sciddm.pipelines.engine.workers.parallel import Parallel, Patience
 from sciddm.pipelines.engine.workers.pool import on_workers
 from sciddm.pipelines.engine.workers.task import Preparation, Task
 from sciddm.pipelines.engine.workers.worker import Setup
@@ -59,6 +60,11 @@ def divided(
 
 def _done(tasks: Sequence[Task], parallel: Parallel, line: Board) -> Generator[Outcome, None, None]:
     preparation = Preparation(tasks[0].address, tasks[0].item.request)
+    if parallel.scheduler is not None:
+        setup = Setup(parallel.threads, parallel.memory)
+        return on_scheduler(
+            parallel.scheduler, tasks, preparation, setup, parallel.tries, line, Patience()
+        )
     count = min(parallel.jobs, len(tasks))
     threads = parallel.threads or threads_each(count)
     gpus = visible_gpus()

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 from sciddm.errors import OptionError
 
-__all__ = ["ALONE", "WHOLE", "Parallel", "Part", "bytes_of"]
+__all__ = ["ALONE", "WHOLE", "Parallel", "Part", "Patience", "bytes_of"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,19 @@ class Part:
 
 
 WHOLE = Part()
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long is waited, in seconds.
+
+    Attributes:
+        scheduler: for another scheduler where one is gone.
+        busy: for a process that still holds an item which this batch has been given back.
+    """
+
+    scheduler: float = 600.0
+    busy: float = 120.0
 
 
 @dataclass(frozen=True)

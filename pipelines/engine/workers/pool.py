@@ -31,11 +31,17 @@ class Losses:
         self.tries = tries
         self._count: Counter[Job] = Counter()
 
-    def failure(self, task: Task, reason: str) -> Outcome | None:
-        """The failed outcome of a task whose worker ended; None where it is tried again."""
+    def failure(self, task: Task, reason: str, *, final: bool = False) -> Outcome | None:
+        """The failed outcome of a task whose worker ended; None where it is tried again.
+
+        Args:
+            task: the item.
+            reason: how the worker ended.
+            final: it is not tried again, whatever the count.
+        """
         self._count[task.job] += 1
         name, count = task.source.name, self._count[task.job]
-        if count < self.tries:
+        if count < self.tries and not final:
             say("note", f"{name}: its worker {reason}: the item is tried again")
             return None
         times = f"{count} workers" if count > 1 else "its worker"

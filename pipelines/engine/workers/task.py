@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
+import platform
 import sys
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from sciddm.errors import SciddmError
+from sciddm.errors import InputError, SciddmError
 from sciddm.pipelines.engine.batch import Job, Outcome, run
 from sciddm.pipelines.engine.item import Item, Watch
 from sciddm.pipelines.engine.request import Request
@@ -80,11 +82,16 @@ class Task:
         address: of the verb.
         item: what is to be done.
         debug: keep the traceback of a failure.
+        folder: that relative names start from.
     """
 
     address: Address
     item: Item
     debug: bool = False
+    folder: str = field(default_factory=os.getcwd)
+
+    def __hash__(self) -> int:
+        return hash(self.job)  # options may hold lists
 
     @property
     def job(self) -> Job:
@@ -100,6 +107,7 @@ class Task:
         """The outcome; exceptions are failed ones."""
         verb = self.address.verb()
         start = time.perf_counter()
+        _go_to(self.folder)
         (outcome,) = run(
             [self.job],
             lambda job: self.item.attempt(verb, watch),
@@ -112,3 +120,14 @@ class Task:
         elif cause is not None and self.debug:
             cause.add_note(trace)
         return replace(outcome, cause=cause, seconds=time.perf_counter() - start)
+
+
+def _go_to(folder: str) -> None:
+    try:
+        if os.getcwd() != folder:
+            os.chdir(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: is not there on {platform.node()} ({error.strerror}): all machines of a "
+            "batch share its folders"
+        ) from error
