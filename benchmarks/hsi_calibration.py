@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.hsi import build_cube
 from sciddm.pipelines.hsi.latent_training_data import SpectralCubes
 from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising
-from sciddm.pipelines.hsi.scenes import Wanted, add_case, simulate_pair
+from sciddm.simulation.hsi.cases import add_case
 from sciddm.simulation.hsi.noise import add_gaussian, random_sigma
+from sciddm.simulation.hsi.pair import Wanted, simulate_pair
 
 Array = NDArray[np.floating]
 _SEEDS = (3001, 3002)

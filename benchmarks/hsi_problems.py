@@ -124,7 +124,7 @@ def _mixture(clean: Cube, rng: np.random.Generator) -> tuple[NDArray[Any], NDArr
 def _stripes_and_dead(
     clean: Cube, rng: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    from sciddm.pipelines.hsi.scenes import add_case
+    from sciddm.simulation.hsi.cases import add_case
 
     return add_case(clean, "finch", 10 / 255, rng).cube, np.full(len(clean), 10 / 255)
 
@@ -149,7 +149,7 @@ def _tiny() -> tuple[Cube, NDArray[np.float64]]:
 
 
 def _simulated(side: int, bands: int) -> tuple[Cube, NDArray[np.float64]]:
-    from sciddm.pipelines.hsi.scenes import Wanted, simulate_pair
+    from sciddm.simulation.hsi.pair import Wanted, simulate_pair
 
     wanted = Wanted(lines=side, samples=side, bands=bands, case="none", seed=_HELD_SEED)
     clean, _ = simulate_pair(wanted)

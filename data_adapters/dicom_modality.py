@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["modality_of"]
+__all__ = ["is_pet", "modality_of"]
 
 _MOST_FILES = 50
 
@@ -16,6 +16,11 @@ def modality_of(path: Path) -> str:
         if file.is_file() and _is_dicom(file):
             return _modality(file)
     return ""
+
+
+def is_pet(path: Path) -> bool:
+    """Whether a file or folder holds PET."""
+    return modality_of(path) == "PT"
 
 
 def _is_dicom(path: Path) -> bool:

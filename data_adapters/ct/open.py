@@ -23,7 +23,10 @@ from sciddm.data_adapters.volume_files import (
 )
 from sciddm.errors import InputError, OutputError
 
-__all__ = ["open_ct", "open_sinogram", "save_ct"]
+__all__ = ["is_sinogram", "open_any", "open_ct", "open_sinogram", "save_ct"]
+
+#: Suffixes of sinograms.
+SINOGRAMS = (".h5", ".hdf5")
 
 
 def open_ct(path: str | Path, series: str | None = None) -> xr.DataArray:
@@ -60,6 +63,16 @@ def open_sinogram(path: str | Path, slice_mm: float | None = None) -> xr.Dataset
     if not is_projection_folder(path):
         raise InputError(f"{path}: no projections in DICOM-CT-PD in it: give projections")
     return read_projections(path, slice_mm=slice_mm)
+
+
+def is_sinogram(path: str | Path) -> bool:
+    """Whether an input holds projections, by its name or, of a folder, by its first file."""
+    return Path(path).name.lower().endswith(SINOGRAMS) or is_projection_folder(Path(path))
+
+
+def open_any(path: str | Path, series: str | None = None) -> xr.DataArray | xr.Dataset:
+    """Reads a sinogram or a volume: see `open_sinogram` and `open_ct`."""
+    return open_sinogram(path) if is_sinogram(path) else open_ct(path, series)
 
 
 def save_ct(

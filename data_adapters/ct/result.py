@@ -7,12 +7,15 @@ other names    as `save.save_result` has it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import xarray as xr
 
+import sciddm
+from sciddm.data_adapters.attributes import sidecar
 from sciddm.data_adapters.ct.save_dicom import write_slices
+from sciddm.data_adapters.ct.sinogram import save_sinogram
 from sciddm.data_adapters.save import RESULT_SUFFIXES, save_result
 from sciddm.data_adapters.series_result import (
     check_series_outputs,
@@ -29,6 +32,7 @@ __all__ = [
     "is_dicom_source",
     "is_dicom_target",
     "save_ct_result",
+    "write_ct_result",
 ]
 
 _PADDING = 1  # in `flags`
@@ -63,6 +67,43 @@ def ct_outputs(path: str | Path, *, spread: bool = True) -> list[Path]:
 def check_ct_outputs(paths: Iterable[str | Path], overwrite: bool = False) -> None:
     """Raises OutputError where an output cannot be written, or exists and may not be replaced."""
     check_series_outputs(paths, SUFFIXES, overwrite)
+
+
+def write_ct_result(
+    result: xr.Dataset,
+    path: Path,
+    at: Mapping[Path, Path],
+    *,
+    image: str,
+    done: str,
+    source: Path | None,
+    series: str | None,
+) -> None:
+    """Writes a result or a simulated sinogram to where each of its files is made.
+
+    Args:
+        result: see `save_ct_result`; or `sinogram`, for .h5.
+        path: the main output.
+        at: place of each of `ct_outputs`.
+        image: name of the image.
+        done: what was done; the description of a DICOM series.
+        source: the input; a DICOM series keeps its patient and study.
+        series: its SeriesInstanceUID, where the folder holds several.
+    """
+    if "sinogram" in result:
+        save_sinogram(result, at[path])
+        text = sidecar(result.attrs, "sinogram", sciddm.__version__)
+        at[ct_outputs(path, spread=False)[-1]].write_text(text, encoding="utf-8")
+        return
+    save_ct_result(
+        result,
+        at[path],
+        image=image,
+        description=f"sciddm {sciddm.__version__} {done}",
+        source=source if source is not None and is_dicom_source(source) else None,
+        series=series,
+        overwrite=True,
+    )
 
 
 def save_ct_result(

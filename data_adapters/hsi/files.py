@@ -34,7 +34,15 @@ from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import is_zarr, staged
 from sciddm.errors import InputError, OutputError
 
-__all__ = ["CUBE_SUFFIXES", "cube_files", "cube_outputs", "open_cube", "save_cube", "write_cube"]
+__all__ = [
+    "CUBE_SUFFIXES",
+    "cube_files",
+    "cube_outputs",
+    "is_cube",
+    "open_cube",
+    "save_cube",
+    "write_cube",
+]
 
 #: Formats that are written; products are read only.
 CUBE_SUFFIXES = (*ENVI_SUFFIXES, ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
@@ -98,6 +106,14 @@ def _product(file: Path) -> xr.Dataset | None:
         if layout is not None:
             return layout(file)
     return None
+
+
+def is_cube(path: Path) -> bool:
+    """Whether a file or folder holds a cube, by its suffix: one that no other domain has."""
+    suffix = path.suffix.lower()
+    if suffix == ".zarr":
+        return path.is_dir()
+    return path.is_file() and suffix in (".hdr", ".bil", ".bip", ".bsq", ".he5", ".l1r")
 
 
 def cube_files(path: Path) -> list[Path]:

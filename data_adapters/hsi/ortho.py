@@ -6,6 +6,8 @@ Values are looked up, never interpolated: the nearest pixel of the sensor, as th
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -18,7 +20,7 @@ from sciddm.data_adapters.hsi.georeference import epsg_wkt
 from sciddm.errors import InputError
 from sciddm.physics.spectral.flags import Flag
 
-__all__ = ["has_lookup", "orthorectified"]
+__all__ = ["has_lookup", "orthorectified", "warn_of_place"]
 
 _TABLE = ("glt_x", "glt_y")
 _FILL = -9999.0
@@ -30,6 +32,23 @@ _FILLS = {"std": float("nan"), "flags": float(Flag.OUTSIDE), VALID: 0.0}
 def has_lookup(dataset: xr.Dataset) -> bool:
     """Whether a cube has a table that leads to a map grid."""
     return all(name in dataset for name in _TABLE)
+
+
+def warn_of_place(result: xr.Dataset, path: Path) -> None:
+    """Adds a warning where a format cannot hold where the pixels of a cube in sensor geometry lie.
+
+    Args:
+        result: its attribute ``warnings`` is a JSON list.
+        path: the output.
+    """
+    words = (
+        f"{path.suffix} cannot hold the latitudes, longitudes and lookup table (GLT) of the cube: "
+        "they are left out. Take --ortho for a map, or write .nc."
+    )
+    if has_lookup(result) and path.suffix.lower() not in (".nc", ".zarr"):
+        stored = result.attrs.get("warnings") or "[]"
+        warnings = json.loads(stored) if isinstance(stored, str) else list(stored)
+        result.attrs["warnings"] = json.dumps(list(dict.fromkeys([*warnings, words])))
 
 
 def orthorectified(dataset: xr.Dataset) -> xr.Dataset:

@@ -17,10 +17,45 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.hsi.cube import VALID
 from sciddm.errors import InputError
 
-__all__ = ["masked", "part_of", "wanted_bands", "wanted_window"]
+__all__ = ["masked", "open_part", "part_of", "taken", "wanted_bands", "wanted_window"]
 
 _RANGE = re.compile(r"\s*([\d.]+)\s*(?:-\s*([\d.]+)\s*)?(nm|um)?\s*", re.IGNORECASE)
 _UNIT = {"nm": 1.0, "um": 1e3}
+
+
+def open_part(
+    path: Path,
+    *,
+    variable: str | None = None,
+    bands: str | None = None,
+    window: str | None = None,
+    mask: Path | None = None,
+) -> xr.Dataset:
+    """Opens a part of a cube; see `files.open_cube` and `taken`."""
+    from sciddm.data_adapters.hsi.files import open_cube
+
+    return taken(open_cube(path, variable), bands=bands, window=window, mask=mask)
+
+
+def taken(
+    dataset: xr.Dataset,
+    *,
+    bands: str | None = None,
+    window: str | None = None,
+    mask: Path | str | None = None,
+) -> xr.Dataset:
+    """The part of a cube with its pixels masked; the cube itself where `open_part` took that.
+
+    Args:
+        dataset: in the form of `cube`.
+        bands, window: see `part_of`.
+        mask: see `masked`; of the whole cube.
+    """
+    if "part" in dataset.attrs:
+        return dataset
+    whole = dataset if mask is None else masked(dataset, Path(mask))
+    part = part_of(whole, bands, window)
+    return part if part is dataset else part.assign_attrs(part=1)
 
 
 def part_of(dataset: xr.Dataset, bands: str | None, window: str | None) -> xr.Dataset:

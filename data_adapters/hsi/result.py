@@ -4,6 +4,8 @@ For scene.SUFFIX: the cube itself in the format and with the metadata of any cub
 the standard deviation of every entry (float32), where there is one; scene_flags.SUFFIX, the quality
 layer (uint8, `physics.spectral.flags`); scene.json, the attributes that repeat the run. ENVI's
 headers may name either of their two files.
+
+A simulated scene is a cube, and the same without noise beside it as scene_truth.SUFFIX.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from sciddm.data_adapters.attributes import read_sidecar, sidecar
 from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.hsi.cube import checked_cube
 from sciddm.data_adapters.hsi.files import cube_outputs, open_cube, write_cube
+from sciddm.data_adapters.hsi.ortho import warn_of_place
 from sciddm.data_adapters.staging import check_outputs
 from sciddm.physics.spectral.flags import MEANINGS, Flag
 
@@ -27,10 +30,17 @@ __all__ = [
     "load_denoised",
     "result_outputs",
     "save_denoised",
+    "simulation_outputs",
     "std_path",
     "write_result",
+    "write_simulation",
 ]
 
+#: Attributes of a simulation that are no attributes of its cube.
+_RUN = (
+    *("case", "level", "psnr_db", "command", "request", "seconds", "date", "versions"),
+    *("input", "input_sha256"),
+)
 _DESCRIPTIONS = {
     "std": "standard deviation of the denoised cube",
     "flags": "quality flags: "
@@ -73,6 +83,7 @@ def write_result(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> Non
         path: the main output; the suffix chooses the format.
         at: from each of `result_outputs` to where it is written.
     """
+    warn_of_place(result, path)
     own = set(result.attrs.get("scene_attributes", ()))
     about = {k: v for k, v in result.attrs.items() if k not in own | {"scene_attributes"}}
     about["source"] = result.attrs.get("source")
@@ -87,6 +98,35 @@ def write_result(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> Non
             write_cube(_layer(held, name), place, at)
     text = sidecar(about, "result", sciddm.__version__)
     at[path.with_suffix(".json")].write_text(text, encoding="utf-8")
+
+
+def simulation_outputs(path: Path, *, scene: object = None) -> list[Path]:
+    """All that `write_simulation` writes for a path, the main output first.
+
+    Args:
+        path: the suffix chooses the format.
+        scene: the cube that noise was added to: then no truth is written.
+    """
+    main = sorted(cube_outputs(path), key=lambda p: p != path)
+    return main if scene is not None else [*main, *cube_outputs(_beside(path, "truth"))]
+
+
+def write_simulation(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
+    """Writes a cube to which noise was added.
+
+    Args:
+        result: `cube`, and `truth` where there is one, of which the attributes of the run stay
+            away: a simulated cube is an input as any other.
+        path: the main output.
+        at: from each of `simulation_outputs` to where it is written.
+    """
+    attrs = {k: v for k, v in result.attrs.items() if k not in _RUN}
+    held = result.drop_attrs(deep=False).assign_attrs(attrs)
+    if "truth" in held:
+        truth = held.assign(cube=held["truth"]).drop_vars("truth")
+        write_cube(truth, _beside(path, "truth"), at)
+        held = held.drop_vars("truth")
+    write_cube(held, path, at)
 
 
 def save_denoised(result: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.errors import InputError
+from sciddm.errors import InputError, OptionError
 
 __all__ = [
     "FRAME_AXES",
@@ -26,6 +26,7 @@ __all__ = [
     "Selection",
     "frames_of",
     "selected",
+    "selection_of",
     "with_frames",
 ]
 
@@ -53,6 +54,30 @@ class Frames:
     @property
     def count(self) -> int:
         return int(self.number.max(initial=0)) + 1
+
+
+def selection_of(words: Sequence[str]) -> dict[str, list[int]]:
+    """{"repetition": [0, 1, 2]} of ("repetition=0..2",).
+
+    Raises:
+        OptionError: not NAME=NUMBERS.
+    """
+    selection: dict[str, list[int]] = {}
+    for word in words:
+        name, sign, numbers = word.partition("=")
+        try:
+            if not sign:
+                raise ValueError
+            for part in numbers.split(","):
+                first, _, last = part.partition("..")
+                selection.setdefault(name.strip(), []).extend(
+                    range(int(first), int(last or first) + 1)
+                )
+        except ValueError:
+            raise OptionError(
+                "select", f"{word} is given, take a name and numbers, such as repetition=0..3"
+            ) from None
+    return selection
 
 
 def selected(path: Path, counters: NDArray[Any], select: Selection | None) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.labelled import read_labelled
 from sciddm.data_adapters.mri.bart import cfl_pair, read_bart_kspace, read_bart_maps
 from sciddm.data_adapters.mri.fastmri import MAPS, read_fastmri, read_fastmri_maps
-from sciddm.data_adapters.mri.frames import Selection
+from sciddm.data_adapters.mri.frames import Selection, selection_of
 from sciddm.data_adapters.mri.ismrmrd import find_group, read_ismrmrd
 from sciddm.data_adapters.mri.scan import (
     build_scan,
@@ -44,7 +44,10 @@ _OTHERS = {
 
 @isolated
 def open_kspace(
-    path: str | Path, *, select: Selection | None = None, axes: Sequence[str] | None = None
+    path: str | Path,
+    *,
+    select: Selection | Sequence[str] | None = None,
+    axes: Sequence[str] | str | None = None,
 ) -> xr.Dataset:
     """Reads raw data; see `scan` for what is returned.
 
@@ -52,14 +55,18 @@ def open_kspace(
         path: fastMRI HDF5, ISMRMRD HDF5, Siemens .dat, BART cfl/hdr (either file, or their common
             name), or the .nc and .zarr that `save_kspace` writes.
         select: which repetitions, contrasts, ... to read of a file that counts them, such as
-            {"repetition": [0, 1]}; see `frames`. All if not given.
-        axes: names of the axes of an HDF5 file's k-space, in its order, among slice, coil, ky, kx;
-            where the file itself does not tell.
+            {"repetition": [0, 1]} or ["repetition=0..1"]; see `frames`. All if not given.
+        axes: names of the axes of an HDF5 file's k-space, in its order, among slice, coil, ky, kx,
+            a list or "coil,ky,kx"; where the file itself does not tell.
 
     Raises:
         InputError: unusable; one line that names the file and what helps.
     """
     path = Path(path)
+    if select is not None and not isinstance(select, Mapping):
+        select = selection_of(select)
+    if isinstance(axes, str):
+        axes = [name.strip() for name in axes.split(",")]
     form = _format(path)
     if axes and form != "hdf5":
         raise InputError(f"{path}: its format names its axes: leave --axes out")

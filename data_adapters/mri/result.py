@@ -31,7 +31,14 @@ from sciddm.data_adapters.series_result import (
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError, OutputError
 
-__all__ = ["SUFFIXES", "check_mri_outputs", "check_slices", "mri_outputs", "save_mri_result"]
+__all__ = [
+    "SUFFIXES",
+    "check_mri_outputs",
+    "check_slices",
+    "mri_outputs",
+    "save_mri_result",
+    "write_mri_result",
+]
 
 _DCM = ".dcm"
 #: Suffixes of results that are no DICOM series.
@@ -42,19 +49,24 @@ _IMAGE = "reconstruction"
 _DIMS = ("slice", "y", "x")
 
 
-def mri_outputs(path: str | Path, *, phase: bool = False, noise_map: bool = False) -> list[Path]:
+def mri_outputs(
+    path: str | Path, *, phase: bool = False, noise_map: bool = False, samples: bool = False
+) -> list[Path]:
     """All that `save_mri_result` writes for a path, the main output first.
 
     Args:
         path: the main output.
         phase: with the phase.
         noise_map: with the noise map and the g-factor.
+        samples: with the posterior samples, in the file of the image.
 
     Raises:
         OutputError: a suffix that is neither a known one nor a part of a UID, or a format without
-            a place for the phase or the noise map.
+            a place for the phase, the noise map or the samples.
     """
     path = Path(path)
+    if samples and not path.name.lower().endswith(_ALL_VARIABLES):
+        raise OutputError(f"{path}: has no place for samples, use {', '.join(_ALL_VARIABLES)}")
     if phase or noise_map:
         first, *others = mri_outputs(path)
         more = _phase_files(path) if phase else []
@@ -81,6 +93,13 @@ def check_slices(path: str | Path, slices: int) -> None:
             f"{path}: {slices} slices do not go into one file: give a name without suffix for a "
             "DICOM series"
         )
+
+
+def write_mri_result(
+    result: xr.Dataset, path: Path, at: Mapping[Path, Path], *, phase: bool, noise_map: bool
+) -> None:
+    """Writes a result to where each of its files is made; see `save_mri_result`."""
+    save_mri_result(result, at[path], phase=phase, noise_map=noise_map, overwrite=True)
 
 
 def save_mri_result(

@@ -46,21 +46,22 @@ def is_dicom(path: Path) -> bool:
 
 
 def segmentation_outputs(
-    path: Path, *, dicom: bool, rtstruct: bool, region: bool = False
+    path: Path, *, ct: Path | None, rtstruct: bool, roi: object = None, point: object = None
 ) -> list[Path]:
     """All that ``save_segmentation`` writes for a mask, the mask first, the JSON file last.
 
     Args:
         path: the mask, of a suffix of `volume_files`.
-        dicom: the CT is a DICOM series, which gets a DICOM-SEG.
+        ct: the CT where it is a DICOM series, which gets a DICOM-SEG.
         rtstruct: with contours.
-        region: the search was limited, and flags say where.
+        roi, point: region that the search was limited to, None for none: flags say where.
 
     Raises:
         OutputError: another suffix.
     """
+    region = roi is not None or point is not None
     names = ["probability", "entropy", *["flags"] * region, "lesions"]
-    names += [*["seg"] * dicom, *["rtstruct"] * rtstruct]
+    names += [*["seg"] * (ct is not None), *["rtstruct"] * rtstruct]
     return [path, *(_beside(path, name) for name in [*names, "json"])]
 
 
@@ -75,7 +76,6 @@ def save_segmentation(
     at: Mapping[Path, Path],
     *,
     ct: Path | None,
-    series: str | None,
     rtstruct: bool,
     pet: Path | None = None,
     pet_series: str | None = None,
@@ -86,11 +86,10 @@ def save_segmentation(
     result's warnings: it never costs the mask.
 
     Args:
-        result: of the pipeline.
+        result: of the pipeline; its attribute ``ct_series`` is the SeriesInstanceUID of the CT.
         path: the mask.
         at: from each output to where it is written.
         ct: the DICOM series that masks are drawn on, None for none.
-        series: its SeriesInstanceUID.
         rtstruct: write contours, too.
         pet: the PET, to which the segmentation refers where it is DICOM.
         pet_series: its SeriesInstanceUID, where that folder holds several.
@@ -101,6 +100,7 @@ def save_segmentation(
             write_volume(result[name].values, at[_beside(path, name)], result.attrs)
     rows = [lesion.row() for lesion in lesions_in(result)]
     labels = result["label"].values
+    series = result.attrs["ct_series"] or None
     writers: dict[str, Callable[[Path], None]] = {
         "lesions": lambda place: write_lesions(rows, place, COLUMNS)
     }

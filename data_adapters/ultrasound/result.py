@@ -2,6 +2,8 @@
 
 .h5 holds everything: frames, haze, std, the frames as they were, all attributes. Every other format
 holds the frames alone, and NAME_parts.h5 beside it everything. NAME.json repeats the run.
+
+Beamformed and simulated scans are .h5 with NAME.json; a simulated one may have its clean scan, too.
 """
 
 from __future__ import annotations
@@ -17,11 +19,20 @@ import sciddm
 from sciddm.data_adapters.attributes import encode, sidecar
 from sciddm.data_adapters.hdf5 import write_hdf5
 from sciddm.data_adapters.staging import staged
+from sciddm.data_adapters.ultrasound.files import write_frames
 from sciddm.data_adapters.ultrasound.frames import checked_frames
 from sciddm.data_adapters.ultrasound.images import CLIPS, PICTURES, VIDEOS, write_images
 from sciddm.errors import OutputError
 
-__all__ = ["RESULT_SUFFIXES", "check_format", "dehazed_outputs", "save_dehazed", "write_dehazed"]
+__all__ = [
+    "RESULT_SUFFIXES",
+    "check_format",
+    "dehazed_outputs",
+    "save_dehazed",
+    "scan_outputs",
+    "write_dehazed",
+    "write_scan",
+]
 
 _SHOWN = (*PICTURES, *CLIPS, *VIDEOS)
 RESULT_SUFFIXES = (".h5", ".hdf5", ".npz", ".dcm", *_SHOWN)
@@ -97,6 +108,31 @@ def write_dehazed(
     whole = path if suffix in (".h5", ".hdf5") else _parts(path)
     write_hdf5(held, at[whole], "result")
     text = sidecar(result.attrs, "result", sciddm.__version__)
+    at[path.with_suffix(".json")].write_text(text, encoding="utf-8")
+
+
+def scan_outputs(path: Path, clean: Path | None = None) -> list[Path]:
+    """All that `write_scan` writes: the main output first, the .json last."""
+    return [path, *([] if clean is None else [clean]), path.with_suffix(".json")]
+
+
+def write_scan(
+    scan: xr.Dataset, path: Path, at: Mapping[Path, Path], *, clean: Path | None = None
+) -> None:
+    """Writes a scan as .h5, and its attributes as .json.
+
+    Args:
+        scan: `frames`; of a simulated one also `clean`, the same without haze, and what is known
+            of it.
+        path: the main output.
+        at: of every output of `scan_outputs`, where it is written.
+        clean: file for the scan without haze.
+    """
+    truth = [str(name) for name in scan.data_vars if name != "frames"] if "clean" in scan else []
+    write_frames(scan.drop_vars(truth), at[path])
+    if clean is not None:
+        write_frames(scan.drop_vars("frames").rename(clean="frames"), at[clean])
+    text = sidecar(scan.attrs, "frames", sciddm.__version__)
     at[path.with_suffix(".json")].write_text(text, encoding="utf-8")
 
 

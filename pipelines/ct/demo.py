@@ -12,13 +12,13 @@ from sciddm.pipelines.engine.domain import Example
 from sciddm.pipelines.engine.summary import Fact
 from sciddm.simulation.ct.phantom import body_phantom
 
-__all__ = ["simulate_example"]
+__all__ = ["simulate"]
 
 _SHAPE, _SLICES, _PIXEL_MM, _SLICE_MM = (256, 256), 3, 1.4, 3.0
 _DOSE, _SEED = 0.25, 0
 
 
-def simulate_example(folder: Path) -> Example:
+def simulate(folder: Path) -> Example:
     """Writes full.nii.gz, the body, and low-dose/, the scan as a DICOM series, into a folder."""
     body = body_phantom(_SHAPE, _SLICES, pixel_mm=_PIXEL_MM, slice_mm=_SLICE_MM, seed=_SEED)
     low = low_dose_volume(body, _DOSE, seed=_SEED)

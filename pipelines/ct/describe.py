@@ -29,8 +29,8 @@ _PROBED = 9  # slices of a long series that are looked at
 _UNIFORM_SD = 20.0
 
 
-def denoising_facts(result: xr.Dataset) -> dict[str, Fact]:
-    """The facts of a denoised volume by their keys.
+def denoising_facts(result: xr.Dataset) -> list[Fact]:
+    """The facts of a denoised volume.
 
     Args:
         result: denoised and noisy (z, y, x), HU.
@@ -52,11 +52,11 @@ def denoising_facts(result: xr.Dataset) -> dict[str, Fact]:
     if shifts:
         mean = float(np.average([m for m, _ in shifts], weights=[n for _, n in shifts]))
         found.append(Fact("hu_shift", "shift of uniform tissue", mean, f"{mean:+.2f} HU"))
-    return {fact.key: fact for fact in [*found, *_cost(attrs)]}
+    return [*found, *_cost(attrs)]
 
 
-def reconstruction_facts(result: xr.Dataset) -> dict[str, Fact]:
-    """The facts of a reconstruction by their keys.
+def reconstruction_facts(result: xr.Dataset) -> list[Fact]:
+    """The facts of a reconstruction.
 
     Args:
         result: reconstruction (z, y, x), HU.
@@ -71,10 +71,10 @@ def reconstruction_facts(result: xr.Dataset) -> dict[str, Fact]:
         value = number(attrs, key)
         if value is not None:
             found.append(Fact(key, label, value, form.format(value)))
-    return {fact.key: fact for fact in [*found, *_cost(attrs)]}
+    return [*found, *_cost(attrs)]
 
 
-def dose_facts(result: xr.Dataset) -> dict[str, Fact]:
+def dose_facts(result: xr.Dataset) -> list[Fact]:
     """The facts of a simulated dose.
 
     Args:
@@ -95,7 +95,7 @@ def dose_facts(result: xr.Dataset) -> dict[str, Fact]:
         value = number(attrs, key)
         if value is not None:
             found.append(Fact(key, label, value, form.format(value)))
-    return {fact.key: fact for fact in found}
+    return found
 
 
 def probed(slices: int) -> list[int]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from sciddm.data_adapters.ct import is_dicom_folder
-from sciddm.data_adapters.volume_files import READ_SUFFIXES
+from sciddm.data_adapters.ct import open_ct
 from sciddm.errors import InputError
 from sciddm.metrics.hounsfield import hu_bias, psnr, rmse, ssim
 from sciddm.metrics.texture import body_mask, mean_frequency, noise_texture, uniform_tissue
-from sciddm.pipelines.engine.batch import stem
 from sciddm.pipelines.engine.scores import Score
 
-__all__ = ["compare", "volumes_in"]
+__all__ = ["compare", "read_volume"]
 
 _SAME_MM = 0.05
 _PATCH = 32
@@ -84,18 +82,6 @@ def _frequency(difference: np.ndarray, inside: np.ndarray, pixel_mm: float) -> f
     return mean_frequency(f, power) if power.sum() > 0 else float("nan")
 
 
-def volumes_in(path: Path) -> tuple[Mapping[str, Path], bool]:
-    """The volumes of a path by their names, and whether it is a folder of them."""
-    if not path.is_dir():
-        return {stem(path, READ_SUFFIXES): path}, False
-    if is_dicom_folder(path):
-        return {path.name: path}, False
-    found = {}
-    for p in sorted(path.iterdir()):
-        if p.name.startswith("."):
-            continue
-        if p.is_dir() and is_dicom_folder(p):
-            found[p.name] = p
-        elif p.name.lower().endswith(READ_SUFFIXES):
-            found[stem(p, READ_SUFFIXES)] = p
-    return found, True
+def read_volume(path: Path) -> xr.DataArray:
+    """A volume in HU that messages name by its whole path."""
+    return open_ct(path).assign_attrs(path=str(path))

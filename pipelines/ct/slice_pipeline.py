@@ -71,6 +71,11 @@ class SlicePipeline(Pipeline):
         loaded = zoo.from_pretrained(source or cls.standard)
         return cls(loaded.denoiser, loaded.representation, provenance_of(loaded))
 
+    @classmethod
+    def for_method(cls, method: str, model: str | Path) -> Self:
+        """The pipeline of a method, with this model if the method needs one."""
+        return cls() if method in cls.untrained else cls.from_pretrained(model)
+
     def save(self, path: str | Path) -> None:
         if self.model is None:
             raise InputError(f"{path}: this pipeline has no model to save")

@@ -16,7 +16,18 @@ from sciddm.errors import InputError, OutputError, SciddmError
 from sciddm.pipelines.engine.inputs import Entry, has_suffix, items_in
 from sciddm.uncertainty.verdict import Verdict
 
-__all__ = ["Job", "Outcome", "Plan", "make_folder", "one_line", "plan", "run", "stem", "with_page"]
+__all__ = [
+    "Job",
+    "Outcome",
+    "Plan",
+    "make_folder",
+    "named_items",
+    "one_line",
+    "plan",
+    "run",
+    "stem",
+    "with_page",
+]
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,26 @@ def stem(path: Path, suffixes: Iterable[str]) -> str:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return path.stem
+
+
+def named_items(
+    path: Path,
+    read: Sequence[str],
+    whole: Callable[[Path], bool] = lambda folder: False,
+    beside: Sequence[str] = (),
+) -> tuple[dict[str, Path], bool]:
+    """The items of a folder, or the one, by their names without suffix; whether it is a folder.
+
+    Args:
+        path: file or folder.
+        read, whole: as for `plan`.
+        beside: endings of names: NAME_std, say, is no item where NAME is one.
+    """
+    if not path.is_dir() or has_suffix(path, read) or whole(path):
+        return {_parted(path, read)[0]: path}, False
+    items = {_parted(entry.path, read)[0]: entry.path for entry in items_in(path, read, whole)}
+    layers = {f"{name}{ending}" for name in items for ending in beside}
+    return {name: p for name, p in items.items() if name not in layers}, True
 
 
 def plan(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from sciddm.errors import InputError
+from sciddm.pipelines.engine.batch import named_items
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.scores import Columns, Score, Scores, pairs, score_pairs
+from sciddm.pipelines.engine.source import Source
+from sciddm.pipelines.engine.summary import Fact
 from sciddm.pipelines.engine.verb import Verb
 
-__all__ = ["Comparison"]
+__all__ = ["Comparison", "agreement"]
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Request)
@@ -24,12 +27,13 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
 
     Args:
         request: see ``Verb``.
-        open: reads one reference or estimate.
-        items: what a path holds by its name without suffix, and whether it is a folder of them.
-        compare: fills in the score of a pair; its errors are told, and the others go on. The
-            reference is None where none is needed and none is given.
+        source: what is read: references and estimates.
+        compare: fills in the score of a pair: called with reference, estimate, score, and the
+            options by their names. Its errors are told, and the others go on. The reference is
+            None where none is needed and none is given.
         columns: metrics in their order: heading and format of each.
         kind: what one is called in messages.
+        beside: endings of what lies beside an estimate and is none itself, such as "_std".
         overall: measures of all pairs together that are no means; called with the pairs' scores.
         flags: further flags of reference and estimate, for older command lines.
         needs_reference: there is nothing to measure without one.
@@ -42,21 +46,21 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         self,
         request: Callable[P, R],
         *,
-        open: Callable[[Path, R], D],
-        items: Callable[[Path], tuple[Mapping[str, Path], bool]],
-        compare: Callable[[D | None, D, Score, R], None],
+        source: Source[D, R],
+        compare: Callable[..., None],
         columns: Columns,
         kind: str,
+        beside: tuple[str, ...] = (),
         overall: Callable[[list[Score]], Mapping[str, float]] = lambda scores: {},
         flags: tuple[str, str] = ("", ""),
         needs_reference: bool = True,
         name: str = "evaluate",
     ) -> None:
-        self.open = open
-        self.items = items
+        self.source = source
         self.compare = compare
         self.columns = columns
         self.kind = kind
+        self.beside = beside
         self.overall = overall
         self.flags = flags
         self.needs_reference = needs_reference
@@ -94,20 +98,22 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         Raises:
             InputError: nothing to compare.
         """
+        if reference is None and self.needs_reference:
+            raise InputError(f"{self.domain} {self.name} compares with a reference: give one")
 
         def compare(left: Any, right: Any, score: Score) -> None:
             data = self._data(right, request)
             assert data is not None
-            self.compare(self._data(left, request), data, score, request)
+            self.compare(self._data(left, request), data, score, **request.without())
 
         where = "the estimates"
         found: list[tuple[str, Any, Any]]
         if isinstance(estimate, str | Path):
             where = str(estimate)
             if isinstance(reference, str | Path):
-                found = [*pairs(Path(reference), Path(estimate), self.items, self.kind)]
+                found = [*pairs(Path(reference), Path(estimate), self._items, self.kind)]
             elif reference is None:
-                mine, _ = self.items(Path(estimate))
+                mine, _ = self._items(Path(estimate))
                 if not mine:
                     raise InputError(f"{estimate}: the folder holds no {self.kind}")
                 found = [(name, None, path) for name, path in mine.items()]
@@ -118,7 +124,33 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         scores = score_pairs(found, compare, kind=self.kind, where=where)
         return Scores(scores, self.columns, self.kind, dict(self.overall(scores)))
 
+    def _items(self, path: Path) -> tuple[Mapping[str, Path], bool]:
+        return named_items(path, self.source.suffixes, self.source.is_item, self.beside)
+
     def _data(self, given: Any, request: R) -> D | None:
-        if given is None:
-            return None
-        return self.open(Path(given), request) if isinstance(given, str | Path) else given
+        return None if given is None else self.source.data(given, request)[0]
+
+
+def agreement(
+    verb: Comparison[..., Any, Any],
+    truth: Any,
+    estimates: Mapping[str, Path],
+    columns: Columns,
+    **options: Any,
+) -> Iterator[Fact]:
+    """What a demo tells: how well its input and its result agree with the truth.
+
+    Args:
+        verb: measures it.
+        truth: the reference, a path or data.
+        estimates: from a word for each to its file.
+        columns: what is told: name and format of each metric.
+        options: of the verb.
+    """
+    request = verb.request.of(options)
+    for label, path in estimates.items():
+        [score] = verb.scores(truth, path, request).scores
+        for key, (words, form) in columns.items():
+            if key in score.values:
+                value = score.values[key]
+                yield Fact(f"{label}_{key}", f"{words}, {label}", value, form.format(value))

@@ -77,3 +77,7 @@ class Domain:
     def __post_init__(self) -> None:
         for verb in self.verbs:
             verb.domain = self.name
+
+    def names(self) -> list[str]:
+        """The verbs as they are called in Python, ``__dir__`` of the domain's module."""
+        return [verb.__name__ for verb in self.verbs]

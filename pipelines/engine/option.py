@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from sciddm.errors import OptionError
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-__all__ = ["Model", "Option", "Quality", "Seed", "bundled_models", "choices_of"]
+__all__ = [
+    "Model",
+    "Option",
+    "Quality",
+    "Samples",
+    "Seed",
+    "bundled_models",
+    "choices_of",
+    "two_numbers",
+]
+
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,28 @@ def choices_of(annotation: Any) -> tuple[str, ...]:
     return ()
 
 
+def two_numbers(
+    option: str, text: str, separator: str, number: Callable[[str], N], like: str
+) -> tuple[N, N]:
+    """The numbers of an option that is written as two with a separator, such as 5-45.
+
+    Args:
+        option: its name.
+        text: its value.
+        separator: between the two.
+        number: reads one of them: int or float.
+        like: how it is written, for the message.
+
+    Raises:
+        OptionError: not two numbers.
+    """
+    try:
+        first, second = (number(part) for part in text.split(separator))
+    except ValueError:
+        raise OptionError(option, f"{text} is given, take {like}") from None
+    return first, second
+
+
 def bundled_models() -> list[str]:
     """Names of the bundled models."""
     from sciddm import zoo
@@ -96,5 +132,9 @@ Model = Annotated[str, Option("Model: name, folder or hub:OWNER/NAME.", complete
 Quality = Annotated[
     Literal["fast", "balanced", "best"],
     Option("Speed and accuracy: fast is quickest, best is most accurate."),
+]
+#: Number of posterior samples, where two or more are needed.
+Samples = Annotated[
+    int | None, Option("Posterior samples; the quality decides if not given.", ge=2)
 ]
 Seed = Annotated[int, Option("Seed of all random draws.", ge=0)]

@@ -77,6 +77,20 @@ class Request(BaseModel):
             for name, d in cls.declared().items()
         ]
 
+    def values(self, *names: str, **renamed: str) -> dict[str, Any]:
+        """Options as keywords for a function.
+
+        Args:
+            names: options that are parameters of the same name.
+            renamed: from a parameter to the option that it takes.
+        """
+        renamed = {**dict(zip(names, names, strict=True)), **renamed}
+        return {parameter: getattr(self, name) for parameter, name in renamed.items()}
+
+    def without(self, *names: str) -> dict[str, Any]:
+        """All options but these, as keywords for a function."""
+        return self.values(*(name for name in self.declared() if name not in names))
+
     def stored(self) -> dict[str, Any]:
         """The options that decide the result, as JSON can hold them."""
         return {

@@ -134,8 +134,9 @@ class Result:
         main, *others = paths
         for folder in dict.fromkeys(p.parent for p in others if p.parent != main.parent):
             raise OutputError(f"{folder}: outputs lie in one folder, that of {main}: name it")
-        series = {p: verb.target.series(p) for p in paths if verb.target.series(p)}
-        stale = [p for p in verb.target.stale(target, self.request) if p.exists()]
+        series = {p: verb.target.series_of(p) for p in paths if verb.target.series_of(p)}
+        stale = verb.target.stale(target, self.request)
+        stale = [p for p in stale if p not in paths and p.exists()]
         gone = stale if overwrite else []
         with commit([*others, main], overwrite, folders=series, remove=gone) as at:
             saving = Saving(self.request, self._source, dict(at))

@@ -37,7 +37,7 @@ class Source(Generic[D, R]):
 
     open: Callable[[Path, R], D]
     suffixes: tuple[str, ...]
-    help: str
+    help: str = ""
     is_item: Callable[[Path], bool] = field(default=_no_folder)
     item: str = ""
     files: Callable[[Path, R], list[Path]] = field(default=_itself)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sciddm.data_adapters.commit.targets import check_outputs
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Saving", "Target"]
 
 R = TypeVar("R")
+_BESIDE = (".json", ".html", ".hdr")
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ def _check(paths: Iterable[Path], overwrite: bool) -> None:
     check_outputs(paths, overwrite)
 
 
+def _fits(data: object, request: object, path: Path) -> None:
+    pass
+
+
 def _none(path: Path, request: object) -> Sequence[Path]:
     return ()
-
-
-def _no_folder(path: Path) -> str:
-    return ""
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,14 @@ class Target(Generic[R]):
         help: of the option --output.
         formats: what --format may be; none where there is only one.
         follow: a batch writes each output in the format of its input.
-        series: suffix of the files of an output that is a folder of them, empty for a file.
+        series: suffix of the files of an output that is a folder of them, as a DICOM series is:
+            any name but those of ``suffixes`` and of what lies beside; empty where there is none.
         optional: the verb is of use without an output, too.
         single: one file for one input, never a folder.
-        stale: outputs of another run with the same main output that this one would not write; they
+        stale: outputs of other runs with the same main output; those that this one does not write
             go when it is overwritten.
+        fits: raises OutputError where a format has no place for these data, before they are
+            computed on: called with the data, the request and the main output.
         check: raises OutputError where outputs cannot be written, or exist and may not be replaced.
     """
 
@@ -72,11 +76,17 @@ class Target(Generic[R]):
     help: str = "File, its suffix choosing the format; a folder for several inputs."
     formats: tuple[str, ...] = ()
     follow: bool = False
-    series: Callable[[Path], str] = field(default=_no_folder)
+    series: str = ""
     optional: bool = False
     single: bool = False
     stale: Callable[[Path, R], Sequence[Path]] = field(default=_none)
+    fits: Callable[[Any, R, Path], None] = field(default=_fits)
     check: Callable[[Sequence[Path], bool], None] = field(default=_check)
+
+    def series_of(self, path: Path) -> str:
+        """Suffix of the files of an output that is a folder of them; empty for a file."""
+        name = path.name.lower()
+        return "" if name.endswith((*self.suffixes, *_BESIDE)) else self.series
 
     def suffix(self, form: str | None) -> str | None:
         """Suffix of outputs in a folder; None for that of each input.

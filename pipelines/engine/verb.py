@@ -31,6 +31,8 @@ __all__ = ["Transform", "Verb"]
 P = ParamSpec("P")
 R = TypeVar("R", bound=Request)
 D = TypeVar("D")
+Q = ParamSpec("Q")
+S = TypeVar("S", bound=Request)
 
 
 class _Missing(Enum):
@@ -130,6 +132,26 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         self.estimate = estimate
         self.std = std
 
+    def of(self, request: Callable[Q, S]) -> Transform[Q, S, D]:
+        """The same work with a request that has other defaults.
+
+        Args:
+            request: a subclass of this verb's.
+        """
+        parts = cast(Any, self)
+        return Transform(
+            request,
+            compute=parts.compute,
+            target=parts.target,
+            source=parts.source,
+            facts=self.facts,
+            page=self.page,
+            prepare=parts.prepare,
+            listing=self.listing,
+            estimate=self.estimate,
+            std=self.std,
+        )
+
     def _parameters(self) -> list[inspect.Parameter]:
         if self.source is None:
             return []
@@ -181,6 +203,8 @@ class Transform(Verb[P, R], Generic[P, R, D]):
             )
             context.source = path.name if path is not None else "the data"
         context.identity = {"request": request.stored(), "input": sha256}
+        if context.target is not None:
+            self.target.fits(data, request, context.target)
         dataset = self.compute(data, request, context)
         words = command(
             (self.domain, self.name),

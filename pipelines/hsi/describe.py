@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from sciddm.pipelines.engine.summary import Fact
 
-__all__ = ["band_names", "damage", "facts", "matrix", "median_fact", "per_band", "significant"]
+__all__ = [
+    "band_names",
+    "damage",
+    "facts",
+    "matrix",
+    "median_fact",
+    "per_band",
+    "significant",
+    "simulation_facts",
+]
 
 
 def band_names(dataset: xr.Dataset) -> list[str]:
@@ -22,14 +31,10 @@ def band_names(dataset: xr.Dataset) -> list[str]:
     return [f"band {b + 1}" for b in range(dataset.sizes["band"])]
 
 
-def facts(cube: xr.Dataset, attrs: Mapping[str, Any]) -> dict[str, Fact]:
-    """The facts of one result by their keys.
-
-    Args:
-        cube: what was denoised.
-        attrs: of the result; see `pipeline.attributes`.
-    """
-    found = [matrix(cube), Fact("method", "method", attrs["method"], str(attrs["method"]))]
+def facts(result: xr.Dataset) -> list[Fact]:
+    """The facts of a denoised cube."""
+    attrs = result.attrs
+    found = [matrix(result), Fact("method", "method", attrs["method"], str(attrs["method"]))]
     noise = per_band(attrs, "noise_std")
     found.append(median_fact("noise_std_median", "noise (median band)", noise))
     left = per_band(attrs, "std_rms")
@@ -42,7 +47,17 @@ def facts(cube: xr.Dataset, attrs: Mapping[str, Any]) -> dict[str, Fact]:
         count = attrs.get(key)
         if count:
             found.append(Fact(key, label, count, f"{count:g}"))
-    return {fact.key: fact for fact in found}
+    return found
+
+
+def simulation_facts(result: xr.Dataset) -> Iterator[Fact]:
+    """Size and noise of a simulated cube."""
+    yield matrix(result)
+    case = str(result.attrs["case"])
+    yield Fact("case", "noise", case, case)
+    if "psnr_db" in result.attrs:
+        psnr = float(result.attrs["psnr_db"])
+        yield Fact("psnr_db", "PSNR of the noisy cube", psnr, f"{psnr:.2f} dB")
 
 
 def matrix(cube: xr.Dataset) -> Fact:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,10 @@ from numpy.typing import NDArray
 
 from sciddm.errors import InputError
 from sciddm.metrics.spectral import Running, ssim
-from sciddm.pipelines.engine.batch import stem
 from sciddm.pipelines.engine.scores import Score
 from sciddm.pipelines.hsi.survey import Scene
 
-__all__ = ["compare", "cubes_in"]
-
-
-def cubes_in(path: Path, suffixes: Sequence[str]) -> tuple[Mapping[str, Path], bool]:
-    """The cubes of a folder, or the one, by their names without suffix; and whether it is a folder.
-
-    Standard deviations and flags that lie beside a cube are left out.
-    """
-    if not path.is_dir() or path.suffix.lower() == ".zarr":
-        return {stem(path, suffixes): path}, False
-    found = sorted(p for p in path.iterdir() if p.name.lower().endswith(tuple(suffixes)))
-    layers = {f"{stem(p, suffixes)}_{layer}" for p in found for layer in ("std", "flags")}
-    names = {stem(p, suffixes): p for p in found if not p.name.startswith(".")}
-    return {k: v for k, v in names.items() if k not in layers}, True
+__all__ = ["compare"]
 
 
 def compare(

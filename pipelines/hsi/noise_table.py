@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import sciddm
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.hsi.envi_header import write_header
+from sciddm.data_adapters.hsi.part import taken
 from sciddm.errors import InputError, OutputError
 from sciddm.physics.spectral.flags import Flag, counts
 from sciddm.pipelines.engine.summary import Fact, jsonable
@@ -23,7 +24,14 @@ from sciddm.pipelines.hsi.describe import damage, median_fact, significant
 from sciddm.pipelines.hsi.survey import Scene, survey
 from sciddm.progress import Progress
 
-__all__ = ["as_text", "listing", "noise_facts", "noise_table", "stated_noise", "write_bad_bands"]
+__all__ = [
+    "listing",
+    "noise_facts",
+    "noise_table",
+    "stated_noise",
+    "write_bad_bands",
+    "write_table",
+]
 
 _COLUMNS = ("noise_std", "signal_to_noise", "dead_share", "striped_columns")
 #: A band is bad where its noise is this share of its mean, and of what the scene varies in it,
@@ -57,12 +65,20 @@ def stated_noise(
     return values
 
 
-def noise_table(data: xr.Dataset, progress: Progress | None = None) -> xr.Dataset:
+def noise_table(
+    data: xr.Dataset,
+    progress: Progress | None = None,
+    *,
+    bands: str | None = None,
+    window: str | None = None,
+    mask: Path | None = None,
+) -> xr.Dataset:
     """The noise of a scene, band by band.
 
     Args:
         data: in the form of `data_adapters.hsi.cube`.
         progress: told of every block.
+        bands, window, mask: the part that counts; see `data_adapters.hsi.part.taken`.
 
     Returns:
         (band,) noise_std in the cube's unit, signal_to_noise (mean over noise), dead_share,
@@ -72,7 +88,7 @@ def noise_table(data: xr.Dataset, progress: Progress | None = None) -> xr.Datase
     Raises:
         InputError: an unusable scene.
     """
-    scene = Scene(data)
+    scene = Scene(taken(data, bands=bands, window=window, mask=mask))
     known = survey(scene, progress=progress)
     pixels = max(1, known.moments.count)
     sigma = known.noise.sigma
@@ -110,8 +126,21 @@ def noise_table(data: xr.Dataset, progress: Progress | None = None) -> xr.Datase
     return table
 
 
-def as_text(table: xr.Dataset, suffix: str) -> str:
-    """A noise table as the text of a .json or .csv file."""
+def write_table(table: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
+    """Writes a noise table as .json or .csv, or the header of its ENVI cube with the bad bands.
+
+    Args:
+        table: see `noise_table`.
+        path: the suffix chooses the format.
+        at: where the file is written for the time being.
+    """
+    if path.suffix.lower() == ".hdr":
+        write_bad_bands(table, path, at[path])
+        return
+    at[path].write_text(_text(table, path.suffix.lower()), encoding="utf-8")
+
+
+def _text(table: xr.Dataset, suffix: str) -> str:
     numbers = _numbers(table)
     if suffix != ".csv":
         return json.dumps(jsonable(numbers), indent=2) + "\n"

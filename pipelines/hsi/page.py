@@ -9,6 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.data_adapters.hsi.ortho import has_lookup, orthorectified
+from sciddm.data_adapters.hsi.part import taken
 from sciddm.physics.spectral.flags import MEANINGS, Flag
 from sciddm.pipelines.engine.report.page import (
     Chart,
@@ -24,7 +26,7 @@ from sciddm.pipelines.engine.report.page import (
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.hsi.describe import band_names, facts, per_band
 
-__all__ = ["hsi_report", "verdict"]
+__all__ = ["hsi_page", "verdict"]
 
 _RUN_KEYS = (
     "model", "weights_sha256", "method", "quality", "sampler", "steps", "samples", "nfe", "nvjp",
@@ -43,16 +45,20 @@ _SPECTRA = 4
 _VIEWED = 16  # bands to go through
 
 
-def hsi_report(original: xr.Dataset, result: xr.Dataset) -> Report:
+def hsi_page(original: xr.Dataset, result: xr.Dataset) -> Report:
     """The page for one scene.
 
     Args:
-        original: `cube` (band, y, x) as it was.
+        original: `cube` (band, y, x) as it was; of a part, the whole or the part.
         result: `cube` and `flags`, and `std` where there is one, with the attributes of the run.
     """
+    request = result.attrs.get("request") or {}
+    original = taken(original, **{n: request.get(n) for n in ("bands", "window", "mask")})
+    if has_lookup(original) and not has_lookup(result):
+        original = orthorectified(original)
     attrs = result.attrs
     pixels = [(int(y), int(x)) for y, x in attrs.get("shown_pixels", ())]
-    known = facts(original, attrs)
+    known = {fact.key: fact for fact in facts(result)}
     run = [[_LABELS.get(k, k), str(attrs[k])] for k in _RUN_KEYS if attrs.get(k) not in (None, "")]
     own = {*attrs.get("scene_attributes", ()), "scene_attributes"} - {"source"}
     everything = [

@@ -6,36 +6,33 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from sciddm.errors import OptionError
+from sciddm.pipelines.engine.calls import on_data, on_path, on_result
 from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
-from sciddm.pipelines.engine.domain import Demo, Domain, Example
-from sciddm.pipelines.engine.option import Option, Quality, Seed, bundled_models
+from sciddm.pipelines.engine.deferred import deferred
+from sciddm.pipelines.engine.domain import Demo, Domain
+from sciddm.pipelines.engine.option import Option, Quality, Seed, bundled_models, two_numbers
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
-from sciddm.pipelines.engine.summary import Fact
-from sciddm.pipelines.engine.target import Saving, Target
+from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciddm.pipelines.engine.report.page import Report
-    from sciddm.pipelines.engine.scores import Score
-
 __all__ = ["denoise", "estimate_noise", "evaluate", "simulate"]
 
+_P, _FILES = "sciddm.pipelines.hsi", "sciddm.data_adapters.hsi"
 #: Suffixes of cubes; of ENVI's two files the header stands for both.
 _CUBES = (".hdr", ".tif", ".tiff", ".nc", ".zarr", ".mat", ".npz")
 WRITTEN = (*_CUBES, ".img", ".dat", ".bil", ".bip", ".bsq", ".raw")
 #: Products of sensors, and virtual rasters, are read only.
 READ = (*_CUBES, ".vrt", ".he5", ".h5", ".l1r")
-_SCENE: dict[str, Any] = {"lines": 128, "samples": 144, "bands": 80, "level": 0.03}
-FORMATS = ("hdr", "tif", "nc", "zarr", "mat", "npz")
+_PART = ("bands", "window", "mask")
 
 
 class Part(Request):
@@ -123,22 +120,13 @@ class Denoise(Part):
     ] = ()
 
     def check(self) -> None:
-        """See ``Request``."""
         if self.places() and self.ortho:
             raise OptionError("pixel", "is a place of the sensor's geometry: leave --ortho out")
 
     def places(self) -> list[tuple[int, int]]:
         """(line, sample) of the pixels to show."""
-        found = []
-        for text in self.pixel:
-            try:
-                line, sample = (int(part) for part in text.split(","))
-            except ValueError as error:
-                raise OptionError(
-                    "pixel", f"{text!r} is given, take LINE,SAMPLE, such as 40,121"
-                ) from error
-            found.append((line, sample))
-        return found
+        form = "LINE,SAMPLE, such as 40,121"
+        return [two_numbers("pixel", text, ",", int, form) for text in self.pixel]
 
 
 class EstimateNoise(Part):
@@ -184,7 +172,6 @@ class Simulate(Request):
     seed: Seed = 0
 
     def check(self) -> None:
-        """See ``Request``."""
         if self.stop <= self.start:
             raise OptionError("stop", f"{self.stop:g} is given, take more than {self.start:g}")
         if self.noise == "mixture" and self.scene is None and self.bands < 3:
@@ -204,42 +191,22 @@ class Evaluate(Request):
     ] = None
 
 
-def _read(path: Path, request: object = None) -> xr.Dataset:
-    from sciddm.data_adapters.hsi import open_cube
-
-    if not isinstance(request, Part):
-        return open_cube(path)
-    return _part(open_cube(path, request.variable), request.stored())
-
-
-def _part(data: xr.Dataset, stored: Mapping[str, Any]) -> xr.Dataset:
-    """What a stored request takes of a cube; the cube itself where its reader took that."""
-    from sciddm.data_adapters.hsi.part import masked, part_of
-
-    if "part" in data.attrs:
-        return data
-    mask = stored.get("mask")
-    held = data if mask is None else masked(data, Path(mask))
-    held = part_of(held, stored.get("bands"), stored.get("window"))
-    return held if held is data else held.assign_attrs(part=1)
-
-
-def _files(path: Path, request: object = None) -> list[Path]:
-    from sciddm.data_adapters.hsi import cube_files
-
-    return cube_files(path)
+_read = deferred(f"{_FILES}:open_cube")
+_result_outputs = deferred(f"{_FILES}.result:result_outputs")
+_build_method = deferred(f"{_P}.methods.build:build_method")
 
 
 def _denoise(data: xr.Dataset, request: Denoise, context: Context) -> xr.Dataset:
-    from sciddm.data_adapters.hsi.ortho import orthorectified
+    from sciddm.data_adapters.hsi.ortho import orthorectified, warn_of_place
+    from sciddm.data_adapters.hsi.part import taken
     from sciddm.pipelines.hsi.assemble import canvases_in
     from sciddm.pipelines.hsi.noise_table import stated_noise
     from sciddm.pipelines.hsi.pipeline import HyperspectralDenoising
     from sciddm.pipelines.hsi.survey import Scene
 
-    scene = Scene(_part(data, request.stored()))
+    scene = Scene(taken(data, **request.values(*_PART)))
     for line, sample in request.places():
-        if not (0 <= line < scene.lines and 0 <= sample < scene.samples):
+        if not scene.holds(line, sample):
             raise OptionError(
                 "pixel",
                 f"{line},{sample} is given, the scene has {scene.lines} lines and "
@@ -248,13 +215,10 @@ def _denoise(data: xr.Dataset, request: Denoise, context: Context) -> xr.Dataset
     result = HyperspectralDenoising(request.method, request.model).scene(
         scene,
         canvases_in(context.scratch),
-        quality=request.quality,
-        samples=request.samples,
-        seed=request.seed,
+        **request.without(
+            *Part.declared(), "method", "model", "noise_std", "pixel", "ortho", "cog"
+        ),
         noise_std=stated_noise(request.noise_std, scene.bands),
-        fill=request.fill,
-        tile=request.tile,
-        scheduler=request.scheduler,
         progress=context.progress,
     )
     if request.ortho:
@@ -263,244 +227,102 @@ def _denoise(data: xr.Dataset, request: Denoise, context: Context) -> xr.Dataset
         result = result.assign_attrs(tiff={**(result.attrs.get("tiff") or {}), "cog": True})
     result = result.assign_attrs(shown_pixels=[list(place) for place in request.places()])
     if context.target is not None:
-        _told_of_place(result, context.target)
+        warn_of_place(result, context.target)
     return result
 
 
-def _told_of_place(result: xr.Dataset, path: Path) -> None:
-    """Warns where a format cannot hold where the pixels of a cube in sensor geometry lie."""
-    import json
-
-    from sciddm.data_adapters.hsi.ortho import has_lookup
-    from sciddm.pipelines.engine.summary import warnings_of
-
-    words = (
-        f"{path.suffix} cannot hold the latitudes, longitudes and lookup table (GLT) of the cube: "
-        "they are left out. Take --ortho for a map, or write .nc."
-    )
-    told = warnings_of(result.attrs)
-    if has_lookup(result) and path.suffix.lower() not in (".nc", ".zarr") and words not in told:
-        result.attrs["warnings"] = json.dumps([*told, words])
-
-
-def _prepare(request: Denoise) -> None:
-    from sciddm.pipelines.hsi.methods.build import build_method
-
-    build_method(request.method, request.model, request.quality, request.samples)
-
-
 def _denoised_outputs(path: Path, request: Denoise) -> list[Path]:
-    from sciddm.data_adapters.hsi.result import result_outputs
     from sciddm.pipelines.hsi.methods import build
 
-    return result_outputs(path, spread=build.method_class(request.method).has_std)
-
-
-def _stale(path: Path, request: Denoise) -> list[Path]:
-    from sciddm.data_adapters.hsi.result import result_outputs
-
-    outputs = _denoised_outputs(path, request)
-    return [p for p in result_outputs(path, spread=True) if p not in outputs]
-
-
-def _save(result: xr.Dataset, path: Path, saving: Saving[Denoise]) -> None:
-    from sciddm.data_adapters.hsi.result import write_result
-
-    _told_of_place(result, path)
-    write_result(result, path, saving.at)
-
-
-def _denoised_facts(result: xr.Dataset) -> Iterator[Fact]:
-    from sciddm.pipelines.hsi.describe import facts
-
-    yield from facts(result, result.attrs).values()
-
-
-def _page(data: xr.Dataset, result: xr.Dataset) -> Report:
-    from sciddm.data_adapters.hsi.ortho import has_lookup, orthorectified
-    from sciddm.pipelines.hsi.page import hsi_report
-
-    data = _part(data, result.attrs.get("request") or {})
-    if has_lookup(data) and not has_lookup(result):
-        data = orthorectified(data)
-    return hsi_report(data, result)
-
-
-def _noise(data: xr.Dataset, request: EstimateNoise, context: Context) -> xr.Dataset:
-    from sciddm.pipelines.hsi.noise_table import noise_table
-
-    return noise_table(_part(data, request.stored()), context.progress)
-
-
-def _noise_outputs(path: Path, request: EstimateNoise) -> list[Path]:
-    return [path]
-
-
-def _save_noise(result: xr.Dataset, path: Path, saving: Saving[EstimateNoise]) -> None:
-    from sciddm.pipelines.hsi.noise_table import as_text, write_bad_bands
-
-    if path.suffix.lower() == ".hdr":
-        write_bad_bands(result, path, saving.at[path])
-        return
-    saving.at[path].write_text(as_text(result, path.suffix.lower()), encoding="utf-8")
-
-
-def _noise_facts(result: xr.Dataset) -> Iterator[Fact]:
-    from sciddm.pipelines.hsi.noise_table import noise_facts
-
-    yield from noise_facts(result)
-
-
-def _noise_listing(result: xr.Dataset) -> tuple[list[str], list[list[str]]]:
-    from sciddm.pipelines.hsi.noise_table import listing
-
-    return listing(result)
+    outputs: list[Path] = _result_outputs(path, spread=build.method_class(request.method).has_std)
+    return outputs
 
 
 def _simulate(data: None, request: Simulate, context: Context) -> xr.Dataset:
-    from sciddm.pipelines.hsi.scenes import simulated
+    from sciddm.pipelines.hsi.simulation import simulated
 
-    return simulated(request, _read(request.scene) if request.scene is not None else None)
-
-
-def _simulated_outputs(path: Path, request: Simulate) -> list[Path]:
-    from sciddm.data_adapters.hsi import cube_outputs
-    from sciddm.pipelines.hsi.scenes import truth_path
-
-    main = sorted(cube_outputs(path), key=lambda p: p != path)
-    return main if request.scene is not None else [*main, *cube_outputs(truth_path(path))]
+    scene = None if request.scene is None else _read(request.scene)
+    return simulated(scene, **request.without("scene"))
 
 
-def _save_simulated(result: xr.Dataset, path: Path, saving: Saving[Simulate]) -> None:
-    from sciddm.data_adapters.hsi.files import write_cube
-    from sciddm.pipelines.hsi.scenes import truth_path
-
-    run = ("case", "level", "psnr_db", "command", "request", "seconds", "date", "versions")
-    held = result.drop_attrs(deep=False).assign_attrs(
-        {k: v for k, v in result.attrs.items() if k not in (*run, "input", "input_sha256")}
-    )
-    if "truth" in held:
-        truth = held.assign(cube=held["truth"]).drop_vars("truth")
-        write_cube(truth, truth_path(path), saving.at)
-        held = held.drop_vars("truth")
-    write_cube(held, path, saving.at)
-
-
-def _simulated_facts(result: xr.Dataset) -> Iterator[Fact]:
-    from sciddm.pipelines.hsi.describe import matrix
-
-    yield matrix(result)
-    case = str(result.attrs["case"])
-    yield Fact("case", "noise", case, case)
-    if "psnr_db" in result.attrs:
-        quality = float(result.attrs["psnr_db"])
-        yield Fact("psnr_db", "PSNR of the noisy cube", quality, f"{quality:.2f} dB")
-
-
-def _compare(
-    reference: xr.Dataset | None, estimate: xr.Dataset, score: Score, request: Evaluate
-) -> None:
-    from sciddm.pipelines.hsi.evaluate import compare
-
-    assert reference is not None
-    compare(reference, estimate, score, request.scale)
-
-
-def _items(path: Path) -> tuple[Mapping[str, Path], bool]:
-    from sciddm.pipelines.hsi.evaluate import cubes_in
-
-    return cubes_in(path, READ)
-
-
-def _recognises(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    if suffix == ".zarr":
-        return path.is_dir()
-    return path.is_file() and (suffix in (".hdr", ".bil", ".bip", ".bsq", ".he5", ".l1r"))
-
-
-def _demo(folder: Path) -> Example:
-    source, truth, target = (folder / f"{n}.hdr" for n in ("scene", "scene_truth", "denoised"))
-    simulate(**_SCENE).save(source, overwrite=True)
-
-    def told() -> Iterator[Fact]:
-        from sciddm.pipelines.engine.scores import Score
-        from sciddm.pipelines.hsi.evaluate import compare
-
-        for label, cube in (("noisy", source), ("denoised", target)):
-            score = Score(label)
-            compare(_read(truth), _read(cube), score, 1.0)
-            for key, words, form in (
-                ("psnr_db", "PSNR", "{:.2f} dB"),
-                ("sam_deg", "SAM", "{:.2f} deg"),
-            ):
-                value = score.values[key]
-                yield Fact(f"{label}_{key}", f"{words}, {label}", value, form.format(value))
-
-    return Example(source, target, (source, truth), {}, told)
-
-
-_SOURCE: Source[Any, Any] = Source(_read, READ, "Scenes, or a folder of them.", files=_files)
+_SOURCE: Source[Any, Any] = Source(
+    on_path(f"{_FILES}.part:open_part", "variable", *_PART),
+    READ,
+    "Scenes, or a folder of them.",
+    files=on_path(f"{_FILES}:cube_files"),
+)
 denoise = Transform(
     Denoise,
     compute=_denoise,
     source=_SOURCE,
     target=Target(
-        _denoised_outputs, _save, WRITTEN, formats=FORMATS, follow=True, stale=_stale,
-        help="File, its suffix choosing the format; a folder for several scenes.",
+        _denoised_outputs,
+        on_result(f"{_FILES}.result:write_result"),
+        WRITTEN,
+        "File, its suffix choosing the format; a folder for several scenes.",
+        formats=("hdr", "tif", "nc", "zarr", "mat", "npz"),
+        follow=True,
+        stale=lambda path, request: _result_outputs(path, spread=True),
     ),
-    facts=_denoised_facts,
-    page=_page,
-    prepare=_prepare,
+    facts=deferred(f"{_P}.describe:facts"),
+    page=deferred(f"{_P}.page:hsi_page"),
+    prepare=lambda r: _build_method(r.method, r.model, r.quality, r.samples),
     estimate="cube",
-)  # fmt: skip
+)
 estimate_noise = Transform(
     EstimateNoise,
-    compute=_noise,
+    compute=on_data(f"{_P}.noise_table:noise_table", *_PART),
     source=_SOURCE,
     target=Target(
-        _noise_outputs, _save_noise, (".json", ".csv", ".hdr"), optional=True, single=True,
-        help="Noise of every band: .json, which denoise --noise-std takes, .csv, or .hdr (bbl).",
+        lambda path, request: [path],
+        on_result(f"{_P}.noise_table:write_table"),
+        (".json", ".csv", ".hdr"),
+        "Noise of every band: .json, which denoise --noise-std takes, .csv, or .hdr (bbl).",
+        optional=True,
+        single=True,
     ),
-    facts=_noise_facts,
-    listing=_noise_listing,
+    facts=deferred(f"{_P}.noise_table:noise_facts"),
+    listing=deferred(f"{_P}.noise_table:listing"),
     estimate="noise_std",
-)  # fmt: skip
+)
 simulate = Transform(
     Simulate,
     compute=_simulate,
     source=None,
     target=Target(
-        _simulated_outputs, _save_simulated, WRITTEN, help="File, its suffix choosing the format."
+        on_path(f"{_FILES}.result:simulation_outputs", "scene"),
+        on_result(f"{_FILES}.result:write_simulation"),
+        WRITTEN,
+        "File, its suffix choosing the format.",
     ),
-    facts=_simulated_facts,
+    facts=deferred(f"{_P}.describe:simulation_facts"),
     estimate="cube",
 )
-_COLUMNS = {
-    "psnr_db": ("PSNR / dB", "{:.2f}"),
-    "ssim": ("SSIM", "{:.4f}"),
-    "sam_deg": ("SAM / deg", "{:.2f}"),
-    "ergas": ("ERGAS", "{:.2f}"),
-    "scale": ("white", "{:g}"),
-}
 evaluate = Comparison(
     Evaluate,
-    open=_read,
-    items=_items,
-    compare=_compare,
-    columns=_COLUMNS,
+    source=Source(on_path(f"{_FILES}:open_cube"), READ),
+    compare=deferred(f"{_P}.evaluate:compare"),
+    columns={
+        "psnr_db": ("PSNR / dB", "{:.2f}"),
+        "ssim": ("SSIM", "{:.4f}"),
+        "sam_deg": ("SAM / deg", "{:.2f}"),
+        "ergas": ("ERGAS", "{:.2f}"),
+        "scale": ("white", "{:g}"),
+    },
     kind="cube",
+    beside=("_std", "_flags"),
     flags=("--clean", "--denoised"),
 )
 DOMAIN = Domain(
     "hsi",
     "Hyperspectral: satellite cubes without noise.",
     (denoise, estimate_noise, simulate, evaluate),
-    Demo(denoise, _demo, "128 x 144 pixels of 80 bands with noise, stripes and dead pixels"),
-    _recognises,
+    Demo(
+        denoise,
+        deferred(f"{_P}.demo:simulate"),
+        "128 x 144 pixels of 80 bands with noise, stripes and dead pixels",
+    ),
+    deferred(f"{_FILES}.files:is_cube"),
     _read,
 )
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__dir__ = DOMAIN.names

@@ -79,6 +79,10 @@ class Scene:
             known &= values != self._nodata
         return values, known
 
+    def holds(self, line: int, sample: int) -> bool:
+        """Whether a pixel, counted from 0, lies in the scene."""
+        return 0 <= line < self.lines and 0 <= sample < self.samples
+
     def blocks(self) -> Iterator[slice]:
         """Slices of whole lines, of some 16 MB."""
         each = chunks_of(self.cube.shape, max(4, self.cube.dtype.itemsize))[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,13 @@ from sciddm.data_adapters import load_result, open_kspace
 from sciddm.data_adapters.save import RESULT_SUFFIXES
 from sciddm.errors import InputError
 from sciddm.metrics.volume import nmse_volume, psnr_volume, ssim_volume
-from sciddm.pipelines.engine.batch import stem
 from sciddm.pipelines.engine.scores import Score
 from sciddm.pipelines.mri.describe import cropped
 from sciddm.pipelines.mri.retrospective import is_full, with_reference
 from sciddm.posterior import half_width
 
-__all__ = ["compare", "images_in", "read_image"]
+__all__ = ["compare", "read_image"]
 
-_SUFFIXES = (*RESULT_SUFFIXES, ".mrd", ".ismrmrd", ".dat")
 _LEVEL = 0.9
 #: Part of the reference's largest magnitude from which a pixel counts for the coverage.
 _OBJECT = 0.1
@@ -87,20 +84,6 @@ def compare(reference: xr.Dataset, estimate: xr.Dataset, score: Score, *, fit_sc
     half = half_width(samples, _LEVEL) * scale * cropped(_magnitude(estimate, "std"), shape)
     inside = truth > _OBJECT * truth.max()
     score.values["coverage_90"] = float((np.abs(image - truth) <= half)[inside].mean())
-
-
-def images_in(path: Path) -> tuple[Mapping[str, Path], bool]:
-    """Images by their names, and whether the path is a folder of them."""
-    if not path.is_dir() or path.suffix.lower() == ".zarr":
-        return {stem(path, _SUFFIXES): path}, False
-    found = {}
-    for p in sorted(path.iterdir()):
-        if p.name.startswith(".") or not p.name.lower().endswith(_SUFFIXES):
-            continue
-        name = stem(p, _SUFFIXES)
-        if not name.endswith("_std"):
-            found[name] = p
-    return found, True
 
 
 def _magnitude(result: xr.Dataset, name: str = "reconstruction") -> NDArray[np.float64]:

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from sciddm.errors import InputError, OptionError, OutputError
+from sciddm.errors import InputError, OptionError
+from sciddm.pipelines.engine.calls import on_path, on_result
 from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
-from sciddm.pipelines.engine.option import Model, Option, Quality, Seed
+from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
-from sciddm.pipelines.engine.target import Saving, Target
+from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciddm.pipelines.engine.scores import Score
-    from sciddm.pipelines.mri.pipeline import MRIReconstruction
-
 __all__ = ["acquire", "evaluate", "reconstruct", "undersample"]
 
+_P, _FILES = "sciddm.pipelines.mri", "sciddm.data_adapters.mri"
 READ = (".h5", ".hdf5", ".mrd", ".ismrmrd", ".dat", ".cfl", ".nc", ".zarr")
-IMAGES = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl", ".dcm")
+RESULTS = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
+IMAGES = (*RESULTS, ".dcm")
 KSPACES = (".h5", ".cfl", ".nc", ".zarr")
-_RAW_FORMATS = ("h5", "cfl", "nc", "zarr")
-_WITH_SAMPLES = (".h5", ".nc", ".zarr")
 _OUT = (
     "File, its suffix choosing the format; a new name without one for a DICOM series; a folder for "
     "several scans."
@@ -98,9 +95,7 @@ class Reconstruct(Request):
     ] = None
     model: Model = "mri-brain"
     quality: Quality = "balanced"
-    samples: Annotated[
-        int | None, Option("Posterior samples; the quality decides if not given.", ge=2)
-    ] = None
+    samples: Samples = None
     keep_samples: Annotated[bool, Option("Keep the samples too (.h5, .nc, .zarr).")] = False
     output_phase: Annotated[
         bool,
@@ -128,7 +123,7 @@ class Reconstruct(Request):
                     )
         if isinstance(self.maps, Path) and not self.maps.exists():
             raise OptionError("maps", f"{self.maps}: no such file: check the name")
-        _selection(self.select)
+        _check_selection(self.select)
 
 
 class Undersample(Request):
@@ -150,7 +145,7 @@ class Undersample(Request):
     axes: Axes = None
 
     def check(self) -> None:
-        _selection(self.select)
+        _check_selection(self.select)
 
 
 class Acquire(Request):
@@ -182,7 +177,7 @@ class Acquire(Request):
             raise OptionError(
                 "particles", f"{self.particles} are given, they come in pairs: take an even number"
             )
-        _selection(self.select)
+        _check_selection(self.select)
 
 
 class Evaluate(Request):
@@ -197,115 +192,16 @@ class Evaluate(Request):
     ] = False
 
 
-@lru_cache(maxsize=1)
-def load_pipeline(model: str) -> MRIReconstruction:
-    """The pipeline of a model; read once for all files of a batch."""
-    from sciddm.pipelines.mri.pipeline import MRIReconstruction
-
-    return MRIReconstruction.from_pretrained(model)
-
-
-def _selection(words: Sequence[str]) -> dict[str, list[int]]:
-    """{"repetition": [0, 1, 2]} of ("repetition=0..2",).
-
-    Raises:
-        OptionError: not NAME=NUMBERS.
-    """
-    chosen: dict[str, list[int]] = {}
-    for word in words:
-        name, sign, numbers = word.partition("=")
-        try:
-            if not sign:
-                raise ValueError
-            for part in numbers.split(","):
-                first, _, last = part.partition("..")
-                chosen.setdefault(name.strip(), []).extend(
-                    range(int(first), int(last or first) + 1)
-                )
-        except ValueError:
-            raise OptionError(
-                "select", f"{word} is given, take a name and numbers, such as repetition=0..3"
-            ) from None
-    return chosen
-
-
-def _open(path: Path, request: Reconstruct | Undersample | Acquire) -> xr.Dataset:
-    from sciddm.data_adapters.mri import open_kspace
-
-    axes = None if request.axes is None else [a.strip() for a in request.axes.split(",")]
-    return open_kspace(path, select=_selection(request.select) or None, axes=axes)
-
-
-# Reconstruction ---------------------------------------------------------------------------------
+load_pipeline = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline:MRIReconstruction.from_pretrained"))
+_check_slices = deferred(f"{_FILES}.result:check_slices")
+_check_selection = deferred(f"{_FILES}.frames:selection_of")
 
 
 def _reconstructed(scan: xr.Dataset, request: Reconstruct, context: Context) -> xr.Dataset:
-    if context.target is not None:
-        _check_target(context.target, request, scan.sizes["slice"])
     context.progress(0, 1, "loading the model")
-    return load_pipeline(request.model)(
-        scan,
-        quality=request.quality,
-        samples=request.samples,
-        seed=request.seed,
-        maps=request.maps,
-        noise_std=request.noise_std,
-        coils=request.coils,
-        undersample=request.undersample,
-        mask=request.mask,
-        acs=request.acs,
-        axis=request.axis,
-        keep_samples=request.keep_samples,
-        output_phase=request.output_phase,
-        output_noise_map=request.output_noise_map,
-        progress=context.progress,
-    )
-
-
-def _check_target(path: Path, request: Reconstruct, slices: int) -> None:
-    from sciddm.data_adapters.mri.result import check_slices
-
-    check_slices(path, slices)
-    _check_place_for_samples(path, request)
-
-
-def _check_place_for_samples(path: Path, request: Reconstruct) -> None:
-    if request.keep_samples and not path.name.lower().endswith(_WITH_SAMPLES):
-        raise OutputError(f"{path}: has no place for samples, use {', '.join(_WITH_SAMPLES)}")
-
-
-def _image_outputs(path: Path, request: Reconstruct) -> Sequence[Path]:
-    from sciddm.data_adapters.mri.result import mri_outputs
-
-    _check_place_for_samples(path, request)
-    return mri_outputs(path, phase=request.output_phase, noise_map=request.output_noise_map)
-
-
-def _save_image(result: xr.Dataset, path: Path, saving: Saving[Reconstruct]) -> None:
-    from sciddm.data_adapters.mri.result import save_mri_result
-
-    save_mri_result(
-        result,
-        saving.at[path],
-        phase=saving.request.output_phase,
-        noise_map=saving.request.output_noise_map,
-        overwrite=True,
-    )
-
-
-def _check(paths: Sequence[Path], overwrite: bool) -> None:
-    from sciddm.data_adapters.mri.result import check_mri_outputs
-
-    check_mri_outputs(paths, overwrite)
-
-
-def _series(path: Path) -> str:
-    """Suffix of the files of a DICOM series; empty for files."""
-    beside = path.suffix.lower() in (".json", ".html", ".hdr")
-    return "" if beside or path.name.lower().endswith(IMAGES) else ".dcm"
-
-
-# k-space ----------------------------------------------------------------------------------------
+    options = request.without("model", "select", "axes")
+    result: xr.Dataset = load_pipeline(request.model)(scan, **options, progress=context.progress)
+    return result
 
 
 def _undersampled(scan: xr.Dataset, request: Undersample, context: Context) -> xr.Dataset:
@@ -313,7 +209,9 @@ def _undersampled(scan: xr.Dataset, request: Undersample, context: Context) -> x
 
     return undersampled(
         scan,
-        Undersampling(request.undersample, request.mask, request.acs, request.axis, request.seed),
+        Undersampling(
+            **request.values("acs", "axis", "seed", acceleration="undersample", kind="mask")
+        ),
     )
 
 
@@ -323,68 +221,12 @@ def _acquired(scan: xr.Dataset, request: Acquire, context: Context) -> xr.Datase
     if "trajectory" in scan:
         raise InputError(f"{context.source}: a trajectory has no lines: give a Cartesian scan")
     context.progress(0, 1, "loading the model")
-    wanted = Acquisition(
-        request.lines,
-        request.centre,
-        request.axis,
-        request.criterion,
-        request.particles,
-        request.seed,
-        request.noise_std,
-    )
+    wanted = Acquisition(**request.without("model", "select", "axes"))
     return acquired(scan, load_pipeline(request.model), wanted, context.progress)
 
 
-def _raw_outputs(path: Path, request: Request) -> Sequence[Path]:
-    from sciddm.data_adapters.mri.save import kspace_outputs
-
-    return kspace_outputs(path)
-
-
-def _save_raw(result: xr.Dataset, path: Path, saving: Saving[Any]) -> None:
-    from sciddm.data_adapters.mri.save import write_kspace
-
-    write_kspace(result, path, saving.at)
-
-
-# Evaluation, demo, recognition ------------------------------------------------------------------
-
-
-def _open_compared(path: Path, request: Evaluate) -> xr.Dataset:
-    from sciddm.pipelines.mri.comparison import read_image
-
-    return read_image(path)
-
-
-def _compare(
-    reference: xr.Dataset | None, estimate: xr.Dataset, score: Score, request: Evaluate
-) -> None:
-    from sciddm.pipelines.mri.comparison import compare
-
-    assert reference is not None
-    compare(reference, estimate, score, fit_scale=request.fit_scale)
-
-
-def _images_in(path: Path) -> tuple[Mapping[str, Path], bool]:
-    from sciddm.pipelines.mri.comparison import images_in
-
-    return images_in(path)
-
-
-def _recognises(path: Path) -> bool:
-    from sciddm.data_adapters.mri.recognition import is_kspace
-
-    return is_kspace(path)
-
-
-def _open_any(path: Path) -> xr.Dataset:
-    from sciddm.data_adapters.mri import open_kspace
-
-    return open_kspace(path)
-
-
-_READER = Source(
-    _open,
+_SOURCE: Source[Any, Any] = Source(
+    on_path(f"{_FILES}:open_kspace", "select", "axes"),
     READ,
     "Scans, or a folder of them.",
     # A folder of slices is an output that another may take the place of.
@@ -392,43 +234,55 @@ _READER = Source(
     item="DICOM series",
 )
 
+
+_WRITING = {"phase": "output_phase", "noise_map": "output_noise_map"}
+_SCANS: Target[Any] = Target(
+    on_path(f"{_FILES}.save:kspace_outputs"),
+    on_result(f"{_FILES}.save:write_kspace"),
+    KSPACES,
+    formats=("h5", "cfl", "nc", "zarr"),
+)
+
 reconstruct = Transform(
     Reconstruct,
-    source=_READER,
+    source=_SOURCE,
     compute=_reconstructed,
     target=Target(
-        _image_outputs, _save_image, IMAGES, _OUT,
+        on_path(f"{_FILES}.result:mri_outputs", **_WRITING, samples="keep_samples"),
+        on_result(f"{_FILES}.result:write_mri_result", **_WRITING),
+        IMAGES,
+        _OUT,
         formats=("nii.gz", "nii", "h5", "nc", "zarr", "cfl", "dicom"),
-        series=_series,
-        check=_check,
+        series=".dcm",
+        fits=lambda scan, request, path: _check_slices(path, scan.sizes["slice"]),
+        check=deferred(f"{_FILES}.result:check_mri_outputs"),
     ),
-    facts=deferred("sciddm.pipelines.mri.describe:image_facts"),
-    page=deferred("sciddm.pipelines.mri.page:mri_page"),
+    facts=deferred(f"{_P}.describe:image_facts"),
+    page=deferred(f"{_P}.page:mri_page"),
     prepare=lambda request: load_pipeline(request.model),
     estimate="reconstruction",
-)  # fmt: skip
+)
 undersample = Transform(
     Undersample,
-    source=_READER,
+    source=_SOURCE,
     compute=_undersampled,
-    target=Target[Undersample](_raw_outputs, _save_raw, KSPACES, formats=_RAW_FORMATS),
-    facts=deferred("sciddm.pipelines.mri.describe:kspace_facts"),
+    target=_SCANS,
+    facts=deferred(f"{_P}.describe:kspace_facts"),
     estimate="kspace",
 )
 acquire = Transform(
     Acquire,
-    source=_READER,
+    source=_SOURCE,
     compute=_acquired,
-    target=Target[Acquire](_raw_outputs, _save_raw, KSPACES, formats=_RAW_FORMATS),
-    facts=deferred("sciddm.pipelines.mri.describe:acquisition_facts"),
+    target=_SCANS,
+    facts=deferred(f"{_P}.describe:acquisition_facts"),
     prepare=lambda request: load_pipeline(request.model),
     estimate="kspace",
 )
 evaluate = Comparison(
     Evaluate,
-    open=_open_compared,
-    items=_images_in,
-    compare=_compare,
+    source=Source(on_path(f"{_P}.comparison:read_image"), (*RESULTS, ".mrd", ".ismrmrd", ".dat")),
+    compare=deferred(f"{_P}.comparison:compare"),
     columns={
         "psnr_volume_db": ("PSNR / dB", "{:.2f}"),
         "ssim_volume": ("SSIM", "{:.3f}"),
@@ -436,6 +290,7 @@ evaluate = Comparison(
         "coverage_90": ("90 % interval holds", "{:.3f}"),
     },
     kind="image",
+    beside=("_std",),
 )
 DOMAIN = Domain(
     "mri",
@@ -443,13 +298,10 @@ DOMAIN = Domain(
     (reconstruct, undersample, acquire, evaluate),
     Demo(
         reconstruct,
-        deferred("sciddm.pipelines.mri.demo:simulate"),
+        deferred(f"{_P}.demo:simulate"),
         "a head of 256 x 224 seen by 8 coils at 30 dB, of which every 4th line is kept",
     ),
-    _recognises,
-    _open_any,
+    deferred(f"{_FILES}.recognition:is_kspace"),
+    deferred(f"{_FILES}:open_kspace"),
 )
-
-
-def __dir__() -> list[str]:
-    return __all__
+__dir__ = DOMAIN.names

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from sciddm.data_adapters.volume_files import READ_SUFFIXES, read_volume
+from sciddm.data_adapters.volume_files import read_volume
 from sciddm.errors import InputError
 from sciddm.geometry.grid import grid_of
 from sciddm.metrics.masks import mask_scores
-from sciddm.pipelines.engine.batch import stem
 from sciddm.pipelines.engine.scores import Score
 
-__all__ = ["compare", "masks_in", "over_all", "read_mask"]
-
-#: What `segment` writes beside a mask.
-_BESIDE = ("_probability", "_entropy", "_flags")
+__all__ = ["compare", "over_all", "read_mask"]
 
 
 def compare(
@@ -66,17 +62,3 @@ def read_mask(path: Path) -> xr.DataArray:
     if float(volume.min()) < 0 or not np.array_equal(volume.values, np.rint(volume.values)):
         raise InputError(f"{path}: holds values that are no labels: give a mask")
     return volume.assign_attrs(source=path.name)
-
-
-def masks_in(path: Path) -> tuple[Mapping[str, Path], bool]:
-    """Masks by their names, and whether the path is a folder of them."""
-    if not path.is_dir():
-        return {stem(path, READ_SUFFIXES): path}, False
-    found = {}
-    for p in sorted(path.iterdir()):
-        if p.name.startswith(".") or not p.name.lower().endswith(READ_SUFFIXES):
-            continue
-        name = stem(p, READ_SUFFIXES)
-        if not name.endswith(_BESIDE):
-            found[name] = p
-    return found, True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import xarray as xr
 
 from sciddm.errors import OptionError
+from sciddm.pipelines.engine.calls import on_path, on_result
 from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
@@ -16,20 +17,22 @@ from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Seed
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
-from sciddm.pipelines.engine.target import Saving, Target
+from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
 
-if TYPE_CHECKING:
-    from sciddm.pipelines.engine.scores import Score
-    from sciddm.pipelines.petct.pipeline import TumourSegmentation
-
-__all__ = ["DOMAIN", "evaluate", "segment", "suv"]
+__all__ = ["evaluate", "segment", "suv"]
 
 VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr")
 WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd")
 _SERIES = "DICOM series"
+_RESULT = "sciddm.data_adapters.petct.result"
+_READING = ("pet_series", "weight_kg", "dose_mbq")
 _is_series = deferred("sciddm.data_adapters.dicom_files:is_dicom_item")
-_simulate = deferred("sciddm.pipelines.petct.demo:simulate")
+_check_place = deferred("sciddm.data_adapters.volume_files:check_place")
+_open_ct = deferred("sciddm.data_adapters.petct.images:open_ct_of")
+_open_pet = on_path(
+    "sciddm.data_adapters.petct.images:open_pet", "weight_kg", "dose_mbq", series="pet_series"
+)
 
 PetSeries = Annotated[
     str | None, Option("The PET where a folder holds several: UID, number or description.")
@@ -116,20 +119,9 @@ class Evaluate(Request):
     tolerance_mm: Annotated[float, Option("Tolerance of the surface Dice / mm.", gt=0)] = 3.0
 
 
-@lru_cache(maxsize=1)
-def load_pipeline(model: str) -> TumourSegmentation:
-    """The pipeline of a model; read once for all studies of a batch."""
-    from sciddm.pipelines.petct.pipeline import TumourSegmentation
-
-    return TumourSegmentation.from_pretrained(model)
-
-
-def _open_pet(path: Path, request: Segment | Suv) -> xr.DataArray:
-    from sciddm.data_adapters.petct.images import open_pet
-
-    return open_pet(
-        path, request.pet_series, weight_kg=request.weight_kg, dose_mbq=request.dose_mbq
-    )
+load_pipeline = lru_cache(maxsize=1)(
+    deferred("sciddm.pipelines.petct.pipeline:TumourSegmentation.from_pretrained")
+)
 
 
 def _files(path: Path, request: Segment) -> list[Path]:
@@ -137,88 +129,19 @@ def _files(path: Path, request: Segment) -> list[Path]:
 
 
 def _segment(pet: xr.DataArray, request: Segment, context: Context) -> xr.Dataset:
-    from sciddm.data_adapters.petct.images import open_ct_of
-    from sciddm.data_adapters.volume_files import check_place
-
     ct = request.ct
     if isinstance(ct, Path):
         context.source = f"{context.source} and {ct.name}"
-        ct = open_ct_of(ct, request.ct_series)
-    check_place(context.target, ct.attrs)
+        ct = _open_ct(ct, request.ct_series)
+    _check_place(context.target, ct.attrs)
     context.progress(0, 1, "loading the model")
-    result = load_pipeline(request.model)(
-        pet,
-        ct,
-        quality=request.quality,
-        samples=request.samples,
-        threshold=request.threshold,
-        seed=request.seed,
-        roi=request.roi,
-        point=request.point,
-        anywhere=request.anywhere,
-        progress=context.progress,
-    )
+    options = request.without("ct", "model", *_READING, "ct_series", "rtstruct")
+    result: xr.Dataset = load_pipeline(request.model)(pet, ct, **options, progress=context.progress)
     return result.assign_attrs(ct_series=ct.attrs.get("series") or request.ct_series or "")
 
 
-def _segmentation_outputs(path: Path, request: Segment) -> list[Path]:
-    from sciddm.data_adapters.petct.result import segmentation_outputs
-
-    return segmentation_outputs(
-        path,
-        dicom=request.dicom is not None,
-        rtstruct=request.rtstruct,
-        region=request.roi is not None or request.point is not None,
-    )
-
-
-def _save_segmentation(result: xr.Dataset, path: Path, saving: Saving[Segment]) -> None:
-    from sciddm.data_adapters.petct.result import save_segmentation
-
-    save_segmentation(
-        result,
-        path,
-        saving.at,
-        ct=saving.request.dicom,
-        series=result.attrs["ct_series"] or None,
-        pet=saving.source,
-        pet_series=saving.request.pet_series,
-        rtstruct=saving.request.rtstruct,
-    )
-
-
 def _suv(volume: xr.DataArray, request: Suv, context: Context) -> xr.Dataset:
-    from sciddm.data_adapters.volume_files import check_place
-
-    check_place(context.target, volume.attrs)
     return xr.Dataset({"suv": volume}, attrs=volume.attrs)
-
-
-def _suv_outputs(path: Path, request: Suv) -> list[Path]:
-    from sciddm.data_adapters.petct.result import suv_outputs
-
-    return suv_outputs(path)
-
-
-def _save_suv(result: xr.Dataset, path: Path, saving: Saving[Suv]) -> None:
-    from sciddm.data_adapters.petct.result import save_suv
-
-    save_suv(result, path, saving.at)
-
-
-def _open_mask(path: Path, request: Evaluate) -> xr.DataArray:
-    from sciddm.pipelines.petct.comparison import read_mask
-
-    return read_mask(path)
-
-
-def _compare(
-    reference: xr.DataArray | None, estimate: xr.DataArray, score: Score, request: Evaluate
-) -> None:
-    from sciddm.pipelines.petct.comparison import compare
-
-    assert reference is not None
-    compare(reference, estimate, score, request.tolerance_mm)
 
 
 segment = Transform(
@@ -229,7 +152,12 @@ segment = Transform(
     ),
     compute=_segment,
     target=Target(
-        _segmentation_outputs, _save_segmentation, WRITTEN, "The mask: .nii.gz, .mha or .nrrd."
+        on_path(f"{_RESULT}:segmentation_outputs", "rtstruct", "roi", "point", ct="dicom"),
+        on_result(
+            f"{_RESULT}:save_segmentation", "pet_series", "rtstruct", ct="dicom", source="pet"
+        ),
+        WRITTEN,
+        "The mask: .nii.gz, .mha or .nrrd.",
     ),
     facts=deferred("sciddm.pipelines.petct.describe:segmentation_facts"),
     page=deferred("sciddm.pipelines.petct.page:segmentation_page"),
@@ -243,15 +171,20 @@ suv = Transform(
         is_item=_is_series, item=_SERIES,
     ),
     compute=_suv,
-    target=Target(_suv_outputs, _save_suv, WRITTEN, ".nii.gz, .mha, .nrrd; a folder for several."),
+    target=Target(
+        on_path(f"{_RESULT}:suv_outputs"),
+        on_result(f"{_RESULT}:save_suv"),
+        WRITTEN,
+        ".nii.gz, .mha, .nrrd; a folder for several.",
+        fits=lambda volume, request, path: _check_place(path, volume.attrs),
+    ),
     facts=deferred("sciddm.pipelines.petct.describe:suv_facts"),
     estimate="suv",
 )  # fmt: skip
 evaluate = Comparison(
     Evaluate,
-    open=_open_mask,
-    items=deferred("sciddm.pipelines.petct.comparison:masks_in"),
-    compare=_compare,
+    source=Source(on_path("sciddm.pipelines.petct.comparison:read_mask"), VOLUMES),
+    compare=deferred("sciddm.pipelines.petct.comparison:compare"),
     columns={
         "dice": ("Dice", "{:.3f}"),
         "hd95_mm": ("HD95 / mm", "{:.1f}"),
@@ -262,29 +195,21 @@ evaluate = Comparison(
         "volume_error": ("volume error", "{:+.1%}"),
     },
     kind="mask",
+    beside=("_probability", "_entropy", "_flags"),
     overall=deferred("sciddm.pipelines.petct.comparison:over_all"),
 )
-
-
-def _recognises(path: Path) -> bool:
-    from sciddm.data_adapters.dicom_modality import modality_of
-
-    return modality_of(path) == "PT"
-
-
-def _open(path: Path) -> xr.DataArray:
-    return _open_pet(path, Suv())
 
 
 DOMAIN = Domain(
     "petct",
     "PET/CT: tumour segmentation, SUV.",
     (segment, suv, evaluate),
-    demo=Demo(segment, _simulate, "a study of a thigh with a tumour"),
-    recognises=_recognises,
-    open=_open,
+    demo=Demo(
+        segment,
+        deferred("sciddm.pipelines.petct.demo:simulate"),
+        "a study of a thigh with a tumour",
+    ),
+    recognises=deferred("sciddm.data_adapters.dicom_modality:is_pet"),
+    open=deferred("sciddm.data_adapters.petct.images:open_pet"),
 )
-
-
-def __dir__() -> list[str]:
-    return __all__
+__dir__ = DOMAIN.names

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,12 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.audio import SUFFIXES, resample
+from sciddm.data_adapters.audio import resample
 from sciddm.errors import InputError
 from sciddm.metrics.speech import LevelMeter, estoi, pesq, si_sdr
-from sciddm.pipelines.engine.batch import stem
 from sciddm.pipelines.engine.scores import Score
 
-__all__ = ["compare", "recordings_in"]
+__all__ = ["compare"]
 
 _MEASURED_AT = 16_000
 
@@ -62,14 +60,6 @@ def compare(x: xr.DataArray, e: xr.DataArray, score: Score) -> None:
 
 def _name(recording: xr.DataArray) -> str:
     return str(recording.attrs.get("source", "the recording"))
-
-
-def recordings_in(path: Path) -> tuple[Mapping[str, Path], bool]:
-    """Recordings by their names, and whether the path is a folder of them."""
-    if not path.is_dir():
-        return {stem(path, SUFFIXES): path}, False
-    files = sorted(p for p in path.iterdir() if p.name.lower().endswith(SUFFIXES))
-    return {stem(p, SUFFIXES): p for p in files if not p.name.startswith(".")}, True
 
 
 def _measure(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.action import Action
+from sciddm.pipelines.engine.calls import on_path, on_result
 from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
@@ -15,15 +16,13 @@ from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Seed
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
-from sciddm.pipelines.engine.target import Saving, Target
+from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from sciddm.data_adapters.audio import AudioFile
-    from sciddm.pipelines.engine.scores import Score
-    from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 
 __all__ = ["dereverb", "enhance", "evaluate", "stream"]
 
@@ -106,18 +105,7 @@ class Evaluate(Request):
     """
 
 
-@lru_cache(maxsize=1)
-def load_pipeline(model: str) -> SpeechEnhancement:
-    """The pipeline of a model; read once for all recordings of a batch."""
-    from sciddm.pipelines.speech.pipeline import SpeechEnhancement
-
-    return SpeechEnhancement.from_pretrained(model)
-
-
-def _open(path: Path, request: Request) -> AudioFile:
-    from sciddm.data_adapters.audio import AudioFile
-
-    return AudioFile(path)
+load_pipeline = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline:SpeechEnhancement.from_pretrained"))
 
 
 def _enhance(data: AudioFile | xr.DataArray, request: Enhance, context: Context) -> xr.Dataset:
@@ -125,12 +113,7 @@ def _enhance(data: AudioFile | xr.DataArray, request: Enhance, context: Context)
 
     context.progress(0, 1, "loading the model")
     run = load_pipeline(request.model).open(
-        data,
-        quality=request.quality,
-        samples=request.samples,
-        seed=request.seed,
-        attenuation_limit=request.attenuation_limit,
-        progress=context.progress,
+        data, **request.without("model"), progress=context.progress
     )
     return collected(run, context.scratch)
 
@@ -141,12 +124,6 @@ def _outputs(path: Path, request: Enhance) -> list[Path]:
     several = request.samples is not None and request.samples > 1
     std = [path.with_name(f"{path.stem}_std.wav")] if several else []
     return [path, *std, path.with_suffix(".json")]
-
-
-def _save(result: xr.Dataset, path: Path, saving: Saving[Enhance]) -> None:
-    from sciddm.data_adapters.audio.result import save_enhanced
-
-    save_enhanced(result, path, saving.at, source=saving.source)
 
 
 def _stream(request: Stream) -> int:
@@ -172,61 +149,37 @@ def _stream(request: Stream) -> int:
     return 0
 
 
-def _compare(
-    reference: xr.DataArray | None, estimate: xr.DataArray, score: Score, request: Evaluate
-) -> None:
-    from sciddm.pipelines.speech.comparison import compare
-
-    assert reference is not None
-    compare(reference, estimate, score)
-
-
 def _recognises(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in (*AUDIO, *OTHERS)
 
 
-_open_audio = deferred("sciddm.data_adapters.audio:open_audio")
-_SOURCE: Source[Any, Request] = Source(_open, (*AUDIO, *OTHERS), "Recordings, or a folder of them.")
-_TARGET: Target[Any] = Target(
-    _outputs,
-    _save,
-    AUDIO,
-    "File, its suffix choosing the format; a folder for several recordings.",
-    formats=("wav", "flac", "ogg", "mp3"),
-    follow=True,
-)
-
-
-def _read(path: Path, request: Evaluate) -> Any:
-    return _open_audio(path)
-
-
 enhance = Transform(
     Enhance,
-    source=_SOURCE,
+    source=Source(
+        on_path("sciddm.data_adapters.audio:AudioFile"),
+        (*AUDIO, *OTHERS),
+        "Recordings, or a folder of them.",
+    ),
     compute=_enhance,
-    target=_TARGET,
+    target=Target(
+        _outputs,
+        on_result("sciddm.data_adapters.audio.result:save_enhanced", source="source"),
+        AUDIO,
+        "File, its suffix choosing the format; a folder for several recordings.",
+        formats=("wav", "flac", "ogg", "mp3"),
+        follow=True,
+    ),
     facts=deferred(f"{_P}.describe:facts"),
     page=deferred(f"{_P}.page:speech_page"),
     prepare=lambda request: load_pipeline(request.model),
     estimate="enhanced",
 )
-dereverb = Transform(
-    Dereverb,
-    source=_SOURCE,
-    compute=_enhance,
-    target=_TARGET,
-    facts=deferred(f"{_P}.describe:facts"),
-    page=deferred(f"{_P}.page:speech_page"),
-    prepare=lambda request: load_pipeline(request.model),
-    estimate="enhanced",
-)
+dereverb = enhance.of(Dereverb)
 stream = Action(Stream, run=_stream)
 evaluate = Comparison(
     Evaluate,
-    open=_read,
-    items=deferred(f"{_P}.comparison:recordings_in"),
-    compare=_compare,
+    source=Source(on_path("sciddm.data_adapters.audio:open_audio"), AUDIO),
+    compare=deferred(f"{_P}.comparison:compare"),
     columns={
         "si_sdr_db": ("SI-SDR / dB", "{:.2f}"),
         "pesq": ("PESQ", "{:.2f}"),
@@ -247,9 +200,6 @@ DOMAIN = Domain(
         "see and hear",
     ),
     _recognises,
-    _open_audio,
+    deferred("sciddm.data_adapters.audio:open_audio"),
 )
-
-
-def __dir__() -> list[str]:
-    return __all__
+__dir__ = DOMAIN.names

@@ -14,8 +14,8 @@ from sciddm.pipelines.engine.summary import Fact
 __all__ = ["beamforming_facts", "facts", "simulation_facts", "size_text"]
 
 
-def facts(result: xr.Dataset) -> dict[str, Fact]:
-    """The facts of a result by their keys."""
+def facts(result: xr.Dataset) -> list[Fact]:
+    """The facts of a result."""
     a: dict[Any, Any] = result.attrs
     size = [result.sizes[d] for d in ("frame", "depth", "lateral")]
     found = [
@@ -30,7 +30,7 @@ def facts(result: xr.Dataset) -> dict[str, Fact]:
         found.append(Fact("haze_evidence", "evidence of haze", *_evidence(a)))
     if a.get("unchanged"):
         found.append(Fact("unchanged", "result", 1, "the scan, unchanged"))
-        return {fact.key: fact for fact in found}
+        return found
     ratio = float(a.get("consistency", math.nan))
     if math.isfinite(ratio):
         found.append(Fact("consistency", "consistency", ratio, f"{ratio:.2f} x noise"))
@@ -39,7 +39,7 @@ def facts(result: xr.Dataset) -> dict[str, Fact]:
     found.append(Fact("std_median", "uncertainty (median)", std, f"{std:.3g} {unit}"))
     for key, label in (("nfe", "NFE per sample"), ("nvjp", "VJPs per sample")):
         found.append(Fact(key, label, a[key], f"{a[key]:g}"))
-    return {fact.key: fact for fact in found}
+    return found
 
 
 def _evidence(attrs: Mapping[Any, Any]) -> tuple[float, str]:

@@ -9,21 +9,21 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.errors import InputError
+from sciddm.errors import InputError, OptionError
 from sciddm.metrics.images import cnr, psnr
 from sciddm.metrics.ultrasound import cnr_db, correlation, gcnr, ks_distance
 from sciddm.physics.ultrasound.representation import amplitude, log_compressed
 from sciddm.pipelines.engine.scores import Score
 from sciddm.pipelines.ultrasound.regions import regions_of, stated_regions
 
-__all__ = ["RANGE_DB", "measure"]
+__all__ = ["RANGE_DB", "compare"]
 
 #: Dynamic range of the images that are measured.
 RANGE_DB = 60.0
 
 
-def measure(
-    estimate: xr.Dataset, truth: xr.Dataset | None, score: Score, roi: Sequence[str] = ()
+def compare(
+    truth: xr.Dataset | None, estimate: xr.Dataset, score: Score, roi: Sequence[str] = ()
 ) -> None:
     """Fills in the scores of one scan, of log-compressed amplitude over 60 dB, over all frames.
 
@@ -32,9 +32,17 @@ def measure(
     against blood; ks_tissue and ks_blood against the clean scan's regions; haze_correlation of what
     was taken away with the true haze, where both are known.
 
+    Args:
+        truth: the clean scan; None where there is none, and regions are given.
+        estimate: in the form of `data_adapters.ultrasound.frames`.
+        score: of the scan.
+        roi: the regions; see `regions.stated_regions`.
+
     Raises:
-        InputError: shapes that differ.
+        InputError: shapes that differ, or neither a clean scan nor regions.
     """
+    if truth is None and not roi:
+        raise OptionError("roi", "is missing: two regions, or a clean scan to measure against")
     if truth is not None and truth["frames"].shape != estimate["frames"].shape:
         name = estimate.attrs.get("source", "the estimate")
         raise InputError(

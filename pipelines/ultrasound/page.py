@@ -16,7 +16,7 @@ from sciddm.pipelines.engine.report.page import Film, Panel, Report, Section, Ta
 from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.pipelines.ultrasound.describe import facts, size_text
 
-__all__ = ["ultrasound_report"]
+__all__ = ["ultrasound_page"]
 
 _RANGE_DB = 60.0
 _FILM = 60  # frames of the clip, at most
@@ -24,8 +24,8 @@ _FILM_ROWS = 360
 _PICTURE_ROWS = 512
 
 
-def ultrasound_report(result: xr.Dataset) -> Report:
-    """The page of a result, as the pipeline returns it."""
+def ultrasound_page(scan: object, result: xr.Dataset) -> Report:
+    """The page of a result, as the pipeline returns it; the result holds the scan as `hazy`."""
     attrs = result.attrs
     shown = _Shown(result)
     i = _middle(result)
@@ -59,7 +59,7 @@ def ultrasound_report(result: xr.Dataset) -> Report:
     if result.sizes["frame"] > 1:
         film = Film("Before and after", _film(shown, result.sizes["frame"], db))
         sections.append(Section("The clip", [], films=[film]))
-    rows = [(fact.label, fact.text) for fact in facts(result).values()]
+    rows = [(fact.label, fact.text) for fact in facts(result)]
     run = [(str(k), _text(v)) for k, v in sorted(attrs.items()) if k != "warnings"]
     return Report(
         title=f"{attrs.get('source', 'scan')}, dehazed",

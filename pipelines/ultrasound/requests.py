@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from sciddm.errors import OptionError
+from sciddm.pipelines.engine.calls import on_data, on_path, on_result
 from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
-from sciddm.pipelines.engine.domain import Demo, Domain, Example
-from sciddm.pipelines.engine.option import Option, Quality, Seed
+from sciddm.pipelines.engine.deferred import deferred
+from sciddm.pipelines.engine.domain import Demo, Domain
+from sciddm.pipelines.engine.option import Option, Quality, Seed, two_numbers
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
-from sciddm.pipelines.engine.target import Saving, Target
+from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciddm.pipelines.engine.report.page import Report
-    from sciddm.pipelines.engine.scores import Score
-    from sciddm.pipelines.engine.summary import Fact
-    from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
-    from sciddm.pipelines.ultrasound.simulate import Wanted
-
 __all__ = ["beamform", "dehaze", "evaluate", "simulate"]
 
+_P, _FILES = "sciddm.pipelines.ultrasound", "sciddm.data_adapters.ultrasound"
 _SHOWN = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".mp4", ".avi", ".mov")
 READ = (".h5", ".hdf5", ".uff", ".npz", ".dcm", ".mha", *_SHOWN)
 WRITTEN = (".h5", ".hdf5", ".npz", ".dcm", *_SHOWN)
 CHANNELS = (".npz", ".uff", ".h5", ".hdf5")
-_FORMS = ("h5", "npz", "dcm", "png", "gif", "tif")
-_STATED = ("fs", "fc", "c", "kind", "axes", "pitch")
-_ONE_H5 = "The .h5 file."
+_STATED = ("fs", "fc", "c", "pitch", "axes")
 
 Sampling = Annotated[float | None, Option("Sampling frequency along depth, Hz.", gt=0)]
 Carrier = Annotated[float | None, Option("Carrier or centre frequency, Hz.", gt=0)]
@@ -127,15 +121,10 @@ class Beamform(Request):
         """First and last depth."""
         if self.depth is None:
             return None
-        first, last = (float(part) for part in self.depth.split("-"))
-        return first, last
+        return two_numbers("depth", self.depth, "-", float, "two numbers in mm, such as 5-45")
 
     def check(self) -> None:
-        try:
-            _ = self.depth_mm
-        except ValueError as error:
-            problem = f"{self.depth} is given, take two numbers in mm, such as 5-45"
-            raise OptionError("depth", problem) from error
+        _ = self.depth_mm
 
 
 class Simulate(Request):
@@ -160,21 +149,6 @@ class Simulate(Request):
         if self.clean is not None and self.clean.suffix.lower() != ".h5":
             raise OptionError("clean", f"{self.clean}: simulated scans are written as .h5: rename")
 
-    def wanted(self) -> Wanted:
-        """The scan in the simulation's own terms."""
-        from sciddm.pipelines.ultrasound.simulate import Wanted
-
-        return Wanted(
-            depth=self.depth,
-            lines=self.lines,
-            frames=self.frames,
-            view=self.view,
-            kind="iq" if self.iq else "rf",
-            fc=self.fc,
-            haze_db=self.haze_db,
-            seed=self.seed,
-        )
-
 
 class Evaluate(Request):
     """Measure gCNR and CNR between tissue and blood, and PSNR and KS against a clean scan."""
@@ -189,28 +163,13 @@ class Evaluate(Request):
     ] = ()
 
 
-@lru_cache(maxsize=1)
-def load_pipeline(tissue: str | None, haze: str | None) -> UltrasoundDehazing:
-    """The pipeline with these models, None for the bundled ones; read once for a batch."""
-    from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
-
-    return UltrasoundDehazing(tissue, haze)
-
-
-# Dehazing ---------------------------------------------------------------------------------------
-
-
-def _open(path: Path, request: Dehaze) -> xr.Dataset:
-    from sciddm.data_adapters.ultrasound import open_frames
-
-    return open_frames(path, {k: getattr(request, k) for k in _STATED})
+load_pipeline = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline:UltrasoundDehazing"))
+_open_frames = deferred(f"{_FILES}:open_frames")
+_check_format = deferred(f"{_FILES}.result:check_format")
+_open_channels = deferred(f"{_FILES}.channels:open_channels")
 
 
 def _dehazed(scan: xr.Dataset, request: Dehaze, context: Context) -> xr.Dataset:
-    if context.target is not None:
-        from sciddm.data_adapters.ultrasound.result import check_format
-
-        check_format(scan, context.target)
     context.progress(0, 1, "loading the models")
     pipeline = load_pipeline(request.tissue_model, request.haze_model)
     store = None
@@ -219,203 +178,75 @@ def _dehazed(scan: xr.Dataset, request: Dehaze, context: Context) -> xr.Dataset:
         store = context.unfinished(
             weights=[models.tissue.weights_sha256, models.haze.weights_sha256]
         )
-    return pipeline(
-        scan,
-        quality=request.quality,
-        gamma=request.gamma,
-        guidance=request.guidance,
-        samples=request.samples,
-        seed=request.seed,
-        range_db=request.range_db,
-        store=store,
-        progress=context.progress,
-    )
-
-
-def _outputs(path: Path, request: Dehaze) -> Sequence[Path]:
-    from sciddm.data_adapters.ultrasound.result import dehazed_outputs
-
-    return dehazed_outputs(path)
-
-
-def _save(result: xr.Dataset, path: Path, saving: Saving[Dehaze]) -> None:
-    from sciddm.data_adapters.ultrasound.result import write_dehazed
-
-    write_dehazed(result, path, saving.at, source=saving.source)
-
-
-def _facts(result: xr.Dataset) -> Iterable[Fact]:
-    from sciddm.pipelines.ultrasound.describe import facts
-
-    return facts(result).values()
-
-
-def _page(scan: xr.Dataset, result: xr.Dataset) -> Report:
-    from sciddm.pipelines.ultrasound.page import ultrasound_report
-
-    return ultrasound_report(result)
-
-
-def _is_clip(folder: Path) -> bool:
-    from sciddm.data_adapters.ultrasound import is_clip_folder
-
-    return is_clip_folder(folder)
-
-
-# Beamforming and simulation ---------------------------------------------------------------------
-
-
-def _open_channels(path: Path, request: Beamform) -> xr.Dataset:
-    from sciddm.data_adapters.ultrasound.channels import open_channels
-
-    names = ("fs", "fc", "c", "pitch", "t0", "axes")
-    return open_channels(path, {k: getattr(request, k) for k in names})
-
-
-def _beamformed(data: xr.Dataset, request: Beamform, context: Context) -> xr.Dataset:
-    from sciddm.pipelines.ultrasound.beamform import beamform
-
-    return beamform(
-        data,
-        depth_mm=request.depth_mm,
-        lines=request.lines,
-        sector_deg=request.sector,
-        f_number=request.f_number,
-        progress=context.progress,
-    )
+    options = request.without("tissue_model", "haze_model", "kind", *_STATED)
+    result: xr.Dataset = pipeline(scan, **options, store=store, progress=context.progress)
+    return result
 
 
 def _simulated(data: None, request: Simulate, context: Context) -> xr.Dataset:
-    from sciddm.pipelines.ultrasound.simulate import simulate_scan
+    from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
 
-    hazy, clean = simulate_scan(request.wanted())
+    kind = "iq" if request.iq else "rf"
+    hazy, clean = simulate_scan(Wanted(kind=kind, **request.without("clean", "iq")))
     truth = clean.rename(frames="clean")
     return hazy.assign({str(name): truth[name] for name in truth.data_vars})
-
-
-def _outputs_h5(path: Path, request: Beamform) -> Sequence[Path]:
-    return [path, path.with_suffix(".json")]
-
-
-def _outputs_simulated(path: Path, request: Simulate) -> Sequence[Path]:
-    more = [] if request.clean is None else [request.clean]
-    return [path, *more, path.with_suffix(".json")]
-
-
-def _save_h5(result: xr.Dataset, path: Path, saving: Saving[Any]) -> None:
-    import sciddm
-    from sciddm.data_adapters.attributes import sidecar
-    from sciddm.data_adapters.ultrasound.files import write_frames
-
-    write_frames(result, saving.at[path])
-    about = sidecar(result.attrs, "frames", sciddm.__version__)
-    saving.at[path.with_suffix(".json")].write_text(about, encoding="utf-8")
-
-
-def _save_simulated(result: xr.Dataset, path: Path, saving: Saving[Simulate]) -> None:
-    from sciddm.data_adapters.ultrasound.files import write_frames
-
-    truth = [n for n in result.data_vars if n != "frames"]
-    _save_h5(result.drop_vars(truth), path, saving)
-    if saving.request.clean is not None:
-        clean = result.drop_vars("frames").rename(clean="frames")
-        write_frames(clean, saving.at[saving.request.clean])
-
-
-def _facts_beamformed(result: xr.Dataset) -> Iterable[Fact]:
-    from sciddm.pipelines.ultrasound.describe import beamforming_facts
-
-    return beamforming_facts(result)
-
-
-def _facts_simulated(result: xr.Dataset) -> Iterable[Fact]:
-    from sciddm.pipelines.ultrasound.describe import simulation_facts
-
-    return simulation_facts(result)
-
-
-# Evaluation and demo ----------------------------------------------------------------------------
-
-
-def _open_compared(path: Path, request: Evaluate) -> xr.Dataset:
-    from sciddm.data_adapters.ultrasound import open_frames
-
-    return open_frames(path)
-
-
-def _scans_in(path: Path) -> tuple[Mapping[str, Path], bool]:
-    from sciddm.pipelines.engine.batch import stem
-
-    if not path.is_dir():
-        return {stem(path, READ): path}, False
-    found = sorted(p for p in path.iterdir() if p.name.lower().endswith(READ))
-    return {stem(p, READ): p for p in found if not p.name.startswith(".")}, True
-
-
-def _compare(
-    reference: xr.Dataset | None, estimate: xr.Dataset, score: Score, request: Evaluate
-) -> None:
-    from sciddm.pipelines.ultrasound.evaluate import measure
-
-    if reference is None and not request.roi:
-        raise OptionError("roi", "is missing: two regions, or a clean scan to measure against")
-    measure(estimate, reference, score, request.roi)
-
-
-def _example(folder: Path) -> Example:
-    from sciddm.pipelines.ultrasound.demo import simulated_example
-
-    return simulated_example(folder)
-
-
-def _recognises(path: Path) -> bool:
-    from sciddm.data_adapters.ultrasound.files import is_ultrasound
-
-    return is_ultrasound(path)
-
-
-def _open_any(path: Path) -> xr.Dataset:
-    from sciddm.data_adapters.ultrasound import open_frames
-
-    return open_frames(path)
 
 
 dehaze = Transform(
     Dehaze,
     source=Source(
-        _open,
+        lambda path, request: _open_frames(path, request.values("kind", *_STATED)),
         READ,
         "Scans, or folders; one of pictures is a clip.",
-        is_item=_is_clip,
+        is_item=deferred(f"{_FILES}:is_clip_folder"),
         item="clip of pictures",
     ),
     compute=_dehazed,
-    target=Target(_outputs, _save, WRITTEN, formats=_FORMS),
-    facts=_facts,
-    page=_page,
+    target=Target(
+        on_path(f"{_FILES}.result:dehazed_outputs"),
+        on_result(f"{_FILES}.result:write_dehazed", source="source"),
+        WRITTEN,
+        formats=("h5", "npz", "dcm", "png", "gif", "tif"),
+        fits=lambda scan, request, path: _check_format(scan, path),
+    ),
+    facts=deferred(f"{_P}.describe:facts"),
+    page=deferred(f"{_P}.page:ultrasound_page"),
     estimate="frames",
 )
 beamform = Transform(
     Beamform,
-    source=Source(_open_channels, CHANNELS, "Channel data: .npz, UFF or zea."),
-    compute=_beamformed,
-    target=Target(_outputs_h5, _save_h5, (".h5",)),
-    facts=_facts_beamformed,
+    source=Source(
+        lambda path, request: _open_channels(path, request.values("t0", *_STATED)),
+        CHANNELS,
+        "Channel data: .npz, UFF or zea.",
+    ),
+    compute=on_data(
+        f"{_P}.beamform:beamform", "depth_mm", "lines", "f_number", sector_deg="sector"
+    ),
+    target=Target(
+        on_path(f"{_FILES}.result:scan_outputs"), on_result(f"{_FILES}.result:write_scan"), (".h5",)
+    ),
+    facts=deferred(f"{_P}.describe:beamforming_facts"),
     estimate="frames",
 )
 simulate = Transform(
     Simulate,
     source=None,
     compute=_simulated,
-    target=Target(_outputs_simulated, _save_simulated, (".h5",), _ONE_H5, single=True),
-    facts=_facts_simulated,
+    target=Target(
+        on_path(f"{_FILES}.result:scan_outputs", "clean"),
+        on_result(f"{_FILES}.result:write_scan", "clean"),
+        (".h5",),
+        "The .h5 file.",
+        single=True,
+    ),
+    facts=deferred(f"{_P}.describe:simulation_facts"),
     estimate="frames",
 )
 evaluate = Comparison(
     Evaluate,
-    open=_open_compared,
-    items=_scans_in,
-    compare=_compare,
+    source=Source(on_path(f"{_FILES}:open_frames"), READ),
+    compare=deferred(f"{_P}.evaluate:compare"),
     columns={
         "psnr_db": ("PSNR / dB", "{:.2f}"),
         "gcnr": ("gCNR", "{:.3f}"),
@@ -434,11 +265,8 @@ DOMAIN = Domain(
     "ultrasound",
     "Ultrasound: scans without haze.",
     (dehaze, beamform, simulate, evaluate),
-    Demo(dehaze, _example, "4 frames of a heart behind haze"),
-    _recognises,
-    _open_any,
+    Demo(dehaze, deferred(f"{_P}.demo:simulate"), "4 frames of a heart behind haze"),
+    deferred(f"{_FILES}.files:is_ultrasound"),
+    _open_frames,
 )
-
-
-def __dir__() -> list[str]:
-    return __all__
+__dir__ = DOMAIN.names

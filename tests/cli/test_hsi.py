@@ -248,9 +248,11 @@ def test_bad_bands_are_listed(sciddm: Sciddm, tmp_path: Path) -> None:
 
 
 def test_the_demo(sciddm: Sciddm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sciddm.pipelines.hsi import demo
+
     monkeypatch.setattr(build, "METHODS", {**build.METHODS, "subspace": build.METHODS["lowrank"]})
     monkeypatch.setattr(build, "_GRADED", {})
-    monkeypatch.setattr(hsi, "_SCENE", {"lines": 40, "samples": 36, "bands": 12, "level": 0.03})
+    monkeypatch.setattr(demo, "_SCENE", {"lines": 40, "samples": 36, "bands": 12, "level": 0.03})
     answer = sciddm("demo", "hsi", "-o", tmp_path / "d", "--quality", "fast")
     assert answer.code == 0, answer.err
     told = json.loads((tmp_path / "d" / "denoised.json").read_text())

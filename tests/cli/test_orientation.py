@@ -12,7 +12,7 @@ from petct_files import distances, uptake_pipeline, volume
 
 from sciddm.data_adapters.ct import open_ct
 from sciddm.geometry.display import Letters
-from sciddm.pipelines.ct.report import denoising_report
+from sciddm.pipelines.ct.page import denoising_page
 from sciddm.pipelines.petct.page import segmentation_page
 
 AXIAL, CORONAL, SAGITTAL = (
@@ -53,7 +53,7 @@ def ct_panels(path: Path):
     attrs = {**hu.attrs, "method": "none", "input": path.name, "command": "sciddm"}
     plane = hu.isel(z=[int(hu.values.reshape(hu.sizes["z"], -1).max(1).argmax())])
     result = xr.Dataset({"noisy": plane, "denoised": 0 * plane}, attrs=attrs)
-    return denoising_report(result).sections[0]
+    return denoising_page(None, result).sections[0]
 
 
 @pytest.mark.parametrize("codes", STORED, ids="".join)

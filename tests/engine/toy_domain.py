@@ -90,14 +90,8 @@ class Evaluate(Request):
     """Measure series against references."""
 
 
-def compare(reference: xr.Dataset | None, estimate: xr.Dataset, score: Score, _: Evaluate) -> None:
-    assert reference is not None
+def compare(reference: xr.Dataset, estimate: xr.Dataset, score: Score) -> None:
     score.values["rmse"] = float(np.sqrt(((estimate["raw"] - reference["raw"]) ** 2).mean()))
-
-
-def items(path: Path) -> tuple[dict[str, Path], bool]:
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    return {p.stem: p for p in files}, path.is_dir()
 
 
 def simulate(folder: Path) -> Example:
@@ -113,7 +107,5 @@ smooth_verb = Transform(
     estimate="smoothed",
 )  # fmt: skip
 COLUMNS = {"rmse": ("RMSE / K", "{:.3f}")}
-evaluate = Comparison(
-    Evaluate, open=read, items=items, compare=compare, columns=COLUMNS, kind="series"
-)
+evaluate = Comparison(Evaluate, source=SOURCE, compare=compare, columns=COLUMNS, kind="series")
 DOMAIN = Domain("toy", "Thermometers.", (smooth_verb, evaluate), Demo(smooth_verb, simulate, "9 K"))

@@ -42,7 +42,7 @@ from sciddm.pipelines.engine.report.page import (
 )
 from sciddm.pipelines.engine.summary import Fact, jsonable, warnings_of
 
-__all__ = ["WINDOWS", "denoising_report", "denoising_verdict", "reconstruction_report"]
+__all__ = ["WINDOWS", "denoising_page", "denoising_verdict", "reconstruction_page"]
 
 #: Window -> (low, high) in HU: centre and width 40 / 400, -600 / 1500, 400 / 1800.
 WINDOWS = {
@@ -61,14 +61,15 @@ _PATCHES = (32, 24, 16)  # pixels: the largest that fits is taken
 _UNIFORM_SD = 40.0  # HU: noisy images are looked at too
 
 
-def denoising_report(result: xr.Dataset) -> Report:
+def denoising_page(volume: object, result: xr.Dataset) -> Report:
     """The page for a denoised volume.
 
     Args:
+        volume: the input; the result holds it as `noisy`.
         result: denoised, noisy and, where there is one, std (z, y, x), HU; of its attributes
             `input` and `command` say what it was made of and how.
     """
-    known = denoising_facts(result)
+    known = {fact.key: fact for fact in denoising_facts(result)}
     before = ("Input", "noisy", "As it was read.")
     after = ("Denoised", "denoised", "What the method leaves.")
     return _report(
@@ -80,10 +81,11 @@ def denoising_report(result: xr.Dataset) -> Report:
     )
 
 
-def reconstruction_report(result: xr.Dataset) -> Report:
+def reconstruction_page(sinogram: object, result: xr.Dataset) -> Report:
     """The page for a reconstruction.
 
     Args:
+        sinogram: the input; the page shows its filtered back-projection.
         result: reconstruction, fbp and, where there is one, std (z, y, x), HU; attributes as of a
             denoised volume.
     """
@@ -92,7 +94,7 @@ def reconstruction_report(result: xr.Dataset) -> Report:
     return _report(
         "CT reconstruction",
         result,
-        reconstruction_facts(result),
+        {fact.key: fact for fact in reconstruction_facts(result)},
         _reconstruction_verdict(result),
         (before, after, "Difference", "Filtered back-projection − reconstruction."),
     )
