@@ -26,16 +26,16 @@ from benchmarks.tuning import search
 from sciddm import zoo
 from sciddm.data_adapters.ct import build_sinogram
 from sciddm.errors import SciddmError
+from sciddm.geometry.slice_stack import SliceStack
 from sciddm.metrics.hounsfield import rmse
 from sciddm.metrics.texture import body_mask
 from sciddm.physics import FanBeam
 from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
-from sciddm.pipelines.ct.methods.total_variation import TotalVariation
+from sciddm.pipelines.ct.methods.total_variation import WeightedTotalVariation
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
 from sciddm.pipelines.ct.projections import scan_of
 from sciddm.pipelines.ct.settings import POSTERIOR, RESIDUAL, TV, ResidualSettings, TVSettings
-from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.posterior import half_width
 
 LEVEL = 0.9
@@ -85,7 +85,9 @@ def total_variation(p: CTProblem, settings: TVSettings) -> Result:
     """Weighted least squares with total variation, of any weight."""
     start = perf_counter()
     scan = scan_of(sinogram_of(p))
-    found = TotalVariation(scan, settings)(torch.from_numpy(p.sinogram), 0, 0, lambda part: None)
+    found = WeightedTotalVariation(scan, settings)(
+        torch.from_numpy(p.sinogram), 0, 0, lambda part: None
+    )
     made = {"weight": settings.weight, "iterations": settings.iterations}
     return Result(found.values.numpy(), perf_counter() - start, settings=made)
 

@@ -2,7 +2,7 @@
 
 PixelPaddingValue names the stored value they have; with PixelPaddingRangeLimit every value between
 the two is padding (DICOM PS3.3, C.7.5.1.1.2). Where nothing is declared, as in NIfTI, a constant
-surround is the same thing: one value that fills the corners of a slice.
+surround (`geometry.surround`) is the same thing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from sciddm.geometry.objects import objects
-
-__all__ = ["constant_surround", "padding_of"]
-
-_LEAST_SHARE = 0.005  # of a slice's pixels: less is chance
+__all__ = ["padding_of"]
 
 
 def padding_of(header: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
@@ -28,26 +24,6 @@ def padding_of(header: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | Non
     last = _integer(header.get("PixelPaddingRangeLimit"), stored.dtype)
     low, high = sorted((first, first if last is None else last))
     return np.asarray((stored >= low) & (stored <= high))
-
-
-def constant_surround(values: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Where one value fills the corners of a slice (y, x), or None where none does.
-
-    The value of the corner that has the most of it; the region hangs together with a corner.
-    """
-    corners = values[[0, 0, -1, -1], [0, -1, 0, -1]]
-    best: NDArray[np.bool_] | None = None
-    for value in np.unique(corners):
-        if (corners == value).sum() < 2:
-            continue
-        parts, _ = objects(values == value)
-        touching = {int(n) for n in parts[[0, 0, -1, -1], [0, -1, 0, -1]]} - {0}
-        region = np.isin(parts, list(touching))
-        if best is None or region.sum() > best.sum():
-            best = region
-    if best is None or best.mean() < _LEAST_SHARE:
-        return None
-    return best
 
 
 def _integer(value: Any, dtype: np.dtype[Any]) -> int | None:

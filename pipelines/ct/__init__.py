@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sciddm.lazy import attach
 
 if TYPE_CHECKING:
+    from sciddm.classical.filter2noise import apply_maps, fit_filter2noise
     from sciddm.metrics.hounsfield import (
         SOFT_TISSUE,
         cnr,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
         thin_counts,
     )
     from sciddm.physics.tomography.units import MU_WATER, to_attenuation, to_hu
-    from sciddm.pipelines.ct.methods.filter2noise import apply_maps, fit_filter2noise
     from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
     from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
 
@@ -60,7 +60,7 @@ __all__ = [
 _MODULES = {
     "CTDenoising": "sciddm.pipelines.ct.pipeline_denoising",
     "CTReconstruction": "sciddm.pipelines.ct.pipeline_reconstruction",
-    **dict.fromkeys(("apply_maps", "fit_filter2noise"), "sciddm.pipelines.ct.methods.filter2noise"),
+    **dict.fromkeys(("apply_maps", "fit_filter2noise"), "sciddm.classical.filter2noise"),
     **dict.fromkeys(
         ("count", "line_integrals", "low_dose_image", "low_dose_sinogram", "thin_counts"),
         "sciddm.physics.tomography.dose",

@@ -13,13 +13,13 @@ import xarray as xr
 
 from sciddm.data_adapters.ct import open_ct
 from sciddm.errors import InputError, ModelError
+from sciddm.geometry.slice_stack import DIMS, PADDING, SliceStack
 from sciddm.pipelines.ct.methods.base import SliceMethod, Tick
 from sciddm.pipelines.ct.methods.filter2noise import SelfTrainedFilter
 from sciddm.pipelines.ct.methods.noise2score import Noise2Score
 from sciddm.pipelines.ct.methods.residual import LEFTOVER_HU, ResidualDiffusion
 from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Quality, chosen
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
-from sciddm.pipelines.ct.slices import DIMS, PADDING, SliceStack
 from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.progress import Progress
 from sciddm.uncertainty.consistency import consistency_attributes

@@ -19,7 +19,7 @@ from sciddm.physics.fbp import Window
 from sciddm.pipelines.ct.methods.base import SinogramMethod, Tick
 from sciddm.pipelines.ct.methods.fbp import FilteredBackProjection
 from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
-from sciddm.pipelines.ct.methods.total_variation import TotalVariation
+from sciddm.pipelines.ct.methods.total_variation import WeightedTotalVariation
 from sciddm.pipelines.ct.projections import Scan, scan_of, truncation
 from sciddm.pipelines.ct.settings import POSTERIOR, TV, Quality, chosen
 from sciddm.pipelines.ct.simulate import keep_views, thin_sinogram
@@ -137,7 +137,7 @@ class CTReconstruction(SlicePipeline):
             return lambda scan: FilteredBackProjection(scan, window)
         if method == "tv":
             smoothing = chosen(TV, quality, samples)
-            return lambda scan: TotalVariation(scan, smoothing)
+            return lambda scan: WeightedTotalVariation(scan, smoothing)
         if method == "posterior":
             if self.model is None:
                 raise ModelError("posterior needs a model: CTReconstruction.from_pretrained()")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sciddm.data_adapters.ct import build_sinogram
 from sciddm.errors import InputError
+from sciddm.geometry.slice_stack import SliceStack
 from sciddm.physics import FanBeam, Projector
 from sciddm.physics.tomography.dose import (
     line_integrals,
@@ -27,7 +28,6 @@ from sciddm.physics.tomography.scanner import (
     standard_beam,
 )
 from sciddm.physics.tomography.units import MU_WATER, to_attenuation
-from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
 

@@ -15,9 +15,9 @@ import sciddm
 from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
+from sciddm.geometry.slice_stack import DIMS
 from sciddm.ledger import tally
 from sciddm.pipelines.ct.methods.base import Method, Tick
-from sciddm.pipelines.ct.slices import DIMS
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.progress import Progress
 

@@ -12,9 +12,9 @@ import xarray as xr
 from torch.nn.functional import avg_pool2d, pad
 
 from sciddm.data_adapters.ct import save_ct
+from sciddm.geometry.slice_stack import SliceStack
 from sciddm.pipelines.ct.methods.base import Estimate
 from sciddm.pipelines.ct.pipeline_denoising import Denoising
-from sciddm.pipelines.ct.slices import SliceStack
 
 SHAPE, PIXEL, THICK = (3, 48, 48), 4.0, 5.0
 

@@ -11,14 +11,14 @@ import xarray as xr
 from scipy import ndimage
 from torch import Tensor
 
-from sciddm.pipelines.ct import CTDenoising
-from sciddm.pipelines.ct.methods.coarse_fine import (
+from sciddm.physics.tomography.coarse_fine import (
     body_of,
     coarse,
     fused,
     leftover,
     noise_like,
 )
+from sciddm.pipelines.ct import CTDenoising
 
 SIDE, NOISE = 128, 30.0
 RADIUS = np.hypot(*(np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2))

@@ -8,9 +8,7 @@ import pytest
 import torch
 import xarray as xr
 
-from sciddm.errors import InputError
-from sciddm.physics import Ellipse, draw_ellipses
-from sciddm.pipelines.ct.methods.filter2noise import (
+from sciddm.classical.filter2noise import (
     Filter2Noise,
     apply_maps,
     bilateral,
@@ -20,6 +18,8 @@ from sciddm.pipelines.ct.methods.filter2noise import (
     self_supervised_loss,
     swap_closest,
 )
+from sciddm.errors import InputError
+from sciddm.physics import Ellipse, draw_ellipses
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 
 F64 = torch.float64

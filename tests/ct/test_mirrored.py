@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from sciddm.denoiser import Denoiser
-from sciddm.pipelines.ct.methods.draws import draws, mirrored
-from sciddm.pipelines.ct.methods.mirrored import Mirrored
+from sciddm.priors.mirrored import Mirrored
 from sciddm.process import ResShift
+from sciddm.sampling.draws import draws, mirrored
 
 
 class Shifted(Denoiser):

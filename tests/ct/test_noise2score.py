@@ -7,12 +7,13 @@ import pytest
 import torch
 import xarray as xr
 
+from sciddm.classical.learned_score import learn_score, least_variation
 from sciddm.errors import InputError
+from sciddm.geometry.slice_stack import SliceStack
 from sciddm.physics.tomography.noise_level import noise_level
-from sciddm.pipelines.ct.methods.noise2score import Noise2Score, learn_score, least_variation
+from sciddm.pipelines.ct.methods.noise2score import Noise2Score
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 from sciddm.pipelines.ct.settings import ScoreSettings
-from sciddm.pipelines.ct.slices import SliceStack
 
 MEAN, SPREAD, SD = 40.0, 20.0, 30.0  # HU: x ~ N(MEAN, SPREAD^2) in every pixel, noise of SD
 

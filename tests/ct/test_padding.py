@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from ct_helpers import BoxDenoiser, disk_volume
 
-from sciddm.data_adapters.dicom_padding import constant_surround
+from sciddm.geometry.surround import constant_surround
 from sciddm.pipelines.ct import CTDenoising
 from sciddm.pipelines.ct.methods.base import Estimate
 from sciddm.pipelines.ct.settings import FILTER, SCORE, FilterSettings, ScoreSettings

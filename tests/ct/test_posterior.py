@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sciddm.classical.tv_weighted import weighted_tv
 from sciddm.data_adapters.ct import build_sinogram
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError, ModelError
@@ -17,7 +18,6 @@ from sciddm.physics.cg import preconditioned_conjugate_gradient
 from sciddm.physics.tomography.dose import low_dose_sinogram
 from sciddm.physics.tomography.units import to_attenuation
 from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
-from sciddm.pipelines.ct.methods.total_variation import minimise_tv
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
 from sciddm.pipelines.ct.projections import Scan, estimate_flux
 from sciddm.pipelines.ct.settings import PosteriorSettings
@@ -243,7 +243,7 @@ def test_total_variation_minimises_what_it_says():
     _, p = data(GaussianImages())
     m = scan().measurement(p)
     weight = 0.05
-    x = minimise_tv(m, torch.zeros(1, SIDE, SIDE), weight, 300)
+    x = weighted_tv(m, torch.zeros(1, SIDE, SIDE), weight, 300)
 
     def objective(image: torch.Tensor) -> float:
         image = image.double()

@@ -11,11 +11,11 @@ import xarray as xr
 
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError, ModelError
+from sciddm.geometry.slice_stack import SliceStack
 from sciddm.ledger import record
 from sciddm.pipelines.ct.methods.residual import ResidualDiffusion
 from sciddm.pipelines.ct.pipeline_denoising import CTDenoising
 from sciddm.pipelines.ct.settings import RESIDUAL, ResidualSettings
-from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.process import EDM, ResShift
 
 SLOPE, NEIGHBOUR, SD = 0.6, 0.1, 15.0  # E[x0 | y] = SLOPE y + NEIGHBOUR (before + after), its sd

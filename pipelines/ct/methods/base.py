@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from sciddm.pipelines.ct.slices import SliceStack
+from sciddm.geometry.slice_stack import SliceStack
 from sciddm.posterior import Consistency
 
 __all__ = ["Estimate", "Method", "Reconstruction", "SinogramMethod", "SliceMethod", "Tick"]

@@ -24,12 +24,12 @@ from sciddm.errors import InputError, ModelError
 from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.physics import Measurement
 from sciddm.pipelines.ct.methods.base import Reconstruction, Tick
-from sciddm.pipelines.ct.methods.draws import START, draws, mirrored
 from sciddm.pipelines.ct.projections import Scan
 from sciddm.pipelines.ct.settings import PosteriorSettings
 from sciddm.posterior import Consistency, Posterior, residual_ratio
 from sciddm.random.streams import AntitheticStreams
 from sciddm.sampling import Ancestral, karras, sample
+from sciddm.sampling.draws import START, draws, mirrored
 
 __all__ = ["PosteriorSampling"]
 

@@ -31,8 +31,8 @@ from torch import Tensor
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
-from sciddm.pipelines.ct.methods.base import Estimate, Tick
-from sciddm.pipelines.ct.methods.coarse_fine import (
+from sciddm.geometry.slice_stack import SliceStack
+from sciddm.physics.tomography.coarse_fine import (
     Bools,
     body_of,
     coarse,
@@ -41,12 +41,12 @@ from sciddm.pipelines.ct.methods.coarse_fine import (
     leftover,
     noise_like,
 )
-from sciddm.pipelines.ct.methods.draws import START, draws, mirrored
+from sciddm.pipelines.ct.methods.base import Estimate, Tick
 from sciddm.pipelines.ct.settings import ResidualSettings
-from sciddm.pipelines.ct.slices import SliceStack
 from sciddm.posterior import Posterior
 from sciddm.random.streams import AntitheticStreams
 from sciddm.sampling import DDIM, sample, uniform
+from sciddm.sampling.draws import START, draws, mirrored
 
 __all__ = ["LEFTOVER_HU", "ResidualDiffusion"]
 

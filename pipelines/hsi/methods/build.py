@@ -18,7 +18,7 @@ METHODS = {
     "subspace": "sciddm.pipelines.hsi.methods.subspace.Subspace",
     "finch": "sciddm.pipelines.hsi.methods.finch.Finch",
     "dds2m": "sciddm.pipelines.hsi.methods.dds2m.DDS2M",
-    "tv": "sciddm.classical.spectral.tv.TotalVariation",
+    "tv": "sciddm.classical.spectral.tv.BandwiseTotalVariation",
     "lowrank": "sciddm.classical.spectral.lowrank.LowRank",
     "destripe": "sciddm.classical.spectral.destripe.Destripe",
 }

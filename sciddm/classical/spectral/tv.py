@@ -18,12 +18,12 @@ from sciddm.classical.spectral.interface import (
 )
 from sciddm.progress import Progress
 
-__all__ = ["TotalVariation"]
+__all__ = ["BandwiseTotalVariation"]
 
 _WEIGHT = 1.0  # in units of the noise: the same for every cube
 
 
-class TotalVariation(Method):
+class BandwiseTotalVariation(Method):
     """argmin_x |x - y|^2 / 2 + weight TV(x) for every band, in units of its noise.
 
     Rudin, Osher and Fatemi, 1992; Chambolle's dual algorithm, scikit-image. Dead entries are filled
@@ -42,7 +42,7 @@ class _Smoother(Fitted):
 
     def __init__(self, noise: NDArray[np.float64], noisy: bool) -> None:
         self._noise, self._noisy = noise, noisy
-        self.attributes: Attributes = {"method": TotalVariation.name, "weight": _WEIGHT}
+        self.attributes: Attributes = {"method": BandwiseTotalVariation.name, "weight": _WEIGHT}
 
     def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
         bands = len(tile.values)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser
-from sciddm.pipelines.ct.methods.base import Tick
-from sciddm.pipelines.ct.methods.mirrored import Mirrored
+from sciddm.priors.mirrored import Mirrored
 from sciddm.random.streams import AntitheticStreams
 
 __all__ = ["START", "draws", "mirrored"]
@@ -25,7 +24,7 @@ def draws(
     samples: int,
     index: int,
     seed: int,
-    tick: Tick,
+    tick: Callable[[str], None],
     sampler: Callable[[Tensor, AntitheticStreams, Callable[..., None]], Tensor],
 ) -> Tensor:
     """(samples, C, y, x), all that the sampler returns.

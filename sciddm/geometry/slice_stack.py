@@ -14,8 +14,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from sciddm.data_adapters.dicom_padding import constant_surround
 from sciddm.errors import InputError
+from sciddm.geometry.surround import constant_surround
 
 __all__ = ["NEAR_MM", "PADDING", "SliceStack"]
 
