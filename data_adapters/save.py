@@ -1,15 +1,15 @@
 """Writing results; the suffix chooses the format.
 
-result   .nii .nii.gz .mha .nrrd   the image; beside it NAME_std of the same suffix
-         .h5            all variables (`hdf5`)
+result   .h5            all variables (`hdf5`)
          .nc .zarr      all variables (`labelled`)
-         .cfl           the image as complex64 with its .hdr; NAME_std.cfl, .hdr (`bart`)
+         others         the image; beside it NAME_std of the same suffix (`image_format`)
          beside each NAME.json: the attributes, all that repeats the run
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +21,26 @@ from sciddm.data_adapters.attributes import read_sidecar, sidecar
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.hdf5 import read_hdf5, write_hdf5
+from sciddm.data_adapters.image_format import ImageFormat
 from sciddm.data_adapters.labelled import read_labelled, write_labelled
-from sciddm.data_adapters.mri.bart import read_bart_image, write_bart_image
-from sciddm.data_adapters.nifti import read_nifti
 from sciddm.data_adapters.staging import check_outputs, is_zarr
-from sciddm.data_adapters.volume_files import WRITTEN_SUFFIXES, read_volume, write_volume
+from sciddm.data_adapters.volume_files import WRITTEN_SUFFIXES
 from sciddm.errors import InputError, OutputError
 
 __all__ = [
     "RESULT_SUFFIXES",
     "check_outputs",
-    "in_frames",
     "load_result",
     "result_outputs",
     "save_result",
 ]
 
+#: Formats that hold one image a file; one that a single domain has is defined there.
+_IMAGES = {
+    **dict.fromkeys(WRITTEN_SUFFIXES, "sciddm.data_adapters.volume_files:IMAGE"),
+    ".cfl": "sciddm.data_adapters.mri.bart:IMAGE",
+}
 RESULT_SUFFIXES = (*WRITTEN_SUFFIXES, ".h5", ".nc", ".zarr", ".cfl")
-_ITK = (".mha", ".nrrd")
 _AXES = (("slice", "y", "x"), ("z", "y", "x"))
 _RECONSTRUCTION = "reconstruction"
 
@@ -50,13 +52,8 @@ def result_outputs(path: str | Path) -> list[Path]:
         OutputError: the suffix is not one of RESULT_SUFFIXES.
     """
     path = Path(path)
-    base, suffix = _parted(path, RESULT_SUFFIXES)
-    named = [path]
-    if suffix in WRITTEN_SUFFIXES:
-        named.append(_named(path, base + "_std" + path.name[len(base) :]))
-    elif suffix == ".cfl":
-        named += [_named(path, base + end) for end in (".hdr", "_std.cfl", "_std.hdr")]
-    return [*named, _named(path, base + ".json")]
+    base, _ = _parted(path, RESULT_SUFFIXES)
+    return [path, *_headers(path), *_std_files(path), _named(path, base + ".json")]
 
 
 def save_result(
@@ -65,8 +62,8 @@ def save_result(
     """Writes a result: all of its files, or none.
 
     Args:
-        dataset: the image (slice, y, x) or (z, y, x), `std` and whatever else it holds; .nii,
-            .nii.gz, .mha, .nrrd and .cfl keep only those two.
+        dataset: the image (slice, y, x) or (z, y, x), `std` and whatever else it holds; formats of
+            images keep only those two.
         path: the suffix chooses the format.
         image: name of the image.
         overwrite: existing files may be replaced.
@@ -78,23 +75,16 @@ def save_result(
     path = Path(path)
     targets = result_outputs(path)
     _, suffix = _parted(path, RESULT_SUFFIXES)
-    values = _image(dataset, image)
-    std = _image(dataset, "std") if "std" in dataset else None
-    stale: list[Path] = []  # of an earlier result that had a standard deviation
-    if std is None:
-        stale = [p for p in targets[1:-1] if p.name.rpartition(".")[0].endswith("_std")]
-        stale = stale or [p for p in targets[1:-1] if p.name.endswith("_std.nii.gz")]
+    form = _format(suffix)
+    images = [_image(dataset, image), *([_image(dataset, "std")] if "std" in dataset else [])]
+    std = _std_files(path)
+    stale = std if "std" not in dataset else []  # of an earlier result that had one
     check_outputs(targets, overwrite)
     wanted = [p for p in targets if p not in stale]
     with commit(wanted[::-1], overwrite, remove=stale, nbytes=dataset.nbytes // 2) as at:
-        if suffix in WRITTEN_SUFFIXES:
-            write_volume(in_frames(values, dataset), at[path], dataset.attrs)
-            if std is not None:
-                write_volume(in_frames(std, dataset), at[targets[1]], dataset.attrs)
-        elif suffix == ".cfl":
-            write_bart_image(values, at[path])
-            if std is not None:
-                write_bart_image(std, at[targets[2]])
+        if form is not None:
+            for values, place in zip(images, [path, *std[:1]], strict=False):
+                form.write(values, at[place], dataset.attrs)
         elif suffix == ".h5":
             write_hdf5(dataset, at[path], "result")
         else:
@@ -110,7 +100,7 @@ def load_result(path: str | Path) -> xr.Dataset:
     """Reads what `save_result` wrote.
 
     Returns:
-        The data set that was saved; of .nii, .nii.gz and .cfl its image and std, as float32.
+        The data set that was saved; of formats of images its image and std, as float32.
 
     Raises:
         InputError: not there, damaged, or not a result.
@@ -127,7 +117,8 @@ def load_result(path: str | Path) -> xr.Dataset:
         existing_file(path)
     if suffix == ".h5":
         return read_hdf5(path, "result")
-    if suffix in (".nc", ".zarr"):
+    form = _format(suffix)
+    if form is None:
         return read_labelled(path, "zarr" if suffix == ".zarr" else "nc", "result")
     attrs = read_sidecar(_named(path, base + ".json"), "result")
     std = _named(path, base + "_std" + path.name[len(base) :])
@@ -137,28 +128,37 @@ def load_result(path: str | Path) -> xr.Dataset:
     for name, file in ((image, path), ("std", std)):
         if name == "std" and not file.exists():
             continue
-        values, own = _read_image(file, suffix, "slices_per_frame" in attrs)
+        values, own = form.read(file, "slices_per_frame" in attrs)
         variables[name] = (axes, values)
         attrs = {**own, **attrs}
     with reading(std):
         return xr.Dataset(variables, attrs=attrs)
 
 
-def in_frames(values: np.ndarray[Any, Any], dataset: xr.Dataset) -> np.ndarray[Any, Any]:
-    """(frame, slice, y, x) of a result that has several frames one after the other."""
-    each = int(dataset.attrs.get("slices_per_frame", len(values)))
-    return values if each == len(values) else values.reshape(-1, each, *values.shape[1:])
+def _format(suffix: str) -> ImageFormat | None:
+    """The format of images with a suffix; None for one that holds all variables."""
+    if suffix not in _IMAGES:
+        return None
+    module, _, name = _IMAGES[suffix].partition(":")
+    form = getattr(importlib.import_module(module), name)
+    assert isinstance(form, ImageFormat)
+    return form
 
 
-def _read_image(
-    path: Path, suffix: str, series: bool
-) -> tuple[np.ndarray[Any, Any], Mapping[str, Any]]:
-    if suffix == ".cfl":
-        image = read_bart_image(path)
-        values = np.abs(image) if image.imag.any() else image.real
-        return np.ascontiguousarray(values), {"source": path.name}
-    volume = read_volume(path) if suffix in _ITK else read_nifti(path, series=series)
-    return volume.values, volume.attrs
+def _headers(path: Path) -> list[Path]:
+    """What belongs to the file of an image."""
+    base, suffix = _parted(path, RESULT_SUFFIXES)
+    form = _format(suffix)
+    return [] if form is None else [_named(path, base + header) for header in form.headers]
+
+
+def _std_files(path: Path) -> Sequence[Path]:
+    """The file of the standard deviation and what belongs to it; none where it is a variable."""
+    base, suffix = _parted(path, RESULT_SUFFIXES)
+    if suffix not in _IMAGES:
+        return []
+    std = _named(path, base + "_std" + path.name[len(base) :])
+    return [std, *_headers(std)]
 
 
 def _image(dataset: xr.Dataset, name: str) -> np.ndarray[Any, Any]:

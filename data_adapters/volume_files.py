@@ -9,11 +9,13 @@ from typing import Any
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.data_adapters.image_format import ImageFormat, in_frames
 from sciddm.data_adapters.itk_images import ITK_SUFFIXES, check_frame, read_itk, write_itk
 from sciddm.data_adapters.nifti import read_nifti, write_nifti
 from sciddm.errors import OutputError
 
 __all__ = [
+    "IMAGE",
     "NIFTI",
     "READ_SUFFIXES",
     "WRITTEN_SUFFIXES",
@@ -79,3 +81,17 @@ def check_place(path: Path | None, attrs: Mapping[Any, Any]) -> None:
     """
     if path is not None and path.name.lower().endswith(ITK_SUFFIXES) and "affine" in attrs:
         check_frame(path, attrs["affine"])
+
+
+def _write_image(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> None:
+    write_volume(in_frames(image, attrs), path, attrs)
+
+
+def _read_image(path: Path, series: bool) -> tuple[NDArray[Any], Mapping[str, Any]]:
+    itk = path.name.lower().endswith(ITK_SUFFIXES)
+    volume = read_volume(path) if itk else read_nifti(path, series=series)
+    return volume.values, {str(name): value for name, value in volume.attrs.items()}
+
+
+#: Results of several frames are series of volumes in NIfTI.
+IMAGE = ImageFormat(_write_image, _read_image)

@@ -15,7 +15,7 @@ Source: M. Uecker et al., BART Toolbox for Computational MRI, doi.org/10.5281/ze
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.attributes import read_sidecar
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
+from sciddm.data_adapters.image_format import ImageFormat
 from sciddm.data_adapters.mri.frames import Selection, with_frames
 from sciddm.data_adapters.mri.scan import build_scan
 from sciddm.data_adapters.mri.volume import slices_across_readout
 from sciddm.errors import InputError
 
 __all__ = [
+    "IMAGE",
     "cfl_pair",
     "read_bart_image",
     "read_bart_kspace",
@@ -272,3 +274,18 @@ def _dimensions(header: Path) -> list[int]:
                 break
             return [*map(int, words), *[1] * (_NDIM - len(words))]
     raise InputError(f"{header}: states no dimensions: not a BART header, or damaged")
+
+
+def _write_image(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> None:
+    write_bart_image(image, path)
+
+
+def _read_image(path: Path, series: bool) -> tuple[NDArray[Any], Mapping[str, Any]]:
+    """The magnitude; of a real image its values, which may be negative."""
+    image = read_bart_image(path)
+    values = np.abs(image) if image.imag.any() else image.real
+    return np.ascontiguousarray(values), {"source": path.name}
+
+
+#: Results as complex64.
+IMAGE = ImageFormat(_write_image, _read_image, headers=(".hdr",))

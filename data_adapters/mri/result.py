@@ -19,9 +19,10 @@ import xarray as xr
 import sciddm
 from sciddm.data_adapters.attributes import sidecar
 from sciddm.data_adapters.commit import commit
+from sciddm.data_adapters.image_format import in_frames
 from sciddm.data_adapters.mri.save_dicom import Study, write_mr_slices
 from sciddm.data_adapters.nifti import write_nifti
-from sciddm.data_adapters.save import RESULT_SUFFIXES, in_frames, save_result
+from sciddm.data_adapters.save import RESULT_SUFFIXES, save_result
 from sciddm.data_adapters.series_result import (
     check_series_outputs,
     is_series_target,
@@ -130,14 +131,14 @@ def save_mri_result(
         for place in _phase_files(path):
             angle = np.angle(dataset["complex_image"].transpose(*_DIMS).values).astype(np.float32)
             with commit([place], overwrite) as at:
-                write_nifti(in_frames(angle, dataset), at[place], dataset.attrs)
+                write_nifti(in_frames(angle, dataset.attrs), at[place], dataset.attrs)
         if path.suffix.lower() == ".cfl":
             dataset = dataset.assign({_IMAGE: dataset["complex_image"]})
     if noise_map:
         for place, name in _noise_files(path).items():
             values = dataset[name].transpose(*_DIMS).values
             with commit([place], overwrite) as at:
-                write_nifti(in_frames(values, dataset), at[place], dataset.attrs)
+                write_nifti(in_frames(values, dataset.attrs), at[place], dataset.attrs)
     if not single and not is_series_target(path, SUFFIXES):
         save_result(dataset, path, overwrite=overwrite)
         return

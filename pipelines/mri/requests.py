@@ -27,7 +27,7 @@ __all__ = ["acquire", "evaluate", "reconstruct", "undersample"]
 
 _P, _FILES = "sciddm.pipelines.mri", "sciddm.data_adapters.mri"
 READ = (".h5", ".hdf5", ".mrd", ".ismrmrd", ".dat", ".cfl", ".nc", ".zarr")
-RESULTS = (".nii.gz", ".nii", ".h5", ".nc", ".zarr", ".cfl")
+RESULTS = (".nii.gz", ".nii", ".mha", ".nrrd", ".h5", ".nc", ".zarr", ".cfl")
 IMAGES = (*RESULTS, ".dcm")
 KSPACES = (".h5", ".cfl", ".nc", ".zarr")
 _OUT = (
