@@ -20,6 +20,7 @@ __all__ = [
     "READ_SUFFIXES",
     "WRITTEN_SUFFIXES",
     "check_place",
+    "check_volume",
     "is_volume_file",
     "read_volume",
     "write_volume",
@@ -68,6 +69,11 @@ def write_volume(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> N
         write_itk(image, path, attrs)
     else:
         write_nifti(image, path, attrs)
+
+
+def check_volume(volume: xr.DataArray | xr.Dataset, path: Path | None) -> None:
+    """Raises OutputError where a file's format cannot state the place of this volume."""
+    check_place(path, volume.attrs)
 
 
 def check_place(path: Path | None, attrs: Mapping[Any, Any]) -> None:

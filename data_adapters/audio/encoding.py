@@ -13,26 +13,11 @@ from pathlib import Path
 
 import soundfile
 
+from sciddm.data_adapters.audio.suffixes import CONTAINERS, SUFFIXES
 from sciddm.errors import OutputError
 
-__all__ = ["SUFFIXES", "Encoding", "encoding_for"]
+__all__ = ["Encoding", "encoding_for"]
 
-_CONTAINERS = {
-    ".wav": ("WAV", "WAVEX", "RF64"),
-    ".flac": ("FLAC",),
-    ".ogg": ("OGG",),
-    ".opus": ("OGG",),
-    ".mp3": ("MP3",),
-    ".aiff": ("AIFF",),
-    ".aif": ("AIFF",),
-    ".aifc": ("AIFF",),
-    ".caf": ("CAF",),
-    ".w64": ("W64",),
-    ".au": ("AU",),
-    ".snd": ("AU",),
-}
-#: File name suffixes that are read and written; each stands for a container.
-SUFFIXES = tuple(_CONTAINERS)
 _CODECS = {".ogg": "VORBIS", ".opus": "OPUS", ".mp3": "MPEG_LAYER_III"}
 #: Bits of the integer subtypes.
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
@@ -85,12 +70,12 @@ def encoding_for(
         OutputError: an unknown suffix, or the container cannot hold this rate or so many channels.
     """
     suffix = path.suffix.lower()
-    if suffix not in _CONTAINERS:
+    if suffix not in CONTAINERS:
         raise OutputError(
             f"{path}: the suffix chooses the format, and it is none of {', '.join(SUFFIXES)}: "
             "rename"
         )
-    known = _CONTAINERS[suffix]
+    known = CONTAINERS[suffix]
     same = container in known
     chosen = container if same else known[0]
     encoding = Encoding(chosen, _subtype(suffix, chosen, subtype, same), rate, channels)

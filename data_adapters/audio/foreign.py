@@ -16,13 +16,7 @@ from sciddm.data_adapters.gate.ffmpeg import options_for
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
 
-__all__ = ["FOREIGN", "decode"]
-
-#: File name suffixes that are read, and not written.
-FOREIGN = (
-    *(".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wma", ".amr", ".3gp"),
-    *(".mka", ".m4b", ".ac3"),
-)
+__all__ = ["decode"]
 
 #: Bytes of decoded sound that are not too many; how many times a file's own size it may have.
 _SMALL, _PACKED = 2**32, 1000

@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 
 from sciddm.data_adapters.audio.decoder import blocks_of, format_of
-from sciddm.data_adapters.audio.foreign import FOREIGN, decode
+from sciddm.data_adapters.audio.foreign import decode
 from sciddm.data_adapters.audio.headers import FinishedHeader
 from sciddm.data_adapters.audio.metadata import Metadata, read_metadata
 from sciddm.data_adapters.audio.recording import Samples, check_samples
+from sciddm.data_adapters.audio.suffixes import FOREIGN
 from sciddm.data_adapters.checks import check_size, existing_file
 from sciddm.errors import InputError
 

@@ -35,6 +35,7 @@ from sciddm.errors import InputError, OutputError
 __all__ = [
     "SUFFIXES",
     "check_mri_outputs",
+    "check_room",
     "check_slices",
     "mri_outputs",
     "save_mri_result",
@@ -94,6 +95,11 @@ def check_slices(path: str | Path, slices: int) -> None:
             f"{path}: {slices} slices do not go into one file: give a name without suffix for a "
             "DICOM series"
         )
+
+
+def check_room(scan: xr.Dataset, path: Path) -> None:
+    """Raises OutputError where an output has no room for the slices of a scan."""
+    check_slices(path, scan.sizes["slice"])
 
 
 def write_mri_result(

@@ -160,7 +160,6 @@ def _check_samples(method: str, samples: int | None) -> None:
         raise OptionError("samples", f"{method} draws none, leave it out")
 
 
-_check_place = deferred("sciddm.data_adapters.volume_files:check_place")
 load_denoiser = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline_denoising:CTDenoising.for_method"))
 load_reconstructor = lru_cache(maxsize=1)(
     deferred(f"{_P}.pipeline_reconstruction:CTReconstruction.for_method")
@@ -247,7 +246,7 @@ def _target(
         FORMS,
         follow=derived,
         series=".dcm",
-        fits=lambda data, request, path: _check_place(path, data.attrs),
+        fits=deferred("sciddm.data_adapters.volume_files:check_volume"),
         check=deferred(f"{_FILES}:check_ct_outputs"),
     )
 

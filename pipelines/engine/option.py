@@ -39,6 +39,7 @@ class Option:
         incidental: says how to run, not what to compute; not stored with the result.
         hidden: an older name of an option, left out of the help.
         complete: values that the shell completes.
+        check: raises OptionError for a value that is not written as it should be.
     """
 
     help: str
@@ -51,6 +52,7 @@ class Option:
     incidental: bool = False
     hidden: bool = False
     complete: Callable[[], Iterable[str]] | None = None
+    check: Callable[[Any], object] | None = None
 
     def problem(self, value: Any) -> str:
         """What is wrong with a value, empty if nothing is."""
@@ -80,6 +82,8 @@ class Option:
             problem = self.problem(value)
             if problem:
                 raise ValueError(problem)
+            if self.check is not None:
+                self.check(value)
             return value
 
         return core_schema.no_info_after_validator_function(within, handler(source))

@@ -109,6 +109,8 @@ class Request(BaseModel):
         if first["type"] == "missing":
             return OptionError(name, f"is missing: {known[name].option.help}")
         cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, OptionError):
+            return cause
         if isinstance(cause, ValueError):
             return OptionError(name, str(cause), _short(first["input"]))
         value = first["input"]

@@ -37,7 +37,7 @@ def _check(paths: Iterable[Path], overwrite: bool) -> None:
     check_outputs(paths, overwrite)
 
 
-def _fits(data: object, request: object, path: Path) -> None:
+def _fits(data: object, path: Path) -> None:
     pass
 
 
@@ -66,7 +66,7 @@ class Target(Generic[R]):
         stale: outputs of other runs with the same main output; those that this one does not write
             go when it is overwritten.
         fits: raises OutputError where a format has no place for these data, before they are
-            computed on: called with the data, the request and the main output.
+            computed on: called with the data and the main output.
         check: raises OutputError where outputs cannot be written, or exist and may not be replaced.
     """
 
@@ -80,7 +80,7 @@ class Target(Generic[R]):
     optional: bool = False
     single: bool = False
     stale: Callable[[Path, R], Sequence[Path]] = field(default=_none)
-    fits: Callable[[Any, R, Path], None] = field(default=_fits)
+    fits: Callable[[Any, Path], None] = field(default=_fits)
     check: Callable[[Sequence[Path], bool], None] = field(default=_check)
 
     def series_of(self, path: Path) -> str:

@@ -204,7 +204,7 @@ class Transform(Verb[P, R], Generic[P, R, D]):
             context.source = path.name if path is not None else "the data"
         context.identity = {"request": request.stored(), "input": sha256}
         if context.target is not None:
-            self.target.fits(data, request, context.target)
+            self.target.fits(data, context.target)
         dataset = self.compute(data, request, context)
         words = command(
             (self.domain, self.name),

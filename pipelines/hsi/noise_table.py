@@ -88,7 +88,8 @@ def noise_table(
     Raises:
         InputError: an unusable scene.
     """
-    scene = Scene(taken(data, bands=bands, window=window, mask=mask))
+    data = taken(data, bands=bands, window=window, mask=mask)
+    scene = Scene(data)
     known = survey(scene, progress=progress)
     pixels = max(1, known.moments.count)
     sigma = known.noise.sigma

@@ -41,6 +41,7 @@ Select = Annotated[
         "What to read of a file with several frames: repetition=0..3, contrast=1; also phase, set, "
         "average, slice. All if not given.",
         metavar="NAME=NUMBERS",
+        check=deferred(f"{_FILES}.frames:selection_of"),
     ),
 ]
 Axes = Annotated[
@@ -123,7 +124,6 @@ class Reconstruct(Request):
                     )
         if isinstance(self.maps, Path) and not self.maps.exists():
             raise OptionError("maps", f"{self.maps}: no such file: check the name")
-        _check_selection(self.select)
 
 
 class Undersample(Request):
@@ -143,9 +143,6 @@ class Undersample(Request):
     seed: Seed = 0
     select: Select = ()
     axes: Axes = None
-
-    def check(self) -> None:
-        _check_selection(self.select)
 
 
 class Acquire(Request):
@@ -177,7 +174,6 @@ class Acquire(Request):
             raise OptionError(
                 "particles", f"{self.particles} are given, they come in pairs: take an even number"
             )
-        _check_selection(self.select)
 
 
 class Evaluate(Request):
@@ -193,8 +189,6 @@ class Evaluate(Request):
 
 
 load_pipeline = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline:MRIReconstruction.from_pretrained"))
-_check_slices = deferred(f"{_FILES}.result:check_slices")
-_check_selection = deferred(f"{_FILES}.frames:selection_of")
 
 
 def _reconstructed(scan: xr.Dataset, request: Reconstruct, context: Context) -> xr.Dataset:
@@ -254,7 +248,7 @@ reconstruct = Transform(
         _OUT,
         formats=("nii.gz", "nii", "h5", "nc", "zarr", "cfl", "dicom"),
         series=".dcm",
-        fits=lambda scan, request, path: _check_slices(path, scan.sizes["slice"]),
+        fits=deferred(f"{_FILES}.result:check_room"),
         check=deferred(f"{_FILES}.result:check_mri_outputs"),
     ),
     facts=deferred(f"{_P}.describe:image_facts"),

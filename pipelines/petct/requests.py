@@ -28,7 +28,7 @@ _SERIES = "DICOM series"
 _RESULT = "sciddm.data_adapters.petct.result"
 _READING = ("pet_series", "weight_kg", "dose_mbq")
 _is_series = deferred("sciddm.data_adapters.dicom_files:is_dicom_item")
-_check_place = deferred("sciddm.data_adapters.volume_files:check_place")
+_check_volume = deferred("sciddm.data_adapters.volume_files:check_volume")
 _open_ct = deferred("sciddm.data_adapters.petct.images:open_ct_of")
 _open_pet = on_path(
     "sciddm.data_adapters.petct.images:open_pet", "weight_kg", "dose_mbq", series="pet_series"
@@ -133,7 +133,7 @@ def _segment(pet: xr.DataArray, request: Segment, context: Context) -> xr.Datase
     if isinstance(ct, Path):
         context.source = f"{context.source} and {ct.name}"
         ct = _open_ct(ct, request.ct_series)
-    _check_place(context.target, ct.attrs)
+    _check_volume(ct, context.target)
     context.progress(0, 1, "loading the model")
     options = request.without("ct", "model", *_READING, "ct_series", "rtstruct")
     result: xr.Dataset = load_pipeline(request.model)(pet, ct, **options, progress=context.progress)
@@ -176,7 +176,7 @@ suv = Transform(
         on_result(f"{_RESULT}:save_suv"),
         WRITTEN,
         ".nii.gz, .mha, .nrrd; a folder for several.",
-        fits=lambda volume, request, path: _check_place(path, volume.attrs),
+        fits=_check_volume,
     ),
     facts=deferred("sciddm.pipelines.petct.describe:suv_facts"),
     estimate="suv",

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from sciddm.classical.log_mmse import LogMMSE
 from sciddm.data_adapters.audio import Recording
-from sciddm.data_adapters.audio.resample import live_resampler
+from sciddm.data_adapters.audio.resampling import live_resampler
 from sciddm.errors import InputError
 from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.streamed_stft import StreamedAnalysis, StreamedSynthesis

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from sciddm.data_adapters.audio import FOREIGN, SUFFIXES
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.action import Action
 from sciddm.pipelines.engine.calls import on_path, on_result
@@ -26,18 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dereverb", "enhance", "evaluate", "stream"]
 
-_P = "sciddm.pipelines.speech"
-# The adapters' suffixes once more, since importing them takes seconds; a test compares them.
-#: Suffixes of recordings that are written.
-AUDIO = (
-    *(".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".caf", ".w64", ".au"),
-    ".snd",
-)
-#: Those that are read as well.
-OTHERS = (
-    *(".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wma", ".amr", ".3gp"),
-    *(".mka", ".m4b", ".ac3"),
-)
+_P, _FILES = "sciddm.pipelines.speech", "sciddm.data_adapters.audio"
 
 Samples = Annotated[
     int | None,
@@ -150,21 +140,21 @@ def _stream(request: Stream) -> int:
 
 
 def _recognises(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in (*AUDIO, *OTHERS)
+    return path.is_file() and path.suffix.lower() in (*SUFFIXES, *FOREIGN)
 
 
 enhance = Transform(
     Enhance,
     source=Source(
-        on_path("sciddm.data_adapters.audio:AudioFile"),
-        (*AUDIO, *OTHERS),
+        on_path(f"{_FILES}:AudioFile"),
+        (*SUFFIXES, *FOREIGN),
         "Recordings, or a folder of them.",
     ),
     compute=_enhance,
     target=Target(
         _outputs,
-        on_result("sciddm.data_adapters.audio.result:save_enhanced", source="source"),
-        AUDIO,
+        on_result(f"{_FILES}.result:save_enhanced", source="source"),
+        SUFFIXES,
         "File, its suffix choosing the format; a folder for several recordings.",
         formats=("wav", "flac", "ogg", "mp3"),
         follow=True,
@@ -178,7 +168,7 @@ dereverb = enhance.of(Dereverb)
 stream = Action(Stream, run=_stream)
 evaluate = Comparison(
     Evaluate,
-    source=Source(on_path("sciddm.data_adapters.audio:open_audio"), AUDIO),
+    source=Source(on_path(f"{_FILES}:open_audio"), SUFFIXES),
     compare=deferred(f"{_P}.comparison:compare"),
     columns={
         "si_sdr_db": ("SI-SDR / dB", "{:.2f}"),
@@ -200,6 +190,6 @@ DOMAIN = Domain(
         "see and hear",
     ),
     _recognises,
-    deferred("sciddm.data_adapters.audio:open_audio"),
+    deferred(f"{_FILES}:open_audio"),
 )
 __dir__ = DOMAIN.names

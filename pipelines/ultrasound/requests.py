@@ -36,6 +36,10 @@ Speed = Annotated[float | None, Option("Speed of sound, m/s [1540].", gt=0)]
 Pitch = Annotated[float | None, Option("Distance of lines or elements, m.", gt=0)]
 Axes = Annotated[str | None, Option("Order of a .npz array's axes, 'lateral depth', say.")]
 
+Bundled = Annotated[
+    str | None, Option("Model: name, folder or hub:OWNER/NAME; the bundled one if not given.")
+]
+
 
 class Dehaze(Request):
     """Separate tissue from haze in RF, IQ, envelope and B-mode frames.
@@ -65,12 +69,8 @@ class Dehaze(Request):
         Option("Posterior samples, an even number; the quality decides if not given.", ge=2),
     ] = None
     seed: Seed = 0
-    tissue_model: Annotated[
-        str | None, Option("Model: name, folder or hub:OWNER/NAME; the bundled one if not given.")
-    ] = None
-    haze_model: Annotated[
-        str | None, Option("Model: name, folder or hub:OWNER/NAME; the bundled one if not given.")
-    ] = None
+    tissue_model: Bundled = None
+    haze_model: Bundled = None
     fs: Sampling = None
     fc: Carrier = None
     c: Speed = None
@@ -165,7 +165,6 @@ class Evaluate(Request):
 
 load_pipeline = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline:UltrasoundDehazing"))
 _open_frames = deferred(f"{_FILES}:open_frames")
-_check_format = deferred(f"{_FILES}.result:check_format")
 _open_channels = deferred(f"{_FILES}.channels:open_channels")
 
 
@@ -207,7 +206,7 @@ dehaze = Transform(
         on_result(f"{_FILES}.result:write_dehazed", source="source"),
         WRITTEN,
         formats=("h5", "npz", "dcm", "png", "gif", "tif"),
-        fits=lambda scan, request, path: _check_format(scan, path),
+        fits=deferred(f"{_FILES}.result:check_format"),
     ),
     facts=deferred(f"{_P}.describe:facts"),
     page=deferred(f"{_P}.page:ultrasound_page"),

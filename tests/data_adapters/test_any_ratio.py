@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sciddm.data_adapters.audio import any_ratio
-from sciddm.data_adapters.audio.resample import (
+from sciddm.data_adapters.audio.resampling import (
     _any_ratio,
     _is_large,
     live_resampler,

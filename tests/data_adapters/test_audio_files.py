@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from sciddm.data_adapters.audio import FOREIGN, SUFFIXES, AudioFile, AudioSink, encoding_for
+from sciddm.data_adapters.audio import AudioFile, AudioSink, encoding_for
 from sciddm.errors import InputError
-from sciddm.pipelines.speech import requests as cli
 
 RATE = 16_000
 
@@ -221,8 +220,3 @@ def test_other_kinds_without_ffmpeg_say_what_to_install(tmp_path: Path, monkeypa
     path.write_bytes(b"x")
     with pytest.raises(InputError, match=r"sciddm\[video\]"):
         AudioFile(path)
-
-
-def test_suffixes_of_the_command_line_are_those_of_the_adapters() -> None:
-    assert cli.AUDIO == SUFFIXES
-    assert cli.OTHERS == FOREIGN

@@ -26,17 +26,22 @@ from sciddm.pipelines.engine.target import Saving, Target
 NAMING = ("deferred", "on_path", "on_data", "on_result")
 
 
+def evaluated(node: ast.expr, module: Any) -> Any:
+    return eval(compile(ast.Expression(node), "<requests>", "eval"), vars(module))
+
+
 def named_functions(domain: str) -> Iterator[tuple[str, list[str]]]:
     """Every function that a domain names as text, and the keywords that it is called with."""
     module = importlib.import_module(f"sciddm.pipelines.{domain}.requests")
     for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMING:
-            code = compile(ast.Expression(node.args[0]), domain, "eval")
             keywords = [a.value for a in node.args[1:] if isinstance(a, ast.Constant)]
             for keyword in node.keywords:
-                assert isinstance(keyword.value, ast.Constant)
-                keywords.append(keyword.value.value if keyword.arg == "source" else keyword.arg)
-            yield eval(code, vars(module)), keywords
+                value = evaluated(keyword.value, module)
+                # ``**names`` are parameters; ``source`` names one.
+                parameters = value if keyword.arg is None else [keyword.arg]
+                keywords += [value] if keyword.arg == "source" else parameters
+            yield evaluated(node.args[0], module), keywords
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -118,8 +123,8 @@ def test_an_output_is_a_folder_unless_its_name_says_otherwise() -> None:
 def test_a_format_without_a_place_for_the_data_is_told_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fits(data: Any, request: Any, path: Path) -> None:
-        raise OutputError(f"{path}: {data.sizes['time']} values do not fit, width {request.width}")
+    def fits(data: Any, path: Path) -> None:
+        raise OutputError(f"{path}: {data.sizes['time']} values do not fit")
 
     verb = toy_domain.smooth_verb.of(toy_domain.Smooth)
     verb.target = Target(toy_domain.outputs, toy_domain.save, (".txt",), fits=fits)
@@ -127,7 +132,7 @@ def test_a_format_without_a_place_for_the_data_is_told_before_the_work(
     (tmp_path / "a.txt").write_text("1\n2\n")
     context = Context(target=tmp_path / "b.txt")
     request = toy_domain.Smooth.of({})
-    with pytest.raises(OutputError, match=r"b\.txt: 2 values do not fit, width 3"):
+    with pytest.raises(OutputError, match=r"b\.txt: 2 values do not fit"):
         verb.result(tmp_path / "a.txt", request, context)
 
 
