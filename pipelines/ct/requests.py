@@ -13,7 +13,7 @@ from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
-from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed
+from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed, option
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Saving, Target
@@ -49,22 +49,19 @@ class Denoise(Request):
     run again.
     """
 
-    method: Annotated[
-        Literal["residual", "filter2noise", "noise2score"],
-        Option(
-            "residual: diffusion with a trained model; filter2noise, noise2score: trained on the "
-            "image itself."
-        ),
-    ] = "residual"
-    strength: Annotated[
-        float, Option("How far to go from the input (0) to the estimate (1).", ge=0, le=1)
-    ] = 1.0
+    method: Literal["residual", "filter2noise", "noise2score"] = option(
+        "residual",
+        "residual: diffusion with a trained model; filter2noise, noise2score: trained on the "
+        "image itself.",
+    )
+    strength: float = option(
+        1.0, "How far to go from the input (0) to the estimate (1).", ge=0, le=1
+    )
     model: Model = "ct-denoise"
     quality: Quality = "balanced"
-    samples: Annotated[
-        int | None,
-        Option("Draws that are averaged (residual); the quality decides if not given.", ge=1),
-    ] = None
+    samples: int | None = option(
+        None, "Draws that are averaged (residual); the quality decides if not given.", ge=1
+    )
     seed: Seed = 0
     series: Series = None
 
@@ -79,35 +76,25 @@ class Reconstruct(Request):
     repeats the run.
     """
 
-    method: Annotated[
-        Literal["posterior", "tv", "fbp"],
-        Option(
-            "posterior: sampling with a trained prior; tv: weighted total variation; fbp: filtered "
-            "back-projection."
-        ),
-    ] = "posterior"
+    method: Literal["posterior", "tv", "fbp"] = option(
+        "posterior",
+        "posterior: sampling with a trained prior; tv: weighted total variation; fbp: filtered "
+        "back-projection.",
+    )
     model: Model = "ct-prior"
     quality: Quality = "balanced"
     samples: Samples = None
     seed: Seed = 0
-    window: Annotated[
-        Literal["ram-lak", "shepp-logan", "cosine", "hann"],
-        Option("On the ramp of filtered back-projection."),
-    ] = "ram-lak"
-    size: Annotated[
-        int | None, Option("Pixels a side; the field of view's if not given.", ge=16)
-    ] = None
-    pixel_mm: Annotated[float | None, Option("Size of the pixels in mm.", gt=0)] = None
-    slice_mm: Annotated[
-        float | None, Option("Distance of the slices of DICOM-CT-PD in mm.", gt=0)
-    ] = None
-    views: Annotated[
-        int | None, Option("Keep so many of the views only, for comparison.", ge=1)
-    ] = None
-    dose: Annotated[
-        float | None,
-        Option("Lower the dose to this fraction first, for comparison.", gt=0, le=1),
-    ] = None
+    window: Literal["ram-lak", "shepp-logan", "cosine", "hann"] = option(
+        "ram-lak", "On the ramp of filtered back-projection."
+    )
+    size: int | None = option(None, "Pixels a side; the field of view's if not given.", ge=16)
+    pixel_mm: float | None = option(None, "Size of the pixels in mm.", gt=0)
+    slice_mm: float | None = option(None, "Distance of the slices of DICOM-CT-PD in mm.", gt=0)
+    views: int | None = option(None, "Keep so many of the views only, for comparison.", ge=1)
+    dose: float | None = option(
+        None, "Lower the dose to this fraction first, for comparison.", gt=0, le=1
+    )
 
     def check(self) -> None:
         _check_samples(self.method, self.samples)
@@ -120,19 +107,14 @@ class SimulateDose(Request):
     it; its own noise stays in it. A sinogram that states its flux is thinned.
     """
 
-    dose: Annotated[float, Option("Fraction of the full dose.", gt=0, le=1)] = 0.25
-    noise: Annotated[
-        float | None,
-        Option("Noise in HU that the full dose leaves in the middle of the body [20].", gt=0),
-    ] = None
-    flux: Annotated[
-        float | None, Option("Quanta per reading at full dose, in place of --noise.", gt=0)
-    ] = None
-    electronic_sd: Annotated[
-        float | None, Option("Electronic noise of a reading, quanta [10].", ge=0)
-    ] = None
-    views: Annotated[int | None, Option("Views of the turn [360].", ge=3)] = None
-    projections: Annotated[bool, Option("Write the sinogram (.h5), not an image.")] = False
+    dose: float = option(0.25, "Fraction of the full dose.", gt=0, le=1)
+    noise: float | None = option(
+        None, "Noise in HU that the full dose leaves in the middle of the body [20].", gt=0
+    )
+    flux: float | None = option(None, "Quanta per reading at full dose, in place of --noise.", gt=0)
+    electronic_sd: float | None = option(None, "Electronic noise of a reading, quanta [10].", ge=0)
+    views: int | None = option(None, "Views of the turn [360].", ge=3)
+    projections: bool = option(False, "Write the sinogram (.h5), not an image.")
     seed: Seed = 0
     series: Series = None
 
@@ -144,9 +126,12 @@ class SimulateDose(Request):
 class Evaluate(Request):
     """Measure volumes against references: RMSE, PSNR, SSIM, HU bias, noise and its texture."""
 
-    window: Annotated[tuple[float, float], Option("Lowest and highest HU that count.")] = (
-        -160.0,
-        240.0,
+    window: tuple[float, float] = option(
+        (
+            -160.0,
+            240.0,
+        ),
+        "Lowest and highest HU that count.",
     )
 
     def check(self) -> None:

@@ -20,16 +20,21 @@ __all__ = [
     "Seed",
     "bundled_models",
     "choices_of",
+    "option",
     "two_numbers",
 ]
 
 
 N = TypeVar("N", int, float)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is said of a field of a request, as ``Annotated[int, Option("...", ge=1)]``.
+    """What is said of a field of a request: see ``option``.
+
+    A type that several requests have is ``Width = Annotated[int, Option("...", ge=1)]``, and an
+    option without a default ``width: Annotated[int, Option("...", ge=1)]``.
 
     Attributes:
         help: one sentence for the command line and the docstring.
@@ -87,6 +92,24 @@ class Option:
             return value
 
         return core_schema.no_info_after_validator_function(within, handler(source))
+
+
+def option(default: T, help: str, **said: Any) -> T:
+    """A field of a request with its default, as ``size: int = option(3, "help", ge=1)``.
+
+    Args:
+        default: of the option.
+        help, said: see ``Option``.
+
+    Returns:
+        What pydantic makes a field of; to type checkers it is the default.
+    """
+    from pydantic import Field
+
+    field: Any = Field(default)
+    field.metadata.append(Option(help, **said))
+    result: T = field
+    return result
 
 
 def choices_of(annotation: Any) -> tuple[str, ...]:

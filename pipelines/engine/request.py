@@ -37,7 +37,7 @@ class Declared(NamedTuple):
 class Request(BaseModel):
     """Base of all requests. The docstring of a subclass is the help text of its verb.
 
-    Every field is ``name: Annotated[type, Option("help", ...)] = default``.
+    Every field is ``name: type = option(default, "help", ...)``; see ``option``.
     """
 
     model_config = ConfigDict(
@@ -134,12 +134,13 @@ def _declared(cls: type[Request]) -> tuple[tuple[str, Declared], ...]:
     hints = get_type_hints(cls, include_extras=True)
     found = []
     for name, field in cls.model_fields.items():
-        annotation, option = hints[name], None
+        annotation, extras = hints[name], list(field.metadata)
         if get_origin(annotation) is Annotated:
-            annotation, *extras = get_args(annotation)
-            option = next((extra for extra in extras if isinstance(extra, Option)), None)
+            annotation, *own = get_args(annotation)
+            extras += own
+        option = next((extra for extra in extras if isinstance(extra, Option)), None)
         if option is None:
-            raise TypeError(f"{cls.__name__}.{name}: declare it as Annotated[type, Option(...)]")
+            raise TypeError(f"{cls.__name__}.{name}: declare it as type = option(default, help)")
         default = inspect.Parameter.empty if field.is_required() else field.default
         found.append((name, Declared(annotation, option, default)))
     return tuple(found)

@@ -7,7 +7,7 @@ them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sciddm.errors import OptionError
 from sciddm.pipelines.engine.calls import on_data, on_path, on_result
@@ -15,7 +15,13 @@ from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
-from sciddm.pipelines.engine.option import Option, Quality, Seed, bundled_models, two_numbers
+from sciddm.pipelines.engine.option import (
+    Quality,
+    Seed,
+    bundled_models,
+    option,
+    two_numbers,
+)
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
@@ -38,25 +44,20 @@ _PART = ("bands", "window", "mask")
 class Part(Request):
     """What of a file is taken."""
 
-    variable: Annotated[
-        str | None,
-        Option("Name of the cube in a file that holds several, as GROUP/NAME."),
-    ] = None
-    bands: Annotated[
-        str | None,
-        Option(
-            "Take these bands only: numbers from 1 (1-20,35) or wavelengths (900-1700nm).",
-            metavar="RANGES",
-        ),
-    ] = None
-    window: Annotated[
-        str | None,
-        Option("Take these lines and samples only, from 0 (0-99,40-139).", metavar="LINES,SAMPLES"),
-    ] = None
-    mask: Annotated[
-        Path | None,
-        Option("Image of one band, 0 where pixels are left out: they stay as they are."),
-    ] = None
+    variable: str | None = option(
+        None, "Name of the cube in a file that holds several, as GROUP/NAME."
+    )
+    bands: str | None = option(
+        None,
+        "Take these bands only: numbers from 1 (1-20,35) or wavelengths (900-1700nm).",
+        metavar="RANGES",
+    )
+    window: str | None = option(
+        None, "Take these lines and samples only, from 0 (0-99,40-139).", metavar="LINES,SAMPLES"
+    )
+    mask: Path | None = option(
+        None, "Image of one band, 0 where pixels are left out: they stay as they are."
+    )
 
 
 class Denoise(Part):
@@ -68,56 +69,44 @@ class Denoise(Part):
     after a failure, and finished ones are kept when the command is run again.
     """
 
-    method: Annotated[
-        str,
-        Option(
-            "subspace, finch: diffusion with a trained model; dds2m: diffusion without training; "
-            "lowrank, tv: classical; destripe: stripes and defects alone."
-        ),
-    ] = "subspace"
-    model: Annotated[
-        str | None,
-        Option(
-            "Model: name, folder or hub:OWNER/NAME; the method's own if not given.",
-            complete=bundled_models,
-        ),
-    ] = None
+    method: str = option(
+        "subspace",
+        "subspace, finch: diffusion with a trained model; dds2m: diffusion without training; "
+        "lowrank, tv: classical; destripe: stripes and defects alone.",
+    )
+    model: str | None = option(
+        None,
+        "Model: name, folder or hub:OWNER/NAME; the method's own if not given.",
+        complete=bundled_models,
+    )
     quality: Quality = "balanced"
-    samples: Annotated[
-        int | None,
-        Option(
-            "Posterior samples for the standard deviation; the quality decides if not given.", ge=2
-        ),
-    ] = None
-    noise_std: Annotated[
-        float | str | Path | list[float | None] | None,
-        Option(
-            "Standard deviation of the noise in the cube's unit, one number or one for each band, "
-            "or a .json file of estimate-noise; estimated from the scene if not given."
-        ),
-    ] = None
-    fill: Annotated[
-        bool,
-        Option("Estimate entries without a value (nodata, NaN, masked), too; they stay so if not."),
-    ] = False
-    ortho: Annotated[
-        bool,
-        Option("Write EMIT on its map grid, by the lookup table (GLT); denoised before."),
-    ] = False
-    cog: Annotated[bool, Option("Write GeoTIFFs as cloud optimised ones.")] = False
+    samples: int | None = option(
+        None,
+        "Posterior samples for the standard deviation; the quality decides if not given.",
+        ge=2,
+    )
+    noise_std: float | str | Path | list[float | None] | None = option(
+        None,
+        "Standard deviation of the noise in the cube's unit, one number or one for each band, "
+        "or a .json file of estimate-noise; estimated from the scene if not given.",
+    )
+    fill: bool = option(
+        False, "Estimate entries without a value (nodata, NaN, masked), too; they stay so if not."
+    )
+    ortho: bool = option(
+        False, "Write EMIT on its map grid, by the lookup table (GLT); denoised before."
+    )
+    cog: bool = option(False, "Write GeoTIFFs as cloud optimised ones.")
     seed: Seed = 0
-    tile: Annotated[
-        int | None,
-        Option("Side of a tile in pixels; by the number of bands if not given.", ge=32),
-    ] = None
-    scheduler: Annotated[
-        str | None,
-        Option("Address of a dask scheduler (tcp://host:8786) to do the tiles.", incidental=True),
-    ] = None
-    pixel: Annotated[
-        tuple[str, ...],
-        Option("Show its spectrum in the report (from 0).", metavar="LINE,SAMPLE", incidental=True),
-    ] = ()
+    tile: int | None = option(
+        None, "Side of a tile in pixels; by the number of bands if not given.", ge=32
+    )
+    scheduler: str | None = option(
+        None, "Address of a dask scheduler (tcp://host:8786) to do the tiles.", incidental=True
+    )
+    pixel: tuple[str, ...] = option(
+        (), "Show its spectrum in the report (from 0).", metavar="LINE,SAMPLE", incidental=True
+    )
 
     def check(self) -> None:
         if self.places() and self.ortho:
@@ -145,30 +134,21 @@ class Simulate(Request):
     sees it (0.9 to 1.7 um), and NAME_truth beside it is the same without noise.
     """
 
-    scene: Annotated[
-        Path | None, Option("Cube to add the noise to; a simulated scene if not given.")
-    ] = None
-    lines: Annotated[int, Option("Lines of the scene.", ge=1)] = 256
-    samples: Annotated[int, Option("Samples of a line.", ge=1)] = 256
-    bands: Annotated[int, Option("Bands, evenly spaced.", ge=1)] = 80
-    start: Annotated[float, Option("Where the first band begins, nm.", gt=0)] = 900.0
-    stop: Annotated[float, Option("Where the last band ends, nm.", gt=0)] = 1700.0
-    noise: Annotated[
-        Literal["none", "gaussian", "bands", "mixture", "finch"],
-        Option(
-            "none; gaussian; bands: another level in each; mixture: that with stripes, dead lines "
-            "and impulses; finch: stripe clusters and dead pixels."
-        ),
-    ] = "finch"
-    level: Annotated[
-        float,
-        Option(
-            "Standard deviation of Gaussian noise, reflectance, or share of what is white.", ge=0
-        ),
-    ] = 0.02
-    library: Annotated[
-        Path | None, Option("Spectra (.npz of earthlib); procedural ones if not given.")
-    ] = None
+    scene: Path | None = option(None, "Cube to add the noise to; a simulated scene if not given.")
+    lines: int = option(256, "Lines of the scene.", ge=1)
+    samples: int = option(256, "Samples of a line.", ge=1)
+    bands: int = option(80, "Bands, evenly spaced.", ge=1)
+    start: float = option(900.0, "Where the first band begins, nm.", gt=0)
+    stop: float = option(1700.0, "Where the last band ends, nm.", gt=0)
+    noise: Literal["none", "gaussian", "bands", "mixture", "finch"] = option(
+        "finch",
+        "none; gaussian; bands: another level in each; mixture: that with stripes, dead lines "
+        "and impulses; finch: stripe clusters and dead pixels.",
+    )
+    level: float = option(
+        0.02, "Standard deviation of Gaussian noise, reflectance, or share of what is white.", ge=0
+    )
+    library: Path | None = option(None, "Spectra (.npz of earthlib); procedural ones if not given.")
     seed: Seed = 0
 
     def check(self) -> None:
@@ -181,14 +161,12 @@ class Simulate(Request):
 class Evaluate(Request):
     """Measure cubes against clean ones: PSNR of range 1, SSIM, SAM in degrees, ERGAS."""
 
-    scale: Annotated[
-        float | None,
-        Option(
-            "Value that counts as 1; if not given 1 for reflectance, else the largest of the clean "
-            "cube.",
-            gt=0,
-        ),
-    ] = None
+    scale: float | None = option(
+        None,
+        "Value that counts as 1; if not given 1 for reflectance, else the largest of the clean "
+        "cube.",
+        gt=0,
+    )
 
 
 _read = deferred(f"{_FILES}:open_cube")

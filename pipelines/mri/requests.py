@@ -14,7 +14,7 @@ from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
-from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed
+from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed, option
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
@@ -69,49 +69,40 @@ class Reconstruct(Request):
     scans go on after a failure, and finished ones are kept when the command is run again.
     """
 
-    undersample: Annotated[
-        float | None,
-        Option(
-            "Acceleration factor: undersample a full scan, for comparison.",
-            ge=1,
-            flags=("--undersample", "-R"),
-        ),
-    ] = None
+    undersample: float | None = option(
+        None,
+        "Acceleration factor: undersample a full scan, for comparison.",
+        ge=1,
+        flags=("--undersample", "-R"),
+    )
     mask: Kind = "random"
     acs: Acs = 16
     axis: MaskAxis = None
     seed: Seed = 0
-    maps: Annotated[
-        Path | np.ndarray | None,
-        Option("Coil sensitivities; estimated from the scan if not given."),
-    ] = None
+    maps: Path | np.ndarray | None = option(
+        None, "Coil sensitivities; estimated from the scan if not given."
+    )
     noise_std: NoiseStd = None
-    coils: Annotated[
-        int | None,
-        Option(
-            "Compress to so many virtual coils; 0: none. If not given, scans of more than 12 to as "
-            "few as keep 99.995 % of the signal.",
-            ge=0,
-        ),
-    ] = None
+    coils: int | None = option(
+        None,
+        "Compress to so many virtual coils; 0: none. If not given, scans of more than 12 to as "
+        "few as keep 99.995 % of the signal.",
+        ge=0,
+    )
     model: Model = "mri-brain"
     quality: Quality = "balanced"
     samples: Samples = None
-    keep_samples: Annotated[bool, Option("Keep the samples too (.h5, .nc, .zarr).")] = False
-    output_phase: Annotated[
-        bool,
-        Option(
-            "Write the phase too: NAME_phase beside .nii, the complex image in .h5, .nc, .zarr "
-            "and .cfl."
-        ),
-    ] = False
-    output_noise_map: Annotated[
-        bool,
-        Option(
-            "Write the noise of the SENSE image and its g-factor too: NAME_noise and NAME_gfactor "
-            "beside .nii; in .h5, .nc, .zarr."
-        ),
-    ] = False
+    keep_samples: bool = option(False, "Keep the samples too (.h5, .nc, .zarr).")
+    output_phase: bool = option(
+        False,
+        "Write the phase too: NAME_phase beside .nii, the complex image in .h5, .nc, .zarr "
+        "and .cfl.",
+    )
+    output_noise_map: bool = option(
+        False,
+        "Write the noise of the SENSE image and its g-factor too: NAME_noise and NAME_gfactor "
+        "beside .nii; in .h5, .nc, .zarr.",
+    )
     select: Select = ()
     axes: Axes = None
 
@@ -133,10 +124,9 @@ class Undersample(Request):
     place for it, are written with the data.
     """
 
-    undersample: Annotated[
-        float,
-        Option("Acceleration factor, calibration included.", ge=1, flags=("--undersample", "-R")),
-    ] = 4.0
+    undersample: float = option(
+        4.0, "Acceleration factor, calibration included.", ge=1, flags=("--undersample", "-R")
+    )
     mask: Kind = "random"
     acs: Acs = 16
     axis: MaskAxis = None
@@ -154,15 +144,14 @@ class Acquire(Request):
     """
 
     lines: Annotated[int, Option("Lines measured in all; for axis both their worth.", ge=1)]
-    centre: Annotated[int, Option("Central lines, which come first.", ge=2)] = 12
-    axis: Annotated[
-        Literal["ky", "kx", "both"], Option("What is chosen: lines of an axis, or samples.")
-    ] = "ky"
-    criterion: Annotated[
-        Literal["error", "entropy", "variance", "ads_released"] | None,
-        Option("By which the next is chosen: error for lines, entropy for samples."),
-    ] = None
-    particles: Annotated[int, Option("Of the belief, an even number.", ge=2)] = 8
+    centre: int = option(12, "Central lines, which come first.", ge=2)
+    axis: Literal["ky", "kx", "both"] = option(
+        "ky", "What is chosen: lines of an axis, or samples."
+    )
+    criterion: Literal["error", "entropy", "variance", "ads_released"] | None = option(
+        None, "By which the next is chosen: error for lines, entropy for samples."
+    )
+    particles: int = option(8, "Of the belief, an even number.", ge=2)
     seed: Seed = 0
     noise_std: NoiseStd = None
     model: Model = "mri-brain"
@@ -183,9 +172,7 @@ class Evaluate(Request):
     which is combined by its coil sensitivities. The larger of two matrices is cut about its middle.
     """
 
-    fit_scale: Annotated[
-        bool, Option("Multiply the estimate by the factor of least squares first.")
-    ] = False
+    fit_scale: bool = option(False, "Multiply the estimate by the factor of least squares first.")
 
 
 load_pipeline = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline:MRIReconstruction.from_pretrained"))

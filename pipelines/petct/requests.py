@@ -14,7 +14,7 @@ from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
-from sciddm.pipelines.engine.option import Model, Option, Quality, Seed
+from sciddm.pipelines.engine.option import Model, Option, Quality, Seed, option
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
@@ -57,33 +57,27 @@ class Segment(Request):
     ]
     model: Model = "petct-sarcoma"
     quality: Quality = "balanced"
-    samples: Annotated[
-        int | None, Option("Number of posterior samples. Default: from the quality.", ge=1)
-    ] = None
-    threshold: Annotated[
-        float, Option("Voxels of at least this probability are tumour.", gt=0, lt=1)
-    ] = 0.5
+    samples: int | None = option(
+        None, "Number of posterior samples. Default: from the quality.", ge=1
+    )
+    threshold: float = option(0.5, "Voxels of at least this probability are tumour.", gt=0, lt=1)
     seed: Seed = 0
-    roi: Annotated[
-        str | xr.DataArray | None,
-        Option("Where to search: x0,x1,y0,y1,z0,z1 in mm (RAS), or the file of a mask."),
-    ] = None
-    point: Annotated[
-        tuple[float, float, float] | None,
-        Option("A point of the tumour, x y z in mm (RAS): a crop about it is searched."),
-    ] = None
-    anywhere: Annotated[
-        bool, Option("Search a field of view that is larger than the model knows, too.")
-    ] = False
+    roi: str | xr.DataArray | None = option(
+        None, "Where to search: x0,x1,y0,y1,z0,z1 in mm (RAS), or the file of a mask."
+    )
+    point: tuple[float, float, float] | None = option(
+        None, "A point of the tumour, x y z in mm (RAS): a crop about it is searched."
+    )
+    anywhere: bool = option(
+        False, "Search a field of view that is larger than the model knows, too."
+    )
     pet_series: PetSeries = None
-    ct_series: Annotated[
-        str | None, Option("The CT where a folder holds several: UID, number or description.")
-    ] = None
+    ct_series: str | None = option(
+        None, "The CT where a folder holds several: UID, number or description."
+    )
     weight_kg: Weight = None
     dose_mbq: Dose = None
-    rtstruct: Annotated[bool, Option("Also write contours as RTSTRUCT. The CT must be DICOM.")] = (
-        False
-    )
+    rtstruct: bool = option(False, "Also write contours as RTSTRUCT. The CT must be DICOM.")
 
     @property
     def dicom(self) -> Path | None:
@@ -116,7 +110,7 @@ class Evaluate(Request):
     Dice 1 and HD95 0.
     """
 
-    tolerance_mm: Annotated[float, Option("Tolerance of the surface Dice / mm.", gt=0)] = 3.0
+    tolerance_mm: float = option(3.0, "Tolerance of the surface Dice / mm.", gt=0)
 
 
 load_pipeline = lru_cache(maxsize=1)(

@@ -14,7 +14,7 @@ from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
-from sciddm.pipelines.engine.option import Model, Option, Quality, Seed
+from sciddm.pipelines.engine.option import Model, Option, Quality, Seed, option
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
@@ -72,19 +72,18 @@ class Stream(Request):
     standard error.
     """
 
-    model: Annotated[
-        str, Option("log-mmse, which needs no training, or the folder of a causal model.")
-    ] = "log-mmse"
-    rate: Annotated[
-        int | None, Option("Rate of raw samples / Hz; a WAV file is expected without it.", ge=1)
-    ] = None
-    channels: Annotated[int, Option("Channels of raw samples, interleaved.", ge=1)] = 1
-    form: Annotated[
-        Literal["s16", "s24", "s32", "f32"],
-        Option("Format of raw samples, little endian.", flags=("--format",)),
-    ] = "s16"
+    model: str = option(
+        "log-mmse", "log-mmse, which needs no training, or the folder of a causal model."
+    )
+    rate: int | None = option(
+        None, "Rate of raw samples / Hz; a WAV file is expected without it.", ge=1
+    )
+    channels: int = option(1, "Channels of raw samples, interleaved.", ge=1)
+    form: Literal["s16", "s24", "s32", "f32"] = option(
+        "s16", "Format of raw samples, little endian.", flags=("--format",)
+    )
     attenuation_limit: Limit = None
-    block_ms: Annotated[float, Option("Sound that is read at a time / ms.", ge=1, le=1000)] = 10.0
+    block_ms: float = option(10.0, "Sound that is read at a time / ms.", ge=1, le=1000)
 
 
 class Evaluate(Request):

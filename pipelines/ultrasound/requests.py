@@ -12,7 +12,7 @@ from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
-from sciddm.pipelines.engine.option import Option, Quality, Seed, two_numbers
+from sciddm.pipelines.engine.option import Option, Quality, Seed, option, two_numbers
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
@@ -50,24 +50,20 @@ class Dehaze(Request):
     again.
     """
 
-    gamma: Annotated[
-        float | None,
-        Option(
-            "How much haze may explain: 0 nothing, 1 what its model expects [1, or 0 for scans "
-            "without evidence of haze].",
-            ge=0,
-            le=10,
-        ),
-    ] = None
+    gamma: float | None = option(
+        None,
+        "How much haze may explain: 0 nothing, 1 what its model expects [1, or 0 for scans "
+        "without evidence of haze].",
+        ge=0,
+        le=10,
+    )
     quality: Quality = "balanced"
-    guidance: Annotated[
-        Literal["mmps", "pigdm", "dps"] | None,
-        Option("Likelihood step; the quality decides if not given."),
-    ] = None
-    samples: Annotated[
-        int | None,
-        Option("Posterior samples, an even number; the quality decides if not given.", ge=2),
-    ] = None
+    guidance: Literal["mmps", "pigdm", "dps"] | None = option(
+        None, "Likelihood step; the quality decides if not given."
+    )
+    samples: int | None = option(
+        None, "Posterior samples, an even number; the quality decides if not given.", ge=2
+    )
     seed: Seed = 0
     tissue_model: Bundled = None
     haze_model: Bundled = None
@@ -75,14 +71,13 @@ class Dehaze(Request):
     fc: Carrier = None
     c: Speed = None
     pitch: Pitch = None
-    kind: Annotated[
-        Literal["rf", "iq", "envelope", "bmode"] | None,
-        Option("What the array of a .npz file holds."),
-    ] = None
+    kind: Literal["rf", "iq", "envelope", "bmode"] | None = option(
+        None, "What the array of a .npz file holds."
+    )
     axes: Axes = None
-    range_db: Annotated[
-        float | None, Option("Dynamic range of B-mode images, dB [the file's, or 60].", gt=0)
-    ] = None
+    range_db: float | None = option(
+        None, "Dynamic range of B-mode images, dB [the file's, or 60].", gt=0
+    )
 
     def check(self) -> None:
         if (self.tissue_model is None) != (self.haze_model is None):
@@ -100,21 +95,17 @@ class Beamform(Request):
     fc: Carrier = None
     c: Speed = None
     pitch: Pitch = None
-    t0: Annotated[float | None, Option("Time of the first sample, s.")] = None
+    t0: float | None = option(None, "Time of the first sample, s.")
     axes: Axes = None
-    depth: Annotated[
-        str | None, Option("First and last depth in mm, 5-45, say.", metavar="MM-MM")
-    ] = None
-    lines: Annotated[int | None, Option("Lines of the image.", ge=2)] = None
-    sector: Annotated[
-        float | None,
-        Option(
-            "Half the opening angle of a sector, degrees; 0 for parallel lines [by the array].",
-            ge=0,
-            le=80,
-        ),
-    ] = None
-    f_number: Annotated[float, Option("Of the receiving aperture; 0 for all elements.", ge=0)] = 1.5
+    depth: str | None = option(None, "First and last depth in mm, 5-45, say.", metavar="MM-MM")
+    lines: int | None = option(None, "Lines of the image.", ge=2)
+    sector: float | None = option(
+        None,
+        "Half the opening angle of a sector, degrees; 0 for parallel lines [by the array].",
+        ge=0,
+        le=80,
+    )
+    f_number: float = option(1.5, "Of the receiving aperture; 0 for all elements.", ge=0)
 
     @property
     def depth_mm(self) -> tuple[float, float] | None:
@@ -130,19 +121,16 @@ class Beamform(Request):
 class Simulate(Request):
     """Make a scan with known tissue and known haze."""
 
-    clean: Annotated[Path | None, Option("Write the scan without haze too.", incidental=True)] = (
-        None
+    clean: Path | None = option(None, "Write the scan without haze too.", incidental=True)
+    view: Literal["four-chamber", "short-axis", "long-axis", "phantom", "muscle"] = option(
+        "four-chamber", "What is scanned."
     )
-    view: Annotated[
-        Literal["four-chamber", "short-axis", "long-axis", "phantom", "muscle"],
-        Option("What is scanned."),
-    ] = "four-chamber"
-    frames: Annotated[int, Option("Frames of one heart beat.", ge=1)] = 1
-    depth: Annotated[int, Option("Samples along depth.", ge=64)] = 1024
-    lines: Annotated[int, Option("Lines.", ge=16)] = 128
-    iq: Annotated[bool, Option("Baseband in place of RF.")] = False
-    fc: Annotated[float, Option("Carrier, Hz.", ge=1)] = 2.5e6
-    haze_db: Annotated[float | None, Option("Diffuse haze, dB of full scale.")] = -24.0
+    frames: int = option(1, "Frames of one heart beat.", ge=1)
+    depth: int = option(1024, "Samples along depth.", ge=64)
+    lines: int = option(128, "Lines.", ge=16)
+    iq: bool = option(False, "Baseband in place of RF.")
+    fc: float = option(2.5e6, "Carrier, Hz.", ge=1)
+    haze_db: float | None = option(-24.0, "Diffuse haze, dB of full scale.")
     seed: Seed = 0
 
     def check(self) -> None:
@@ -153,14 +141,12 @@ class Simulate(Request):
 class Evaluate(Request):
     """Measure gCNR and CNR between tissue and blood, and PSNR and KS against a clean scan."""
 
-    roi: Annotated[
-        tuple[str, ...],
-        Option(
-            "tissue:Z0-Z1,X0-X1 or blood:Z0-Z1,X0-X1 (samples, lines); or a .npz file with masks "
-            "tissue and blood.",
-            metavar="ROI",
-        ),
-    ] = ()
+    roi: tuple[str, ...] = option(
+        (),
+        "tissue:Z0-Z1,X0-X1 or blood:Z0-Z1,X0-X1 (samples, lines); or a .npz file with masks "
+        "tissue and blood.",
+        metavar="ROI",
+    )
 
 
 load_pipeline = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline:UltrasoundDehazing"))
