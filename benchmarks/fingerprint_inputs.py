@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["INPUTS", "has_nufft"]
+__all__ = ["INPUTS", "has_nufft", "save_channels", "save_pet_series"]
 
 Array = NDArray[np.float64]
 
@@ -142,11 +142,16 @@ def _ultrasound(folder: Path) -> None:
     amplitude = np.abs(iq["frames"].values[0])
     level = 20 * np.log10(np.maximum(amplitude / amplitude.max(), 1e-3))  # 60 dB
     iio.imwrite(folder / "picture.png", np.rint(255 * (1 + level / 60)).astype(np.uint8))
-    _save_channels(folder / "channels.npz")
+    save_channels(folder / "channels.npz")
 
 
-def _save_channels(path: Path) -> None:
-    """Echoes of three points of two plane waves on a linear array: Gaussian pulses at delays."""
+def save_channels(path: Path, shift: float = 0.0) -> None:
+    """Echoes of three points of two plane waves on a linear array: Gaussian pulses at delays.
+
+    Args:
+        path: an .npz file.
+        shift: of all points along the array / m.
+    """
     c, fc, fs, pitch, elements, samples = 1540.0, 5e6, 20e6, 3e-4, 32, 500
     place = (np.arange(elements) - (elements - 1) / 2) * pitch
     time = np.arange(samples) / fs
@@ -154,7 +159,7 @@ def _save_channels(path: Path) -> None:
     rf = np.zeros((len(angles), elements, samples))
     for z, x in ((7e-3, -2e-3), (11e-3, 1.5e-3), (15e-3, 0.0)):
         out = (z * np.cos(angles) + x * np.sin(angles))[:, None, None]
-        delay = (out + np.hypot(z, x - place)[None, :, None]) / c
+        delay = (out + np.hypot(z, x + shift - place)[None, :, None]) / c
         tau = time - delay
         rf += np.exp(-2 * (np.pi * 1.3e6 * tau) ** 2) * np.cos(2 * np.pi * fc * tau)
     np.savez(path, rf=rf.astype(np.float32), fs=fs, fc=fc, pitch=pitch, angles=angles, c=c)
@@ -170,14 +175,21 @@ def _petct(folder: Path) -> None:
     save_ct(phantom.ct, folder / "ct", description="phantom")
     save_volume(phantom.ct, folder / "ct.nii.gz")
     save_volume(phantom.pet, folder / "pet.nii.gz")
-    activity = phantom.pet.copy(data=np.float32(_BQ_PER_SUV) * phantom.pet.values)
-    # CT slices whose headers become PET's: nothing else needs a writer of PET series.
-    save_ct(activity.assign_attrs(units="HU"), folder / "pet", description="phantom")
-    for file in (folder / "pet").iterdir():
-        _as_pet(file)
+    save_pet_series(phantom.pet, folder / "pet")
     for name, voxels in (("true", 0), ("other", 2)):
         mask = np.roll(phantom.mask, voxels, axis=-1).astype(np.float32)
         save_volume(phantom.ct.copy(data=mask), folder / f"{name}.nii.gz")
+
+
+def save_pet_series(suv: xr.DataArray, folder: Path) -> None:
+    """Writes SUV as a DICOM series in Bq/ml, decay corrected to the start of the scan."""
+    from sciddm.data_adapters.ct import save_ct
+
+    activity = suv.copy(data=np.float32(_BQ_PER_SUV) * suv.values)
+    # CT slices whose headers become PET's: nothing else needs a writer of PET series.
+    save_ct(activity.assign_attrs(units="HU"), folder, description="phantom")
+    for file in folder.iterdir():
+        _as_pet(file)
 
 
 _WEIGHT_KG, _DOSE_BQ, _HALF_LIFE_S = 70.0, 370e6, 6586.2
