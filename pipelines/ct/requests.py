@@ -60,7 +60,7 @@ class Denoise(Request):
     model: Model = "ct-denoise"
     quality: Quality = "balanced"
     samples: int | None = option(
-        None, "Draws that are averaged (residual); the quality decides if not given.", ge=1
+        None, "Posterior samples to average (residual); the quality decides if not given.", ge=1
     )
     seed: Seed = 0
     series: Series = None
@@ -86,14 +86,14 @@ class Reconstruct(Request):
     samples: Samples = None
     seed: Seed = 0
     window: Literal["ram-lak", "shepp-logan", "cosine", "hann"] = option(
-        "ram-lak", "On the ramp of filtered back-projection."
+        "ram-lak", "Window on the ramp filter of filtered back-projection."
     )
     size: int | None = option(None, "Pixels a side; the field of view's if not given.", ge=16)
     pixel_mm: float | None = option(None, "Size of the pixels in mm.", gt=0)
     slice_mm: float | None = option(None, "Distance of the slices of DICOM-CT-PD in mm.", gt=0)
-    views: int | None = option(None, "Keep so many of the views only, for comparison.", ge=1)
+    views: int | None = option(None, "Number of views to keep, for comparison.", ge=1)
     dose: float | None = option(
-        None, "Lower the dose to this fraction first, for comparison.", gt=0, le=1
+        None, "Fraction of the dose to simulate first, for comparison.", gt=0, le=1
     )
 
     def check(self) -> None:
@@ -113,7 +113,7 @@ class SimulateDose(Request):
     )
     flux: float | None = option(None, "Quanta per reading at full dose, in place of --noise.", gt=0)
     electronic_sd: float | None = option(None, "Electronic noise of a reading, quanta [10].", ge=0)
-    views: int | None = option(None, "Views of the turn [360].", ge=3)
+    views: int | None = option(None, "Views per rotation [360].", ge=3)
     projections: bool = option(False, "Write the sinogram (.h5), not an image.")
     seed: Seed = 0
     series: Series = None

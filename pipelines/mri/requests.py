@@ -85,8 +85,8 @@ class Reconstruct(Request):
     noise_std: NoiseStd = None
     coils: int | None = option(
         None,
-        "Compress to so many virtual coils; 0: none. If not given, scans of more than 12 to as "
-        "few as keep 99.995 % of the signal.",
+        "Number of virtual coils to compress to; 0: none. If not given, scans of more than 12 "
+        "coils keep 99.995 % of the signal.",
         ge=0,
     )
     model: Model = "mri-brain"
@@ -138,20 +138,20 @@ class Undersample(Request):
 class Acquire(Request):
     """Choose what to measure of a fully sampled scan, one line after the other.
 
-    The lines that will lower the expected error of the image most, as a belief drawn from the prior
-    and the data so far has it. OUT is the scan with those samples, its mask, and the order in which
-    they were taken: reconstruct it with `sciddm mri reconstruct`.
+    It chooses the lines that lower the expected error of the image most, under a belief that is
+    drawn from the prior and the data so far. OUT is the scan with those samples, its mask, and the
+    order in which they were taken: reconstruct it with `sciddm mri reconstruct`.
     """
 
-    lines: Annotated[int, Option("Lines measured in all; for axis both their worth.", ge=1)]
+    lines: Annotated[int, Option("Number of measured lines, or their worth in samples.", ge=1)]
     centre: int = option(12, "Central lines, which come first.", ge=2)
     axis: Literal["ky", "kx", "both"] = option(
         "ky", "What is chosen: lines of an axis, or samples."
     )
     criterion: Literal["error", "entropy", "variance", "ads_released"] | None = option(
-        None, "By which the next is chosen: error for lines, entropy for samples."
+        None, "Criterion of the next choice: error for lines, entropy for samples."
     )
-    particles: int = option(8, "Of the belief, an even number.", ge=2)
+    particles: int = option(8, "Particles of the belief, an even number.", ge=2)
     seed: Seed = 0
     noise_std: NoiseStd = None
     model: Model = "mri-brain"

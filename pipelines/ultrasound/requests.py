@@ -105,7 +105,7 @@ class Beamform(Request):
         ge=0,
         le=80,
     )
-    f_number: float = option(1.5, "Of the receiving aperture; 0 for all elements.", ge=0)
+    f_number: float = option(1.5, "F-number of the receive aperture; 0 for all elements.", ge=0)
 
     @property
     def depth_mm(self) -> tuple[float, float] | None:
