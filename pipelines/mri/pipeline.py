@@ -31,7 +31,12 @@ from sciddm.pipelines.mri.judgement import (
     noise_remark,
     vortex_remark,
 )
-from sciddm.pipelines.mri.kept_out import calibrated, predicted, slices_to_check
+from sciddm.pipelines.mri.kept_out import (
+    calibrated,
+    predicted,
+    scan_widening,
+    slices_to_check,
+)
 from sciddm.pipelines.mri.noise_maps import noise_maps
 from sciddm.pipelines.mri.preparation import prepared, with_maps
 from sciddm.pipelines.mri.retrospective import Undersampling
@@ -247,7 +252,8 @@ class MRIReconstruction(Pipeline):
                 )
                 drawn.append((encoded, posterior))
             predictions = self._predicted(drawn, source, settings, seed)
-        result = _images(drawn, source, settings, extras)
+        widening = scan_widening(predictions)
+        result = _images(drawn, source, settings, widening, extras)
         if "reference" in scan:
             result = result.assign(reference=scan["reference"])
         return result.assign_attrs(
@@ -262,6 +268,7 @@ class MRIReconstruction(Pipeline):
             noperator=cost.noperator // slices,
             noise_std=level,
             acceleration=round(source.acceleration, 3),
+            std_widening=round(widening, 3),
             **_prediction_attributes(predictions),
             **self._judged(drawn, source, noise, given, predictions),
         )
@@ -385,6 +392,7 @@ def _images(
     drawn: list[tuple[EncodedSlice, Posterior]],
     source: Sampling,
     settings: Settings,
+    widening: float,
     extras: _Extras,
 ) -> xr.Dataset:
     """All slices' images (slice, y, x) in the scan's units."""
@@ -393,7 +401,7 @@ def _images(
         draws = posterior.map(encoded.frame.to_scan)
         image.append(draws.mean[0].abs())
         pooled = pooled_std(draws.map(torch.abs).std[0].numpy(), settings.pooling)
-        spread.append(settings.spread * torch.from_numpy(pooled))
+        spread.append(widening * settings.spread * torch.from_numpy(pooled))
         zero_filled.append(encoded.zero_filled.abs())
         m = encoded.measurement
         left = m.residual(posterior.mean[0]).abs().square().mean(0).sqrt() / m.sigma

@@ -51,6 +51,19 @@ def test_few_samples_count_with_their_own_error(samples):
     assert ratios.median() == pytest.approx(1, abs=0.08)
 
 
+def test_the_widening_is_what_the_standard_deviation_alone_lacks():
+    """Without the noise, which the ratio holds against both."""
+    sure = [prediction_of(*case(prior_std=0.2, true_std=2.0, seed=10 * k)) for k in range(30)]
+    right = [prediction_of(*case(seed=10 * k)) for k in range(30)]
+    assert torch.tensor([p.widening for p in right]).mean() == pytest.approx(1, abs=0.08)
+    assert all(p.widening > p.ratio for p in sure if p.ratio > 1)
+    told = prediction_of(*case(prior_std=0.2, true_std=2.0), factor=1.0).widening
+    # With a standard deviation so much wider, nothing is lacking.
+    wide = prediction_of(*case(prior_std=0.2, true_std=2.0), factor=told)
+    assert wide.widening == pytest.approx(1, rel=1e-6)
+    assert wide.ratio == pytest.approx(1, rel=1e-6)
+
+
 def test_a_model_that_is_too_sure_is_told_by_how_much():
     found = [prediction_of(*case(prior_std=0.2, true_std=2.0, seed=10 * k)) for k in range(30)]
     assert torch.tensor([p.ratio for p in found]).mean() > 2

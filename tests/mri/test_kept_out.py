@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sciddm.physics.mri.masks import calibration_region, make_mask
-from sciddm.pipelines.mri.kept_out import calibrated, kept_lines, slices_to_check
+from sciddm.pipelines.mri.kept_out import calibrated, kept_lines, scan_widening, slices_to_check
 from sciddm.uncertainty.prediction import Prediction
 
 
@@ -58,3 +58,15 @@ def test_the_skill_counts_for_less_where_lines_lie_far_apart():
     assert calibrated(middling, 8.0).answer == "yes"
     assert calibrated([Prediction(5.0, 0.5, 100)], 4.0).answer == "no"
     assert calibrated([], 4.0).answer == "not checked"
+
+
+def test_the_standard_deviation_of_a_scan_is_widened_by_what_it_lacks_and_never_narrowed():
+    narrow = [Prediction(1.5, 0.8, 100, widening) for widening in (0.7, 1.6, 1.8)]
+    assert scan_widening(narrow) == 1.6
+    assert scan_widening([Prediction(0.8, 0.8, 100, 0.7)]) == 1
+    assert scan_widening([]) == 1
+    finding = calibrated(narrow, 4.0)
+    assert finding.answer == "yes"
+    assert "so much wider" in finding.sentence
+    assert "1.60 times" in finding.sentence
+    assert "so much wider" not in calibrated([Prediction(0.8, 0.8, 100, 0.7)], 4.0).sentence

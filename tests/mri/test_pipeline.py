@@ -147,3 +147,17 @@ def test_a_remark_of_the_reader_is_a_warning(pipeline):
 def test_maps_that_do_not_fit_are_named(pipeline, shape, words):
     with pytest.raises(InputError, match=words):
         pipeline(full_scan(), quality="fast", maps=np.ones(shape, np.complex64))
+
+
+def test_the_std_of_a_result_is_that_of_its_scan(pipeline, monkeypatch):
+    """Wider by what kept-out lines lack; the image stays."""
+    scan = simulate_scan(head_phantom((64, 56)), 4, seed=1)
+    options = {"undersample": 2, "acs": 12, "quality": "fast"}
+    plain = pipeline(scan, **options)
+    where = "sciddm.pipelines.mri.pipeline.scan_widening"
+    monkeypatch.setattr(where, lambda predictions: 1.5 if predictions else 0.0)
+    wide = pipeline(scan, **options)
+    lacking = float(plain.attrs["std_widening"])
+    np.testing.assert_allclose(wide["std"], 1.5 / lacking * plain["std"], rtol=1e-3)
+    np.testing.assert_array_equal(wide["reconstruction"], plain["reconstruction"])
+    assert wide.attrs["std_widening"] == 1.5
