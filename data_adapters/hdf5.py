@@ -23,7 +23,16 @@ from sciddm.data_adapters.gate.hdf5 import check_hdf5, check_written
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
 
-__all__ = ["ATTRS", "names_in", "open_hdf5", "read_array", "read_hdf5", "text_of", "write_hdf5"]
+__all__ = [
+    "ATTRS",
+    "names_in",
+    "open_hdf5",
+    "read_array",
+    "read_hdf5",
+    "read_text",
+    "text_of",
+    "write_hdf5",
+]
 
 ATTRS = "sciddm_attrs"
 _LAYOUT = 1
@@ -84,7 +93,7 @@ def read_hdf5(source: str | Path, kind: str) -> xr.Dataset:
             variables[name] = (dims, read_array(node, path), own)
             if "coordinate" in node.attrs:
                 coordinates.append(name)
-        attrs = decode(file[ATTRS][()])
+        attrs = decode(read_text(file, ATTRS, path))
         return xr.Dataset(variables, attrs=attrs).set_coords(coordinates)
 
 
@@ -110,15 +119,26 @@ def open_hdf5(path: Path) -> h5py.File:
     return file
 
 
-def read_array(node: h5py.Dataset, path: Path) -> NDArray[Any]:
+def read_text(group: h5py.Group, name: str, path: Path) -> str:
+    """The text of a scalar HDF5 dataset.
+
+    Raises:
+        InputError: a group, or never written.
+    """
+    return text_of(read_array(group[name], path)[()])
+
+
+def read_array(node: h5py.Dataset | h5py.Group | h5py.Datatype, path: Path) -> NDArray[Any]:
     """The values of an HDF5 dataset, its size checked first.
 
     Compound types of two numbers, as ISMRMRD (real, imag) has them, become complex.
 
     Raises:
-        InputError: empty, never written, or larger than memory.
+        InputError: a group, empty, never written, or larger than memory.
     """
-    name = node.name.lstrip("/")
+    name = str(node.name).lstrip("/")
+    if not isinstance(node, h5py.Dataset):
+        raise InputError(f"{path}: {name} is a group, not an array of numbers: export it again")
     if node.shape is None:
         raise InputError(f"{path}: {name} is empty: export it again")
     check_size(path, name, node.shape, node.dtype.itemsize, stored=_stored(node, path))

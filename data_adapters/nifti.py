@@ -14,6 +14,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import xarray as xr
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
@@ -94,23 +95,24 @@ def read_nifti(source: str | Path, *, series: bool = False) -> xr.DataArray:
     with reading(path):
         try:
             volume = nib.load(path)
-        except nib.filebasedimages.ImageFileError as error:
+        except ImageFileError as error:
             raise InputError(f"{path}: not NIfTI, or damaged: copy or export again") from error
         if not isinstance(volume, nib.Nifti1Image):  # Nifti2Image is one too
             raise InputError(f"{path}: {type(volume).__name__}, not NIfTI: convert it")
         shape = volume.shape
         if len(shape) < 2 or any(n != 1 for n in shape[4 if series else 3 :]):
             raise InputError(f"{path}: has the shape {shape}, not one 3D volume: extract one")
-        if volume.get_data_dtype().kind not in "fiub":
-            raise InputError(f"{path}: is {volume.get_data_dtype()}, not real: give magnitudes")
-        itemsize = volume.get_data_dtype().itemsize
+        stored = np.dtype(volume.get_data_dtype())
+        if stored.kind not in "fiub":
+            raise InputError(f"{path}: is {stored}, not real: give magnitudes")
+        itemsize = stored.itemsize
         check_size(path, "the volume", shape, max(itemsize, 4))
         packed = path.stat().st_size * (_DEFLATE_RATIO if path.suffix == ".gz" else 1)
         if int(np.prod([int(n) for n in shape])) * itemsize > packed:
             raise InputError(f"{path}: shorter than its header says: truncated, copy it again")
         check_size(path, "the volume", shape, itemsize, stored=path)
         values = np.asarray(volume.get_fdata(dtype=np.float32, caching="unchanged"))
-        unit = _MM.get(volume.header.get_xyzt_units()[0], 1.0)
+        unit = _MM.get(str(volume.header.get_xyzt_units()[0]), 1.0)
         affine = np.asarray(volume.affine, dtype=np.float64).copy()
         header = volume.header
         codes = [int(header["qform_code"]), int(header["sform_code"])]

@@ -102,10 +102,11 @@ class AudioFile:
             InputError: the file is damaged, ends early, or holds NaN.
         """
         read = 0
-        origin = {"unfinished": self._unfinished, "decoded": self._decoded}
-        for block in blocks_of(self.path, size, self.frames, **origin):
+        for block in blocks_of(
+            self.path, size, self.frames, unfinished=self._unfinished, decoded=self._decoded
+        ):
             read += len(block)
-            samples = np.ascontiguousarray(block.T)
+            samples = np.ascontiguousarray(block.T, np.float32)
             check_samples(self.name, samples)
             yield samples
         if read < self.frames:

@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import xarray as xr
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 
 from sciddm.data_adapters.checks import check_finite, check_size, reading
 from sciddm.data_adapters.ct.sinogram import build_sinogram
@@ -213,7 +213,7 @@ def _headers(folder: Path) -> tuple[list[_View], _Detector, dict[str, float], Fl
         with reading(file):
             try:
                 header = checked_dcmread(file, stop_before_pixels=True)
-            except pydicom.errors.InvalidDicomError as error:
+            except InvalidDicomError as error:
                 if file.suffix.lower() != ".dcm":
                     continue
                 raise InputError(f"{file}: not a DICOM file: remove it") from error

@@ -32,7 +32,7 @@ import xarray as xr
 
 from sciddm.data_adapters.attributes import decode, encode
 from sciddm.data_adapters.checks import check_finite, existing_file, reading
-from sciddm.data_adapters.hdf5 import ATTRS, names_in, open_hdf5, read_array, text_of
+from sciddm.data_adapters.hdf5 import ATTRS, names_in, open_hdf5, read_array, read_text, text_of
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
@@ -176,7 +176,7 @@ def _stored(path: Path) -> tuple[Any, dict[str, Any], Any, dict[str, Any], dict[
         check_finite(path, "sinogram", values)
         attrs: dict[str, Any] = {"source": path.name}
         attrs |= {k: text_of(geometry.attrs[k]) for k in _TEXT if k in geometry.attrs}
-        attrs |= {k: float(geometry.attrs[k]) for k in _NUMBERS if k in geometry.attrs}
+        attrs |= {k: float(np.asarray(geometry.attrs[k])) for k in _NUMBERS if k in geometry.attrs}
         if "angles" not in geometry:
             raise InputError(f"{path}: the geometry lacks angles: add /geometry/angles")
         angles = read_array(geometry["angles"], path)
@@ -188,8 +188,8 @@ def _stored(path: Path) -> tuple[Any, dict[str, Any], Any, dict[str, Any], dict[
             if numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all():
                 raise InputError(f"{path}: {name} holds no finite numbers: write it again")
         if "electronic_sd" in file.attrs:
-            attrs["electronic_sd"] = float(file.attrs["electronic_sd"])
-        more = decode(file[ATTRS][()]) if ATTRS in file else {}
+            attrs["electronic_sd"] = float(np.asarray(file.attrs["electronic_sd"]))
+        more = decode(read_text(file, ATTRS, path)) if ATTRS in file else {}
     angles = np.asarray(angles, np.float64)
     return values, attrs, np.radians(angles) if units == "deg" else angles, others, more
 

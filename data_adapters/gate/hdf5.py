@@ -69,7 +69,7 @@ def check_written(node: h5py.Dataset, path: Path) -> None:
     held = node.id.get_num_chunks()
     if held < expected:
         raise InputError(
-            f"{path}: {held} of {expected} parts of {node.name.lstrip('/')} were written, the "
+            f"{path}: {held} of {expected} parts of {str(node.name).lstrip('/')} were written, the "
             "others would be read as 0: export it again"
         )
 
@@ -106,7 +106,7 @@ def _nodes(file: h5py.File, path: Path) -> Iterator[tuple[str, h5py.Dataset]]:
             if not isinstance(link, h5py.HardLink):
                 continue  # what a soft link leads to has a hard link too
             node = group.get(key)
-            if node is None or hash(node.id) in seen:
+            if not isinstance(node, h5py.Group | h5py.Dataset) or hash(node.id) in seen:
                 continue
             seen.add(hash(node.id))
             if isinstance(node, h5py.Group):

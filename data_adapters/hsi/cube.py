@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import dask.array as da
 import numpy as np
@@ -102,8 +102,8 @@ def build_cube(
     if values.dtype.kind not in "fiu":
         raise InputError(f"{path}: the cube holds {values.dtype}, not numbers: export it again")
     if not isinstance(values, da.Array):
-        values = da.from_array(values, chunks=chunks_of(values.shape, values.dtype.itemsize))
-    bands, lines, samples = values.shape
+        values = lazy_cube(values)
+    bands, lines, samples = (int(n) for n in values.shape)
     along: dict[str, Any] = {}
     scale = 1.0
     if wavelength is not None:
@@ -215,6 +215,19 @@ def chunks_of(shape: tuple[int, ...], itemsize: int) -> tuple[int, int, int]:
     bands, lines, samples = shape
     each = max(1, _BLOCK_BYTES // max(1, bands * samples * itemsize))
     return bands, min(lines, each), samples
+
+
+def lazy_cube(cube: Any, name: str | Literal[False] | None = None) -> da.Array:
+    """An array (band, y, x), or what can be indexed as one, in blocks of whole lines.
+
+    Args:
+        cube: with ``shape`` and ``dtype``.
+        name: of the dask array; of its contents if None, a random one if False.
+    """
+    # dask states no types: checkers take that of the default, "auto", for that of the argument.
+    chunks: Any = cast(Any, chunks_of(cube.shape, cube.dtype.itemsize))
+    out: da.Array = da.from_array(cube, chunks=chunks, name=name, asarray=True)
+    return out
 
 
 def _nm_per(units: str | None, values: NDArray[Any]) -> float:

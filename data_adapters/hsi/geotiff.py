@@ -21,6 +21,7 @@ import rasterio.shutil
 import rioxarray
 import xarray as xr
 from dask.base import tokenize
+from rasterio.dtypes import dtype_rev
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
@@ -29,7 +30,7 @@ from sciddm.data_adapters.attributes import decode, encode
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.hdf5 import ATTRS
-from sciddm.data_adapters.hsi.cube import VALID, build_cube, chunks_of, corner, per_unit
+from sciddm.data_adapters.hsi.cube import VALID, build_cube, corner, lazy_cube, per_unit
 from sciddm.data_adapters.hsi.georeference import moved, parse_crs
 from sciddm.data_adapters.hsi.tiff_tags import (
     band_tags,
@@ -45,8 +46,10 @@ from sciddm.errors import OutputError
 __all__ = ["read_geotiff", "read_raster", "write_geotiff"]
 
 _LENGTH = re.compile(r"([\d.]+)\s*\(?(nanometers|nm|micrometers|microns|um|µm)\b", re.IGNORECASE)
-_IN_FILE = ("source", "format", "crs", "transform", "description", "tags", "compress")
-_IN_FILE += ("domains", "tiff", "area_or_point")
+_IN_FILE = (
+    *("source", "format", "crs", "transform", "description", "tags", "compress"),
+    *("domains", "tiff", "area_or_point"),
+)
 _DRIVER = "GTiff"  # GDAL would read other formats under this name, some of which name other files
 _SMALLEST, _TILE = 256, 512  # pixels of the last overview, and of a tile
 _WIDER = {np.dtype(np.float16): np.dtype(np.float32)}
@@ -151,11 +154,7 @@ class _Raster:
 
     def lazy(self) -> da.Array:
         """As a dask array in blocks of whole lines."""
-        chunks = chunks_of(self.shape, self.dtype.itemsize)
-        out: da.Array = da.from_array(
-            self, chunks=chunks, name="tif-" + tokenize(self), asarray=True
-        )
-        return out
+        return lazy_cube(self, "tif-" + tokenize(self))
 
     @isolated
     def __getitem__(self, index: tuple[slice, slice, slice]) -> Any:
@@ -180,7 +179,7 @@ def write_geotiff(dataset: xr.Dataset, path: Path) -> None:
     """
     cube = dataset["cube"]
     dtype = _WIDER.get(cube.dtype, cube.dtype).newbyteorder("=")
-    if dtype.name not in rasterio.dtypes.dtype_rev:
+    if dtype.name not in dtype_rev:
         raise OutputError(f"{path}: GeoTIFF cannot hold {dtype}: convert to float32")
     line, sample = corner(dataset)
     # Without a name: that of the dask array would become the bands' description.

@@ -13,7 +13,7 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.hdf5 import open_hdf5, text_of
-from sciddm.data_adapters.hsi.cube import DIMS, chunks_of
+from sciddm.data_adapters.hsi.cube import DIMS, lazy_cube
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
 
@@ -70,11 +70,7 @@ class HdfCube:
 
     def lazy(self) -> da.Array:
         """As a dask array in blocks of whole lines."""
-        chunks = chunks_of(self.shape, self.dtype.itemsize)
-        out: da.Array = da.from_array(
-            self, chunks=chunks, name="hdf-" + tokenize(self), asarray=True
-        )
-        return out
+        return lazy_cube(self, "hdf-" + tokenize(self))
 
     @isolated
     def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[Any]:

@@ -279,15 +279,15 @@ def _read_emit(path: Path, variable: str | None) -> xr.Dataset:
     held["cube"].attrs.update(_marks(stored, "", str(cubes[0])))
     known = {old: new for new, old in _OWN.items()}
     for group, part in {"": root.drop_vars(cubes), **parts}.items():
-        for label, variable in part.variables.items():
+        for label, found in part.variables.items():
             name = known.get(str(label), str(label)) if group == _BANDS else str(label)
             if name in held.variables:
-                marks = _marks(variable, group, str(label))
+                marks = _marks(found, group, str(label))
                 units = marks.pop("units", None)
                 held[name].attrs.update(marks, **({} if units is None else {"emit:units": units}))
                 continue
-            dims = tuple(_EMIT_DIMS.get(str(d), str(d)) for d in variable.dims)
-            value = (dims, variable.values, _marks(variable, group, str(label)))
+            dims = tuple(_EMIT_DIMS.get(str(d), str(d)) for d in found.dims)
+            value = (dims, found.values, _marks(found, group, str(label)))
             held = (
                 held.assign_coords({name: value})
                 if set(dims) <= {"band", "y", "x"}
@@ -311,7 +311,7 @@ def _read_other(path: Path, root: xr.Dataset, form: str, variable: str | None) -
     opened = root if group is None else _opened(path, group, form == "zarr")
     cube = opened[name]
     cube = cube.isel({d: 0 for d, n in cube.sizes.items() if n == 1 and cube.ndim > 3})
-    lists = {}
+    lists: dict[str, xr.Variable] = {}
     for place in _around(path, group, form == "zarr", root, opened):
         lists |= {str(k).lower(): v for k, v in place.variables.items() if v.ndim == 1}
     wavelength = next((lists[n] for n in _NAMES if n in lists), None)
@@ -391,13 +391,13 @@ def _cubes(path: Path, zarr: bool) -> dict[str, tuple[int, ...]]:
                 _noted(found, f"{key}/{name}", array.shape, np.dtype(array.dtype))
         return found
     with netCDF4.Dataset(path) as file:
-        groups = [("", file)]
+        groups: list[tuple[str, Any]] = [("", file)]
         while groups:
-            prefix, group = groups.pop(0)
-            for name, node in group.variables.items():
+            prefix, part = groups.pop(0)
+            for name, node in part.variables.items():
                 if node.dtype is not str and isinstance(node.dtype, np.dtype):
                     _noted(found, prefix + name, node.shape, node.dtype)
-            groups += [(f"{prefix}{k}/", g) for k, g in group.groups.items()]
+            groups += [(f"{prefix}{k}/", g) for k, g in part.groups.items()]
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.hsi.cube import DIMS, VALID, chunks_of, corner
+from sciddm.data_adapters.hsi.cube import DIMS, VALID, corner, lazy_cube
 from sciddm.data_adapters.hsi.georeference import epsg_wkt
 from sciddm.errors import InputError
 from sciddm.physics.spectral.flags import Flag
@@ -124,8 +124,7 @@ def _looked_up(
         values = np.asarray(ordered.values)[np.where(seen, line, 0), np.where(seen, column, 0)]
         return ("y", "x"), np.where(seen, values, fill).astype(values.dtype)
     grid = _Grid(da.asarray(ordered.data), line, column, seen, fill)
-    chunks = chunks_of(grid.shape, grid.dtype.itemsize)
-    return DIMS, da.from_array(grid, chunks=chunks, asarray=True, name=False)
+    return DIMS, lazy_cube(grid, False)
 
 
 class _Grid:

@@ -6,13 +6,13 @@ import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import dask
 import dask.array as da
 import numpy as np
+from dask.base import tokenize
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import reading
-from sciddm.data_adapters.hsi.cube import chunks_of
+from sciddm.data_adapters.hsi.cube import lazy_cube
 from sciddm.data_adapters.space import reserve
 from sciddm.errors import InputError
 
@@ -64,10 +64,7 @@ class RawCube:
 
     def lazy(self) -> da.Array:
         """As a dask array in blocks of whole lines."""
-        chunks = chunks_of(self.shape, self.dtype.itemsize)
-        name = "raw-" + dask.base.tokenize(self)
-        out: da.Array = da.from_array(self, chunks=chunks, name=name, asarray=True)
-        return out
+        return lazy_cube(self, "raw-" + tokenize(self))
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """The part of an index of slices and integers.
@@ -117,7 +114,7 @@ class RawCube:
             raise InputError(f"{self.path}: was cut off while it was read: copy it again")
 
     def _mapped(self) -> Any:
-        sizes = dict(zip(("band", "y", "x"), self.shape, strict=True))
+        sizes: dict[str, int] = dict(zip(("band", "y", "x"), self.shape, strict=True))
         axes = AXES[self.order]
         shape = tuple(sizes[a] for a in axes)
         stored = np.memmap(self.path, self.dtype, "r+", self.offset, shape)

@@ -165,7 +165,7 @@ def _one_frame(data: Path, array: NDArray[np.complex64]) -> xr.Dataset:
         axes = (_Y, _Z, _COIL, _SLICE)
         _only(data, array.shape, axes)
         plane = array.reshape([array.shape[i] for i in axes], order="F").transpose(3, 2, 0, 1)
-        if plane.shape[3] == 1 or not _peaked(plane):
+        if plane.shape[-1] == 1 or not _peaked(plane):
             raise InputError(
                 f"{data}: no samples along x, as non-Cartesian data has it: grid it first"
             )

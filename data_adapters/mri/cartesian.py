@@ -72,6 +72,7 @@ _ECHO = 8  # times the median power, from which a peak is an echo
 #: Averages differ by more than noise where their variance about DC is so many times that of most
 #: samples, and their difference this part of the signal there.
 _DRIFT, _DRIFT_PART = 9.0, 0.05
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ def read_cartesian(raw: RawData, form: str, select: Selection | None = None) -> 
     ghosts = _ghosts(raw, plan)
     filled = _filled(raw, plan, ghosts)
     kspace, mask, averages = filled.kspace, filled.mask, filled.averages
-    calibration, unused = None if extra is None else _filled(raw, extra, ghosts).kspace, []
+    calibration = None if extra is None else _filled(raw, extra, ghosts).kspace
+    unused: list[str] = []
     if calibration is None:
         calibration, unused = _elsewhere(raw, plan)
     noise = noise_of(raw, plan, averages)
@@ -233,7 +235,7 @@ def _elsewhere(raw: RawData, plan: _Grid) -> tuple[NDArray[np.complex64] | None,
     flagged = has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION)
     flagged |= has(heads["flags"], ismrmrd.ACQ_IS_PARALLEL_CALIBRATION_AND_IMAGING)
     plain = ~np.any([has(heads["flags"], flag) for flag in NOT_IMAGING], axis=0)
-    unused = []
+    unused: list[str] = []
     for number, other in enumerate(header.others, start=1):
         own = (heads["encoding_space_ref"] == number) & plain
         if (own & flagged).any():
@@ -288,7 +290,7 @@ def _calibration(
     width, height = raw.header.encoded.fov_mm[:2]
     moved = on_grid(
         filled.kspace[:, :, 0],
-        filled.mask[:, 0].any(axis=0),
+        np.asarray(filled.mask[:, 0].any(axis=0)),
         (height, width * kept / raw.header.encoded.matrix[0]),
         (plan.shape[3], kept),
         (other.space.fov_mm[1], other.space.fov_mm[0]),
@@ -396,12 +398,12 @@ def _drift(
     n = np.maximum(counts, 2)
     variance = np.maximum(power / n - signal, 0) * n / (n - 1)
     middle = np.zeros(counts.shape[1:], bool)
-    middle[tuple(slice(m // 2 - m // 16, m // 2 + m // 16 + 1) for m in middle.shape)] = True
+    middle[tuple(slice(m // 2 - m // 16, m // 2 + m // 16 + 1) for m in counts.shape[1:])] = True
     near, all_ = several & middle, several
     if not near.any():
         return 0.0
     there, everywhere = float(variance[near].mean()), float(np.median(variance[all_]))
-    part = math.sqrt(there / max(float(signal[near].mean()), np.finfo(np.float32).tiny))
+    part = math.sqrt(there / max(float(signal[near].mean()), _TINY))
     return part if there > _DRIFT * everywhere and part > _DRIFT_PART else 0.0
 
 

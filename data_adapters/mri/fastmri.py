@@ -32,6 +32,7 @@ from sciddm.data_adapters.hdf5 import (
     names_in,
     open_hdf5,
     read_array,
+    read_text,
     text_of,
     write_hdf5,
 )
@@ -91,7 +92,7 @@ def read_fastmri(source: str | Path, axes: Sequence[str] | None = None) -> xr.Da
             others=_others(path, file),
         )
         if "ismrmrd_header" in file:
-            header = parse_header(text_of(file["ismrmrd_header"][()]), path)
+            header = parse_header(read_text(file, "ismrmrd_header", path), path)
             scan.encoding["dicom"] = header.identity
         return scan
 
@@ -271,7 +272,7 @@ def _attrs(path: Path, file: h5py.File, matrix: tuple[int, ...]) -> dict[str, An
     ny, nx = matrix
     attrs: dict[str, Any] = {}
     if "ismrmrd_header" in file:
-        header = parse_header(text_of(file["ismrmrd_header"][()]), path)
+        header = parse_header(read_text(file, "ismrmrd_header", path), path)
         thickness = header.recon.voxel_mm(2)
         if math.isnan(thickness):
             thickness = header.encoded.voxel_mm(2)
@@ -298,7 +299,7 @@ def _attrs(path: Path, file: h5py.File, matrix: tuple[int, ...]) -> dict[str, An
         if stated.shape == (length,) and stated.dtype.kind in "fiu":
             attrs[key] = stated.tolist()
     if isinstance(file.get(ATTRS), h5py.Dataset):
-        attrs |= decode(file[ATTRS][()])
+        attrs |= decode(read_text(file, ATTRS, path))
     return {**attrs, "format": "fastmri"}
 
 

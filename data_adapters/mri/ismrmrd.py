@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size, existing_file, reading
-from sciddm.data_adapters.hdf5 import names_in, open_hdf5, text_of
+from sciddm.data_adapters.hdf5 import names_in, open_hdf5, read_text
 from sciddm.data_adapters.mri.acquisitions import RawData
 from sciddm.data_adapters.mri.cartesian import read_cartesian
 from sciddm.data_adapters.mri.frames import Selection
@@ -53,7 +53,7 @@ def read_ismrmrd(source: str | Path, select: Selection | None = None) -> xr.Data
                 f"{path}: no ISMRMRD data set in it, only {names_in(file)}: give raw data"
             )
         group = file[name]
-        header = parse_header(text_of(group["xml"][()]), path)
+        header = parse_header(read_text(group, "xml", path), path)
         table = group["data"]
         names = table.dtype.names or ()
         if not {"head", "data"} <= set(names):

@@ -81,7 +81,7 @@ def open_channels(source: str | Path, stated: dict[str, Any] | None = None) -> x
         return _from_arrays(path, arrays, given)
     with reading(path), open_hdf5(path) as file:
         group = zea_group(file)
-        if group is not None and "raw_data" in group["data"]:
+        if group is not None and "data/raw_data" in group:
             return _from_zea(path, group, given)
         name = _uff_object(path, file)
     with reading(path):

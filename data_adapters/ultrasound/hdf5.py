@@ -87,7 +87,7 @@ def _read_uff(path: Path, name: str, given: dict[str, Any]) -> xr.Dataset:
     fm = _positive(made.modulation_frequency)
     if np.iscomplexobj(values):
         kind, fc = ("iq", fm) if fm else ("rf", None)
-        values = values if fm else values.real  # an analytic signal, its carrier still in it
+        values = values if fm else np.real(values)  # an analytic signal, its carrier still in it
     else:
         kind, fc = "rf", None
     if fc is None and made.pulse is not None:

@@ -161,7 +161,7 @@ def _read(path: Path) -> NDArray[Any]:
 def _film(path: Path, options: list[str]) -> NDArray[Any]:
     """(frame, y, x, 3), read one by one: what a header says of their number is not relied on."""
     frames: list[NDArray[Any]] = []
-    for frame in iio.imiter(path, plugin="FFMPEG", input_params=options):  # type: ignore[arg-type]
+    for frame in iio.imiter(path, plugin="FFMPEG", input_params=options):
         frames.append(np.asarray(frame))
         if frames[0].nbytes * len(frames) > memory_limit():
             raise InputError(f"{path}: does not fit into memory: cut it")

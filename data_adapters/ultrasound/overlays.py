@@ -37,7 +37,7 @@ def coloured(pages: Pages) -> Masks:
 
 def colour_flow(colour: Masks) -> Masks:
     """The part of coloured pixels (frame, y, x) that fills areas."""
-    return np.stack([ndimage.binary_opening(c, np.ones((_THIN, _THIN))) for c in colour])
+    return np.array([ndimage.binary_opening(c, np.ones((_THIN, _THIN))) for c in colour], bool)
 
 
 def overlays(grey: Pages, mask: Masks, colour: Masks | None = None) -> Masks:
@@ -54,7 +54,7 @@ def overlays(grey: Pages, mask: Masks, colour: Masks | None = None) -> Masks:
     found = np.stack([_white(page) for page in grey])
     if colour is not None:
         # Lossy compression smears colour over its neighbours.
-        found |= np.stack([ndimage.binary_dilation(c, iterations=1) for c in colour])
+        found |= np.array([ndimage.binary_dilation(c, iterations=1) for c in colour], bool)
     return found & mask
 
 

@@ -46,8 +46,9 @@ def zea_group(file: h5py.File) -> h5py.Group | None:
     tracks = file.get("tracks")
     if isinstance(tracks, h5py.Group):
         for name in sorted(tracks):
-            if isinstance(tracks[name].get("data"), h5py.Group):
-                return tracks[name]
+            track = tracks[name]
+            if isinstance(track, h5py.Group) and isinstance(track.get("data"), h5py.Group):
+                return track
     return None
 
 
@@ -63,6 +64,8 @@ def read_zea(path: Path, group: h5py.Group, stated: Mapping[str, Any]) -> xr.Dat
         InputError: none of them, volumes, or images whose range is unknown.
     """
     data = group["data"]
+    if not isinstance(data, h5py.Group):
+        raise InputError(f"{path}: data is no group: export it again")
     name = next((n for n in _KINDS if n in data), None)
     if name is None:
         raise InputError(

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sciddm.errors import InputError
-from sciddm.pipelines.engine.real_data import data_root
+from sciddm.pipelines.engine.real_data import data_root, stored
 from sciddm.simulation.ct.noise_fields import NoiseFields, reconstruct_noise, window_noise
 
 __all__ = ["CTSlices", "LowDosePairs", "Source", "load_sources"]
@@ -72,10 +72,10 @@ def load_sources(root: str | None, split: Split) -> list[Source]:
     try:
         with h5py.File(folder / "ct" / "sts_ct_1mm_slices.h5") as file:
             for name in _patients(file, split):
-                fine += [_square(np.stack([s] * 3), _FINE_SIDE) for s in file[name][:]]
+                fine += [_square(np.stack([s] * 3), _FINE_SIDE) for s in stored(file, name)]
         with h5py.File(folder / "petct" / "sts_petct_2mm.h5") as file:
             for name in _patients(file, split):
-                volume = file[name]["ct_q"][:]
+                volume = stored(file, f"{name}/ct_q")
                 middles = range(1, len(volume) - 1, _EVERY)
                 coarse += [_square(volume[i - 1 : i + 2], _COARSE_SIDE) for i in middles]
     except OSError as error:

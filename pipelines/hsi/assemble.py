@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.hsi.cube import chunks_of
+from sciddm.data_adapters.hsi.cube import lazy_cube
 from sciddm.data_adapters.hsi.raw import RawCube
 from sciddm.physics.spectral.flags import REPLACED, Flag
 from sciddm.physics.spectral.tiles import Window
@@ -37,9 +37,9 @@ _IN_MEMORY = 2**27
 class Canvas(Protocol):
     """(band, y, x) float32 of the used bands, all 0 at first, read and written part by part."""
 
-    def __getitem__(self, index: Any) -> NDArray[Any]: ...
+    def __getitem__(self, index: Any, /) -> NDArray[Any]: ...
 
-    def __setitem__(self, index: Any, values: Any) -> None: ...
+    def __setitem__(self, index: Any, values: Any, /) -> None: ...
 
 
 class MakeCanvas(Protocol):
@@ -116,9 +116,7 @@ def finished_flags(scene: Scene, known: Survey, *, fill: bool = False) -> da.Arr
 
 
 def _lazy(cube: _Computed) -> da.Array:
-    chunks = chunks_of(cube.shape, cube.dtype.itemsize)
-    out: da.Array = da.from_array(cube, chunks=chunks, asarray=True, name=False)
-    return out
+    return lazy_cube(cube, False)
 
 
 class _Computed(ABC):

@@ -68,7 +68,8 @@ class SpectralCubes(Dataset[Any]):
         if bands % PLANES:
             raise ValueError(f"{bands} bands are no multiple of {PLANES}")
         self.library = find_library(root)
-        self.split, self.kind, self.bands = split, kind, bands
+        self.split: Split = split
+        self.kind, self.bands = kind, bands
         self.patch, self.side, self.seed = patch, side, seed
         self.length = length if split == "train" else 64
         self._pool: list[tuple[Cube, NDArray[np.float64]]] = []

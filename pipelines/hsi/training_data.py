@@ -69,7 +69,8 @@ class CoefficientImages(Dataset[Any]):
         seed: int = 0,
     ) -> None:
         self.library = find_library(root)
-        self.split, self.patch, self.side, self.seed = split, patch, side, seed
+        self.split: Split = split
+        self.patch, self.side, self.seed = patch, side, seed
         self.length = length if split == "train" else 256
         self._pool: list[NDArray[np.float32]] = []
 

@@ -108,7 +108,7 @@ class ActiveAcquisition:
         self.pipeline = pipeline
         self.axis = axis
         self.groups = Groups(shape, _AXES[axis])
-        self.criterion = criterion or ("entropy" if axis == "both" else "error")
+        self.criterion: Criterion = criterion or ("entropy" if axis == "both" else "error")
         self.particles = particles
         self.seed = seed
         self._maps = None if maps is None else torch.as_tensor(np.asarray(maps, np.complex64))

@@ -59,4 +59,5 @@ def _on_matrix(maps: Tensor, matrix: tuple[int, int]) -> Tensor:
     ]
     wanted = own[places[0][:, None], places[1]]
     found = torch.linalg.vector_norm(coarse, dim=0)
-    return coarse * (wanted / found.clamp(min=1e-12))
+    out: Tensor = coarse * (wanted / found.clamp(min=1e-12))
+    return out

@@ -52,7 +52,8 @@ class Sampling(ABC):
     @property
     def shape_of_maps(self) -> tuple[int, int, int, int]:
         """(slice, coil, y, x), dead coils included."""
-        return (*self.kspace.shape[:2], *self.size)
+        slices, coils = self.kspace.shape[:2]
+        return (slices, coils, *self.size)
 
     def covariance(self, noise_std: float | None = None) -> Tensor:
         """E[n n^H] (coil, coil) of the living coils, one for all slices: coils and receiver are

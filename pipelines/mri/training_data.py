@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import h5py
 import numpy as np
@@ -34,7 +34,7 @@ from sciddm.errors import InputError
 from sciddm.physics.fourier import fft2c, ifft2c
 from sciddm.physics.mri.off_resonance import fat_against_water, field_near_air
 from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_phase
-from sciddm.pipelines.engine.real_data import data_root
+from sciddm.pipelines.engine.real_data import data_root, stored
 
 __all__ = ["BrainSlices", "load_slices", "smooth_field"]
 
@@ -55,20 +55,20 @@ def load_slices(root: str | None, split: Literal["train", "validate"]) -> dict[s
     groups: dict[str, list[Any]] = {}
     try:
         with h5py.File(folder / "openms_brain_axial_224x192_u8.h5") as file:
-            who = [p.decode()[-2:] for p in file["patient"][:]]
-            images = file["images"][:]
+            who = [p.decode()[-2:] for p in stored(file, "patient")]
+            images = stored(file, "images")
             groups["brain"] = [im for im, p in zip(images, who, strict=True) if p in patients]
         if split == "train":
             with h5py.File(folder / "openms_mni_skullstripped_u8.h5") as file:
                 groups["skullstripped"] = [
                     im
                     for name in ("patient07", "patient26")
-                    for volume in file[name].values()
-                    for im in volume[:]
+                    for image in cast("h5py.Group", file[name])
+                    for im in stored(file, f"{name}/{image}")
                 ]
             with h5py.File(folder / "sts_t1_limb_1p5mm.h5") as file:
                 groups["limb"] = [
-                    im for name in sorted(file) if int(name[-3:]) <= 36 for im in file[name][:]
+                    im for name in sorted(file) if int(name[-3:]) <= 36 for im in stored(file, name)
                 ]
     except OSError as error:
         raise InputError(f"{folder}: training data cannot be read ({error})") from error

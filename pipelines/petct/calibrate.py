@@ -36,4 +36,4 @@ def fit_temperature(probability: Iterable[NDArray[Any]], truth: Iterable[NDArray
 
     bounds = (math.log(_LOWEST), math.log(_HIGHEST))
     found = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-4})
-    return float(math.exp(found.x))
+    return float(math.exp(found["x"]))

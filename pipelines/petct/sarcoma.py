@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -16,7 +16,7 @@ import xarray as xr
 
 from sciddm.errors import InputError
 from sciddm.geometry.grid import Grid, resample
-from sciddm.pipelines.engine.real_data import data_root
+from sciddm.pipelines.engine.real_data import data_root, stored
 from sciddm.pipelines.petct.study import Study
 
 __all__ = ["FILE", "sarcoma_studies", "sarcoma_volumes"]
@@ -54,10 +54,11 @@ def sarcoma_volumes(
                 if not first <= int(name[-3:]) <= last:
                     continue
                 found = True
-                group = file[name]
-                pet = _volume(group["pet_native"][:] / np.float32(100), group, "pet", name)
-                ct = _volume(8.0 * group["ct_q"][:].astype(np.float32) - 1000, group, "ct", name)
-                yield name, pet, ct, group["gtv"][:] > 0
+                group = cast("h5py.Group", file[name])
+                pet = _volume(stored(group, "pet_native") / np.float32(100), group, "pet", name)
+                hu = 8.0 * stored(group, "ct_q").astype(np.float32) - 1000
+                ct = _volume(hu, group, "ct", name)
+                yield name, pet, ct, stored(group, "gtv") > 0
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: the studies cannot be read ({error})") from error
     if not found:

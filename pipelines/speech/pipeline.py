@@ -32,7 +32,7 @@ from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
 from sciddm.pipelines.speech.live import LiveEnhancement, Network, live_blocks
-from sciddm.pipelines.speech.settings import Quality, Settings, settings_for
+from sciddm.pipelines.speech.settings import Kind, Quality, Settings, settings_for
 from sciddm.priors.predictor import Predictor
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
@@ -81,7 +81,7 @@ class SpeechEnhancement(Pipeline):
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.calibration = dict(calibration or {})
-        self.kind = kind_of(model)
+        self.kind: Kind = kind_of(model)
         self.model = model
         stft = stft or STFT()
         reach = sum(part.context(stft, rate) for part in (level, gate) if part is not None)

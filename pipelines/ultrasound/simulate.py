@@ -118,7 +118,7 @@ def _regions(
     """Blood and tissue without the beam's width at their borders."""
     near = np.ones((9, 2 * math.ceil(lines) + 1), bool)
     both = (_fine(m.astype(np.float32), shape, 1) > 0.99 for m in (anatomy.blood, anatomy.muscle))
-    first, second = (np.asarray(ndimage.binary_erosion(m, near)) for m in both)
+    first, second = (np.asarray(ndimage.binary_erosion(m, near), bool) for m in both)
     return first, second
 
 

@@ -137,9 +137,8 @@ class TissuePatches(_Patches):
             first = float(rng.uniform(0, whole - n))
             place.append((first + np.arange(n)) / (whole - 1) * (m - 1))
         grid = np.meshgrid(*place, indexing="ij")
-        echo = ndimage.map_coordinates(
-            stored.astype(np.float32), grid, order=1, mode="nearest", output=np.float32
-        )
+        values = ndimage.map_coordinates(stored.astype(np.float32), grid, order=1, mode="nearest")
+        echo = np.asarray(values, np.float32)
         level = float(rng.uniform(*_LEVELS_DB))
         return tissue_echoes(echo, beam, level, rng)
 
@@ -204,7 +203,4 @@ def _resampled(
     grid = np.meshgrid(
         *[1 + f * np.arange(n) for f, n in zip(fine, shape, strict=True)], indexing="ij"
     )
-    out: NDArray[np.float32] = ndimage.map_coordinates(
-        smooth, grid, order=1, mode="nearest", output=np.float32
-    )
-    return out
+    return np.asarray(ndimage.map_coordinates(smooth, grid, order=1, mode="nearest"), np.float32)

@@ -96,4 +96,5 @@ def _gradient(x: Tensor) -> Tensor:
 
 def _adjoint_gradient(g: Tensor) -> Tensor:
     along_y, along_x = g
-    return (along_y - along_y.roll(-1, -2)) + (along_x - along_x.roll(-1, -1))
+    out: Tensor = (along_y - along_y.roll(-1, -2)) + (along_x - along_x.roll(-1, -1))
+    return out

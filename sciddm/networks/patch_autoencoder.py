@@ -111,7 +111,8 @@ class PatchAutoencoder(nn.Module):
 def _apply(matrix: Tensor, x: Tensor) -> Tensor:
     """(m, k) by (B, k, ...)."""
     columns = x.transpose(0, 1)
-    return (matrix @ columns.flatten(1)).unflatten(1, columns.shape[1:]).transpose(0, 1)
+    out: Tensor = (matrix @ columns.flatten(1)).unflatten(1, columns.shape[1:])
+    return out.transpose(0, 1)
 
 
 def _smooth_waves(planes: int, pixels: int, codes: int) -> Tensor:

@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 __all__ = ["Answer", "Finding", "Verdict"]
 
@@ -87,7 +87,7 @@ class Verdict:
         return {**answers, "verdict": json.dumps(table, allow_nan=False)}
 
     @classmethod
-    def from_attributes(cls, attrs: Mapping[object, object]) -> Self:
+    def from_attributes(cls, attrs: Mapping[Any, Any]) -> Self:
         """The verdict that ``attributes`` wrote; "not checked" where there is none.
 
         Args:

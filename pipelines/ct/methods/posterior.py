@@ -22,7 +22,7 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.guidance import MMPS, DiffPIR, Guided
-from sciddm.physics import Measurement
+from sciddm.physics import Measurement, WeightedProjection
 from sciddm.pipelines.ct.methods.base import Reconstruction, Tick
 from sciddm.pipelines.ct.projections import Scan
 from sciddm.pipelines.ct.settings import PosteriorSettings
@@ -104,7 +104,7 @@ def _missing(scan: Scan) -> float:
 
 def _consistency(posterior: Posterior, m: Measurement) -> Consistency:
     """Residual of the samples, beside that of the image that fits best without the prior."""
-    measured = m.A.root > 0 if hasattr(m.A, "root") else m.y != 0
+    measured = m.A.root > 0 if isinstance(m.A, WeightedProjection) else m.y != 0
     fitted = posterior.mean + m.A.ridge(m.residual(posterior.mean), 0.0, iterations=_FLOOR_STEPS)
     floor = residual_ratio(m, fitted, measured)
     return posterior.consistency(m, measured, floor=floor)

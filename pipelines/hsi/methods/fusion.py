@@ -79,7 +79,7 @@ def fused(tile: Tile, estimate: Array, known: Components) -> tuple[Array, Array]
         rest = (known.rest / (known.rest + 1)).astype(np.float32)[:, None, None]
         added += rest * np.where(tile.valid, left - np.tensordot(basis, some, 1), np.float32(0))
         variance += rest
-    return estimate + noise * added, noise**2 * variance
+    return estimate + noise * added, np.asarray(noise**2 * variance, np.float32)
 
 
 def _solve_gaps(
@@ -110,4 +110,5 @@ def _solve_gaps(
 
 
 def _mean(image: Array, width: float) -> Array:
-    return np.asarray(gaussian_filter(image, width, mode="nearest", truncate=_TRUNCATE))
+    smooth = gaussian_filter(image, width, mode="nearest", truncate=_TRUNCATE)
+    return np.asarray(smooth, np.float32)

@@ -171,9 +171,10 @@ class FittedSubspace(Fitted):
         network = getattr(self._denoiser, "network", None)
         self._guides = int(getattr(network, "cond_channels", 0))
         # What beyond this changes a guide, or a gap, reaches a pixel through another image only.
-        self.halo: int | None = getattr(network, "context", 60) + _SMOOTH
+        halo = int(getattr(network, "context", 60)) + _SMOOTH
         if self._settings.window:
-            self.halo += refinement_context(self._settings.window)
+            halo += refinement_context(self._settings.window)
+        self.halo: int | None = halo
         # One number for the scene: tiles must not differ in it.
         self._gaps = statistics.valid < 1
         self.attributes: Attributes = {

@@ -66,7 +66,7 @@ def coarse(triple: Tensor, denoise: Callable[[Tensor], Tensor]) -> Tensor:
 def body_of(image: Tensor) -> Bools | None:
     """Where the body is (y, x), away from its skin; None where there is too little of it."""
     body = ndimage.binary_opening(image.numpy() > _BODY_HU, iterations=2)
-    inner: Bools = ndimage.binary_erosion(body, iterations=1)
+    inner = np.asarray(ndimage.binary_erosion(body, iterations=1), bool)
     return inner if inner.sum() >= _FEWEST else None
 
 
