@@ -21,12 +21,13 @@ demo: setup
 
 # One process a core, each with one thread: a test is small, and threads that wait cost time.
 test: setup
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --dist worksteal
 
-# The quick loop of development: style, types, and the tests that need no command.
+# The quick loop of development: style, types, the imports and the engine.
 check: lint
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --dist loadfile \
-	    tests/test_architecture.py tests/engine tests/core
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --dist worksteal \
+	    tests/test_architecture.py tests/test_types.py tests/engine \
+	    --ignore tests/engine/test_cluster.py --ignore tests/engine/test_workers.py
 
 # Damaged files of every format; what is not a right result or one line of error is printed.
 FUZZ ?= --count 20000

@@ -25,6 +25,7 @@ from sciddm.errors import InputError
 
 __all__ = [
     "ATTRS",
+    "dataset_at",
     "names_in",
     "open_hdf5",
     "read_array",
@@ -119,13 +120,25 @@ def open_hdf5(path: Path) -> h5py.File:
     return file
 
 
-def read_text(group: h5py.Group, name: str, path: Path) -> str:
+def dataset_at(group: h5py.Group | h5py.Dataset | h5py.Datatype, name: str) -> h5py.Dataset:
+    """The array of that name in a group.
+
+    Raises:
+        ValueError: it is none; `reading` makes that one line.
+    """
+    node = group[name] if isinstance(group, h5py.Group) else None
+    if not isinstance(node, h5py.Dataset):
+        raise ValueError(f"{name} is no array")
+    return node
+
+
+def read_text(group: h5py.Group | h5py.Dataset | h5py.Datatype, name: str, path: Path) -> str:
     """The text of a scalar HDF5 dataset.
 
     Raises:
         InputError: a group, or never written.
     """
-    return text_of(read_array(group[name], path)[()])
+    return text_of(read_array(dataset_at(group, name), path)[()])
 
 
 def read_array(node: h5py.Dataset | h5py.Group | h5py.Datatype, path: Path) -> NDArray[Any]:

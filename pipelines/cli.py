@@ -134,8 +134,9 @@ def _answer(error: Exception) -> int:
         say("error", spoken(error))
         return 2
     # A misuse of the command line, known by what it can do: the class moved between versions.
-    if hasattr(error, "format_message"):
-        message = str(error.format_message())
+    spoken_by = getattr(error, "format_message", None)
+    if spoken_by is not None:
+        message = str(spoken_by())
         if message:
             path = getattr(getattr(error, "ctx", None), "command_path", "sciddm")
             say("error", f"{message.rstrip('.')} (see {path} --help)")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -113,7 +113,7 @@ def _format(path: Path, unfinished: bool) -> Format:
 
 
 def _described(path: Path, source: Path | BinaryIO | FinishedHeader) -> Format:
-    with _decoding(path), _Sequential(source) as file:
+    with _decoding(path), _Sequential(cast(Any, source)) as file:
         return Format(
             int(file.samplerate),
             int(file.channels),
@@ -132,7 +132,8 @@ def _next(path: Path, unfinished: bool, key: str, start: int, size: int) -> Bloc
     """The block of a stream that begins at a sample."""
     with _decoding(path):
         if key not in _streams:
-            stream = _Sequential(FinishedHeader(path) if unfinished else path)
+            source: Any = FinishedHeader(path) if unfinished else path
+            stream = _Sequential(cast(Any, source))
             _keep(key, stream)
             skipped = 0
             while skipped < start:

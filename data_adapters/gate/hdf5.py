@@ -92,7 +92,7 @@ def _check_sources(path: Path, name: str, created: h5py.h5p.PropDCID) -> None:
 
 def _nodes(file: h5py.File, path: Path) -> Iterator[tuple[str, h5py.Dataset]]:
     """All datasets, each once, whatever links lead to it."""
-    groups = [("", file)]
+    groups: list[tuple[str, h5py.Group]] = [("", file)]
     seen = {file.id.__hash__()}
     while groups:
         prefix, group = groups.pop()

@@ -162,7 +162,10 @@ class _Raster:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(self.path, driver=self.driver) as file:
-                window = Window(samples.start, lines.start, len(samples), len(lines))
+                window = Window.from_slices(
+                    (lines.start, lines.start + len(lines)),
+                    (samples.start, samples.start + len(samples)),
+                )
                 values = file.read([b + 1 for b in bands], window=window)
         return values[:, :: lines.step, :: samples.step]
 

@@ -12,7 +12,7 @@ import numpy as np
 from dask.base import tokenize
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.hdf5 import open_hdf5, text_of
+from sciddm.data_adapters.hdf5 import dataset_at, open_hdf5, text_of
 from sciddm.data_adapters.hsi.cube import DIMS, lazy_cube
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
@@ -80,7 +80,7 @@ class HdfCube:
         first = int(wanted.min())
         parts = {"band": slice(first, int(wanted.max()) + 1), "y": index[1], "x": index[2]}
         with open_hdf5(self.path) as file:
-            stored = np.asarray(file[self.name][tuple(parts[a] for a in self.axes)])
+            stored = np.asarray(dataset_at(file, self.name)[tuple(parts[a] for a in self.axes)])
         ordered = stored.transpose([self.axes.index(a) for a in DIMS])
         return np.ascontiguousarray(ordered[wanted - first])
 

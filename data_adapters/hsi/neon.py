@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.hdf5 import open_hdf5, read_array, text_of
+from sciddm.data_adapters.hdf5 import dataset_at, open_hdf5, read_array, text_of
 from sciddm.data_adapters.hsi.cube import build_cube
 from sciddm.data_adapters.hsi.georeference import crs_of, epsg_wkt, transform_of
 from sciddm.data_adapters.hsi.hdf_cube import HdfCube, attribute, group_below, numbers
@@ -42,7 +42,8 @@ def read_neon(path: Path) -> xr.Dataset:
     with open_hdf5(path) as file:
         name = _cube_name(file)
         assert name is not None
-        node, group = file[name], file[name].parent
+        node = dataset_at(file, name)
+        group = node.parent
         spectral = group_below(group, "Metadata/Spectral_Data")
         wavelength = _list(spectral, "Wavelength", path)
         scale, fill = numbers(node, "Scale_Factor"), numbers(node, "Data_Ignore_Value")
@@ -72,7 +73,8 @@ def _cube_name(file: h5py.File) -> str | None:
     for site in file:
         for kind in _KINDS:
             name = f"{site}/{kind}/{kind}_Data"
-            if isinstance(file.get(name), h5py.Dataset) and len(file[name].shape) == 3:
+            node = file.get(name)
+            if isinstance(node, h5py.Dataset) and len(node.shape) == 3:
                 return name
     return None
 
@@ -96,10 +98,10 @@ def _place(group: h5py.Group) -> dict[str, Any]:
     about = group_below(group, "Metadata/Coordinate_System")
     if about is None or "Map_Info" not in about:
         return {}
-    info = [v.strip() for v in text_of(np.asarray(about["Map_Info"][()])).split(",")]
+    info = [v.strip() for v in text_of(np.asarray(dataset_at(about, "Map_Info")[()])).split(",")]
     transform = transform_of(info)
     if transform is None:
         return {}
-    code = text_of(np.asarray(about["EPSG Code"][()])) if "EPSG Code" in about else ""
+    code = text_of(np.asarray(dataset_at(about, "EPSG Code")[()])) if "EPSG Code" in about else ""
     crs = epsg_wkt(int(code)) if code.isdigit() else crs_of(info)
     return {"transform": transform, "crs": crs}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import dask.array as da
 import netCDF4
@@ -212,8 +212,10 @@ def _lazy(file: xr.Dataset, stored: Callable[[str, Any], Any]) -> xr.Dataset:
             held[name] = variable.load()
             continue
         raw = stored(str(name), variable)
-        chunks = chunks_of(raw.shape, raw.dtype.itemsize) if raw.ndim == 3 else raw.shape
-        lazy = da.from_array(raw, chunks=chunks, name="nc-" + tokenize(raw), asarray=True)
+        chunks: Any = chunks_of(raw.shape, raw.dtype.itemsize) if raw.ndim == 3 else raw.shape
+        lazy = da.from_array(
+            raw, chunks=cast(Any, chunks), name="nc-" + tokenize(raw), asarray=True
+        )
         held[name] = (variable.dims, lazy, variable.attrs)
     return held
 

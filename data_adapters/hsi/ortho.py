@@ -147,7 +147,7 @@ class _Grid:
             seen,
             fill,
         )
-        self.shape = (stored.shape[0], *seen.shape)
+        self.shape = (int(stored.shape[0]), *seen.shape)
         self.dtype = stored.dtype
 
     def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[Any]:

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from sciddm.data_adapters.hdf5 import open_hdf5
+from sciddm.data_adapters.hdf5 import dataset_at, open_hdf5
 from sciddm.data_adapters.hsi.cube import build_cube
 from sciddm.data_adapters.hsi.georeference import epsg_wkt
 from sciddm.data_adapters.hsi.hdf_cube import HdfCube, attribute, group_below, numbers
@@ -61,7 +61,8 @@ def read_prisma(path: Path) -> xr.Dataset:
             used = (centre > 0) & (np.ones(len(centre)) if flags is None else flags).astype(bool)
             bands = np.flatnonzero(used)
             bands = bands[np.argsort(centre[bands], kind="stable")]
-            parts.append(HdfCube.of(path, fields[f"{detector.upper()}_Cube"], _AXES, bands).lazy())
+            node = dataset_at(fields, f"{detector.upper()}_Cube")
+            parts.append(HdfCube.of(path, node, _AXES, bands).lazy())
             wavelength.append(centre[bands])
             fwhm.append((np.full(len(centre), np.nan) if width is None else width)[bands])
             gain.append(np.full(len(bands), (high[0] - low[0]) / _LARGEST))
@@ -93,7 +94,7 @@ def _place(file: h5py.File) -> dict[str, object]:
         for k in ("ULcorner_easting", "ULcorner_northing", "LRcorner_easting", "LRcorner_northing")
     }
     code = attribute(file, "Epsg_Code")
-    lines, _, samples = file["HDFEOS/SWATHS/PRS_L2D_HCO/Data Fields/VNIR_Cube"].shape
+    lines, _, samples = dataset_at(file, "HDFEOS/SWATHS/PRS_L2D_HCO/Data Fields/VNIR_Cube").shape
     values = [v[0] for v in corner.values() if v is not None]
     if len(values) < 4 or code is None or min(lines, samples) < 2:
         return {}

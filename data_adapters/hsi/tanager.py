@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from sciddm.data_adapters.hdf5 import open_hdf5, read_array, text_of
+from sciddm.data_adapters.hdf5 import dataset_at, open_hdf5, read_array, text_of
 from sciddm.data_adapters.hsi.cube import DIMS, VALID, build_cube
 from sciddm.data_adapters.hsi.georeference import epsg_wkt
 from sciddm.data_adapters.hsi.hdf_cube import HdfCube, attribute, group_below, numbers
@@ -46,7 +46,7 @@ def read_tanager(path: Path) -> xr.Dataset:
         name = next((n for n in _CUBES if fields is not None and n in fields), None)
         if fields is None or name is None:
             raise InputError(f"{path}: neither {' nor '.join(_CUBES)} in it: give such a product")
-        node = fields[name]
+        node = dataset_at(fields, name)
         fill = numbers(node, "_FillValue")
         held = build_cube(
             path,
@@ -64,13 +64,20 @@ def read_tanager(path: Path) -> xr.Dataset:
         )
         marks = {"units": attribute(node, "Unit") or attribute(node, "units")}
         held["cube"].attrs.update({k: v for k, v in marks.items() if v})
-        if "nodata_pixels" in fields and fields["nodata_pixels"].shape == node.shape[1:]:
+        if (
+            "nodata_pixels" in fields
+            and dataset_at(fields, "nodata_pixels").shape == node.shape[1:]
+        ):
             nothing = read_array(fields["nodata_pixels"], path) != 0
             held = held.assign({VALID: (("y", "x"), ~nothing)})
         # Where pixels lie, for products in the sensor's geometry.
         places = group_below(file, f"{group}/Geolocation Fields")
         for key in ("Latitude", "Longitude"):
-            if places is not None and key in places and places[key].shape == node.shape[1:]:
+            if (
+                places is not None
+                and key in places
+                and dataset_at(places, key).shape == node.shape[1:]
+            ):
                 values = read_array(places[key], path)
                 held = held.assign_coords({key.lower(): (("y", "x"), values)})
     return held

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import rasterio
 import xarray as xr
+from rasterio.io import DatasetWriter
 
 from sciddm.data_adapters.hdf5 import ATTRS
 
@@ -72,7 +73,7 @@ def creation_options(attrs: dict[str, Any], dtype: np.dtype[Any]) -> dict[str, A
     return options
 
 
-def write_tags(dataset: xr.Dataset, file: rasterio.io.DatasetWriter) -> None:
+def write_tags(dataset: xr.Dataset, file: DatasetWriter) -> None:
     """Adds the tags of all domains to an open file."""
     for name, tags in (dataset.attrs.get("domains") or {}).items():
         file.update_tags(ns=str(name), **{str(k): str(v) for k, v in tags.items()})

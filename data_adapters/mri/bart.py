@@ -164,8 +164,9 @@ def _one_frame(data: Path, array: NDArray[np.complex64]) -> xr.Dataset:
     if array.shape[_X] == 1:
         axes = (_Y, _Z, _COIL, _SLICE)
         _only(data, array.shape, axes)
-        plane = array.reshape([array.shape[i] for i in axes], order="F").transpose(3, 2, 0, 1)
-        if plane.shape[-1] == 1 or not _peaked(plane):
+        planes = array.reshape([array.shape[i] for i in axes], order="F")
+        plane = planes.transpose(3, 2, 0, 1)
+        if array.shape[_Z] == 1 or not _peaked(plane):
             raise InputError(
                 f"{data}: no samples along x, as non-Cartesian data has it: grid it first"
             )

@@ -481,7 +481,7 @@ def _centre_as_acquired(raw: RawData, plan: _Grid) -> bool:
         peak = int(power.argmax())
         nearer = abs(peak - (total[k] - 1 - centre[k])) - abs(peak - centre[k])
         if power[peak] > _ECHO * np.median(power):  # else it may be anywhere
-            votes += float(power[peak]) * np.sign(nearer)
+            votes += float(power[peak]) * float(np.sign(nearer))
     return votes >= 0
 
 

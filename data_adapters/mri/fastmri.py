@@ -29,6 +29,7 @@ from sciddm.data_adapters.attributes import decode
 from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.hdf5 import (
     ATTRS,
+    dataset_at,
     names_in,
     open_hdf5,
     read_array,
@@ -135,7 +136,7 @@ def write_fastmri(dataset: xr.Dataset, path: Path) -> None:
 
 def _canonical(path: Path, file: h5py.File, axes: Sequence[str] | None) -> NDArray[Any]:
     """k-space as (slice, coil, ky, kx)."""
-    node = file["kspace"]
+    node = dataset_at(file, "kspace")
     pairs = node.dtype.kind in "fiu" and node.ndim > 3 and node.shape[-1] == 2
     shape = node.shape[:-1] if pairs else node.shape
     stated = _checked_axes(path, axes, shape) if axes else _stated_axes(file, len(shape))

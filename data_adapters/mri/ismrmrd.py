@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.data_adapters.checks import check_size, existing_file, reading
-from sciddm.data_adapters.hdf5 import names_in, open_hdf5, read_text
+from sciddm.data_adapters.hdf5 import dataset_at, names_in, open_hdf5, read_text
 from sciddm.data_adapters.mri.acquisitions import RawData
 from sciddm.data_adapters.mri.cartesian import read_cartesian
 from sciddm.data_adapters.mri.frames import Selection
@@ -54,7 +54,7 @@ def read_ismrmrd(source: str | Path, select: Selection | None = None) -> xr.Data
             )
         group = file[name]
         header = parse_header(read_text(group, "xml", path), path)
-        table = group["data"]
+        table = dataset_at(group, "data")
         names = table.dtype.names or ()
         if not {"head", "data"} <= set(names):
             raise InputError(f"{path}: {name}/data holds no acquisitions: export it again")

@@ -66,7 +66,7 @@ def _white(page: Pages) -> Masks:
     drawn = np.isin(page, values[counts >= _FEWEST]) & bright
     around = ndimage.median_filter(page, _AROUND)
     drawn &= page.astype(np.int16) - around > _ABOVE
-    drawn &= ~ndimage.binary_opening(bright, np.ones((_THIN, _THIN)))
+    drawn &= ~np.asarray(ndimage.binary_opening(bright, np.ones((_THIN, _THIN))), bool)
     labels, count = objects(drawn, np.ones((3, 3)))
     if count == 0:
         return drawn

@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciddm.data_adapters.hdf5 import names_in, read_array
+from sciddm.data_adapters.hdf5 import dataset_at, names_in, read_array
 from sciddm.data_adapters.ultrasound.frames import build_frames
 from sciddm.data_adapters.ultrasound.sector import image_region
 from sciddm.errors import InputError
@@ -75,7 +75,7 @@ def read_zea(path: Path, group: h5py.Group, stated: Mapping[str, Any]) -> xr.Dat
     node, places = data[name], None
     bounds: tuple[float | None, float | None] = (None, None)
     if isinstance(node, h5py.Group):
-        places = node.get("coordinates")
+        places = dataset_at(node, "coordinates") if "coordinates" in node else None
         bounds = (_plain(node, "min"), _plain(node, "max"))
         if "values" not in node:
             raise InputError(f"{path}: data/{name} holds no values, only {names_in(node)}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from sciddm.errors import InputError
 
@@ -60,7 +60,7 @@ def on_cluster(address: str) -> Iterator[Apply]:
             f"--scheduler {address}: no dask scheduler answers there: check address and network"
         ) from error
     try:
-        threads = sum(client.nthreads().values())
+        threads = sum(cast("dict[str, int]", client.nthreads()).values())
         if not threads:
             raise InputError(f"--scheduler {address}: it has no workers: start some")
         yield lambda work, items: _spread(client, work, items, _AT_ONCE * threads)

@@ -316,7 +316,7 @@ def _first_pass(scene: Scene, tick: Callable[[int], None]) -> _First:
                 np.concatenate([last[0], values], axis=1),
                 np.concatenate([last[1], known], axis=1),
             )
-        jumps = column_jumps(*(np.swapaxes(a, 1, 2) for a in pair))
+        jumps = column_jumps(np.swapaxes(pair[0], 1, 2), np.swapaxes(pair[1], 1, 2))
         start = block.start - (last is not None)
         place = slice(start, start + jumps.middle.shape[1])
         first.jumps.middle[:, place], first.jumps.error[:, place] = jumps

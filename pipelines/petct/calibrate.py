@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,5 +35,5 @@ def fit_temperature(probability: Iterable[NDArray[Any]], truth: Iterable[NDArray
         return float(-np.where(m, np.log(q), np.log1p(-q)).mean())
 
     bounds = (math.log(_LOWEST), math.log(_HIGHEST))
-    found = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-4})
-    return float(math.exp(found["x"]))
+    found: Any = minimize_scalar(cost, bounds=bounds, method="bounded", options={"xatol": 1e-4})
+    return float(math.exp(cast(Any, found).x))

@@ -46,7 +46,7 @@ def demodulate(rf: NDArray[Any], fs: float, fc: float, bandwidth: float) -> NDAr
             f"sampling of {fs:g} Hz: correct fs, fc or bandwidth"
         )
     cut = min(_WIDER * half, alias / 2, 0.49 * fs)
-    taps = signal.firwin(min(_TAPS, 2 * (rf.shape[-1] // 8) + 1), cut, fs=fs)
+    taps = np.asarray(signal.firwin(min(_TAPS, 2 * (rf.shape[-1] // 8) + 1), cut, fs=fs))
     turned = 2 * rf * np.exp(-2j * np.pi * fc / fs * np.arange(rf.shape[-1]))
     low = signal.oaconvolve(turned, taps.reshape([1] * (rf.ndim - 1) + [-1]), "same", axes=-1)
     return np.asarray(low, np.complex64)

@@ -19,7 +19,8 @@ class FilteredBackProjection:
     steps = 1
 
     def __init__(self, scan: Scan, window: Window = "ram-lak") -> None:
-        self.scan, self.window = scan, window
+        self.scan = scan
+        self.window: Window = window
         self.attributes: dict[str, Any] = {}
 
     def __call__(self, p: Tensor, index: int, seed: int, tick: Tick) -> Reconstruction:

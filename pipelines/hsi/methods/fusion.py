@@ -79,7 +79,8 @@ def fused(tile: Tile, estimate: Array, known: Components) -> tuple[Array, Array]
         rest = (known.rest / (known.rest + 1)).astype(np.float32)[:, None, None]
         added += rest * np.where(tile.valid, left - np.tensordot(basis, some, 1), np.float32(0))
         variance += rest
-    return estimate + noise * added, np.asarray(noise**2 * variance, np.float32)
+    mean = np.asarray(estimate + noise * added, np.float32)
+    return mean, np.asarray(noise**2 * variance, np.float32)
 
 
 def _solve_gaps(
