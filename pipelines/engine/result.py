@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sciddm.pipelines.engine.context import Context
+    from sciddm.pipelines.engine.report.page import Report
     from sciddm.pipelines.engine.request import Request
     from sciddm.pipelines.engine.verb import Transform
 
@@ -65,6 +66,7 @@ class Result:
         # Keeps the scratch files that lazy variables are read from.
         self._context = context
         self._remarks: list[str] = []
+        self._report: Report | None = None
 
     @property
     def data(self) -> xr.Dataset:
@@ -153,10 +155,25 @@ class Result:
         """
         from sciddm.pipelines.engine.report.page import render
 
+        findings = self.verdict if self.is_estimate else None
+        return render(self._contents(), findings, self.warnings)
+
+    def picture(self) -> bytes | None:
+        """A small JPEG of what the page shows first; None where that is no image.
+
+        Raises:
+            InputError: the verb has no report.
+        """
+        from sciddm.pipelines.engine.report.picture import picture
+
+        return picture(self._contents())
+
+    def _contents(self) -> Report:
         if self._verb.page is None:
             raise InputError(f"`{self._verb.name}` has no report")
-        findings = self.verdict if self.is_estimate else None
-        return render(self._verb.page(self._input, self._dataset), findings, self.warnings)
+        if self._report is None:
+            self._report = self._verb.page(self._input, self._dataset)
+        return self._report
 
     def _page_or_remark(self) -> str | None:
         """The page; a remark where it cannot be made: a result is worth more than its page."""

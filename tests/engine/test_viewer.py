@@ -120,10 +120,10 @@ PROBE = """<script>window.addEventListener("load", () => {
 });</script>"""
 
 
-def browse(text: str, folder: Path, *flags: str) -> dict:
+def browse(text: str, folder: Path, *flags: str, probe: str = PROBE) -> dict:
     """What the probe says of a page, and what the browser's console said."""
     file = folder / "page.html"
-    file.write_text(text.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
+    file.write_text(text.replace("</body>", f"{probe}</body>"), encoding="utf-8")
     words = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
         f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=3000", *flags,

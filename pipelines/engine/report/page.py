@@ -39,6 +39,7 @@ __all__ = [
     "Verdict",
     "Viewer",
     "grey_window",
+    "html_page",
     "oriented",
     "render",
     "write",
@@ -168,7 +169,17 @@ def render(
     ]
     if any(section.viewers for section in report.sections):
         parts.append(f"<script>{SCRIPT}</script>")
-    return _PAGE.format(title=escape(report.title), style=STYLE, body="\n".join(parts))
+    return html_page(report.title, "\n".join(parts))
+
+
+def html_page(title: str, body: str) -> str:
+    """A page with the style of all pages.
+
+    Args:
+        title: text.
+        body: HTML.
+    """
+    return _PAGE.format(title=escape(title), style=STYLE, body=body)
 
 
 def _remarks(verdict: Verdict, said: Sequence[str]) -> str:

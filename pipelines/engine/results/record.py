@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from sciddm.pipelines.engine.batch import Outcome
 from sciddm.pipelines.engine.console import say
 from sciddm.pipelines.engine.results.ledger import append, begin, finish, read
 from sciddm.pipelines.engine.results.row import Row, row_of, row_of_json
-from sciddm.pipelines.engine.results.table import CSV, PARQUET, write_results
+from sciddm.pipelines.engine.results.table import CSV, PAGE, PARQUET, write_results
 from sciddm.pipelines.engine.summary import Fact
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Record:
             warnings=result.warnings,
         )
         about = next((p for p in outputs if p.suffix == ".json"), None)
+        if any(p.suffix == ".html" for p in outputs):
+            row["picture"] = _picture(result)
         row["about"] = None if about is None else self._name(about)
         with _tolerant(source):
             return begin(self.folder, row)
@@ -112,10 +115,21 @@ def check_names(folder: Path, outputs: Iterable[Path]) -> None:
     Raises:
         InputError: an output has one of them.
     """
-    reserved = {folder / name for name in (CSV, PARQUET)}
+    reserved = {folder / name for name in (CSV, PARQUET, PAGE)}
     for path in outputs:
         if path in reserved:
-            raise InputError(f"{path}: is the table of all results: rename the input of this name")
+            raise InputError(
+                f"{path}: is the name of the table of all results: rename the input of this name"
+            )
+
+
+def _picture(result: Result) -> str | None:
+    """For the page of the batch; a result is worth more than its picture."""
+    try:
+        content = result.picture()
+    except Exception:  # told when its own page is written
+        return None
+    return None if content is None else base64.b64encode(content).decode("ascii")
 
 
 def _contents(outputs: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The table of results as files: results.csv, and results.parquet where pyarrow is there."""
+"""The table of results as files: results.csv, results.parquet with pyarrow, index.html."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.batch import one_line
 from sciddm.pipelines.engine.results.ledger import LEDGER, read
-from sciddm.pipelines.engine.results.row import Row, columns_of
+from sciddm.pipelines.engine.results.row import JUDGED, Row, columns_of
 from sciddm.storage import write_durably
 
-__all__ = ["CSV", "PARQUET", "read_results", "write_results"]
+__all__ = ["CSV", "PAGE", "PARQUET", "read_results", "write_results"]
 
-CSV, PARQUET = "results.csv", "results.parquet"
+CSV, PARQUET, PAGE = "results.csv", "results.parquet", "index.html"
 #: A spreadsheet would take a text that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_results(folder: Path) -> list[Row]:
-    """Writes the tables of a batch anew; each is replaced whole.
+    """Writes the tables of a batch anew, and its page where items have pages.
 
     Args:
         folder: of the batch.
@@ -38,6 +38,11 @@ def write_results(folder: Path) -> list[Row]:
     write_durably(folder / CSV, _csv(rows).encode("utf-8"))
     if importlib.util.find_spec("pyarrow") is not None:
         write_durably(folder / PARQUET, _parquet(rows))
+    if any(row.get("page") for row in rows):
+        from sciddm.pipelines.engine.report.batch import batch_page
+
+        text = batch_page(rows, folder.resolve().name, JUDGED)
+        write_durably(folder / PAGE, text.encode("utf-8"))
     return rows
 
 
