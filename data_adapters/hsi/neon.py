@@ -10,7 +10,7 @@ Source: NEON.DP1.30006 and DP3.30006, their HDF5 file structure.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -43,7 +43,7 @@ def read_neon(path: Path) -> xr.Dataset:
         name = _cube_name(file)
         assert name is not None
         node = dataset_at(file, name)
-        group = node.parent
+        group = cast("h5py.Group", node.parent)
         spectral = group_below(group, "Metadata/Spectral_Data")
         wavelength = _list(spectral, "Wavelength", path)
         scale, fill = numbers(node, "Scale_Factor"), numbers(node, "Data_Ignore_Value")
