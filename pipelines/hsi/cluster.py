@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 from sciddm.errors import InputError
+from sciddm.pipelines.engine.workers.cluster import connect
 
 __all__ = ["Apply", "here", "on_cluster"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _AT_ONCE = 2  # tiles per thread of a worker: one computed, one on its way
-_PATIENCE = "15s"
 
 
 class Apply(Protocol):
@@ -46,19 +46,7 @@ def on_cluster(address: str) -> Iterator[Apply]:
     Raises:
         InputError: dask.distributed is missing, nobody answers there, or there are no workers.
     """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError(
-            f"--scheduler {address}: needs dask.distributed: pip install 'sciddm[cluster]'"
-        ) from error
-    try:
-        # Not as the default: what reads the scene is to run here, where its file is.
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(
-            f"--scheduler {address}: no dask scheduler answers there: check address and network"
-        ) from error
+    client = connect(address)
     try:
         threads = sum(cast("dict[str, int]", client.nthreads()).values())
         if not threads:

@@ -16,7 +16,7 @@ from sciddm.data_adapters.hsi.result import load_denoised, result_outputs, save_
 from sciddm.errors import InputError, ModelError
 from sciddm.metrics import spectral as metrics
 from sciddm.physics.spectral.flags import Flag
-from sciddm.pipelines.hsi import HyperspectralDenoising, cluster
+from sciddm.pipelines.hsi import HyperspectralDenoising
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method
 from sciddm.simulation.hsi import noise
 
@@ -114,9 +114,8 @@ def test_one_worker_two_workers_and_none(broken):
         assert result.attrs == results[0].attrs
 
 
-def test_nobody_answers(broken, monkeypatch):
+def test_nobody_answers(broken):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(cluster, "_PATIENCE", "1s")
     with pytest.raises(InputError, match="no dask scheduler answers"):
         denoised(broken, "lowrank", scheduler="tcp://127.0.0.1:9")
 
