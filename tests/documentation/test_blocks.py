@@ -1,7 +1,8 @@
 """Commands and snippets of README and docs do what they say.
 
 A block under ``<!-- run: FILE... -->`` runs on tiny generated files of those names, in one folder
-for each page, at the quality "fast". All other commands are checked against the verbs' options.
+for each page, at the quality "fast". One under ``<!-- continue -->`` goes on with the names of the
+block before it. All other commands are checked against the verbs' options.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from benchmarks.fingerprint_inputs import INPUTS
 from sciddm.pipelines.cli import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: What a block may ask for -> domain and name of the generated file or folder.
 FILES = {
     "scan.h5": ("mri", "coils.h5"),
@@ -62,13 +63,19 @@ class Block(NamedTuple):
 
 def blocks() -> list[Block]:
     found = []
-    pattern = re.compile(r"(?:<!-- run(?::(.*?))? -->\n)?```(sh|python)\n(.*?)```", re.DOTALL)
+    pattern = re.compile(
+        r"(?:<!-- (?:(continue)|run(?::(.*?))?) -->\n)?```(sh|python)\n(.*?)```", re.DOTALL
+    )
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for match in pattern.finditer(text):
-            files = tuple((match[1] or "").split()) if match[0].startswith("<!--") else None
-            line = text[: match.start(3)].count("\n") + 1
-            found.append(Block(page, line, match[2], match[3], files))
+            files = tuple((match[2] or "").split()) if match[0].startswith("<!--") else None
+            line = text[: match.start(4)].count("\n") + 1
+            code = match[4]
+            if match[1]:
+                before = found[-1]
+                code, files = before.code + code, before.files
+            found.append(Block(page, line, match[3], code, files))
     return found
 
 
