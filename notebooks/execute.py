@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -36,11 +37,15 @@ def execute(path: Path, write: bool) -> float:
     if write:
         for cell in book.cells:
             cell.metadata = {}
-            # Progress bars and third parties' notes belong to the run, not to the reader.
             if cell.cell_type == "code":
-                cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+                cell.outputs = [o for o in cell.outputs if not _passing(o)]
         nbformat.write(book, path)
     return seconds
+
+
+def _passing(output: Any) -> bool:
+    """Progress bars and third parties' notes belong to the run, not to the reader."""
+    return output.get("name") == "stderr" or output.get("data", {}).get("text/html") == ""
 
 
 def main() -> int:
