@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from sciddm.physics.ultrasound.representation import amplitude, log_compressed
 from sciddm.physics.ultrasound.scan_conversion import picture_grid, to_picture
-from sciddm.pipelines.engine.report.page import Film, Panel, Report, Section, Table, Verdict
+from sciddm.pipelines.engine.report.page import (
+    Film,
+    Layer,
+    Panel,
+    Report,
+    Section,
+    Table,
+    Verdict,
+    Viewer,
+)
 from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.pipelines.ultrasound.describe import facts, size_text
 
@@ -21,6 +30,7 @@ __all__ = ["ultrasound_page"]
 _RANGE_DB = 60.0
 _FILM = 60  # frames of the clip, at most
 _FILM_ROWS = 360
+_EXPLORED = 24  # frames of the viewer, at most
 _PICTURE_ROWS = 512
 
 
@@ -55,7 +65,7 @@ def ultrasound_page(scan: object, result: xr.Dataset) -> Report:
             note="Of the posterior samples: larger where haze covered what is below it.",
         ),
     ]
-    sections = [Section(f"The scan{of}", panels)]
+    sections = [Section(f"The scan{of}", panels, viewers=[_viewer(shown, result, db, unit)])]
     if result.sizes["frame"] > 1:
         film = Film("Before and after", _film(shown, result.sizes["frame"], db))
         sections.append(Section("The clip", [], films=[film]))
@@ -125,6 +135,29 @@ class _Shown:
             return image
         depth, angles = self.result["depth"].values, self.result["lateral"].values
         return to_picture(image, depth, angles, self.apex, *self.grid)
+
+
+def _viewer(
+    shown: _Shown, result: xr.Dataset, window: tuple[float, float], unit: str
+) -> Viewer:
+    """Frames before and after, and what was taken away, on one scale."""
+    count = result.sizes["frame"]
+    frames = [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, _EXPLORED)).round())]
+    layers = [
+        Layer("Before", np.stack([shown.image("hazy", i) for i in frames])),
+        Layer("Taken away", np.stack([shown.taken(i) for i in frames])),
+        Layer("After: tissue", np.stack([shown.image("frames", i) for i in frames])),
+    ]
+    return Viewer(
+        "Before and after",
+        layers,
+        window,
+        unit,
+        plane="frame",
+        labels=[f"frame {i + 1} of {count}" for i in frames],
+        pixel_mm=shown.pixel_mm,
+        total=count,
+    )
 
 
 def _film(shown: _Shown, count: int, window: tuple[float, float]) -> bytes:

@@ -1,8 +1,8 @@
 """A result on one page: the three verdicts, warnings, images with their scales, numbers.
 
 The page is one HTML file with everything inside (style, images as PNG), so it can be mailed or
-archived beside the data. It loads nothing from anywhere. Its one script serves the viewers; without
-scripts the page shows all but these.
+archived beside the data. It loads nothing from anywhere. Its scripts serve the viewers and the switch between
+recordings; without scripts the page shows all but these.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sciddm import __version__
 from sciddm.errors import OutputError
 from sciddm.pipelines.engine.report.charts import Chart, Curve, draw_chart
 from sciddm.pipelines.engine.report.panels import Axis, Panel, draw, grey_window, oriented
+from sciddm.pipelines.engine.report.sounds import LISTEN, Player, sounds_block
 from sciddm.pipelines.engine.report.style import STYLE
 from sciddm.pipelines.engine.report.verdicts import verdict_block, warning_block
 from sciddm.pipelines.engine.report.viewer import SCRIPT, Layer, Viewer, viewer_block
@@ -44,16 +45,6 @@ __all__ = [
     "render",
     "write",
 ]
-
-
-@dataclass(frozen=True)
-class Player:
-    """Sound to listen to: an encoded file that browsers play."""
-
-    title: str
-    sound: bytes
-    mime: str
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +160,8 @@ def render(
     ]
     if any(section.viewers for section in report.sections):
         parts.append(f"<script>{SCRIPT}</script>")
+    if any(len(section.players) > 1 for section in report.sections):
+        parts.append(f"<script>{LISTEN}</script>")
     return html_page(report.title, "\n".join(parts))
 
 
@@ -201,8 +194,7 @@ def _section(section: Section) -> str:
         drawn = draw_chart(panel) if isinstance(panel, Chart) else draw(panel)
         figures.append(_figure(panel.title, drawn, "image/png", panel.note))
     figures += [_figure(film.title, film.image, film.mime, film.note) for film in section.films]
-    sounds = "".join(_player(player) for player in section.players)
-    sounds = f'<div class="panels">{sounds}</div>' if sounds else ""
+    sounds = sounds_block(section.players)
     text = f"<p>{escape(section.text)}</p>" if section.text else ""
     viewers = "".join(viewer_block(viewer) for viewer in section.viewers)
     if viewers and not figures and not sounds:
@@ -220,16 +212,6 @@ def _figure(title: str, image: bytes, mime: str, note: str) -> str:
     return (
         f'<figure><figcaption>{escape(title)}</figcaption><img alt="'
         f'{escape(title)}" src="data:{mime};base64,{data}">{under}</figure>'
-    )
-
-
-def _player(player: Player) -> str:
-    data = base64.b64encode(player.sound).decode("ascii")
-    note = f"<span>{escape(player.note)}</span>" if player.note else ""
-    return (
-        f"<figure><figcaption>{escape(player.title)}</figcaption>"
-        f'<audio controls preload="metadata" aria-label="{escape(player.title)}" '
-        f'src="data:{player.mime};base64,{data}"></audio>{note}</figure>'
     )
 
 

@@ -8,7 +8,7 @@ __all__ = ["STYLE"]
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b2127; --soft: #5b6570; --line: #dfe3e8;
   --paper: #fbfbfa; --card: #ffffff; --panel: #0d1013; --code: #0d1013;
-  --yes: #2e7d4f; --no: #b3372f; --doubt: #8a5a10; --neutral: #6a7480;
+  --yes: #2e7d4f; --no: #b3372f; --doubt: #8a5a10; --neutral: #55606b;
   --yes-card: #eef6f0; --no-card: #fbeeed; --doubt-card: #fdf6e8; --neutral-card: #f1f3f5; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e3e8ec; --soft: #a4aeb8; --line: #2c343c; --paper: #15191d; --card: #1d2329;
@@ -64,7 +64,10 @@ figure span { display: block; padding: .35rem .8rem .65rem; font-size: .8rem; co
   max-width: 640px; margin: .7rem 0; font-size: .88rem; }
 .controls label span { display: block; }
 .controls input, .controls select { width: 100%; font: inherit; }
-.controls button { font: inherit; padding: .15rem .7rem; margin-right: .4rem; }
+.controls button, [data-switch] button { font: inherit; padding: .15rem .7rem;
+  margin-right: .4rem; }
+[data-switch] { color: var(--soft); font-size: .92rem; }
+[data-switch] button[aria-pressed="true"] { font-weight: 700; outline: 2px solid var(--yes); }
 .viewer > p { margin: 0; }
 .tables { display: grid; gap: 0 2rem; grid-template-columns: repeat(2, minmax(0, 1fr));
   align-items: start; }
