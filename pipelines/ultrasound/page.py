@@ -137,9 +137,7 @@ class _Shown:
         return to_picture(image, depth, angles, self.apex, *self.grid)
 
 
-def _viewer(
-    shown: _Shown, result: xr.Dataset, window: tuple[float, float], unit: str
-) -> Viewer:
+def _viewer(shown: _Shown, result: xr.Dataset, window: tuple[float, float], unit: str) -> Viewer:
     """Frames before and after, and what was taken away, on one scale."""
     count = result.sizes["frame"]
     frames = [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, _EXPLORED)).round())]

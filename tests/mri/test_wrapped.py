@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
@@ -11,7 +12,7 @@ from sciddm.physics.mri.encoding import EncodedSlice, encode
 from sciddm.physics.mri.masks import make_mask
 from sciddm.pipelines.mri.wrapped import overlap_remark, separated
 from sciddm.simulation.mri.phantom import head_phantom
-from sciddm.simulation.mri.scan import coil_maps, fft2c
+from sciddm.simulation.mri.scan import coil_maps, fft2c, ifft2c
 
 SIDE, COILS = 96, 8
 
@@ -53,6 +54,19 @@ def test_an_object_within_the_field_of_view_has_one_set_of_maps() -> None:
     assert same is slice_
     assert second is None
     torch.testing.assert_close(first, starting_image(slice_.measurement, 20))
+
+
+@pytest.mark.parametrize("shift", [2, 4, 6])
+@pytest.mark.parametrize("every", [2, 3])
+def test_motion_is_no_fold(shift: int, every: int) -> None:
+    """Lines of two positions have a second eigenvalue as well, but all over the object: a second
+    set of maps would explain the motion, and no check would name it."""
+    kspace, _, _ = folded(SIDE)
+    moved = fft2c(np.roll(ifft2c(kspace), shift, axis=-2)).astype(np.complex64)
+    kspace[:, ::every] = moved[:, ::every]
+    slice_ = encoded(kspace, make_mask("random", kspace.shape[-2:], 3, 16, seed=0))
+    assert slice_.second is None
+    assert slice_.overlap == 0
 
 
 def test_a_wider_object_is_named_and_separated() -> None:

@@ -1,8 +1,8 @@
 """A result on one page: the three verdicts, warnings, images with their scales, numbers.
 
 The page is one HTML file with everything inside (style, images as PNG), so it can be mailed or
-archived beside the data. It loads nothing from anywhere. Its scripts serve the viewers and the switch between
-recordings; without scripts the page shows all but these.
+archived beside the data. It loads nothing from anywhere. Its scripts serve the viewers and the
+switch between recordings; without scripts the page shows all but these.
 """
 
 from __future__ import annotations

@@ -12,6 +12,11 @@ the signal, and x_2 what lies across it. x_2 is given no trained prior, but a Ga
 
 and x_1 is reconstructed from y - A_2 x_2.
 
+Motion, and whatever else contradicts itself between lines, gives a second eigenvalue of 1, too, and
+two sets of maps would fit it. What folds lies at an edge of the field of view, on the side opposite
+to where it belongs; motion does not care. So there is no second set where pixels of two places lie
+in the middle of both axes.
+
 Reference:
     Uecker et al., ESPIRiT - an eigenvalue approach to autocalibrating parallel MRI,
     Magn Reson Med 71:990 (2014), section on several sets of maps
@@ -32,6 +37,8 @@ __all__ = ["second_image", "second_set"]
 #: such pixel, those that reached 5 % beyond it 3 to 4 % of theirs. And the part of the object from
 #: which it is so.
 _TWO_PLACES, _LEAST_PART = 0.95, 0.015
+#: Share of those pixels that may lie in the middle half of an axis if the object folds along it.
+_MOST_IN_THE_MIDDLE = 0.1
 #: Eigenvalues between which the weight of the second set rises from 0 to 1.
 _FADE = (0.85, 0.95)
 #: tau, in the prior's units.
@@ -52,19 +59,29 @@ def second_set(
 
     Returns:
         (coil, y, x) of the norm of ``maps``, faded out where one place is all there is; None where
-        no part of the object worth speaking of shows two.
+        no part of the object worth speaking of shows two, or where these are no fold.
     """
     if len(maps) < 3:  # two coils span all there is
         return None, 0.0
     norm = torch.linalg.vector_norm(maps, dim=0)
     inside = norm > 0
     vectors, values = second_eigenmaps(white, region, maps, noise_std=noise_std)
-    part = float((values[inside] > _TWO_PLACES).float().mean()) if bool(inside.any()) else 0.0
-    if part < _LEAST_PART:
+    two = inside & (values > _TWO_PLACES)
+    part = float(two.sum()) / max(int(inside.sum()), 1)
+    if part < _LEAST_PART or not _at_an_edge(two):
         return None, 0.0
     low, high = _FADE
     weight = ((values - low) / (high - low)).clamp(0, 1)
     return vectors * (weight * norm), part
+
+
+def _at_an_edge(two: Tensor) -> bool:
+    """Whether pixels (y, x) keep away from the middle half of an axis, as those of a fold do."""
+    inner = []
+    for axis, n in enumerate(two.shape):
+        along = two.sum(1 - axis).float()
+        inner.append(float(along[n // 4 : n - n // 4].sum() / along.sum()))
+    return min(inner) <= _MOST_IN_THE_MIDDLE
 
 
 def second_image(m: Measurement, first: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
