@@ -40,9 +40,13 @@ def denoising_facts(result: xr.Dataset) -> list[Fact]:
     strength = attrs.get("strength")
     if isinstance(strength, int | float) and strength != 1:
         found.append(Fact("strength", "strength", strength, f"{strength:g}"))
-    left = number(attrs, "noise_left_hu")
-    if left is not None:
-        found.append(Fact("noise_left_hu", "noise left (two scales)", left, f"{left:.1f} HU"))
+    for key, label in (
+        ("noise_hu", "noise in flat tissue"),
+        ("noise_left_hu", "noise left (two scales)"),
+    ):
+        level = number(attrs, key)
+        if level is not None:
+            found.append(Fact(key, label, level, f"{level:.1f} HU"))
     change = [_changes(result, z) for z in probed(result.sizes["z"])]
     removed = [sd for sd, _, n in change if n]
     if removed:

@@ -203,9 +203,7 @@ def _soft_tissue(result: xr.Dataset, z: int, shown: Shown) -> list[Panel]:
     if "std" in result:
         std = _slice(result, "std", z)
         top = float(np.percentile(std, 99.5)) or 1.0
-        # `residual` adds the disagreement of two scales of the image to that of its draws.
-        scales = result.attrs.get("method") == "residual"
-        told = f"Where {'two scales of the image and ' if scales else ''}the draws disagree."
+        told = "Where the draws disagree."
         panels.append(
             Panel("Standard deviation", std, (0, top), "HU", "heat", pixel_mm=size, note=told)
         )

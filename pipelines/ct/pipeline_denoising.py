@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from sciddm.geometry.slice_stack import DIMS, PADDING, SliceStack
 from sciddm.pipelines.ct.methods.base import SliceMethod, Tick
 from sciddm.pipelines.ct.methods.filter2noise import SelfTrainedFilter
 from sciddm.pipelines.ct.methods.noise2score import Noise2Score
-from sciddm.pipelines.ct.methods.residual import LEFTOVER_HU, ResidualDiffusion
+from sciddm.pipelines.ct.methods.residual import MeasuredSlice, ResidualDiffusion, most_noise
 from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Quality, chosen
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
 from sciddm.pipelines.engine.summary import warnings_of
@@ -201,31 +202,45 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
         verdict = self._verdict()
         remarks = dict.fromkeys([*warnings_of(known), *self._remarks, *verdict.warnings])
         facts = {**known, **consistency_attributes([], list(remarks)), **verdict.attributes()}
-        found = self._noise_left()
-        if found:
-            facts["noise_left_hu"] = round(max(found), 2)
+        measured = self._measured()
+        if measured:
+            facts["noise_hu"] = round(float(np.median([m.noise.sd for m in measured])), 2)
+            facts["noise_left_hu"] = round(max(m.left for m in measured), 2)
         return facts
 
-    def _noise_left(self) -> list[float]:
-        """Of every slice that was checked, HU; see `coarse_fine`."""
-        found: dict[int, tuple[float, float]] = getattr(self._method, "found", {})
-        return [left for left, _ in found.values()]
+    def _measured(self) -> list[MeasuredSlice]:
+        """The noise of every slice that was checked; see `coarse_fine`."""
+        of_slices: dict[int, MeasuredSlice] = getattr(self._method, "measured", {})
+        return list(of_slices.values())
 
     def _verdict(self) -> Verdict:
         """Is the input like what the model was calibrated on: its pixels, and its noise?"""
-        left = self._noise_left()
-        if not left:
+        measured = self._measured()
+        if not measured:
             return Verdict()
-        worst = max(left)
-        if worst > LEFTOVER_HU:
+        limit = most_noise(float(self.stack.spacing[2]) if self.stack.spacing else math.nan)
+        worst = max(measured, key=lambda m: m.noise.unfiltered)
+        level = f"{worst.noise.sd:.0f} HU in flat tissue"
+        if worst.noise.unfiltered > limit:
             said = (
-                f"The texture of the noise is unlike that of the training: {worst:.1f} HU of noise "
-                "would have stayed, and estimates of two scales are blended."
+                f"The noise is stronger at low frequencies than that of the training: {level}, as "
+                f"of {worst.noise.unfiltered:.0f} HU before any window, against {limit:.0f} HU."
             )
-            no = Finding("no", worst, LEFTOVER_HU, said)
-            wide = "Intervals are not calibrated for noise of this texture."
-            return Verdict(calibrated=Finding("no", worst, LEFTOVER_HU, wide), familiar=no)
+            return _unfamiliar(said, worst.noise.unfiltered, limit)
         if self._remarks:
-            return Verdict(familiar=Finding("no", sentence=self._remarks[0]))
-        said = f"Both scales agree in flat tissue: {worst:.1f} HU of noise are left."
-        return Verdict(familiar=Finding("yes", worst, LEFTOVER_HU, said))
+            blended = any(m.share > 0 for m in measured)
+            remark = self._remarks[0]
+            if blended:
+                return _unfamiliar(f"Noise has another texture at these pixels. {remark}")
+            return Verdict(familiar=Finding("no", sentence=remark))
+        said = f"The noise ({level}) is one that the model was trained on."
+        return Verdict(familiar=Finding("yes", worst.noise.unfiltered, limit, said))
+
+
+def _unfamiliar(sentence: str, figure: float | None = None, limit: float | None = None) -> Verdict:
+    """Noise that the model does not know: its intervals are not calibrated for it."""
+    wide = "Estimates of two scales are blended, and intervals are not calibrated for this noise."
+    return Verdict(
+        calibrated=Finding("no", figure, limit, wide),
+        familiar=Finding("no", figure, limit, sentence),
+    )

@@ -59,7 +59,8 @@ def test_mean_and_uncertainty_are_those_of_the_posterior(quality):
         exact = (1 - grain) * mean_of(data.values, i) + grain * data.values[i]
         assert np.allclose(out["denoised"][i], exact, atol=0.2)
     spread = float(np.sqrt((out["std"].values ** 2).mean()))
-    assert spread == pytest.approx(SD, rel=0.12)
+    # The draws' factor is exact; a second one and 3 HU stand for what a network gets wrong.
+    assert np.sqrt(spread**2 - 9) / RESIDUAL[quality].error == pytest.approx(SD, rel=0.12)
     assert out.attrs["nfe"] == RESIDUAL[quality].samples * RESIDUAL[quality].steps
 
 

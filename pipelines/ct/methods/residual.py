@@ -17,13 +17,14 @@ its noise has more of a scan's texture, at an error that grows with g^2 E|y - E[
 
 The steps are those of the probability flow: with few of them, draws of a Gaussian p(x0 | y) are
 narrower than they should be, by .49 with three steps, .62 with four, and still more with ResShift's
-own noisy ones.
+own noisy ones. So their standard deviation, pooled over neighbours, has a factor (`settings`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -33,12 +34,12 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.geometry.slice_stack import SliceStack
 from sciddm.physics.tomography.coarse_fine import (
-    Bools,
+    Noise,
     body_of,
     coarse,
-    disagreement,
     fused,
     leftover,
+    measured_noise,
     noise_like,
 )
 from sciddm.pipelines.ct.methods.base import Estimate, Tick
@@ -47,22 +48,42 @@ from sciddm.posterior import Posterior
 from sciddm.random.streams import AntitheticStreams
 from sciddm.sampling import DDIM, sample, uniform
 from sciddm.sampling.draws import START, draws, mirrored
+from sciddm.uncertainty.pooled_std import pooled_std
 
-__all__ = ["LEFTOVER_HU", "ResidualDiffusion"]
+__all__ = ["MeasuredSlice", "ResidualDiffusion", "most_noise"]
 
-#: Noise left in flat tissue, HU, from which on a result says that its texture is unknown.
-LEFTOVER_HU = 6.0
+# The most noise of the training, 4 % of the full dose and no window: HU at pixels of 1 mm, and the
+# power of larger pixels by which it grows (130 HU at 2 mm).
+_MOST_NOISE, _GROWTH = 100.0, 0.4
+_OTHER_PIXELS = 1.3  # times larger or smaller than all of the training
 _AIR = -1000.0
 _STRETCH = 1.5
 _FEW = 2  # draws at each scale of the check: one antithetic pair
 _SMALLEST = 32  # pixels a side
-# On slices of training patients at 10 to 50 % of the dose .5 to 5.3 HU are left; of ramp and Hann
-# filters on other projections, 5 to 28 at pixels of 3 mm. HU at which the blend begins and is full.
-_BLEND = (LEFTOVER_HU, 12.0)
-# Weights of the squared disagreement of scales, of what was blended away, and of the draws, by
-# which +-1.645 standard deviations held 90 % of the pixels of training patients, water and other
-# projections on average.
-_DISAGREE, _BLENDED, _DRAWN = 2.0, 0.45, 0.05
+# The blend of scales begins and is full at so many times the most noise of the training; at other
+# pixels where so many HU of noise are left in flat tissue.
+_BLEND, _BLEND_LEFT = (1.0, 1.1), (6.0, 12.0)
+_LEAST_STD = 3.0  # HU: what the draws do not see, as of rounding
+
+
+@dataclass(frozen=True)
+class MeasuredSlice:
+    """What the check of a slice at two scales found.
+
+    Attributes:
+        noise: in flat tissue.
+        left: noise that stayed in the estimate, HU.
+        share: how far the blend of scales replaced the estimate, from 0 to 1.
+    """
+
+    noise: Noise
+    left: float
+    share: float
+
+
+def most_noise(pixel_mm: float) -> float:
+    """The most noise of an unfiltered reconstruction that the training held, HU."""
+    return _MOST_NOISE * max(pixel_mm, 1.0) ** _GROWTH
 
 
 class ResidualDiffusion:
@@ -91,8 +112,9 @@ class ResidualDiffusion:
         self.model, self.settings = model, settings
         self.neighbours = bool(neighbours)
         self.condition_scale = float(representation.get("condition_scale", 1.0))
-        #: By slice: noise that was left, HU, and how far the blend of scales replaced the estimate.
-        self.found: dict[int, tuple[float, float]] = {}
+        #: By number of the slice; none for slices that show too little of a body.
+        self.measured: dict[int, MeasuredSlice] = {}
+        self.pixels_mm: tuple[float, float] | None = representation.get("pixel_mm")
         self.grid = _grid(model, settings.steps)
         self.steps = settings.steps * settings.samples
         self.attributes = {**asdict(settings), "sampler": "DDIM, uniform in t"}
@@ -102,27 +124,33 @@ class ResidualDiffusion:
         triple = stack.with_neighbours(index)
         runs = self._runs(triple, index, seed, tick, self.grid, self.settings.samples)
         first, drawn = runs[:, 0], runs[:, 1]
-        std = Posterior(drawn).std * self.settings.spread if len(drawn) > 1 else None
         noisy, mean = triple[1], first.mean(0)
-        mean, std = self._checked(triple, mean, std, stack, index, seed)
+        mean = self._checked(triple, mean, stack, index, seed)
+        std = self._std(drawn) if len(drawn) > 1 else None
         return Estimate(mean + self.settings.grain * (noisy - mean), std)
+
+    def _std(self, drawn: Tensor) -> Tensor:
+        """sqrt(f^2 s^2 + s_0^2), s^2 the variance of the draws, pooled over neighbours."""
+        pooled = torch.from_numpy(pooled_std(Posterior(drawn).std.numpy()))
+        factor = self.settings.spread * self.settings.error
+        out: Tensor = ((factor * pooled).square() + _LEAST_STD**2).sqrt()
+        return out
 
     def _checked(
         self,
         triple: Tensor,
         mean: Tensor,
-        std: Tensor | None,
         stack: SliceStack,
         index: int,
         seed: int,
-    ) -> tuple[Tensor, Tensor | None]:
-        """The estimate without noise that it left, and a standard deviation by what was found.
+    ) -> Tensor:
+        """The estimate, blended with that of halved images where its noise is not known.
 
         See `coarse_fine`. The denoiser at both scales sees the contrast stretched by `_STRETCH`:
         what is left of unknown noise is less then, since it is stronger than most detail.
         """
         if min(triple.shape[-2:]) < _SMALLEST:
-            return mean, std
+            return mean
 
         def stretched(images: Tensor) -> Tensor:
             seen = (images - _AIR) * _STRETCH + _AIR
@@ -132,38 +160,25 @@ class ResidualDiffusion:
         halved = coarse(triple, stretched)
         body = body_of(halved)
         if body is None:
-            return mean, std
+            return mean
         fine = stretched(triple)
+        noise = measured_noise(triple[1], fine, halved, body)
         left = leftover(triple[1], fine, halved, body)
         blend = fused(fine, halved, body)
-        left *= noise_like(left, mean, blend, body)
-        # Where the texture is one that the model knows, the estimate stays its own.
-        share = _share(left)
-        self.found[index] = (left, share)
-        estimate = mean + share * (blend - mean)
-        if std is not None:
-            std = self._std(std, estimate, mean, halved, share, body)
-        return estimate, std
+        pixel_mm = stack.spacing[2] if stack.spacing else math.nan
+        share = _part(noise.unfiltered / most_noise(pixel_mm), _BLEND)
+        if self._other_pixels(pixel_mm):
+            by_left = _part(left * noise_like(left, mean, blend, body), _BLEND_LEFT)
+            share = max(share, by_left)
+        self.measured[index] = MeasuredSlice(noise, left, share)
+        return mean + share * (blend - mean)
 
-    def _std(
-        self,
-        drawn: Tensor,
-        estimate: Tensor,
-        mean: Tensor,
-        halved: Tensor,
-        share: float,
-        body: Bools,
-    ) -> Tensor:
-        """sqrt(a P + b s^2) in the body, s of the draws elsewhere.
-
-        P is the local power by which the two scales disagree: of the estimate and, where it was
-        blended, of what was blended away in part.
-        """
-        power = disagreement(estimate, halved)
-        if share > 0:
-            power = power + share * _BLENDED * disagreement(mean, halved)
-        total = _DISAGREE * torch.from_numpy(power).to(drawn) + _DRAWN * drawn.square()
-        return torch.where(torch.from_numpy(body), total.sqrt(), drawn)
+    def _other_pixels(self, pixel_mm: float) -> bool:
+        """Whether pixels are unlike those of the training, so that noise has other textures."""
+        if self.pixels_mm is None or not pixel_mm > 0:
+            return False
+        low, high = self.pixels_mm
+        return not low / _OTHER_PIXELS <= pixel_mm <= high * _OTHER_PIXELS
 
     def _runs(
         self,
@@ -205,10 +220,10 @@ class ResidualDiffusion:
         return draws(y, samples, index, seed, tick, sampler)
 
 
-def _share(left: float) -> float:
-    """How far the blend of both scales replaces the estimate, by the noise that was left, HU."""
-    start, full = _BLEND
-    return min(1.0, max(0.0, (left - start) / (full - start)))
+def _part(value: float, ends: tuple[float, float]) -> float:
+    """Where a value lies between two others: 0 up to the first, 1 from the second on."""
+    start, full = ends
+    return min(1.0, max(0.0, (value - start) / (full - start)))
 
 
 def _grid(model: NetworkDenoiser, evaluations: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""A denoiser at two scales: what it leaves of noise that it was not trained on, and how sure it is.
+"""A denoiser at two scales: the noise that it meets, and what it leaves of noise it does not know.
 
 A network that was trained on the noise of one scanner may take the texture of another for anatomy.
 Halved images show it: means over 2 x 2 pixels have other textures, and less noise. With f the
@@ -8,8 +8,8 @@ network's estimate, c that from halved images, carried back, and y the input:
   away, is noise that f left. Its standard deviation there is the ``leftover``.
 - Where it is large, f and c are blended by place: c where f - c is no stronger than its median
   nearby, which is noise; f where it is stronger, which is detail that halving has lost (``fused``).
-- The local power of f - c is an estimate of the squared error of f that no simulation entered:
-  both see other noise and lose other detail (``disagreement``).
+- In flat tissue y - c is the noise itself: c has next to none of it. Its power in octaves of
+  spatial frequency gives its level and its texture (``measured_noise``).
 
 Halving is done from two corners of the grid, and the mean of both is taken: no pixel is favoured.
 """
@@ -17,6 +17,8 @@ Halving is done from two corners of the grid, and the mean of both is taken: no 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,16 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-__all__ = ["Bools", "body_of", "coarse", "disagreement", "fused", "leftover", "noise_like"]
+__all__ = [
+    "Bools",
+    "Noise",
+    "body_of",
+    "coarse",
+    "fused",
+    "leftover",
+    "measured_noise",
+    "noise_like",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -43,6 +54,25 @@ _FACTOR = 2.0  # on that median: power of noise scatters
 # bone and lung at 3 mm 6.8 to 16.
 _RATIOS = (4.25, 5.5)
 _MOST_HU = 200.0  # a difference beyond is an edge
+_OCTAVES = (0.6, 1.0, 1.6, 2.5)  # pixels: widths of the Gaussians whose differences are the bands
+# Ratio of the second band to the first, which windows of the reconstruction raise, and the share of
+# the noise of a Ram-Lak reconstruction in the fourth, which they lower: of the training's noise
+# without a window, and with Hann's.
+_SOFTNESS, _SHARES = (0.55, 1.0), (0.082, 0.057)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of a slice in flat tissue.
+
+    Attributes:
+        sd: its standard deviation, HU.
+        unfiltered: that of a Ram-Lak reconstruction with as much noise at low frequencies, HU: a
+            measure of the dose that no window changes.
+    """
+
+    sd: float
+    unfiltered: float
 
 
 def coarse(triple: Tensor, denoise: Callable[[Tensor], Tensor]) -> Tensor:
@@ -74,8 +104,7 @@ def leftover(noisy: Tensor, fine: Tensor, halved: Tensor, body: Bools) -> float:
     """Standard deviation, HU, of the noise that an estimate left, in flat tissue."""
     left = _detail((fine - halved).clamp(-_MOST_HU, _MOST_HU))
     taken = _detail((noisy - fine).clamp(-_MOST_HU, _MOST_HU))
-    power = ndimage.gaussian_filter(left**2, _NEAR)
-    flat = body & (power <= np.median(power[body]))
+    flat = _flat(left, body)
     energy = float((taken[flat] ** 2).sum())
     if energy == 0:
         return 0.0
@@ -83,10 +112,37 @@ def leftover(noisy: Tensor, fine: Tensor, halved: Tensor, body: Bools) -> float:
     return max(0.0, share) * float(np.sqrt((taken[flat] ** 2).mean()))
 
 
+def measured_noise(noisy: Tensor, fine: Tensor, halved: Tensor, body: Bools) -> Noise:
+    """Level and texture of the noise y - c in flat tissue.
+
+    Args:
+        noisy: the image y, HU (y, x).
+        fine: the estimate f; where it agrees with c, tissue is flat.
+        halved: the estimate c.
+        body: where to look.
+    """
+    flat = _flat(_detail((fine - halved).clamp(-_MOST_HU, _MOST_HU)), body)
+    noise = (noisy - halved).clamp(-2 * _MOST_HU, 2 * _MOST_HU).double().numpy()
+    blurred = [noise, *(ndimage.gaussian_filter(noise, width) for width in _OCTAVES)]
+    bands = [
+        float(np.sqrt(((sharp - soft)[flat] ** 2).mean())) for sharp, soft in pairwise(blurred)
+    ]
+    if bands[0] == 0:
+        return Noise(0.0, 0.0)
+    share = float(np.interp(bands[1] / bands[0], _SOFTNESS, _SHARES))
+    return Noise(float(noise[flat].std()), bands[3] / share)
+
+
+def _flat(difference: Floats, body: Bools) -> Bools:
+    """The half of the body in which two estimates differ least."""
+    power = ndimage.gaussian_filter(difference**2, _NEAR)
+    return np.asarray(body & (power <= np.median(power[body])))
+
+
 def fused(fine: Tensor, halved: Tensor, body: Bools) -> Tensor:
     """c + (1 - w) (f - c), w = min(1, 2 N / P): P is the power of f - c at a place, N its median
     nearby."""
-    power = disagreement(fine, halved)
+    power = _disagreement(fine, halved)
     inside = np.where(body, power, np.nan)[::2, ::2]
     usual = _median_nearby(inside)
     whole = np.kron(usual, np.ones((2, 2)))[: power.shape[0], : power.shape[1]]
@@ -108,7 +164,7 @@ def noise_like(left: float, estimate: Tensor, blend: Tensor, body: Bools) -> flo
     return min(1.0, max(0.0, (many - change / left) / (many - few)))
 
 
-def disagreement(fine: Tensor, halved: Tensor) -> Floats:
+def _disagreement(fine: Tensor, halved: Tensor) -> Floats:
     """Local power of f - c, HU^2 (y, x)."""
     clipped = (fine - halved).clamp(-_MOST_HU, _MOST_HU).double().numpy()
     return np.asarray(ndimage.gaussian_filter(clipped**2, _POWER))
