@@ -18,6 +18,7 @@ from sciddm.geometry.affine import centred_affine
 from sciddm.physics.fbp import Window
 from sciddm.pipelines.ct.methods.base import SinogramMethod, Tick
 from sciddm.pipelines.ct.methods.fbp import FilteredBackProjection
+from sciddm.pipelines.ct.methods.kept_out import RATIO_LIMIT, SKILL_LIMIT
 from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
 from sciddm.pipelines.ct.methods.total_variation import WeightedTotalVariation
 from sciddm.pipelines.ct.projections import Scan, scan_of, truncation
@@ -27,7 +28,9 @@ from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
 from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.posterior import Consistency
 from sciddm.progress import Progress
-from sciddm.uncertainty.consistency import consistency_attributes
+from sciddm.uncertainty.consistency import consistency_attributes, fit_finding
+from sciddm.uncertainty.prediction import Prediction, prediction_finding
+from sciddm.uncertainty.verdict import Finding, Verdict
 
 __all__ = ["CTReconstruction", "Reconstructed", "ReconstructionMethod", "ReconstructionRun"]
 
@@ -189,6 +192,7 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         self._sinogram = data["sinogram"].transpose("z", "view", "cell")
         self._make = prepare
         self._consistency: dict[int, Consistency] = {}
+        self._predictions: dict[int, Prediction] = {}
 
     def __len__(self) -> int:
         return self._sinogram.sizes["z"]
@@ -208,6 +212,10 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
     def _slice(self, method: SinogramMethod, index: int, tick: Tick) -> Reconstructed:
         p = self._read(index)
         found = method(p, index, self._options["seed"], tick)
+        if index == len(self) // 2 and isinstance(method, PosteriorSampling):
+            prediction = method.predict(p, index, self._options["seed"])
+            if prediction is not None:
+                self._predictions[index] = prediction
         if found.consistency is not None:
             self._consistency[index] = found.consistency
         fbp = self.scan.fbp(p, self._options["window"])
@@ -228,14 +236,33 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         size = [dz or self.scan.pixel_mm, self.scan.pixel_mm, self.scan.pixel_mm]
         attrs = self._data.attrs
         told = ("source", "dose", "full_dose_flux", "feed_mm", "rows_missing")
+        ratios = [round(p.ratio, 4) for p in self._predictions.values()]
         return {
             **{k: attrs[k] for k in told if attrs.get(k) is not None},
             "voxel_size_mm": size,
             **self._place(size),
             "mu_water": self.scan.mu_water,
             "views": self.scan.beam.views,
-            **consistency_attributes(list(self._consistency.values()), self._remarks),
+            **consistency_attributes(list(self._consistency.values()), self._all_remarks()),
+            **({"prediction_ratio": max(ratios)} if ratios else {}),
+            **self._verdict().attributes(),
         }
+
+    def _all_remarks(self) -> list[str]:
+        """Those on the input, and what the second verdict says against the result."""
+        calibrated = self._verdict().calibrated
+        return [*self._remarks, *([calibrated.sentence] if calibrated.answer == "no" else [])]
+
+    def _verdict(self) -> Verdict:
+        """Residual; views that were kept out; pixels and field of view."""
+        familiar = Finding("no", sentence=self._remarks[0]) if self._remarks else Finding()
+        return Verdict(
+            fits=fit_finding(list(self._consistency.values())),
+            calibrated=prediction_finding(
+                list(self._predictions.values()), RATIO_LIMIT, SKILL_LIMIT
+            ),
+            familiar=familiar,
+        )
 
     def _place(self, voxel_size_mm: Sequence[float]) -> dict[str, Any]:
         """Where the image lies: as the volume that the sinogram was simulated from, if it is laid

@@ -60,18 +60,32 @@ class Scan:
         """Its line integrals; made at the first use, since that takes seconds."""
         return Projector(self.beam, self.shape, self.pixel_mm)
 
-    def measurement(self, p: Tensor, *, iterations: int = 8, tolerance: float = 0.0) -> Measurement:
+    def measurement(
+        self,
+        p: Tensor,
+        *,
+        iterations: int = 8,
+        tolerance: float = 0.0,
+        views: Tensor | None = None,
+    ) -> Measurement:
         """Line integrals p (V, D) as data of an image in HU, their noise whitened.
 
         sqrt(w) (p - P mu_w) = sqrt(w) P (mu_w / 1000) x + n, n ~ N(0, I), since
         mu = mu_w (x / 1000 + 1). The statistical weights are w = N^2 / (N + e^2), with the quanta N
         smoothed over neighbouring readings; rays that miss the body count `_MOST_WEIGHT` times the
         median at most, since they would only slow the solution down.
+
+        Args:
+            p: (V, D).
+            iterations, tolerance: of the solves; see `WeightedProjection`.
+            views: (V,) bool, those that count; None for all.
         """
         flux = estimate_flux(p) if self.flux is None else self.flux.to(p)
         counts = flux * (-_smoothed(p)).exp()
         weights = IndependentNoise.of_log_counts(counts, self.electronic_sd).weights
         weights = weights.clamp(max=_MOST_WEIGHT * float(weights[weights > 0].median()))
+        if views is not None:
+            weights = weights * views[:, None]
         gain = self.mu_water / 1000
         operator = WeightedProjection(self.projector, weights, gain, tolerance)
         water = self.projector.forward(torch.full((1, *self.shape), self.mu_water))

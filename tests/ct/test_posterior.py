@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from sciddm.classical.tv_weighted import weighted_tv
 from sciddm.data_adapters.ct import build_sinogram
@@ -17,6 +18,7 @@ from sciddm.physics import FanBeam, ParallelBeam, Projector, WeightedProjection,
 from sciddm.physics.cg import preconditioned_conjugate_gradient
 from sciddm.physics.tomography.dose import low_dose_sinogram
 from sciddm.physics.tomography.units import to_attenuation
+from sciddm.pipelines.ct.methods.kept_out import RATIO_LIMIT, filled, kept_views
 from sciddm.pipelines.ct.methods.posterior import PosteriorSampling
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
 from sciddm.pipelines.ct.projections import Scan, estimate_flux
@@ -88,6 +90,53 @@ def test_samples_of_a_gaussian_prior_are_those_of_its_posterior():
     assert ((ratio - 1).abs() < 0.3).all()
     assert found.consistency is not None
     assert found.consistency.ratio == pytest.approx(1, abs=0.15)
+
+
+BRIGHT = 40_000.0
+MANY = ParallelBeam(even_angles(40, np.pi), 12, PIXEL)
+
+
+def many_views(
+    seed: int, moved: bool = False, flux: float = BRIGHT, stated: float = 1.0
+) -> xr.Dataset:
+    """A sinogram of 40 views; half of it of the image moved by three pixels, if wanted."""
+    prior = GaussianImages()
+    hu = prior.exact.sample(1, torch.Generator().manual_seed(seed)).float()
+    image = hu.reshape(1, 1, SIDE, SIDE)
+    project = Projector(MANY, (SIDE, SIDE), PIXEL)
+    p = project(to_attenuation(image))
+    if moved:
+        later = project(to_attenuation(torch.roll(image, 3, -1)))
+        p = torch.cat([p[..., :20, :], later[..., 20:, :]], -2)
+    counted = low_dose_sinogram(p, flux, 5.0, Streams(seed, 1))[0, 0]
+    return build_sinogram(
+        counted.numpy(), MANY, incident_flux=stated * flux, image_shape=[SIDE, SIDE],
+        image_pixel_mm=PIXEL, electronic_sd=5.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_views_that_were_kept_out_are_predicted(seed):
+    """By the right prior within its intervals; not where the body moved, or the noise is wrong."""
+    pipeline = CTReconstruction(GaussianImages())
+    good = pipeline(many_views(seed), quality="fast").attrs
+    assert good["verdict_calibrated"] == "yes"
+    assert 0.6 < good["prediction_ratio"] < RATIO_LIMIT
+    for wrong in (many_views(seed, moved=True), many_views(seed, flux=FLUX, stated=6.0)):
+        told = pipeline(wrong, quality="fast").attrs
+        assert told["verdict_calibrated"] == "no"
+        assert "kept out" in told["warnings"]
+
+
+def test_views_that_are_kept_out_are_no_neighbours_and_are_not_seen():
+    out = kept_views(60, 3)
+    places = torch.nonzero(out).flatten()
+    assert len(places) == 3
+    assert int(places.diff().min()) > 1
+    p = torch.arange(60.0)[:, None].expand(-1, 4).clone()
+    p[out] = math.nan
+    assert torch.equal(filled(p, out), torch.arange(60.0)[:, None].expand(-1, 4))
+    assert kept_views(12, 0) is None
 
 
 def test_where_views_are_missing_a_bound_on_the_priors_error_helps():

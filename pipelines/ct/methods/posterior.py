@@ -24,16 +24,19 @@ from sciddm.errors import InputError, ModelError
 from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.physics import Measurement, WeightedProjection
 from sciddm.pipelines.ct.methods.base import Reconstruction, Tick
+from sciddm.pipelines.ct.methods.kept_out import filled, kept_views
 from sciddm.pipelines.ct.projections import Scan
 from sciddm.pipelines.ct.settings import PosteriorSettings
 from sciddm.posterior import Consistency, Posterior, residual_ratio
 from sciddm.random.streams import AntitheticStreams
 from sciddm.sampling import Ancestral, karras, sample
 from sciddm.sampling.draws import START, draws, mirrored
+from sciddm.uncertainty.prediction import Prediction, prediction_of
 
 __all__ = ["PosteriorSampling"]
 
 _FLOOR_STEPS = 15
+_QUICK_STEPS, _QUICK_SAMPLES = 6, 2  # of the chain that is not shown all views
 
 
 class PosteriorSampling:
@@ -70,18 +73,54 @@ class PosteriorSampling:
         s = self.settings
         m = self.scan.measurement(p, iterations=s.iterations, tolerance=s.tolerance)
         start = m.prox(self._rough(p)[None, None], s.sigma_max**2)
-
-        def sampler(x: Tensor, streams: AntitheticStreams, callback: Callable[..., None]) -> Tensor:
-            x = x + s.sigma_max * streams.randn(x, step=START)
-            guided = self._guided(mirrored(self.model, streams), m)
-            return sample(guided, x, self.grid, Ancestral(), generator=streams, callback=callback)
-
-        posterior = Posterior(draws(start, s.samples, index, seed, tick, sampler)[:, None])
+        posterior = self._sampled(m, start, self.grid, s.samples, index, seed, tick)
         return Reconstruction(
             posterior.mean[0, 0],
             posterior.std[0, 0] * self.spread,
             _consistency(posterior, m),
         )
+
+    @torch.no_grad()
+    def predict(self, p: Tensor, index: int, seed: int) -> Prediction | None:
+        """How well a short chain predicts views (V, D) that it was not shown.
+
+        Returns:
+            None where there are too few views to keep any out.
+        """
+        s, out = self.settings, kept_views(len(p), seed)
+        if out is None:
+            return None
+        shown, rest = (
+            self.scan.measurement(p, iterations=s.iterations, tolerance=s.tolerance, views=views)
+            for views in (~out, out)
+        )
+        start = shown.prox(self._rough(filled(p, out))[None, None], s.sigma_max**2)
+        grid = karras(self.model.process, _QUICK_STEPS, s.sigma_max, s.sigma_min, rho=4)
+        posterior = self._sampled(
+            shown, start, grid, _QUICK_SAMPLES, index, seed, lambda part: None
+        )
+        measured = out[:, None].expand(rest.y.shape)
+        return prediction_of(rest, measured, posterior.samples[:, 0], start[0], self.spread)
+
+    def _sampled(
+        self,
+        m: Measurement,
+        start: Tensor,
+        grid: list[float],
+        samples: int,
+        index: int,
+        seed: int,
+        tick: Tick,
+    ) -> Posterior:
+        """Samples (K, 1, 1, y, x) of the image of a measurement."""
+        s = self.settings
+
+        def sampler(x: Tensor, streams: AntitheticStreams, callback: Callable[..., None]) -> Tensor:
+            x = x + s.sigma_max * streams.randn(x, step=START)
+            guided = self._guided(mirrored(self.model, streams), m)
+            return sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
+
+        return Posterior(draws(start, samples, index, seed, tick, sampler)[:, None])
 
     def _rough(self, p: Tensor) -> Tensor:
         """Where sampling starts: a soft filtered back-projection; water where there is none."""

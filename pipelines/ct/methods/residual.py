@@ -37,6 +37,7 @@ from sciddm.physics.tomography.coarse_fine import (
     Noise,
     body_of,
     coarse,
+    disagreement,
     fused,
     leftover,
     measured_noise,
@@ -62,7 +63,7 @@ _FEW = 2  # draws at each scale of the check: one antithetic pair
 _SMALLEST = 32  # pixels a side
 # The blend of scales begins and is full at so many times the most noise of the training; at other
 # pixels where so many HU of noise are left in flat tissue.
-_BLEND, _BLEND_LEFT = (1.0, 1.1), (6.0, 12.0)
+_BLEND, _BLEND_LEFT = (0.85, 1.0), (6.0, 12.0)
 _LEAST_STD = 3.0  # HU: what the draws do not see, as of rounding
 
 
@@ -125,15 +126,15 @@ class ResidualDiffusion:
         runs = self._runs(triple, index, seed, tick, self.grid, self.settings.samples)
         first, drawn = runs[:, 0], runs[:, 1]
         noisy, mean = triple[1], first.mean(0)
-        mean = self._checked(triple, mean, stack, index, seed)
-        std = self._std(drawn) if len(drawn) > 1 else None
+        mean, wider = self._checked(triple, mean, stack, index, seed)
+        std = self._std(drawn, wider) if len(drawn) > 1 else None
         return Estimate(mean + self.settings.grain * (noisy - mean), std)
 
-    def _std(self, drawn: Tensor) -> Tensor:
-        """sqrt(f^2 s^2 + s_0^2), s^2 the variance of the draws, pooled over neighbours."""
+    def _std(self, drawn: Tensor, wider: Tensor | float) -> Tensor:
+        """sqrt(f^2 s^2 + s_0^2 + w), s^2 the variance of the draws, pooled over neighbours."""
         pooled = torch.from_numpy(pooled_std(Posterior(drawn).std.numpy()))
         factor = self.settings.spread * self.settings.error
-        out: Tensor = ((factor * pooled).square() + _LEAST_STD**2).sqrt()
+        out: Tensor = ((factor * pooled).square() + _LEAST_STD**2 + wider).sqrt()
         return out
 
     def _checked(
@@ -143,14 +144,15 @@ class ResidualDiffusion:
         stack: SliceStack,
         index: int,
         seed: int,
-    ) -> Tensor:
-        """The estimate, blended with that of halved images where its noise is not known.
+    ) -> tuple[Tensor, Tensor | float]:
+        """The estimate, blended with that of halved images where its noise is not known, and a
+        further variance, HU^2: the local power by which both scales differ, at other pixels.
 
         See `coarse_fine`. The denoiser at both scales sees the contrast stretched by `_STRETCH`:
         what is left of unknown noise is less then, since it is stronger than most detail.
         """
         if min(triple.shape[-2:]) < _SMALLEST:
-            return mean
+            return mean, 0.0
 
         def stretched(images: Tensor) -> Tensor:
             seen = (images - _AIR) * _STRETCH + _AIR
@@ -160,18 +162,21 @@ class ResidualDiffusion:
         halved = coarse(triple, stretched)
         body = body_of(halved)
         if body is None:
-            return mean
+            return mean, 0.0
         fine = stretched(triple)
         noise = measured_noise(triple[1], fine, halved, body)
         left = leftover(triple[1], fine, halved, body)
         blend = fused(fine, halved, body)
         pixel_mm = stack.spacing[2] if stack.spacing else math.nan
         share = _part(noise.unfiltered / most_noise(pixel_mm), _BLEND)
-        if self._other_pixels(pixel_mm):
+        other = self._other_pixels(pixel_mm)
+        if other:
             by_left = _part(left * noise_like(left, mean, blend, body), _BLEND_LEFT)
             share = max(share, by_left)
         self.measured[index] = MeasuredSlice(noise, left, share)
-        return mean + share * (blend - mean)
+        estimate = mean + share * (blend - mean)
+        wider = torch.from_numpy(disagreement(estimate, halved) * body).to(mean) if other else 0.0
+        return estimate, wider
 
     def _other_pixels(self, pixel_mm: float) -> bool:
         """Whether pixels are unlike those of the training, so that noise has other textures."""

@@ -33,6 +33,7 @@ __all__ = [
     "Noise",
     "body_of",
     "coarse",
+    "disagreement",
     "fused",
     "leftover",
     "measured_noise",
@@ -142,7 +143,7 @@ def _flat(difference: Floats, body: Bools) -> Bools:
 def fused(fine: Tensor, halved: Tensor, body: Bools) -> Tensor:
     """c + (1 - w) (f - c), w = min(1, 2 N / P): P is the power of f - c at a place, N its median
     nearby."""
-    power = _disagreement(fine, halved)
+    power = disagreement(fine, halved)
     inside = np.where(body, power, np.nan)[::2, ::2]
     usual = _median_nearby(inside)
     whole = np.kron(usual, np.ones((2, 2)))[: power.shape[0], : power.shape[1]]
@@ -164,7 +165,7 @@ def noise_like(left: float, estimate: Tensor, blend: Tensor, body: Bools) -> flo
     return min(1.0, max(0.0, (many - change / left) / (many - few)))
 
 
-def _disagreement(fine: Tensor, halved: Tensor) -> Floats:
+def disagreement(fine: Tensor, halved: Tensor) -> Floats:
     """Local power of f - c, HU^2 (y, x)."""
     clipped = (fine - halved).clamp(-_MOST_HU, _MOST_HU).double().numpy()
     return np.asarray(ndimage.gaussian_filter(clipped**2, _POWER))
