@@ -85,6 +85,8 @@ def read_arrays(source: str | Path, variable: str | None = None) -> xr.Dataset:
             else [i for i in range(3) if values.shape[i] == len(wavelength)]
         )
         axis = fits[0] if len(fits) == 1 else 2
+    if not isinstance(axis, int) or not 0 <= axis < 3:
+        raise InputError(f"{path}: band_axis is {axis!r}, not 0, 1 or 2: correct it")
     units = kept.get("wavelength_units")
     if units is None and listed is not None and listed[-3:] in ("_nm", "_um"):
         units = listed[-2:]

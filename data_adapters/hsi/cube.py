@@ -18,6 +18,7 @@ northing = d column + e line + f, of the upper left corner of a pixel of the fil
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -89,7 +90,8 @@ def build_cube(
         attrs: further attributes; those that are None are left out.
 
     Raises:
-        InputError: complex, without an element, or lists that do not fit the number of bands.
+        InputError: complex, without an element, lists that do not fit the number of bands, or
+            nodata that is no number.
     """
     if values.ndim != 3 or 0 in values.shape:
         raise InputError(
@@ -115,6 +117,11 @@ def build_cube(
     if good is not None:
         along["good"] = ("band", _numbers(path, "bad band list", good, bands) != 0)
     found = {"source": path.name, "format": form, **(attrs or {})}
+    nodata = found.get("nodata")
+    if nodata is not None and (isinstance(nodata, bool) or not isinstance(nodata, Real)):
+        raise InputError(f"{path}: nodata is {nodata!r}, not a number: correct it")
+    if any(np.shape(v[1]) != (bands,) for v in (coords or {}).values() if v[0] == "band"):
+        raise InputError(f"{path}: lists of the bands are not {bands} long: correct or remove them")
     if wavelength is not None:
         found |= {"wavelength_units": units, "nm_per_unit": scale}
     return xr.Dataset(

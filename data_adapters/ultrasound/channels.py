@@ -233,6 +233,9 @@ def _build(
             raise InputError(f"{path}: does not say {name}, the {what}: give it with --{name}")
     if len(waves) != values.shape[1]:
         raise InputError(f"{path}: {len(waves)} angles for {values.shape[1]} transmissions")
+    check_finite(path, "angles", np.array([w.angle for w in waves]))
+    check_finite(path, "t0", np.asarray(t0, np.float64))
+    check_finite(path, "delays", np.array([w.delay for w in waves]))
     steep = max(abs(w.angle) for w in waves)
     if steep > 1.5:
         raise InputError(f"{path}: angles up to {steep:g} rad: are they degrees?")

@@ -22,6 +22,7 @@ import numpy as np
 
 from tests.fuzz.corpus import SAMPLES, Sample
 from tests.fuzz.mutations import mutate
+from tests.fuzz.seeds import seed_samples
 
 _SECONDS = 40.0
 _LOADING_SECONDS = 300.0
@@ -67,7 +68,7 @@ class Child:
         self.process.communicate()
 
 
-def run(count: int, seconds: float, seed: int, only: str, keep: Path | None) -> int:
+def run(count: int, seconds: float, seed: int, only: str, keep: Path | None, first: int = 0) -> int:
     """Reads mutations of all samples in turn.
 
     Args:
@@ -76,11 +77,13 @@ def run(count: int, seconds: float, seed: int, only: str, keep: Path | None) -> 
         seed: of the mutations.
         only: part of the names of the samples that take part.
         keep: folder for the inputs that were answered badly.
+        first: number of the first input: a run goes on where another ended.
 
     Returns:
         How many were.
     """
-    samples = [s for s in SAMPLES if only in s.name]
+    whole = [s for s in SAMPLES if only in s.name]
+    samples = [*whole, *(s for s in seed_samples() if only in s.name)]
     counts: Counter[tuple[str, str]] = Counter()
     bad, child, start = 0, Child(), time.monotonic()
     with tempfile.TemporaryDirectory() as place:
@@ -91,10 +94,13 @@ def run(count: int, seconds: float, seed: int, only: str, keep: Path | None) -> 
             sample.write(folder)
             # The first of a kind loads what it needs.
             kind, text, _ = child.ask(sample, folder / sample.main, _LOADING_SECONDS)
-            if kind != "right":
-                print(f"{sample.name}: the sample itself: {kind}: {text}")
+            if kind != "right" and (sample in whole or kind != "error"):
+                print(f"{sample.name}: the sample itself: {kind}: {text}", flush=True)
                 bad += 1
-        for number in range(count):
+            if kind in ("hang", "crash"):
+                child.end()
+                child = Child()
+        for number in range(first, first + count):
             if time.monotonic() - start > seconds:
                 break
             sample = samples[number % len(samples)]
@@ -117,9 +123,9 @@ def run(count: int, seconds: float, seed: int, only: str, keep: Path | None) -> 
             shutil.rmtree(work, ignore_errors=True)
     child.end()
     kinds = sorted({kind for _, kind in counts})
-    print(f"{'format':<16}" + "".join(f"{k:>10}" for k in kinds))
+    print(f"{'format':<28}" + "".join(f"{k:>10}" for k in kinds))
     for sample in samples:
-        print(f"{sample.name:<16}" + "".join(f"{counts[sample.name, k]:>10}" for k in kinds))
+        print(f"{sample.name:<28}" + "".join(f"{counts[sample.name, k]:>10}" for k in kinds))
     total = sum(counts.values())
     print(f"{total} inputs, {bad} bad, {time.monotonic() - start:.0f} s")
     return bad
@@ -133,8 +139,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="part of the name of a format")
     parser.add_argument("--keep", type=Path, help="folder for inputs that were answered badly")
-    arguments = parser.parse_args()
-    bad = run(arguments.count, arguments.seconds, arguments.seed, arguments.only, arguments.keep)
+    parser.add_argument("--first", type=int, default=0, help="number of the first input")
+    a = parser.parse_args()
+    bad = run(a.count, a.seconds, a.seed, a.only, a.keep, a.first)
     sys.exit(1 if bad else 0)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +30,10 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from tests.fuzz.instruments import INSTRUMENTS
+from tests.fuzz.sample import Sample
+
 __all__ = ["SAMPLES", "Sample"]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One format.
-
-    Attributes:
-        name: for the report.
-        main: name of what the reader is given.
-        write: writes the sample into a folder.
-        read: a reader's name in ``readers``.
-    """
-
-    name: str
-    main: str
-    write: Callable[[Path], None]
-    read: str
 
 
 def _numbers(*shape: int) -> Any:
@@ -115,7 +100,7 @@ def _ismrmrd(folder: Path) -> None:
             file.append_acquisition(acquisition)
 
 
-def _slices(folder: Path, modality: str) -> None:
+def write_slices(folder: Path, modality: str) -> None:
     kinds = {"CT": CTImageStorage, "PT": PositronEmissionTomographyImageStorage}
     series, study, frame = generate_uid(), generate_uid(), generate_uid()
     (folder / "series").mkdir()
@@ -124,7 +109,9 @@ def _slices(folder: Path, modality: str) -> None:
         d.SOPClassUID, d.SOPInstanceUID = kinds[modality], generate_uid()
         d.SeriesInstanceUID, d.StudyInstanceUID, d.FrameOfReferenceUID = series, study, frame
         d.Modality, d.ImageType = modality, ["ORIGINAL", "PRIMARY", "AXIAL"]
-        d.PatientName, d.PatientID = "Doe^J", "1"
+        d.PatientName, d.PatientID, d.PatientBirthDate, d.PatientSex = "Doe^J", "1", "", "O"
+        d.StudyDate, d.StudyTime, d.StudyID, d.AccessionNumber = "20240310", "0800", "1", "7"
+        d.ReferringPhysicianName, d.Manufacturer = "", "test"
         d.SeriesNumber, d.InstanceNumber = 2, k + 1
         d.ImagePositionPatient, d.ImageOrientationPatient = [0, 0, 3.0 * k], [1, 0, 0, 0, 1, 0]
         d.PixelSpacing, d.SliceThickness = [1.5, 1.5], 3.0
@@ -154,7 +141,8 @@ def _save(d: pydicom.Dataset, path: Path) -> None:
     d.save_as(path, enforce_file_format=True)
 
 
-def _us_dicom(folder: Path) -> None:
+def ultrasound_header() -> pydicom.Dataset:
+    """Two frames of ultrasound, not compressed."""
     d = pydicom.Dataset()
     d.SOPClassUID, d.SOPInstanceUID = UltrasoundMultiFrameImageStorage, generate_uid()
     d.Modality, d.SeriesInstanceUID, d.StudyInstanceUID = "US", generate_uid(), generate_uid()
@@ -170,7 +158,14 @@ def _us_dicom(folder: Path) -> None:
     region.PhysicalDeltaX = region.PhysicalDeltaY = 0.02
     d.SequenceOfUltrasoundRegions = [region]
     d.PixelData = _grey().tobytes()
-    _save(d, folder / "a.dcm")
+    d["PixelData"].VR = "OB"
+    d.file_meta = FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return d
+
+
+def _us_dicom(folder: Path) -> None:
+    _save(ultrasound_header(), folder / "a.dcm")
 
 
 def _grey() -> Any:
@@ -337,8 +332,8 @@ SAMPLES = (
         for s in (".h5", ".nc", ".zarr", ".nii.gz")
     ),
     Sample("mr-dicom", "series", _mr_dicom, "dicom"),
-    Sample("ct-dicom", "series", lambda folder: _slices(folder, "CT"), "dicom"),
-    Sample("pet-dicom", "series", lambda folder: _slices(folder, "PT"), "pet"),
+    Sample("ct-dicom", "series", lambda folder: write_slices(folder, "CT"), "dicom"),
+    Sample("pet-dicom", "series", lambda folder: write_slices(folder, "PT"), "pet"),
     Sample("nifti", "a.nii.gz", _volume, "nifti"),
     Sample("sinogram", "a.h5", _sinogram, "sinogram"),
     *(
@@ -356,6 +351,7 @@ SAMPLES = (
     Sample("us.avi", "a.avi", _clip, "frames"),
     Sample("channels.npz", "a.npz", _channels_npz, "channels"),
     *(Sample(f"sound{s}", f"a{s}", _sound(s), "sound") for s in (".wav", ".flac", ".ogg", ".aiff")),
+    *INSTRUMENTS,
     Sample("model", "model", _model, "model"),
     Sample("recipe", "a.yaml", _recipe, "recipe"),
     Sample("checkpoint", "last.ckpt", _checkpoint, "checkpoint"),

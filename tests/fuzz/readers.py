@@ -46,6 +46,32 @@ def _nifti(path: Path) -> None:
     read_nifti(path)
 
 
+def _itk(path: Path) -> None:
+    from sciddm.data_adapters.ct import open_ct
+
+    open_ct(path)
+
+
+def _projections(path: Path) -> None:
+    from sciddm.data_adapters.ct import is_projection_folder, read_projections
+
+    is_projection_folder(path)
+    read_projections(path)
+
+
+def _seg(path: Path) -> None:
+    from sciddm.data_adapters.petct.seg import read_seg
+
+    read_seg(path)
+    read_seg(path, path.parent / "series")
+
+
+def _rtstruct(path: Path) -> None:
+    from sciddm.data_adapters.petct.rtstruct import read_rtstruct
+
+    read_rtstruct(path, path.parent / "series")
+
+
 def _sinogram(path: Path) -> None:
     from sciddm.data_adapters import read_sinogram
     from sciddm.data_adapters.ct.recognise import is_ct
@@ -57,7 +83,7 @@ def _sinogram(path: Path) -> None:
 def _cube(path: Path) -> None:
     from sciddm.data_adapters import open_cube
 
-    open_cube(path).compute()
+    open_cube(path)["cube"].compute()
 
 
 def _frames(path: Path) -> None:
@@ -112,6 +138,10 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "dicom": _dicom,
     "pet": _pet,
     "nifti": _nifti,
+    "itk": _itk,
+    "projections": _projections,
+    "seg": _seg,
+    "rtstruct": _rtstruct,
     "sinogram": _sinogram,
     "cube": _cube,
     "frames": _frames,
