@@ -1,0 +1,1 @@
+"""Kills, broken disks and full disks at every call that changes the disk."""

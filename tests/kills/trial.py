@@ -1,0 +1,197 @@
+"""One fault in one run, and what is there after the next start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.kills import library
+from tests.kills.scenarios import Scenario
+
+__all__ = ["Prepared", "Trial", "prepare", "trial"]
+
+_HIDDEN = ".sciddm"
+_FAILED, _UNCLEAR = 2, 70
+
+
+@dataclass
+class Prepared:
+    """A scenario with its undisturbed course.
+
+    Attributes:
+        scenario: which.
+        before: folder with the older outputs.
+        after: names of the newer outputs.
+        calls: how many calls change the disk.
+        seconds: that a run takes.
+    """
+
+    scenario: Scenario
+    before: Path
+    after: set[str]
+    calls: int
+    seconds: float
+    weights: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a fault.
+
+    Attributes:
+        answer: "old", "new" or "mixed" (items of a batch each for itself), or what is wrong.
+        wrong: whether it is wrong.
+    """
+
+    answer: str
+    wrong: bool = False
+
+
+def prepare(scenario: Scenario, place: Path) -> Prepared:
+    """Makes the older outputs, and counts the calls of a run that replaces them."""
+    before, work = place / "before", place / "work"
+    before.mkdir(parents=True)
+    if scenario.older:
+        _check(_in_child(lambda: scenario.run(before, 0)), scenario.name)
+    shutil.copytree(before, work)
+    read, write = os.pipe()
+
+    def counted() -> None:
+        library.arm(work, 0, 0)
+        scenario.run(work, 1)
+        os.write(write, str(library.calls()).encode())
+
+    start = time.monotonic()
+    _check(_in_child(counted), scenario.name)
+    seconds = time.monotonic() - start
+    calls = int(os.read(read, 20))
+    os.close(read), os.close(write)
+    ready = Prepared(scenario, before, _names(work), calls, seconds)
+    if scenario.trains:
+        ready.weights = _weights(work)
+    shutil.rmtree(work)
+    return ready
+
+
+def trial(ready: Prepared, place: Path, number: int, action: int, delay: float = 0.0) -> Trial:
+    """Runs the scenario with a fault, starts it anew, and looks.
+
+    Args:
+        ready: the scenario.
+        place: a folder that is removed in the end.
+        number: of the call that fails; 0 for a kill after `delay` seconds.
+        action: see `library.arm`.
+        delay: seconds.
+    """
+    scenario = ready.scenario
+    shutil.copytree(ready.before, place)
+    try:
+
+        def disturbed() -> None:
+            if number:
+                library.arm(place, number, action)
+            scenario.run(place, 1)
+
+        code = _in_child(disturbed, None if number else delay)
+        if code < 0 and code != -signal.SIGKILL:
+            return Trial(f"crashed ({signal.Signals(-code).name})", True)
+        if code == _UNCLEAR:
+            return Trial("an error that is none of sciddm's", True)
+        return _trained(ready, place) if scenario.trains else _written(ready, place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _written(ready: Prepared, place: Path) -> Trial:
+    from sciddm.data_adapters.commit import recover, verify
+
+    recover(place)
+    before, now = _contents(ready.before), _contents(place)
+    if any(_HIDDEN in name for name in now):
+        return Trial("something is left over", True)
+    answers = set()
+    for item in ready.scenario.items:
+        old = {k: v for k, v in before.items() if k.startswith(item)}
+        held = {k: v for k, v in now.items() if k.startswith(item)}
+        names = {n for n in _names(place) if n.startswith(item)}
+        if held == old:
+            answers.add("old")
+        elif names == {n for n in ready.after if n.startswith(item)}:
+            answers.add("new")
+        else:
+            return Trial(f"torn: {sorted(set(held) ^ ready.after)[:6]}", True)
+    if {n for n in _names(place) if not n.startswith(ready.scenario.items)}:
+        return Trial("something is left over", True)
+    if now and any(c.state != "whole" for c in verify([place])):
+        return Trial("not what was written", True)
+    if answers != {"new"}:  # the next start makes what is missing
+        _check(_in_child(lambda: ready.scenario.run(place, 1)), ready.scenario.name)
+        if _names(place) != ready.after or any(c.state != "whole" for c in verify([place])):
+            return Trial("the next start does not make it whole", True)
+    return Trial(answers.pop() if len(answers) == 1 else "mixed")
+
+
+def _trained(ready: Prepared, place: Path) -> Trial:
+    was = (place / "run" / "model").is_dir()
+    if was:
+        return Trial("new", bool(_weights(place) != ready.weights))
+    _check(_in_child(lambda: ready.scenario.run(place, 1)), ready.scenario.name)
+    if _weights(place) != ready.weights:
+        return Trial("the training that goes on has other weights", True)
+    if any(_HIDDEN in name for name in _names(place)):
+        return Trial("something is left over", True)
+    return Trial("old")
+
+
+def _weights(folder: Path) -> dict[str, bytes]:
+    return {"model": (folder / "run" / "model" / "model.safetensors").read_bytes()}
+
+
+def _in_child(work: Callable[[], None], delay: float | None = None) -> int:
+    """The exit code of a fork; killed after a time if given."""
+    pid = os.fork()
+    if pid == 0:
+        code = _UNCLEAR
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            if "SCIDDM_FAULTS_SHOW" not in os.environ:
+                os.dup2(null, 1), os.dup2(null, 2)
+            work()
+            code = 0
+        except BaseException as error:
+            from sciddm.errors import SciddmError
+
+            stopped = isinstance(error, SystemExit) or type(error).__name__ == "Exit"
+            code = _FAILED if stopped or isinstance(error, SciddmError) else _UNCLEAR
+            if code == _UNCLEAR:
+                with contextlib.suppress(OSError):
+                    traceback.print_exc()
+        finally:
+            os._exit(code)
+    if delay is not None:
+        time.sleep(delay)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _check(code: int, name: str) -> None:
+    if code != 0:
+        raise RuntimeError(f"{name}: the undisturbed run ends with {code}")
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+
+
+def _names(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
