@@ -2,7 +2,7 @@
 
 The JSON beside an output holds, under ``sciddm_files``, the SHA-256 of every other output of its
 commit. That of a folder or a store is the SHA-256 of the lines ``DIGEST  RELATIVE/PATH`` of its
-files, sorted by path.
+files, sorted by path. K-space has no JSON: its file holds its own checksum (``seal``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sciddm.data_adapters.commit.seal import is_sealed, sealed_state
 from sciddm.errors import InputError
 from sciddm.storage.claims import HIDDEN, recover
 
@@ -85,7 +86,8 @@ def verify(paths: Iterable[str | Path]) -> list[Check]:
             subfolders.
 
     Returns:
-        One `Check` for each output that a JSON file lists, in the order of the JSON files.
+        One `Check` for each output that a JSON file lists, in the order of the JSON files, then for
+        each file that holds its own checksum, which is its ``listed_in``.
 
     Raises:
         InputError: no output of sciddm at one of the paths.
@@ -95,12 +97,28 @@ def verify(paths: Iterable[str | Path]) -> list[Check]:
     for path in map(Path, paths):
         for folder in sorted({path.parent, *_folders(path)}):
             recover(folder)
-        listed = list(_listings(path))
+        listed = [check for place, content in _listings(path) for check in _checks(place, content)]
+        known = {check.path for check in listed}
+        listed += [c for p in _alone(path) if p not in known and (c := _sealed(p)) is not None]
         if not listed:
             raise InputError(f"{path}: no output of sciddm, or its JSON file is missing")
-        for place, content in listed:
-            checks += _checks(place, content)
+        checks += listed
     return checks
+
+
+def _alone(path: Path) -> list[Path]:
+    """Outputs of a path that may hold their own checksum: itself, or all of a folder."""
+    if is_sealed(path) or not path.is_dir():
+        return [path] if is_sealed(path) else []
+    return [p for folder in _folders(path) for p in sorted(folder.iterdir()) if is_sealed(p)]
+
+
+def _sealed(path: Path) -> Check | None:
+    try:
+        whole = sealed_state(path)
+    except InputError:  # no longer what any library can read
+        whole = False
+    return None if whole is None else Check(path, "whole" if whole else "changed", path)
 
 
 def _checks(place: Path, content: Mapping[str, object]) -> Iterator[Check]:

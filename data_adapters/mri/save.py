@@ -2,6 +2,7 @@
 
 .h5            fastMRI's layout, all variables (`fastmri`)
 .nc .zarr      all variables (`labelled`)
+               and their checksum (`commit.seal`)
 .cfl           k-space only, with its .hdr and NAME.json, the attributes (`bart`)
 """
 
@@ -15,6 +16,7 @@ import xarray as xr
 
 import sciddm
 from sciddm.data_adapters.attributes import sidecar
+from sciddm.data_adapters.commit.seal import seal
 from sciddm.data_adapters.labelled import write_labelled
 from sciddm.data_adapters.mri.bart import write_bart_kspace
 from sciddm.data_adapters.mri.fastmri import write_fastmri
@@ -79,6 +81,8 @@ def write_kspace(dataset: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> No
         at[path.with_suffix(".json")].write_text(text, encoding="utf-8")
     else:
         write_labelled(dataset, at[path], "zarr" if suffix == ".zarr" else "nc", "kspace")
+    if suffix != ".cfl":  # which has a JSON file with checksums
+        seal(at[path])
 
 
 def _check(dataset: xr.Dataset, path: Path) -> None:

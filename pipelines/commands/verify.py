@@ -13,7 +13,7 @@ from sciddm.pipelines.engine.console import say
 __all__ = ["verify"]
 
 _STATES = {
-    "changed": "is not what was written with its JSON file",
+    "changed": "is not what was written",
     "missing": "is missing",
     "unchecked": "lists no checksums: it was written by an earlier version",
 }
@@ -25,7 +25,7 @@ def verify(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check that outputs are whole and belong together, by the checksums in their JSON files."""
+    """Check that outputs are whole and belong together, by checksums beside or in them."""
     from sciddm.data_adapters.commit import verify as checks_of
 
     checks = checks_of(outputs)

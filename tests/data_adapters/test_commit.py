@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+import xarray as xr
 
+from sciddm.data_adapters import save_kspace
 from sciddm.data_adapters.commit import BusyError, claim, commit, recover, verify
 from sciddm.errors import InputError, OutputError
 
@@ -344,3 +348,30 @@ def test_verify_sees_every_change(tmp_path: Path, name: str) -> None:
     assert states == {"whole", "changed" if "/" in name else "missing"}
     with pytest.raises(InputError, match="no output of sciddm"):
         verify([tmp_path / "b.bin"])
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.nc", "a.zarr"])
+def test_kspace_holds_its_own_checksum(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    rng = np.random.default_rng(0)
+    kspace = (rng.standard_normal((1, 2, 8, 8)) * (1 + 1j)).astype(np.complex64)
+    attrs = {"voxel_size_mm": [5.0, 1.0, 1.0], "image_shape": [8, 8], "note": "a"}
+    scan = xr.Dataset({"kspace": (("slice", "coil", "ky", "kx"), kspace)}, attrs=attrs)
+    save_kspace(scan, path)
+    assert [(c.path, c.state) for c in verify([path])] == [(path, "whole")]
+    assert [c.state for c in verify([tmp_path])] == ["whole"]
+    if name == "a.zarr":
+        chunk = max((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+        content = bytearray(chunk.read_bytes())
+        content[len(content) // 2] ^= 1
+        chunk.write_bytes(content)
+    else:
+        with h5py.File(path, "r+") as file:
+            names: list[str] = []
+            file.visit(names.append)
+            first = next(n for n in sorted(names) if "kspace" in n)
+            file[first][0, 0, 3, 4] = 9
+    assert [c.state for c in verify([path])] == ["changed"]
+    if name != "a.zarr":
+        path.write_bytes(path.read_bytes()[:500])
+        assert [c.state for c in verify([path])] == ["changed"]
