@@ -25,9 +25,11 @@ def network_arithmetic(precision: Precision, device: torch.device) -> AbstractCo
 
 
 def native_precision(device: str) -> Literal["float32", "bfloat16"]:
-    """bfloat16 where it is faster than float32: accelerators, and CPUs with AMX or AVX512-BF16."""
-    if device != "cpu":
+    """bfloat16 where it is faster than float32: CUDA, and CPUs with AMX or AVX512-BF16."""
+    if device == "cuda":
         return "bfloat16"
+    if device != "cpu":
+        return "float32"
     try:
         native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     except AttributeError:  # private names; without them stay with what every CPU does well

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sciddm import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Check", "checks"]
 
@@ -107,15 +110,30 @@ def _missing(name: str, specifier: object) -> str:
 
 def _device() -> Check:
     try:
-        import torch
+        pass
     except Exception as error:  # a broken wheel raises whatever its libraries raise
         return Check("device", "problem", f"torch cannot be loaded ({error})", "Reinstall torch.")
-    if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
-        return Check("device", "ok", f"cuda: {', '.join(names)}")
-    if torch.backends.mps.is_available():
-        return Check("device", "ok", "mps")
-    return Check("device", "ok", f"cpu: {platform.processor() or platform.machine()}")
+    from sciddm.device import available, resolve
+    from sciddm.errors import InputError
+
+    names = ", ".join(_described(device) for device in available())
+    try:
+        chosen = resolve()
+    except InputError as error:
+        return Check("device", "problem", str(error), "Unset SCIDDM_DEVICE.")
+    return Check("device", "ok", f"{names}; auto takes {chosen}")
+
+
+def _described(device: torch.device) -> str:
+    """Name of a device, its model and its memory."""
+    import torch
+
+    if device.type == "cuda":
+        about = torch.cuda.get_device_properties(device)
+        return f"{device} ({about.name}, {_size(about.total_memory)})"
+    if device.type == "mps":
+        return str(device)
+    return f"cpu ({platform.processor() or platform.machine()})"
 
 
 def _threads() -> Check:

@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 
 from sciddm.data_adapters.ct import open_ct
+from sciddm.device import placed, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.slice_stack import DIMS, PADDING, SliceStack
 from sciddm.pipelines.ct.methods.base import SliceMethod, Tick
@@ -126,7 +127,7 @@ class CTDenoising(SlicePipeline):
             if self.model is None:
                 raise ModelError("residual denoising needs a model: CTDenoising.from_pretrained()")
             drawing = ResidualDiffusion(
-                self.model, self.representation, chosen(RESIDUAL, quality, samples)
+                placed(self.model), self.representation, chosen(RESIDUAL, quality, samples)
             )
             return lambda stack, seed: drawing
         learning = chosen(SCORE, quality, samples)
@@ -189,13 +190,13 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
         found = method(self.stack, index, self._options["seed"], tick)
         values, spread = found.values, found.std
         if padding is not None:
-            self._padding[index] = padding.numpy()
+            self._padding[index] = to_numpy(padding)
             values = torch.where(padding, noisy, values)
             spread = None if spread is None else spread.masked_fill(padding, 0.0)
         denoised = noisy + self._options["strength"] * (values - noisy)
-        std = None if spread is None else spread.numpy()
-        maps = {name: values.numpy() for name, values in found.maps.items()}
-        return Denoised(index, denoised.numpy(), std, noisy.numpy(), maps)
+        std = None if spread is None else to_numpy(spread)
+        maps = {name: to_numpy(values) for name, values in found.maps.items()}
+        return Denoised(index, to_numpy(denoised), std, to_numpy(noisy), maps)
 
     def _facts(self) -> dict[str, Any]:
         known = self.stack.volume.attrs

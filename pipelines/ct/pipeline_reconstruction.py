@@ -13,6 +13,7 @@ import xarray as xr
 from torch import Tensor
 
 from sciddm.data_adapters.ct import read_sinogram
+from sciddm.device import placed, to_device, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.affine import centred_affine
 from sciddm.physics.fbp import Window
@@ -144,7 +145,7 @@ class CTReconstruction(SlicePipeline):
         if method == "posterior":
             if self.model is None:
                 raise ModelError("posterior needs a model: CTReconstruction.from_pretrained()")
-            model, settings = self.model, chosen(POSTERIOR, quality, samples)
+            model, settings = placed(self.model), chosen(POSTERIOR, quality, samples)
             if settings.samples < 2:
                 raise InputError("at least 2 samples are needed: one has no standard deviation")
             return lambda scan: PosteriorSampling(model, scan, settings)
@@ -219,15 +220,15 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         if found.consistency is not None:
             self._consistency[index] = found.consistency
         fbp = self.scan.fbp(p, self._options["window"])
-        std = None if found.std is None else found.std.numpy()
-        return Reconstructed(index, found.values.numpy(), std, fbp.numpy())
+        std = None if found.std is None else to_numpy(found.std)
+        return Reconstructed(index, to_numpy(found.values), std, to_numpy(fbp))
 
     def _read(self, index: int) -> Tensor:
         values = np.ascontiguousarray(self._sinogram.isel(z=index).values, dtype=np.float32)
         if not np.isfinite(values).all():
             name = self._data.attrs.get("source", "the sinogram")
             raise InputError(f"{name}: slice {index + 1} holds NaN or infinite values: repair them")
-        return torch.from_numpy(values)
+        return to_device(values)
 
     def _facts(self) -> dict[str, Any]:
         z = self._data["z"].values if "z" in self._data.coords else np.zeros(0)

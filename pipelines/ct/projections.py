@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from sciddm.data_adapters.ct import beam_of
+from sciddm.device import current
 from sciddm.errors import InputError
 from sciddm.physics import (
     FanBeam,
@@ -58,7 +59,7 @@ class Scan:
     @cached_property
     def projector(self) -> Projector:
         """Its line integrals; made at the first use, since that takes seconds."""
-        return Projector(self.beam, self.shape, self.pixel_mm)
+        return Projector(self.beam, self.shape, self.pixel_mm, device=current())
 
     def measurement(
         self,
@@ -88,7 +89,7 @@ class Scan:
             weights = weights * views[:, None]
         gain = self.mu_water / 1000
         operator = WeightedProjection(self.projector, weights, gain, tolerance)
-        water = self.projector.forward(torch.full((1, *self.shape), self.mu_water))
+        water = self.projector.forward(p.new_full((1, *self.shape), self.mu_water))
         return Measurement(weights.sqrt() * (p - water), operator, 1.0, iterations=iterations)
 
     def fbp(self, sinogram: Tensor, window: Window = "ram-lak") -> Tensor:

@@ -14,7 +14,7 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed, option
-from sciddm.pipelines.engine.request import Request
+from sciddm.pipelines.engine.request import NetworkRequest, Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Saving, Target
 from sciddm.pipelines.engine.verb import Transform
@@ -40,7 +40,7 @@ Series = Annotated[
 ]
 
 
-class Denoise(Request):
+class Denoise(NetworkRequest):
     """Take noise out of low-dose images.
 
     OUT has the geometry and units (HU) of IN; a DICOM series keeps its patient and study. Beside
@@ -69,7 +69,7 @@ class Denoise(Request):
         _check_samples(self.method, self.samples)
 
 
-class Reconstruct(Request):
+class Reconstruct(NetworkRequest):
     """Reconstruct images in HU from low-dose or sparse projections.
 
     Beside OUT lie its standard deviation, where the method has one, and a JSON file with all that

@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from sciddm.data_adapters.ct import build_sinogram
+from sciddm.device import to_numpy
 from sciddm.errors import InputError
 from sciddm.geometry.slice_stack import SliceStack
 from sciddm.physics import FanBeam, Projector
@@ -120,10 +121,10 @@ def low_dose_volume(
         image = _padded(stack.slice(index), projector.shape)[None, None]
         streams = Streams(seed, [index])
         low = low_dose_image(image, projector, dose * full, electronic_sd, streams)
-        values[index] = _cropped(low[0, 0], stack.shape).numpy()
+        values[index] = to_numpy(_cropped(low[0, 0], stack.shape))
         padding = stack.padding(index)
         if padding is not None:
-            values[index][padding.numpy()] = stack.stored(index)[padding].numpy()
+            values[index][to_numpy(padding)] = to_numpy(stack.stored(index)[padding])
         progress(index + 1, len(stack), f"slice {index + 1} of {len(stack)}")
     made = _made(dose, full, electronic_sd, views, seed)
     attrs = {k: v for k, v in volume.attrs.items() if k != "rescale"}
@@ -157,7 +158,7 @@ def low_dose_projections(
         image = _padded(stack.slice(index), projector.shape)[None, None]
         p = projector(to_attenuation(image).clamp(min=0))
         low = low_dose_sinogram(p, dose * full, electronic_sd, Streams(seed, [index]))
-        values[index] = low[0, 0].numpy()
+        values[index] = to_numpy(low[0, 0])
         progress(index + 1, len(stack), f"slice {index + 1} of {len(stack)}")
     attrs: dict[str, Any] = _made(dose, full, electronic_sd, views, seed)
     if volume.attrs.get("affine") is not None:
@@ -192,7 +193,7 @@ def thin_sinogram(sinogram: xr.Dataset, dose: float, *, seed: int = 0) -> xr.Dat
     for index, p in enumerate(values):
         counts = (-torch.from_numpy(p)[None]).exp() * flux
         thinned = thin_counts(counts, dose, electronic, Streams(seed, [index]))
-        values[index] = line_integrals(thinned, dose * flux)[0].numpy()
+        values[index] = to_numpy(line_integrals(thinned, dose * flux)[0])
     return sinogram.assign(
         sinogram=(("z", "view", "cell"), values), incident_flux=dose * sinogram["incident_flux"]
     ).assign_attrs(dose=float(sinogram.attrs.get("dose", 1.0)) * dose, dose_seed=seed)

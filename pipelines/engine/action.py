@@ -34,4 +34,9 @@ class Action(Verb[P, R]):
         return []
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> int:
-        return self.run(self.request.of(options))
+        return self.done(self.request.of(options))
+
+    def done(self, request: R) -> int:
+        """Runs on the request's device; its exit code."""
+        with self.on_device(request):
+            return self.run(request)

@@ -248,7 +248,7 @@ def _of_comparison(verb: Comparison[..., Any, Any]) -> Parts:
 def _of_action(verb: Action[..., Any]) -> Parts:
     def body(context: typer.Context, request: Any, values: dict[str, Any]) -> int:
         use_threads(values["threads"])
-        return verb.run(request)
+        return verb.done(request)
 
     return [], [_keyword("threads", _Threads, None)], body
 

@@ -134,7 +134,8 @@ def execute(
     else:
         isolation.prepare()  # loads while the model does
         if planned.batch and (running.overwrite or any(not p.exists() for p in outputs)):
-            verb.prepare(request)
+            with verb.on_device(request):
+                verb.prepare(request)
         numbers = {job: number for number, job in enumerate(jobs, start=1)}
 
         def attempt(job: Job) -> Outcome:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 __all__ = [
+    "Device",
     "Model",
     "Option",
     "Quality",
@@ -165,3 +166,12 @@ Samples = Annotated[
     int | None, Option("Posterior samples; the quality decides if not given.", ge=2)
 ]
 Seed = Annotated[int, Option("Seed of all random draws.", ge=0)]
+#: Where networks and operators run; see ``sciddm.device``. It decides no draw.
+Device = Annotated[
+    str,
+    Option(
+        "Device for the computation: auto, cpu, cuda, cuda:N or mps.",
+        incidental=True,
+        complete=lambda: ("auto", "cpu", "cuda", "mps"),
+    ),
+]

@@ -15,9 +15,9 @@ from typing import Annotated, Any, NamedTuple, Self, get_args, get_origin, get_t
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sciddm.errors import OptionError
-from sciddm.pipelines.engine.option import Option, choices_of
+from sciddm.pipelines.engine.option import Device, Option, choices_of
 
-__all__ = ["Declared", "Request"]
+__all__ = ["Declared", "NetworkRequest", "Request"]
 
 
 class Declared(NamedTuple):
@@ -121,6 +121,12 @@ class Request(BaseModel):
         return OptionError(name, problem, _short(value))
 
 
+class NetworkRequest(Request):
+    """Base of the requests of verbs that run networks: they have a device."""
+
+    device: Device = "auto"
+
+
 def _short(value: object) -> str:
     """A value as it is shown in a message; nothing of data and long texts."""
     if isinstance(value, bool | int | float | str | Path):
@@ -133,7 +139,9 @@ def _short(value: object) -> str:
 def _declared(cls: type[Request]) -> tuple[tuple[str, Declared], ...]:
     hints = get_type_hints(cls, include_extras=True)
     found = []
-    for name, field in cls.model_fields.items():
+    # What all have in common comes last.
+    fields = sorted(cls.model_fields.items(), key=lambda f: f[0] in NetworkRequest.model_fields)
+    for name, field in fields:
         annotation, extras = hints[name], list(field.metadata)
         if get_origin(annotation) is Annotated:
             annotation, *own = get_args(annotation)

@@ -23,7 +23,13 @@ _LIBRARIES = ("torch", "numpy", "scipy", "monai", "xarray")
 
 
 def stamp(
-    *, command: str, request: Mapping[str, Any], seconds: float, source: str, sha256: str
+    *,
+    command: str,
+    request: Mapping[str, Any],
+    seconds: float,
+    source: str,
+    sha256: str,
+    device: str = "",
 ) -> dict[str, Any]:
     """The attributes of a result that its engine knows.
 
@@ -33,6 +39,7 @@ def stamp(
         seconds: wall time of reading and computing, without writing.
         source: name of the input.
         sha256: of the input.
+        device: on which it was computed; empty for a verb that has no choice.
     """
     return {
         "command": command,
@@ -43,6 +50,7 @@ def stamp(
         "input_sha256": sha256,
         "sciddm_version": sciddm.__version__,
         "versions": _versions(),
+        **({"device": device} if device else {}),
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
@@ -14,7 +15,7 @@ from sciddm.errors import InputError
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.hints import advised
 from sciddm.pipelines.engine.progress_bar import progress_bar
-from sciddm.pipelines.engine.request import Request
+from sciddm.pipelines.engine.request import NetworkRequest, Request
 from sciddm.pipelines.engine.words import command
 
 if TYPE_CHECKING:
@@ -73,6 +74,25 @@ class Verb(ABC, Generic[P, R]):
     @abstractmethod
     def _parameters(self) -> list[inspect.Parameter]:
         """Parameters of the Python function that are no options."""
+
+    @contextmanager
+    def on_device(self, request: R) -> Iterator[str]:
+        """Computes on the request's device within the context, and gives its name.
+
+        A verb that runs no network stays on the CPU, and its name is empty.
+
+        Raises:
+            OptionError: there is no such device, or its memory does not suffice.
+        """
+        if not isinstance(request, NetworkRequest):
+            yield ""
+            return
+        from sciddm.device import resolve, use
+        from sciddm.pipelines.engine.exhaustion import memory_advice
+
+        device = resolve(request.device)
+        with use(device), memory_advice(request, str(device)):
+            yield str(device)
 
     def _documentation(self) -> str:
         lines = [self.help, "", "Args:"]
@@ -168,8 +188,8 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         if len(data) != (self.source is not None):
             count = 0 if self.source is None else 1
             raise InputError(f"{self.__name__} takes {count} input, {len(data)} are given")
-        self.prepare(request)
-        with progress_bar(self.__name__) as progress:
+        with self.on_device(request), progress_bar(self.__name__) as progress:
+            self.prepare(request)
             return self.result(data[0] if data else None, request, Context(progress))
 
     def result(self, given: Any, request: R, context: Context) -> Result:
@@ -205,7 +225,8 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         context.identity = {"request": request.stored(), "input": sha256}
         if context.target is not None:
             self.target.fits(data, context.target)
-        dataset = self.compute(data, request, context)
+        with self.on_device(request) as device:
+            dataset = self.compute(data, request, context)
         words = command(
             (self.domain, self.name),
             request,
@@ -221,6 +242,7 @@ class Transform(Verb[P, R], Generic[P, R, D]):
                 seconds=time.perf_counter() - start,
                 source=context.source if self.source is not None else "",
                 sha256=sha256,
+                device=device,
             )
         )
         return Result(dataset, self, request, data=data, source=path, context=context)

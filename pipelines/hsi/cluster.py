@@ -3,7 +3,8 @@
 This process reads the scene and writes the result; workers need sciddm and nothing else, no file
 of the scene and no model. A few tiles per worker are under way at a time, so memory stays constant,
 and results come in the order of the tiles, so that what is made of them does not depend on how many
-workers there are.
+workers there are. A worker computes on its own device (``SCIDDM_DEVICE``), or on the CPU where that
+is the device here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
+from sciddm.device import current, resolve, use
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.workers.cluster import connect
 
@@ -59,12 +61,13 @@ def on_cluster(address: str) -> Iterator[Apply]:
 def _spread(
     client: Any, work: Callable[[Item], Result], items: Iterable[Item], at_once: int
 ) -> Iterator[Result]:
+    on_cpu = current().type == "cpu"
     shared = client.scatter(work, broadcast=True, hash=False)
     under_way: deque[Any] = deque()
     for item in items:
         # Data by itself, not within the task: a scheduler keeps tasks, but not data.
         held = client.scatter(item, hash=False)
-        under_way.append(client.submit(_call, shared, held, pure=False))
+        under_way.append(client.submit(_call, shared, held, on_cpu, pure=False))
         del held
         if len(under_way) >= at_once:
             yield under_way.popleft().result()
@@ -72,5 +75,6 @@ def _spread(
         yield under_way.popleft().result()
 
 
-def _call(work: Callable[[Item], Result], item: Item) -> Result:
-    return work(item)
+def _call(work: Callable[[Item], Result], item: Item, on_cpu: bool) -> Result:
+    with use(resolve("cpu" if on_cpu else "auto")):
+        return work(item)

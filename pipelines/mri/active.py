@@ -26,6 +26,7 @@ from torch import Tensor
 from sciddm.acquisition import Belief, Groups, choose, resolvable_variance, scores
 from sciddm.acquisition.line_gain import line_gain
 from sciddm.denoiser import Denoiser
+from sciddm.device import current, placed, to_device
 from sciddm.errors import InputError
 from sciddm.guidance import MMPS, DiffPIR, Guided
 from sciddm.physics import CartesianMRI, Measurement, as_lines
@@ -106,6 +107,7 @@ class ActiveAcquisition:
         if criterion == "error" and axis == "both":
             raise InputError("criterion error is for whole lines: for samples take entropy")
         self.pipeline = pipeline
+        placed(pipeline.denoiser)
         self.axis = axis
         self.groups = Groups(shape, _AXES[axis])
         self.criterion: Criterion = criterion or ("entropy" if axis == "both" else "error")
@@ -210,7 +212,7 @@ class ActiveAcquisition:
 
         `next` goes by it; a policy of one's own may, as often as lines are left.
         """
-        leg, free = self._advance(), ~self._taken
+        leg, free = self._advance(), self._free
         if self.criterion == "error":
             maps, images = leg.maps, leg.estimates
             if self.axis == "kx":
@@ -218,18 +220,23 @@ class ActiveAcquisition:
             return line_gain(images, maps, leg.sigma, free)
         return scores(self.criterion, *self._predict(leg)).masked_fill(~free, -torch.inf)
 
+    @property
+    def _free(self) -> Tensor:
+        """What has not been measured, on the current device."""
+        return ~self._taken.to(current())
+
     def _decide(self, count: int) -> list[int]:
         """The next numbers to measure."""
         if self.criterion == "error":
             return [int(self.gains().argmax())]
-        return choose(self.criterion, *self._predict(self._advance()), ~self._taken, count)
+        return choose(self.criterion, *self._predict(self._advance()), self._free, count)
 
     def _advance(self) -> _Leg:
         """One leg of the particles with the data so far."""
-        mask = torch.from_numpy(self.mask)
+        mask = to_device(self.mask)
         if self._belief is None or self._frame is None:
             self._frame, self._belief = self._begin(mask)
-        measurement = self._frame.measurement(self._kspace, mask)
+        measurement = self._frame.measurement(self._kspace.to(mask.device), mask)
         estimates, blur = self._belief.advance(as_lines(measurement))
         return _Leg(estimates, blur, self._frame.white_maps, measurement.sigma)
 
@@ -241,21 +248,24 @@ class ActiveAcquisition:
             data), whitened and in the prior's units, and the variance of a real component for
             `sciddm.acquisition.scores`.
         """
-        full = CartesianMRI(torch.ones(self.groups.shape[1:], dtype=torch.bool), leg.maps)
+        everywhere = torch.ones(self.groups.shape[1:], dtype=torch.bool, device=leg.maps.device)
+        full = CartesianMRI(everywhere, leg.maps)
         predictions = self.groups.split(full(leg.estimates))
         # A particle's blur, white in the image, is shared among the coils.
         share = float(leg.maps.abs().square().mean())
         error = (leg.sigma**2 + leg.blur * share) / 2
-        return predictions, max(error, resolvable_variance(predictions[:, ~self._taken]))
+        return predictions, max(error, resolvable_variance(predictions[:, self._free]))
 
     def _begin(self, mask: Tensor) -> tuple[Frame, Belief]:
         """Maps, phase, level and noise from what is there now; they stay for all decisions."""
         coils = len(self._kspace)
         if self._noise_std is None:
-            covariance = torch.as_tensor(estimate_covariance(self._kspace.numpy(), mask.numpy()))
+            covariance = torch.as_tensor(estimate_covariance(self._kspace.numpy(), self.mask))
         else:
             covariance = self._noise_std**2 * torch.eye(coils)
-        encoded = encode(self._kspace, mask, covariance.to(torch.complex64), self._maps)
+        maps = None if self._maps is None else self._maps.to(mask.device)
+        covariance = covariance.to(mask.device, torch.complex64)
+        encoded = encode(self._kspace.to(mask.device), mask, covariance, maps)
         m = encoded.measurement
         start = m.A.solve(m.A.adjoint(m.y[None]), 10 * m.sigma**2, iterations=10)
         grid = karras(self.pipeline.denoiser.process, self._legs, _SIGMA_MAX, _SIGMA_MIN, rho=_RHO)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sciddm.classical.tv_measurement import starting_image
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.device import to_numpy
 from sciddm.errors import InputError
 from sciddm.physics.fourier import resized
 from sciddm.physics.mri.encoding import EncodedSlice
@@ -52,7 +53,7 @@ def kept_lines(mask: Tensor, seed: int) -> Tensor | None:
         mask: (ky, kx) bool, what was measured: whole lines or single samples.
         seed: of the choice.
     """
-    seen = mask.numpy()
+    seen = to_numpy(mask)
     centre = np.zeros(seen.shape, bool)
     try:
         centre[calibration_region(seen)] = True
@@ -74,14 +75,14 @@ def kept_lines(mask: Tensor, seed: int) -> Tensor | None:
         chosen = [int(rng.choice(part)) for part in np.array_split(outer, count)]
         out = np.zeros(seen.shape, bool)
         out[(chosen, slice(None)) if axis == 0 else (slice(None), chosen)] = True
-        return torch.from_numpy(out & seen)
+        return torch.from_numpy(out & seen).to(mask.device)
     outer = np.flatnonzero(seen & ~centre)
     if len(outer) < _ENOUGH**2:
         return None
     chosen_samples = rng.choice(outer, max(_ENOUGH, round(_SHARE * len(outer))), replace=False)
     flat = np.zeros(seen.size, bool)
     flat[chosen_samples] = True
-    return torch.from_numpy(flat.reshape(seen.shape))
+    return torch.from_numpy(flat.reshape(seen.shape)).to(mask.device)
 
 
 def predicted(

@@ -18,6 +18,7 @@ import sciddm
 from sciddm import zoo
 from sciddm.data_adapters.mri import open_kspace
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.device import placed, to_numpy
 from sciddm.errors import ModelError
 from sciddm.ledger import tally
 from sciddm.physics.fourier import resized
@@ -220,6 +221,7 @@ class MRIReconstruction(Pipeline):
         progress: Progress | None,
     ) -> xr.Dataset:
         """The slices that hold an object."""
+        placed(self.denoiser)
         source = sampling_of(scan)
         settings = self.settings(quality, samples, source.acceleration)
         given = _maps(scan)
@@ -291,7 +293,7 @@ class MRIReconstruction(Pipeline):
             if self.shift is not None
             else []
         )
-        images = [encoded.zero_filled for encoded, _ in drawn]
+        images = [encoded.zero_filled.cpu() for encoded, _ in drawn]
         remark = None if given is None else vortex_remark(given, images)
         remarks = [] if remark is None else [remark]
         remarks += source.remarks
@@ -400,7 +402,7 @@ def _images(
     for i, (encoded, posterior) in enumerate(drawn):
         draws = posterior.map(encoded.frame.to_scan)
         image.append(draws.mean[0].abs())
-        pooled = pooled_std(draws.map(torch.abs).std[0].numpy(), settings.pooling)
+        pooled = pooled_std(to_numpy(draws.map(torch.abs).std[0]), settings.pooling)
         spread.append(widening * settings.spread * torch.from_numpy(pooled))
         zero_filled.append(encoded.zero_filled.abs())
         m = encoded.measurement
@@ -412,13 +414,13 @@ def _images(
         means.append(draws.mean[0])
     dims = ("slice", "y", "x")
     variables: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
-        "reconstruction": (dims, torch.stack(image).numpy()),
-        "std": (dims, torch.stack(spread).numpy()),
-        "zero_filled": (dims, torch.stack(zero_filled).numpy()),
-        "residual": (("slice", *source.dims), torch.stack(residual).numpy()),
+        "reconstruction": (dims, to_numpy(torch.stack(image))),
+        "std": (dims, to_numpy(torch.stack(spread))),
+        "zero_filled": (dims, to_numpy(torch.stack(zero_filled))),
+        "residual": (("slice", *source.dims), to_numpy(torch.stack(residual))),
     }
     if extras.phase:
-        variables["complex_image"] = (dims, torch.stack(means).numpy())
+        variables["complex_image"] = (dims, to_numpy(torch.stack(means)))
     if extras.noise_map:
         cells = [source.measured(i) for i in range(len(drawn))]
         on_grid = source.dims == ("ky", "kx")
@@ -427,5 +429,5 @@ def _images(
         for k, name in enumerate(("noise_map", "g_factor")):
             variables[name] = (dims, np.stack([f[k] for f in found]))
     if extras.samples:
-        variables["samples"] = (("sample", *dims), torch.stack(samples, dim=1).numpy())
+        variables["samples"] = (("sample", *dims), to_numpy(torch.stack(samples, dim=1)))
     return xr.Dataset(variables)

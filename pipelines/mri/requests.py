@@ -15,7 +15,7 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed, option
-from sciddm.pipelines.engine.request import Request
+from sciddm.pipelines.engine.request import NetworkRequest, Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
@@ -62,7 +62,7 @@ NoiseStd = Annotated[
 ]
 
 
-class Reconstruct(Request):
+class Reconstruct(NetworkRequest):
     """Reconstruct images, with their uncertainty, from undersampled k-space.
 
     Beside OUT lie its standard deviation and a JSON file with all that repeats the run. Several
@@ -135,7 +135,7 @@ class Undersample(Request):
     axes: Axes = None
 
 
-class Acquire(Request):
+class Acquire(NetworkRequest):
     """Choose what to measure of a fully sampled scan, one line after the other.
 
     It chooses the lines that lower the expected error of the image most, under a belief that is

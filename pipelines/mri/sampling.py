@@ -1,7 +1,8 @@
 """How a scan samples k-space: on the grid, where a mask says, or along a trajectory.
 
 Both give the same to a reconstruction: data (slice, coil, ...), the noise between coils, one slice
-as a measurement, and which entries were measured.
+as a measurement, and which entries were measured. All slices lie on the CPU; what is given of one
+lies on the current device.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sciddm.device import current
 from sciddm.errors import InputError
 from sciddm.physics.mri.encoding import EncodedSlice, encode
 from sciddm.physics.mri.masks import infer_mask
@@ -142,24 +144,23 @@ class OnGrid(Sampling):
         iterations: int,
         finer: float = 1.0,
     ) -> EncodedSlice:
-        data = self.kspace[item, self.alive]
+        device = current()
         grid = None if maps is not None else grid_of(self.size, finer)
-        own = None if self.calibration is None else self.calibration[item, self.alive]
+        own = None if self.calibration is None else self.calibration[item, self.alive].to(device)
         return encode(
-            data,
-            self.mask[item],
-            covariance,
-            maps,
+            *self.lines(item),
+            covariance.to(device),
+            None if maps is None else maps.to(device),
             iterations=iterations,
             grid=grid,
             calibration=own,
         )
 
     def measured(self, item: int) -> Tensor:
-        return self.mask[item]
+        return self.mask[item].to(current())
 
-    def lines(self, item: int) -> tuple[Tensor, Tensor] | None:
-        return self.kspace[item, self.alive], self.mask[item]
+    def lines(self, item: int) -> tuple[Tensor, Tensor]:
+        return self.kspace[item, self.alive].to(current()), self.measured(item)
 
     @property
     def acceleration(self) -> float:
@@ -201,13 +202,18 @@ class OnTrajectory(Sampling):
     ) -> EncodedSlice:
         from sciddm.physics.mri.trajectory import encode_trajectory
 
-        data = self.kspace[item, self.alive]
+        device = current()
         return encode_trajectory(
-            data, self.trajectory[item], self.size, covariance, maps, iterations=iterations
+            self.kspace[item, self.alive].to(device),
+            self.trajectory[item].to(device),
+            self.size,
+            covariance.to(device),
+            None if maps is None else maps.to(device),
+            iterations=iterations,
         )
 
     def measured(self, item: int) -> Tensor:
-        return torch.ones(self.kspace.shape[-2:], dtype=torch.bool)
+        return torch.ones(self.kspace.shape[-2:], dtype=torch.bool, device=current())
 
     @property
     def acceleration(self) -> float:

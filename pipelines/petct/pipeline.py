@@ -17,6 +17,7 @@ import sciddm
 from sciddm import zoo
 from sciddm.data_adapters.petct.images import open_ct_of, open_pet
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.device import placed, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.grid import DIMS, common_grid, cropped, grid_of, resample
 from sciddm.physics.petct.lesions import Lesion, lesion_variables, measure_lesions
@@ -155,7 +156,7 @@ class TumourSegmentation(Pipeline):
                 progress(done, total, f"window {done} of {total}")
 
         inside = tuple(slice(n) for n in grid.shape)
-        drawn = [p[inside].numpy() for p in source(cond, seed, tick)]
+        drawn = [to_numpy(p[inside]) for p in source(cond, seed, tick)]
         maps = _statistics(drawn, threshold, seen.temperature)
         dice = _sample_dice([d >= 0.5 for d in drawn])
         found = {
@@ -230,6 +231,7 @@ class TumourSegmentation(Pipeline):
         return Verdict(familiar=Finding("yes", sentence=said))
 
     def _source(self, settings: Settings) -> Source:
+        placed(self.model)
         if isinstance(self.model, Segmenter):
             return OneEvaluation(self.model, self.representation, settings)
         return DiffusionDraws(self.model, self.representation, settings)

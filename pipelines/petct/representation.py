@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sciddm.device import to_device
 from sciddm.errors import ModelError
 
 __all__ = ["AIR_HU", "Representation"]
@@ -96,7 +96,7 @@ class Representation:
                 low, high = self.ct_window
                 values = np.clip(np.asarray(hu, np.float32), low, high)
                 found.append(2 * (values - low) / (high - low) - 1)
-        return torch.from_numpy(np.stack(found).astype(np.float32))
+        return to_device(np.stack(found).astype(np.float32))
 
 
 def _plain(value: Any) -> Any:

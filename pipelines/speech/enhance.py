@@ -25,6 +25,7 @@ from torch import Tensor
 
 from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import Recording, resample_blocks
+from sciddm.device import current
 from sciddm.physics.speech.chunks import Chunk, Chunking, join, windows
 from sciddm.physics.speech.clipping import FlatTops
 from sciddm.physics.speech.level import LocalLevel
@@ -100,7 +101,7 @@ class Front:
     def gains(self, y: Tensor) -> Tensor:
         """Factors (..., 1, T), or 1, that bring a spectrogram (..., F, T) to the model's level."""
         if self.level is None:
-            return torch.ones(())
+            return torch.ones((), device=y.device)
         return self.level.gains(y, self.stft, self.rate)
 
 
@@ -219,9 +220,10 @@ def _estimates(
     Behind the last sample comes, if there is a band ``beyond`` the model's, the gain for it.
     """
     stft = front.stft
-    for number, (chunk, wave) in enumerate(waves):
+    for number, (chunk, piece) in enumerate(waves):
+        wave = piece.to(current())
         channels, length = wave.shape
-        out = torch.zeros(samples + beyond, channels, length)
+        out = wave.new_zeros(samples + beyond, channels, length)
         for c in range(channels):
             if wave[c].any():  # silence stays silence, whatever a network would make of it
                 y = stft.analyse(wave[c])[None, None]
@@ -239,7 +241,7 @@ def _estimates(
             if progress is not None:
                 done = number * channels + c + 1
                 progress(done, total * channels, f"part {number + 1} of {total}")
-        yield chunk, out
+        yield chunk, out.cpu()
 
 
 def _beside(waves: Iterable[Tensor], noisy: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:

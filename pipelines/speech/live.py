@@ -24,6 +24,7 @@ from torch import Tensor
 from sciddm.classical.log_mmse import LogMMSE
 from sciddm.data_adapters.audio import Recording
 from sciddm.data_adapters.audio.resampling import live_resampler
+from sciddm.device import current, placed
 from sciddm.errors import InputError
 from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.streamed_stft import StreamedAnalysis, StreamedSynthesis
@@ -69,13 +70,14 @@ class Network:
                 "this model sees the future, so it cannot be used live: give log-mmse, or the "
                 "folder of a causal model (recipes/speech-live.yaml)"
             )
-        self._model, self._state = model, model.start(channels)
+        self._device = current()
+        self._model, self._state = placed(model), model.start(channels)
         self.patch = int(getattr(model.network, "stride", 1))
 
     def run(self, Z: Tensor) -> Tensor:
         """See `LiveModel`."""
-        estimate, self._state = self._model.run(Z[:, None], self._state)
-        return estimate[:, 0]
+        estimate, self._state = self._model.run(Z[:, None].to(self._device), self._state)
+        return estimate[:, 0].cpu()
 
 
 class Classical:

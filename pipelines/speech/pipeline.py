@@ -20,6 +20,7 @@ from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import ArrayRecording, AudioFile, Recording
 from sciddm.data_adapters.checks import check_size
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.device import placed
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
 from sciddm.metrics.speech import LevelMeter
@@ -297,7 +298,7 @@ class Enhancement:
             InputError: the recording cannot be read to its end, or holds NaN.
         """
         start = time.perf_counter()
-        estimator = Estimator(self.pipeline.model, self.settings)
+        estimator = Estimator(placed(self.pipeline.model), self.settings)
         self._levels = measure(self.recording)
         offset = self._levels.mean[:, None]
         for block in self._live() if self.pipeline.causal else self._whole(estimator):

@@ -20,6 +20,7 @@ import sciddm
 from sciddm import zoo
 from sciddm.companding import MU, compand
 from sciddm.data_adapters.ultrasound import checked_frames, open_frames
+from sciddm.device import placed, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import Cost
 from sciddm.physics.ultrasound.estimate import Widening, estimate
@@ -406,7 +407,7 @@ class _Run:
         number: int,
     ) -> None:
         held = image.data
-        self.image, self.form, self.prior = image, form, priors.prior
+        self.image, self.form, self.prior = image, form, placed(priors.prior)
         self.settings, self.widening = settings, widening
         self.seed, self.store, self.number = seed, store, number
         self.kind = "rf" if held.attrs["kind"] in ("rf", "iq") else "envelope"
@@ -497,7 +498,7 @@ class _Run:
             before=before,
             tick=tick,
         )
-        samples = self.mixture.parts(made.state)[0][:, 0].numpy()
+        samples = to_numpy(self.mixture.parts(made.state)[0][:, 0])
         echoes = self.kind == "rf"
         tissue, std = estimate(samples, echoes=echoes)
         taken = amplitude - tissue
@@ -507,7 +508,7 @@ class _Run:
         return {
             "frames": clean,
             "std": self.form.spread(std, clean),
-            "state": made.state.half().numpy(),
+            "state": to_numpy(made.state.half()),
             "residual": np.asarray(made.residual),
             "nfe": np.asarray(cost.nfe),
             "nvjp": np.asarray(cost.nvjp),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sciddm.companding import compand, expand_companded
 from sciddm.denoiser import Denoiser
+from sciddm.device import current
 from sciddm.guidance import DPS, MMPS, Guided, PiGDM
 from sciddm.ledger import Cost, tally
 from sciddm.physics import NonlinearMeasurement
@@ -75,13 +76,16 @@ def separate(
     """
     grid = grid_of(prior, settings, follows=before is not None)
     shape = y.shape
+    # The first guess goes by statistics of neighbourhoods that SciPy computes, on the CPU.
     guess = _first_guess(y, mixture, settings, seed)
     if before is not None:
         guess = _midway(guess, before, mixture.mu)
-    total = torch.zeros(settings.samples, 2, *shape)
-    weights = torch.zeros(shape)
+    y, seen, guess = (v.to(current()) for v in (y, seen, guess))
+    total = y.new_zeros(settings.samples, 2, *shape)
+    weights = y.new_zeros(shape)
     with tally() as cost:
         for rows, columns, window in patches((shape[0], shape[1])):
+            window = window.to(y.device)
             part = y[rows, columns][None, None].expand(settings.samples, -1, -1, -1)
             start = guess[..., rows, columns]
             measurement = NonlinearMeasurement(part, mixture, settings.noise)

@@ -56,6 +56,6 @@ def line_gain(estimates: Tensor, maps: Tensor, sigma: float, free: Tensor) -> Te
         for u in (uncertain**2, uncertain)
     )
     told, whole = told.permute(2, 3, 0, 1), whole.permute(2, 3, 0, 1)
-    noise = sigma**2 * torch.eye(len(maps), dtype=whole.dtype)
+    noise = sigma**2 * torch.eye(len(maps), dtype=whole.dtype, device=whole.device)
     gains = torch.linalg.solve(whole + noise, told).diagonal(dim1=-2, dim2=-1).real.sum((-2, -1))
     return torch.full_like(uncertain, -torch.inf).masked_scatter(free, gains)

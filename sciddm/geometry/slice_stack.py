@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sciddm.device import to_device
 from sciddm.errors import InputError
 from sciddm.geometry.surround import constant_surround
 
@@ -80,7 +81,7 @@ class SliceStack:
         if declared is not None:
             parts.append(np.asarray(declared.transpose(*DIMS).values[index], bool))
         found = np.logical_or.reduce(parts) if parts else np.zeros(0, bool)
-        return torch.from_numpy(found) if found.any() else None
+        return to_device(found) if found.any() else None
 
     def stored(self, index: int) -> Tensor:
         """(y, x) float32, HU, as it was given.
@@ -93,7 +94,7 @@ class SliceStack:
             raise InputError(
                 f"{self.name}: slice {index + 1} holds NaN or infinite values: repair them"
             )
-        return torch.from_numpy(values)
+        return to_device(values)
 
     def with_neighbours(self, index: int) -> Tensor:
         """(3, y, x): the slice before, the slice, the slice after.

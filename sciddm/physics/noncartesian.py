@@ -47,7 +47,7 @@ class NonCartesianMRI(Linear):
         n, m = size
         real = trajectory.dtype if maps is None else maps.real.dtype
         # psf(p), p from -n to n - 1: E^H E on any pair of pixels of the image, times n m / 4.
-        ones = torch.ones(len(self._flat), dtype=torch.complex128)
+        ones = self._flat.new_ones(len(self._flat), dtype=torch.complex128)
         psf = nufft_adjoint(ones, 2 * self._flat.double(), (2 * n, 2 * m)) * 2 / (n * m) ** 0.5
         psf[0], psf[:, 0] = 0, 0  # p = -n is no distance between two pixels
         self._kernel = torch.fft.fft2(torch.fft.ifftshift(psf)).real.to(real)

@@ -4,12 +4,14 @@
 
 p counted from the centre, index n // 2, and k in cycles per field of view: at the integers this is
 ``fft2c``. finufft computes it to a given precision (Barnett, Magland and af Klinteberg, SIAM J Sci
-Comput 41:C479, 2019), through pytorch-finufft; both are the extra "noncartesian".
+Comput 41:C479, 2019), through pytorch-finufft; both are the extra "noncartesian". On CUDA it needs
+cufinufft; without it, and on other devices, the CPU computes it.
 """
 
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -31,19 +33,19 @@ def nufft(x: Tensor, trajectory: Tensor) -> Tensor:
     Returns:
         (..., sample).
     """
-    out = _functional().finufft_type2(
-        _points(trajectory, x.shape[-2:], x), x.contiguous(), **_options(x, -1)
-    )
-    answer: Tensor = out / math.sqrt(x.shape[-2] * x.shape[-1])
+    place = _place(x)
+    points = _points(trajectory, x.shape[-2:], x).to(place)
+    out = _functional().finufft_type2(points, x.contiguous().to(place), **_options(x, -1))
+    answer: Tensor = out.to(x.device) / math.sqrt(x.shape[-2] * x.shape[-1])
     return answer
 
 
 def nufft_adjoint(k: Tensor, trajectory: Tensor, size: tuple[int, int]) -> Tensor:
     """E^H k, images (..., y, x) of ``size`` from samples (..., sample)."""
-    out = _functional().finufft_type1(
-        _points(trajectory, size, k), k.contiguous(), tuple(size), **_options(k, 1)
-    )
-    answer: Tensor = out / math.sqrt(size[0] * size[1])
+    place = _place(k)
+    points, samples = _points(trajectory, size, k).to(place), k.contiguous().to(place)
+    out = _functional().finufft_type1(points, samples, tuple(size), **_options(k, 1))
+    answer: Tensor = out.to(k.device) / math.sqrt(size[0] * size[1])
     return answer
 
 
@@ -61,7 +63,7 @@ def density_compensation(trajectory: Tensor, size: tuple[int, int], iterations: 
         iterations: of the fixed point; the density at the edge of the sampled region is last.
     """
     double = trajectory.double()
-    window = torch.outer(*(_triangle(n) for n in size))
+    window = torch.outer(*(_triangle(n) for n in size)).to(double.device)
     wide = (2 * size[0], 2 * size[1])
     # On twice the field of view the same positions are twice as many cycles.
     w = double.new_ones(len(double))
@@ -80,6 +82,13 @@ def _triangle(n: int) -> Tensor:
 def _points(trajectory: Tensor, size: tuple[int, ...], like: Tensor) -> Tensor:
     scale = trajectory.new_tensor([2 * math.pi / n for n in size])
     return (trajectory * scale).T.to(like.real.dtype).contiguous()
+
+
+def _place(like: Tensor) -> torch.device:
+    """Where the transform is computed."""
+    if like.device.type == "cuda" and find_spec("cufinufft") is not None:
+        return like.device
+    return torch.device("cpu")
 
 
 def _options(like: Tensor, sign: int) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class WeightedProjection(Linear):
         self._padded = [
             cast(int, next_fast_len(math.ceil((1 + _BORDER) * n), True)) for n in projector.shape
         ]
-        self._spectrum = _spectrum(projector, self._padded) * self.gain**2
+        self._spectrum = _spectrum(projector, self._padded, weights) * self.gain**2
 
     def forward(self, x: Tensor) -> Tensor:
         return self.gain * self.root * self.projector.forward(x)
@@ -94,21 +94,21 @@ class WeightedProjection(Linear):
         )
 
 
-def _spectrum(projector: Projector, padded: Sequence[int]) -> Tensor:
+def _spectrum(projector: Projector, padded: Sequence[int], like: Tensor) -> Tensor:
     """G of an image of `padded` pixels, as of `rfft2`, positive.
 
     The mean over all directions, which views may not cover.
     """
     middle = [n // 2 for n in projector.shape]
-    point = torch.zeros(1, *projector.shape)
+    point = like.new_zeros(1, *projector.shape)
     point[0, middle[0], middle[1]] = 1.0
-    blur = torch.zeros(*padded)
+    blur = like.new_zeros(*padded)
     blur[: point.shape[1], : point.shape[2]] = projector.backward(projector.forward(point))[0]
     spectrum = torch.fft.rfft2(blur.roll([-m for m in middle], (0, 1))).real
     ny, nx = padded
     radius = (torch.fft.fftfreq(ny)[:, None].square() + torch.fft.rfftfreq(nx).square()).sqrt()
-    ring = (radius * max(ny, nx)).round().long().flatten()
-    sums, count = torch.zeros(2, int(ring.max()) + 1).unbind()
+    ring = (radius * max(ny, nx)).round().long().flatten().to(like.device)
+    sums, count = like.new_zeros(2, int(ring.max()) + 1).unbind()
     sums.index_add_(0, ring, spectrum.flatten())
     count.index_add_(0, ring, torch.ones_like(spectrum).flatten())
     mean = sums / count.clamp(min=1)

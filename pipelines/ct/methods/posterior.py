@@ -127,7 +127,7 @@ class PosteriorSampling:
         try:
             return self.scan.fbp(p, "hann").clamp(min=-1000)
         except InputError:  # too few views
-            return torch.zeros(self.scan.shape)
+            return p.new_zeros(self.scan.shape)
 
     def _guided(self, model: Denoiser, m: Measurement) -> Guided:
         s, informed = self.settings, model

@@ -36,7 +36,7 @@ class WeightedTotalVariation:
         try:
             start = self.scan.fbp(p, "hann").clamp(min=_AIR)[None]
         except InputError:  # too few views
-            start = torch.full((1, *self.scan.shape), _AIR)
+            start = p.new_full((1, *self.scan.shape), _AIR)
         m = self.scan.measurement(p)
         image = weighted_tv(m, start, self.settings.weight, self.settings.iterations, tick)
         return Reconstruction(image[0])

@@ -48,6 +48,7 @@ from sciddm.classical.spectral.interface import (
     chi2,
 )
 from sciddm.classical.spectral.lowrank import project
+from sciddm.device import to_device, to_numpy
 from sciddm.networks.skip_unet import SkipUNet
 from sciddm.precision import network_arithmetic
 from sciddm.progress import Progress
@@ -136,9 +137,9 @@ class FittedDDS2M(Fitted):
         mean = known.mean.astype(np.float32)[:, None, None]
         white = np.where(tile.valid, (tile.values - mean) / noise, np.float32(0))
         best, steps = self._run(
-            torch.from_numpy(white), torch.from_numpy(tile.valid), seed, tile.origin, progress
+            to_device(white), to_device(tile.valid), seed, tile.origin, progress
         )
-        values = tile.inner(best.numpy()) * noise + mean
+        values = tile.inner(to_numpy(best)) * noise + mean
         return Estimate(
             values, None, {"nfe": steps, "nvjp": steps, "chi2": chi2(tile, values, known.noise)}
         )
@@ -155,14 +156,14 @@ class FittedDDS2M(Fitted):
         o = self._settings
         place = fold(seed, *origin)
         numbers = torch.Generator().manual_seed(fold(place, _SPLIT))
-        out = valid & (torch.rand(white.shape, generator=numbers) < o.held_out)
+        out = valid & (torch.rand(white.shape, generator=numbers) < o.held_out).to(valid.device)
         used = valid & ~out
         basis, power = self._components.basis[:, : self._rank], self._components.power[: self._rank]
-        seen = project(white.numpy(), used.numpy(), basis, 1 / power)
+        seen = project(to_numpy(white), to_numpy(used), basis, 1 / power)
         blurred = torch.from_numpy(gaussian_filter(seen, (0, _BLUR, _BLUR)))
-        model = _Factors(basis, power, blurred, place)
+        model = _Factors(basis, power, blurred, place).to(white.device)
         shape = (1, _CODE_CHANNELS, *white.shape[1:])
-        code = PlaneStreams(fold(seed, _CODE), 1, origin).randn(torch.empty(shape), 0)
+        code = PlaneStreams(fold(seed, _CODE), 1, origin).randn(white.new_empty(shape), 0)
         chain = PlaneStreams(fold(seed, _CHAIN), 1, origin)
         adam = torch.optim.Adam(model.parameters(), lr=o.rate)
         grid = list(levels(o))

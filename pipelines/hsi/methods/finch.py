@@ -55,6 +55,7 @@ from sciddm.classical.spectral.interface import (
     chi2,
 )
 from sciddm.classical.spectral.similar_patches import refined, refinement_context
+from sciddm.device import placed, to_device, to_numpy
 from sciddm.errors import ModelError
 from sciddm.ledger import tally
 from sciddm.networks import PatchAutoencoder
@@ -195,6 +196,7 @@ class FittedFinch(Fitted):
             values = tile.inner(tile.values)
             return Estimate(values, np.zeros_like(values), {"nfe": 0, "nvjp": 0, "chi2": 0.0})
         known = self._components
+        placed(self._prior)
         data = self._data(tile)
         with torch.inference_mode(), tally() as cost:
             tick = _ticker(progress, self._passes)
@@ -261,12 +263,12 @@ class FittedFinch(Fitted):
         sides = (self._network.planes, _MULTIPLE, _MULTIPLE)
         margin = [(0, -n % m) for n, m in zip(values.shape, sides, strict=True)]
         padded = np.pad(values.astype(np.float32), margin, mode=mode)  # type: ignore[call-overload]
-        return torch.from_numpy(padded)[None, None]
+        return to_device(padded)[None, None]
 
     def _cut(self, cube: Tensor, tile: Tile) -> Array:
         """Of the network's form what the tile has, bands as in the file."""
         bands, height, width = tile.values.shape
-        return cube[0, 0, :bands, :height, :width].numpy()[np.argsort(self._order)]
+        return to_numpy(cube[0, 0, :bands, :height, :width])[np.argsort(self._order)]
 
     def _mean(self, data: _Data, tick: Callable[[str], None]) -> Tensor:
         """Posterior mean (1, 1, n, y, x)."""
@@ -288,7 +290,7 @@ class FittedFinch(Fitted):
         return total / turns
 
     def _denoised(self, code: Tensor, level: float) -> Tensor:
-        out: Tensor = self._prior.denoiser(code, level, None, self._positions)
+        out: Tensor = self._prior.denoiser(code, level, None, self._positions.to(code.device))
         return out
 
     def _joined(self, data: _Data, code: Tensor, level: float) -> Tensor:
@@ -301,7 +303,7 @@ class FittedFinch(Fitted):
         step = (network.patches(left).movedim(1, -1) @ basis.T).flatten(0, -2)
         flat = weight.flatten(0, -2)
         moved = torch.empty_like(step)
-        ridge = torch.eye(len(basis)) * (self._level**2 / r2)
+        ridge = torch.eye(len(basis), device=basis.device) * (self._level**2 / r2)
         for start in range(0, len(flat), _SYSTEMS):
             some = slice(start, start + _SYSTEMS)
             matrix = torch.einsum("ck,nk,dk->ncd", basis, flat[some], basis) + ridge
@@ -339,8 +341,9 @@ class FittedFinch(Fitted):
                     seed, [samples + first + 1_000 * round_ * 2], at, antithetic=pair == 2
                 )
                 if end < self._level:
+                    where = self._positions.to(code.device)
                     code = sample(
-                        self._prior.denoiser, code, grid, step, generator=mine, cond=self._positions
+                        self._prior.denoiser, code, grid, step, generator=mine, cond=where
                     )
                 drawn = self._prior.autoencoder.decode(code)
                 tick("spread")

@@ -61,6 +61,7 @@ from sciddm.classical.spectral.interface import (
 )
 from sciddm.classical.spectral.similar_patches import refined, refinement_context
 from sciddm.denoiser import Denoiser
+from sciddm.device import placed, to_device, to_numpy
 from sciddm.ledger import tally
 from sciddm.pipelines.hsi.methods.gaps import GappedData
 from sciddm.pipelines.hsi.methods.orientations import turned, turned_back
@@ -193,6 +194,7 @@ class FittedSubspace(Fitted):
         noise = known.noise.astype(np.float32)[:, None, None]
         mean = known.mean.astype(np.float32)[:, None, None]
         data = GappedData(tile, known)
+        placed(self._denoiser)
         tick = self._ticker(progress)
         with torch.inference_mode(), tally() as cost:
             found, measured = self._mean(data, tick)
@@ -266,7 +268,7 @@ class FittedSubspace(Fitted):
         guides = np.zeros((1, self._guides, *found.shape[1:]), np.float32)
         for k in range(min(i, self._guides)):
             guides[0, k] = found[k] / self._scale(k)
-        return torch.from_numpy(guides)
+        return to_device(guides)
 
     def _denoised(
         self, i: int, measured: Array, tau: float, context: Tensor | None, turns: int
@@ -276,12 +278,12 @@ class FittedSubspace(Fitted):
         level = tau / scale
         if 1 / scale < _QUIETEST:
             return measured
-        x = torch.from_numpy(measured / scale)[None, None]
+        x = to_device(measured / scale)[None, None]
         total = torch.zeros_like(x)
         for turn in range(turns):
             cond = None if context is None else turned(context, turn)
             total += turned_back(self._denoiser(turned(x, turn), level, None, cond), turn, x.shape)
-        return np.asarray((total[0, 0] * (scale / turns)).numpy())
+        return to_numpy(total[0, 0] * (scale / turns))
 
     def _spread(
         self,
@@ -305,11 +307,11 @@ class FittedSubspace(Fitted):
             for i in range(self._count):
                 scale = self._scale(i)
                 if 1 / scale >= _QUIETEST:
-                    start = torch.from_numpy(np.stack([s[i] for s in states]) / scale)[:, None]
+                    start = to_device(np.stack([s[i] for s in states]) / scale)[:, None]
                     numbers = [(round_ * 10_000 + i) * samples + s for s in range(samples)]
                     streams = PlaneStreams(seed, numbers, origin, antithetic=samples % 2 == 0)
                     chain = self._chain(start, 1 / scale, steps, streams, contexts[i])
-                    drawn[:, i] = chain[:, 0].numpy() * scale
+                    drawn[:, i] = to_numpy(chain[:, 0]) * scale
                 else:
                     drawn[:, i] = np.stack([s[i] for s in states])
                 tick("spread")

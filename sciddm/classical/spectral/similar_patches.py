@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from sciddm.device import to_device, to_numpy
+
 __all__ = ["refined", "refinement_context"]
 
 Array = NDArray[np.float32]
@@ -62,11 +64,11 @@ def refined(pilot: Array, measured: Array, window: int, count: int) -> Array:
     count = min(count, min(window + 1, rows) * min(window + 1, columns))
     if count < _FEW:
         return pilot
-    first, second = (torch.from_numpy(np.ascontiguousarray(a))[None] for a in (pilot, measured))
+    first, second = (to_device(np.ascontiguousarray(a))[None] for a in (pilot, measured))
     found = first
     for _ in range(_PASSES):
         found = _pass((first + found) / 2, second, size, window, count)
-    return np.asarray(found[0].numpy(), np.float32)
+    return np.asarray(to_numpy(found[0]), np.float32)
 
 
 def _pass(
@@ -78,14 +80,14 @@ def _pass(
     # (patch, pixel of a patch, coefficient)
     guides, data = (_patches(a, size) for a in (pilot, measured))
     total = torch.zeros_like(guides)
-    met = torch.zeros(len(guides))
+    met = guides.new_zeros(len(guides))
     strip = max(1, _AT_ONCE // (columns * max((2 * window + 1) ** 2, count * guides[0].numel())))
     for top in range(0, rows, strip):
         groups = _groups(pilot[0], size, range(top, min(top + strip, rows)), window, count)
         estimate = _estimate(guides[groups], data[groups])
         flat = groups.flatten()
         total.index_add_(0, flat, estimate.flatten(0, 1))
-        met.index_add_(0, flat, torch.ones(len(flat)))
+        met.index_add_(0, flat, met.new_ones(len(flat)))
     sums = functional.fold(total.permute(2, 1, 0), (height, width), size)[:, 0]
     parts = functional.fold(met.expand(1, guides.shape[1], -1), (height, width), size)[0]
     # Every patch is in its own group, so every pixel is in some.
@@ -103,9 +105,10 @@ def _groups(image: Tensor, size: tuple[int, int], tops: range, window: int, coun
     rows, columns = height - size[0] + 1, width - size[1] + 1
     padded = functional.pad(image, (window,) * 4)
     here = image[:, tops.start : tops.stop + size[0] - 1]
-    y, x = torch.meshgrid(torch.tensor(tops), torch.arange(columns), indexing="ij")
+    axes = (torch.tensor(n, device=image.device) for n in (tops, range(columns)))
+    y, x = torch.meshgrid(*axes, indexing="ij")
     side = 2 * window + 1
-    distance = torch.full((len(tops) * columns, side**2), torch.inf)
+    distance = image.new_full((len(tops) * columns, side**2), torch.inf)
     for shift in range(side**2):
         down, right = shift // side - window, shift % side - window
         there = padded[:, window + tops.start + down :, window + right :]
@@ -129,7 +132,7 @@ def _estimate(guides: Tensor, data: Tensor) -> Tensor:
     mean = known.mean(2, keepdim=True)
     apart = known - mean
     covariance = apart.mT @ apart / (apart.shape[2] - 1)
-    noise = torch.eye(covariance.shape[-1])
+    noise = torch.eye(covariance.shape[-1], device=covariance.device)
     # (C + I)^-1 C is C (C + I)^-1: patches are rows here.
     found = mean + (seen - mean) @ torch.linalg.solve(covariance + noise, covariance)
     out: Tensor = found.permute(0, 2, 3, 1) @ axes.mT + middle[:, None]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sciddm.device import to_numpy
 from sciddm.errors import InputError
 from sciddm.physics import CartesianMRI, ChannelNoise, Measurement
 from sciddm.physics.fourier import fft2c, ifft2c, resized
@@ -126,7 +127,7 @@ def encode(
         if calibration is not None:
             lines = calibration if grid is None else resized(calibration, grid)
             seen = (lines != 0).any(0)
-        region, white = calibration_region(seen.numpy()), whiten(lines)
+        region, white = calibration_region(to_numpy(seen)), whiten(lines)
         maps = estimate_maps(white, region, noise)
     low = _low_resolution(kspace, mask, maps, level, whiten)
     gain, phase = bright_level(low), unit_phase(low)
@@ -169,7 +170,7 @@ def _low_resolution(
     """The image (y, x) of the centre of k-space, as far out as it was sampled without gaps; where
     it was not, the centre of a least-squares image."""
     try:
-        region = calibration_region(mask.numpy(), minimum=_LEAST_CENTRE)
+        region = calibration_region(to_numpy(mask), minimum=_LEAST_CENTRE)
     except InputError:
         operator = CartesianMRI(mask, level * whiten(maps))
         data = level * whiten(kspace) * mask

@@ -24,9 +24,9 @@ def low_resolution(k: Tensor, width: tuple[int, int]) -> Tensor:
     Returns:
         Complex low-resolution image (..., y, x), in the units of the full image.
     """
-    window = torch.ones(())
+    window = torch.ones((), device=k.device)
     for axis, (n, w) in enumerate(zip(k.shape[-2:], width, strict=True)):
-        offset = (torch.arange(n) - n // 2).abs() / (w / 2 + 0.5)
+        offset = (torch.arange(n, device=k.device) - n // 2).abs() / (w / 2 + 0.5)
         taper = torch.where(offset < 1, 0.5 + 0.5 * torch.cos(torch.pi * offset), 0.0)
         window = window * (taper[:, None] if axis == 0 else taper)
     return ifft2c(k * window)

@@ -64,7 +64,8 @@ def with_smooth_phase(maps: Tensor, support: Tensor) -> Tensor:
         smooth_down - np.angle(down), smooth_right - np.angle(right), _costs(down, right, inside)
     )
     turned = maps * torch.from_numpy(np.exp(1j * phase)).to(maps)
-    total = turned[:, torch.from_numpy(inside)].sum() if inside.any() else turned.sum()
+    where = torch.from_numpy(inside).to(maps.device)
+    total = turned[:, where].sum() if inside.any() else turned.sum()
     return turned * torch.exp(-1j * total.angle())
 
 

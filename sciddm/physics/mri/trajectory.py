@@ -99,9 +99,10 @@ def central_square(trajectory: Tensor, area: Tensor, size: tuple[int, int]) -> i
 def visited_cells(trajectory: Tensor, size: tuple[int, int]) -> Tensor:
     """(ky, kx) bool: the cells of the image's grid in which a sample lies."""
     n, m = size
-    index = trajectory.reshape(-1, 2).round().long() + torch.tensor([n // 2, m // 2])
-    inside = ((index >= 0) & (index < torch.tensor([n, m]))).all(-1)
-    cells = torch.zeros(n, m, dtype=torch.bool)
+    index = trajectory.reshape(-1, 2).round().long()
+    index = index + index.new_tensor([n // 2, m // 2])
+    inside = ((index >= 0) & (index < index.new_tensor([n, m]))).all(-1)
+    cells = torch.zeros(n, m, dtype=torch.bool, device=trajectory.device)
     cells[index[inside, 0], index[inside, 1]] = True
     return cells
 
@@ -117,7 +118,8 @@ def outer_covariance(kspace: Tensor, trajectory: Tensor) -> Tensor:
     samples = kspace.movedim(1, 0).flatten(1)
     count = max(min(400, radius.numel() // 4), round(0.03 * radius.numel()), 2 * len(samples))
     outermost = radius.argsort(descending=True, stable=True)[:count]
-    return torch.from_numpy(robust_covariance(samples[:, outermost].to(torch.complex128).numpy()))
+    values = samples[:, outermost].to(torch.complex128)
+    return torch.from_numpy(robust_covariance(values.cpu().numpy())).to(kspace.device)
 
 
 def _maps(white: Tensor, side: int, noise: ChannelNoise, spread: float) -> Tensor:

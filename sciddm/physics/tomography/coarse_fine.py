@@ -28,6 +28,8 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
+from sciddm.device import to_numpy
+
 __all__ = [
     "Bools",
     "Noise",
@@ -84,19 +86,20 @@ def coarse(triple: Tensor, denoise: Callable[[Tensor], Tensor]) -> Tensor:
         denoise: of such images, (3, y, x) -> (y, x).
     """
     ny, nx = triple.shape[-2:]
-    total = torch.zeros(ny, nx)
+    total = triple.new_zeros(ny, nx)
     for dy, dx in _CORNERS:
         moved = torch.roll(triple, (-dy, -dx), (-2, -1))
         even = pad(moved[None], (0, nx % 2, 0, ny % 2), mode="replicate")
-        small = denoise(avg_pool2d(even, 2)[0]).numpy()
+        small = to_numpy(denoise(avg_pool2d(even, 2)[0]))
         whole = ndimage.zoom(small, 2, order=3, grid_mode=True, mode="nearest")[:ny, :nx]
-        total += torch.roll(torch.from_numpy(np.ascontiguousarray(whole)), (dy, dx), (0, 1))
+        back = torch.from_numpy(np.ascontiguousarray(whole)).to(total.device)
+        total += torch.roll(back, (dy, dx), (0, 1))
     return total / len(_CORNERS)
 
 
 def body_of(image: Tensor) -> Bools | None:
     """Where the body is (y, x), away from its skin; None where there is too little of it."""
-    body = ndimage.binary_opening(image.numpy() > _BODY_HU, iterations=2)
+    body = ndimage.binary_opening(to_numpy(image) > _BODY_HU, iterations=2)
     inner = np.asarray(ndimage.binary_erosion(body, iterations=1), bool)
     return inner if inner.sum() >= _FEWEST else None
 
@@ -160,19 +163,20 @@ def noise_like(left: float, estimate: Tensor, blend: Tensor, body: Bools) -> flo
     """
     if left <= 0:
         return 0.0
-    change = float((blend - estimate)[torch.from_numpy(body)].square().mean().sqrt())
+    inside = torch.from_numpy(body).to(blend.device)
+    change = float((blend - estimate)[inside].square().mean().sqrt())
     few, many = _RATIOS
     return min(1.0, max(0.0, (many - change / left) / (many - few)))
 
 
 def disagreement(fine: Tensor, halved: Tensor) -> Floats:
     """Local power of f - c, HU^2 (y, x)."""
-    clipped = (fine - halved).clamp(-_MOST_HU, _MOST_HU).double().numpy()
+    clipped = to_numpy((fine - halved).clamp(-_MOST_HU, _MOST_HU)).astype(np.float64)
     return np.asarray(ndimage.gaussian_filter(clipped**2, _POWER))
 
 
 def _detail(image: Tensor) -> Floats:
-    values = image.double().numpy()
+    values = to_numpy(image).astype(np.float64)
     return np.asarray(values - ndimage.gaussian_filter(values, _DETAIL))
 
 
