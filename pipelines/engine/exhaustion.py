@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import clear_frames
 
 from sciddm.errors import OptionError
 from sciddm.pipelines.engine.request import Request
@@ -27,14 +28,13 @@ def memory_advice(request: Request, device: str) -> Iterator[None]:
     """
     try:
         yield
-        return
     except RuntimeError as error:
         if not _exhausted(error):
             raise
-    # Raised beyond the handler: a chained error would hold the frames and their tensors, and the
-    # next item of a batch would find the memory full.
-    _release()
-    raise OptionError("device", advice(request, device), device)
+        # The frames hold tensors, and the next item of a batch would find the memory full.
+        clear_frames(error.__traceback__)
+        _release()
+        raise OptionError("device", advice(request, device), device) from None
 
 
 def advice(request: Request, device: str) -> str:

@@ -18,8 +18,8 @@ from sciddm.pipelines.ct.settings import FILTER, SCORE
 from sciddm.pipelines.hsi.methods import dds2m
 from sciddm.pipelines.ultrasound.settings import QUALITIES as ULTRASOUND
 
-#: The separate device computes with the kernels of the CPU. What is left is rounding: of convolutions,
-#: for which torch chooses another kernel. In units of the largest value.
+#: The separate device computes with the kernels of the CPU. What is left is the rounding of
+#: convolutions, for which torch chooses another kernel; in units of the largest value.
 TOLERANCE = 1e-3
 
 
