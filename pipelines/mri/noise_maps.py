@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sciddm.device import to_numpy
 from sciddm.physics.fourier import fft2c, ifft2c, resized
 from sciddm.physics.mri.cartesian import CartesianMRI
 from sciddm.physics.mri.encoding import EncodedSlice
@@ -45,7 +46,7 @@ def noise_maps(
     gain = noise_gain(operator, maps if operator is not m.A else m.y, max(m.sigma**2, _LEAST))
     gain = gain.reshape(norm.shape) * (norm > 0)
     factor = gain * norm / math.sqrt(acceleration)
-    return (m.sigma * frame.gain * gain).numpy(), factor.numpy()
+    return to_numpy(m.sigma * frame.gain * gain), to_numpy(factor)
 
 
 def _on_matrix(maps: Tensor, matrix: tuple[int, int]) -> Tensor:
