@@ -88,8 +88,9 @@ class Request(BaseModel):
         return {parameter: getattr(self, name) for parameter, name in renamed.items()}
 
     def without(self, *names: str) -> dict[str, Any]:
-        """All options but these, as keywords for a function."""
-        return self.values(*(name for name in self.declared() if name not in names))
+        """All options but these and the device, as keywords for a function."""
+        apart = {*names, *NetworkRequest.model_fields}
+        return self.values(*(name for name in self.declared() if name not in apart))
 
     def stored(self) -> dict[str, Any]:
         """The options that decide the result, as JSON can hold them."""

@@ -75,9 +75,9 @@ def _of_columns(maps: Tensor, lines: Tensor, rho: float) -> Tensor:
     ny, nx = maps.shape[-2:]
     # The centred transform's phases cancel in A^H A, a convolution along y.
     kernel = torch.fft.ifft(torch.fft.ifftshift(lines.to(torch.complex64) ** 2))
-    places = torch.arange(ny)
+    places = torch.arange(ny, device=maps.device)
     folding = kernel[(places[:, None] - places) % ny]
-    eye = rho * torch.eye(ny, dtype=torch.complex64)
+    eye = rho * torch.eye(ny, dtype=torch.complex64, device=maps.device)
     together = max(1, _BYTES // (16 * ny * ny))
     variances = []
     for first in range(0, nx, together):
@@ -95,7 +95,7 @@ def _of_replicas(A: Linear, data: Tensor, rho: float, probes: int, seed: int) ->
     power: list[Tensor] = []
     for _ in range(probes):
         parts = torch.randn(*data.shape, 2, generator=generator) / math.sqrt(2)
-        noise = torch.view_as_complex(parts).to(data.dtype)
+        noise = torch.view_as_complex(parts).to(data)
         image = A.solve(A.adjoint(noise), rho, iterations=_STEPS)
         power.append(image.reshape(image.shape[-2:]).abs().square())
     return torch.stack(power).mean(0).sqrt()
