@@ -53,7 +53,9 @@ def mri(**options: object) -> xr.Dataset:
 
     scan = simulate_scan(head_phantom((48, 40), seed=0, contrast="t2"), 4, seed=0)
     scan = undersample(scan, make_mask("random", (48, 40), 2, 12, seed=0))
-    return sciddm.mri.reconstruct(scan, quality="fast", samples=2, noise_map=True, **options).data
+    return sciddm.mri.reconstruct(
+        scan, quality="fast", samples=2, output_noise_map=True, **options
+    ).data
 
 
 def mri_radial(**options: object) -> xr.Dataset:
