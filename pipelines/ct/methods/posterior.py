@@ -90,6 +90,7 @@ class PosteriorSampling:
         s, out = self.settings, kept_views(len(p), seed)
         if out is None:
             return None
+        out = out.to(p.device)
         shown, rest = (
             self.scan.measurement(p, iterations=s.iterations, tolerance=s.tolerance, views=views)
             for views in (~out, out)

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.device import to_device, to_numpy
 from sciddm.errors import ModelError
 from sciddm.geometry.slice_stack import SliceStack
 from sciddm.physics.tomography.coarse_fine import (
@@ -132,7 +133,7 @@ class ResidualDiffusion:
 
     def _std(self, drawn: Tensor, wider: Tensor | float) -> Tensor:
         """sqrt(f^2 s^2 + s_0^2 + w), s^2 the variance of the draws, pooled over neighbours."""
-        pooled = torch.from_numpy(pooled_std(Posterior(drawn).std.numpy()))
+        pooled = to_device(pooled_std(to_numpy(Posterior(drawn).std)))
         factor = self.settings.spread * self.settings.error
         out: Tensor = ((factor * pooled).square() + _LEAST_STD**2 + wider).sqrt()
         return out

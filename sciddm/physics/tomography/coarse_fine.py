@@ -126,7 +126,7 @@ def measured_noise(noisy: Tensor, fine: Tensor, halved: Tensor, body: Bools) -> 
         body: where to look.
     """
     flat = _flat(_detail((fine - halved).clamp(-_MOST_HU, _MOST_HU)), body)
-    noise = (noisy - halved).clamp(-2 * _MOST_HU, 2 * _MOST_HU).double().numpy()
+    noise = to_numpy((noisy - halved).clamp(-2 * _MOST_HU, 2 * _MOST_HU).double())
     blurred = [noise, *(ndimage.gaussian_filter(noise, width) for width in _OCTAVES)]
     bands = [
         float(np.sqrt(((sharp - soft)[flat] ** 2).mean())) for sharp, soft in pairwise(blurred)
