@@ -131,11 +131,12 @@ def second_eigenmaps(
     """
     coils, ny, nx = _checked_shape(kspace)
     unit = first / _norm(first).clamp(min=_LEAST)
-    vectors = torch.empty(coils, ny, nx, dtype=torch.complex64)
-    values = torch.empty(ny, nx, dtype=torch.float32)
+    place = kspace.device
+    vectors = torch.empty(coils, ny, nx, dtype=torch.complex64, device=place)
+    values = torch.empty(ny, nx, dtype=torch.float32, device=place)
     generator = torch.Generator().manual_seed(0)  # any start that is not orthogonal will do
     start = torch.randn(coils, ny, nx, 2, generator=generator)
-    start = torch.view_as_complex(start).to(kspace.device)
+    start = torch.view_as_complex(start).to(place)
     for strip, operator in _strips(kspace, calibration, kernel, threshold, noise_std):
         own = unit[:, strip]
         # G - G u u^H has the same eigenvectors but u.
