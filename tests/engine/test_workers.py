@@ -63,11 +63,14 @@ def numbers(tmp_path: Path) -> Path:
     return folder
 
 
-def test_two_workers_write_what_one_process_writes(numbers: Path, tmp_path: Path) -> None:
+def test_two_workers_write_what_one_process_writes(
+    numbers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / "log"
     code, alone, _ = fragile(numbers, "-o", tmp_path / "one", "--recursive")
     assert code == 0
     words = ("--recursive", "--jobs", 2, "--log", log, "--json")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,MIG-1")
     code, out, err = fragile(numbers, "-o", tmp_path / "two", *words)
     assert code == 0, err
     assert written(tmp_path / "one") == written(tmp_path / "two")
@@ -80,6 +83,8 @@ def test_two_workers_write_what_one_process_writes(numbers: Path, tmp_path: Path
     inputs = [Path(r["input"]).name for r in document["results"]]
     assert inputs == ["n9.txt", "n0.txt", "n0.txt", "n1.txt", "n2.txt", "n3.txt"]
     assert [r["square"] for r in document["results"]] == [81, 49, 0.25, 2.25, 6.25, 12.25]
+    # Each worker has one GPU; a quick one may do all items before the other is there.
+    assert {r["device"] for r in document["results"]} <= {"3", "MIG-1"}
     assert "warning: n9.txt: It is large." in err
     # A second start finds all done, and starts nobody.
     code, _, err = fragile(numbers, "-o", tmp_path / "two", *words)

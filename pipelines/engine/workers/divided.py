@@ -66,8 +66,10 @@ def _done(tasks: Sequence[Task], parallel: Parallel, line: Board) -> Generator[O
             parallel.scheduler, tasks, preparation, setup, parallel.tries, line, Patience()
         )
     count = min(parallel.jobs, len(tasks))
-    threads = parallel.threads or threads_each(count)
-    gpus = visible_gpus()
+    # Of the workers that were asked for: the last item has no other digits than the first.
+    threads = parallel.threads or threads_each(parallel.jobs)
+    stated = getattr(tasks[0].item.request, "device", "auto")
+    gpus = visible_gpus() if stated in ("auto", "cuda") else []
     setups = [
         Setup(threads, parallel.memory, gpus[k % len(gpus)] if gpus else None) for k in range(count)
     ]
