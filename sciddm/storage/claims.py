@@ -6,7 +6,10 @@ is free is a dead one. Where the file system has no locks, the owner's record de
 this host is dead when it is not there, or when another has its number; one of another host when
 the record is older than a day.
 
-Whoever makes a claim first finishes or takes back what dead processes have left (``switch``).
+Whoever makes a claim first finishes or takes back what dead processes have left (``switch``). Where
+there are many claims, those of a large batch, it does so for claims of its own outputs only, and
+``recover`` for all. The file ``names`` says which outputs each claim is for, so that many claims
+need not be opened one by one; it is a copy of their ``owner`` files, made and read under the lock.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ __all__ = ["HIDDEN", "BusyError", "Claim", "claim", "held_claim", "is_staging", 
 
 #: Name of the folder in which claims lie.
 HIDDEN = ".sciddm"
-_LOCK, _OWNER = "lock", "owner"
+_LOCK, _OWNER, _NAMES = "lock", "owner", "names"
+#: So many claims are looked at one by one.
+_FEW = 16
 _STALE_SECONDS = 24 * 3600.0
 _NO_LOCKS = {
     getattr(errno, name)
@@ -121,7 +126,7 @@ def recover(folder: str | Path) -> list[str]:
     if not hidden.is_dir() or not os.access(hidden, os.W_OK | os.X_OK):
         return []
     with _list_of_claims(hidden):
-        sentences, _ = _sweep(hidden)
+        sentences, _ = _sweep(_places(hidden))
         return sentences
 
 
@@ -129,8 +134,12 @@ def take(folder: Path, names: Collection[str]) -> Claim:
     """Makes a claim; see ``claim``."""
     hidden = folder / HIDDEN
     try:
-        with _list_of_claims(hidden):
-            _, living = _sweep(hidden)
+        with _list_of_claims(hidden) as locked:
+            places = _places(hidden)
+            copy = _read_names(hidden) if locked else {}
+            known = copy if len(places) > _FEW else {}
+            others = [p for p in places if set(known.get(p.name, names)) & set(names)]
+            _, living = _sweep(others)
             for place, owner in living:
                 both = sorted(set(owner.get("names", ())) & set(names))
                 if both:
@@ -138,7 +147,12 @@ def take(folder: Path, names: Collection[str]) -> Claim:
                         f"{folder / both[0]}: is being written by process {owner.get('pid')} on "
                         f"{owner.get('host')} ({place}): wait for it or stop it"
                     )
-            return _made(hidden / secrets.token_hex(6), set(names))
+            made = _made(hidden / secrets.token_hex(6), set(names))
+            there = {place.name for place in places}
+            rest = {token: listed for token, listed in copy.items() if token in there}
+            if locked:
+                _write_names(hidden, {**rest, made.place.name: sorted(names)})
+            return made
     except SciddmError:  # some of which are an OSError, too
         raise
     except OSError as error:
@@ -170,6 +184,11 @@ def extend(made: Claim, names: Collection[str]) -> None:
     try:
         made.names |= more
         _write_owner(made)
+        hidden = made.place.parent
+        with _list_of_claims(hidden):  # from here on its owner file is read
+            listed = _read_names(hidden)
+            listed.pop(made.place.name, None)
+            _write_names(hidden, listed)
     finally:
         release(extra)
 
@@ -207,11 +226,39 @@ def _folder_of(targets: Sequence[str | Path]) -> Path:
     return folders.pop()
 
 
-def _sweep(hidden: Path) -> tuple[list[str], list[tuple[Path, dict[str, Any]]]]:
+def _places(hidden: Path) -> list[Path]:
+    """Folders of the claims."""
+    with os.scandir(hidden) as entries:
+        return [hidden / e.name for e in sorted(entries, key=lambda e: e.name) if e.is_dir()]
+
+
+def _read_names(hidden: Path) -> dict[str, list[str]]:
+    """Outputs by claim, as far as they are known without a look at each claim."""
+    try:
+        listed = json.loads((hidden / _NAMES).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(listed, dict):
+        return {}
+    return {token: names for token, names in listed.items() if isinstance(names, list)}
+
+
+def _write_names(hidden: Path, listed: dict[str, list[str]]) -> None:
+    """Replaces the copy whole; what is not in it is looked at claim by claim."""
+    beside = hidden / f"{_NAMES}.part"
+    try:
+        beside.write_text(json.dumps(listed))
+        os.replace(beside, hidden / _NAMES)
+    except OSError:  # a copy that is old may name too much, and lacks nothing but the new
+        with contextlib.suppress(OSError):
+            (hidden / _NAMES).unlink(missing_ok=True)
+
+
+def _sweep(places: Sequence[Path]) -> tuple[list[str], list[tuple[Path, dict[str, Any]]]]:
     """Settles the claims of dead processes; (sentences, [(place, owner) of the living])."""
     sentences: list[str] = []
     living = []
-    for place in sorted(p for p in hidden.iterdir() if p.is_dir()):
+    for place in places:
         owner = _owner(place)
         if _alive(place, owner):
             living.append((place, owner))
@@ -223,15 +270,19 @@ def _sweep(hidden: Path) -> tuple[list[str], list[tuple[Path, dict[str, Any]]]]:
 
 
 @contextmanager
-def _list_of_claims(hidden: Path) -> Iterator[None]:
-    """Keeps the list of claims for oneself; the folder goes when it is empty."""
+def _list_of_claims(hidden: Path) -> Iterator[bool]:
+    """Keeps the list of claims for oneself; the folder goes when it is empty.
+
+    Yields:
+        Whether others are kept out: some file systems have no locks.
+    """
     while True:
         hidden.mkdir(exist_ok=True)
         try:
             handle = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError:  # somebody has just removed the empty folder
             continue
-        _lock(handle, wait=True)
+        locked = bool(_lock(handle, wait=True))
         try:
             same = os.stat(hidden / _LOCK).st_ino == os.fstat(handle).st_ino
         except FileNotFoundError:
@@ -240,11 +291,12 @@ def _list_of_claims(hidden: Path) -> Iterator[None]:
             break
         os.close(handle)
     try:
-        yield
+        yield locked
     finally:
         with contextlib.suppress(OSError):
-            if os.listdir(hidden) == [_LOCK]:
-                os.unlink(hidden / _LOCK)
+            if set(os.listdir(hidden)) <= {_LOCK, _NAMES, f"{_NAMES}.part"}:
+                for name in (f"{_NAMES}.part", _NAMES, _LOCK):  # the lock last
+                    (hidden / name).unlink(missing_ok=True)
                 os.rmdir(hidden)
         os.close(handle)
 

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import h5py
@@ -375,3 +375,64 @@ def test_kspace_holds_its_own_checksum(tmp_path: Path, name: str) -> None:
     if name != "a.zarr":
         path.write_bytes(path.read_bytes()[:500])
         assert [c.state for c in verify([path])] == ["changed"]
+
+
+@pytest.mark.parametrize("copy", ["as it is", "gone", "garbage"])
+def test_among_many_claims_the_same_outputs_are_refused(tmp_path: Path, copy: str) -> None:
+    """A batch on many workers: each looks at the names of the others, not at each of them."""
+    names = tmp_path / ".sciddm" / "names"
+    with ExitStack() as stack:
+        for k in range(40):
+            stack.enter_context(claim([tmp_path / f"item{k}.bin", tmp_path / f"item{k}.json"]))
+        if copy == "gone":
+            names.unlink()
+        if copy == "garbage":
+            names.write_text('{"x": ')
+        with pytest.raises(BusyError, match=r"item7\.json: is being written"):
+            stack.enter_context(claim([tmp_path / "item7.json"]))
+        with claim([tmp_path / "free.bin"]), commit([tmp_path / "free.bin"], False) as at:
+            at[tmp_path / "free.bin"].write_text("whole")
+        # An output that a claim gets later counts, too.
+        late = tmp_path / "late.html"
+        with commit([late, tmp_path / "item3.bin"], False) as at:
+            at[late].write_text("page")
+            at[tmp_path / "item3.bin"].write_text("data")
+            with pytest.raises(BusyError, match=r"late\.html"), _in_thread(late):
+                pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["free.bin", "item3.bin", "late.html"]
+
+
+def test_among_many_claims_only_those_of_the_same_outputs_are_opened(tmp_path: Path) -> None:
+    opened: list[str] = []
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        if counting and event == "open" and str(arguments[0]).endswith("owner"):
+            opened.append(str(arguments[0]))
+
+    counting = False
+    sys.addaudithook(count)
+    with ExitStack() as stack:
+        for k in range(40):
+            stack.enter_context(claim([tmp_path / f"item{k}.bin"]))
+        counting = True
+        stack.enter_context(claim([tmp_path / "own.bin"]))
+        counting = False
+    assert len(opened) <= 3  # its own
+
+
+def test_among_many_claims_a_dead_one_of_the_same_outputs_is_settled(tmp_path: Path) -> None:
+    def die() -> None:
+        lost = claim([tmp_path / "a.bin"])
+        lost.__enter__()
+        os._exit(9)
+
+    with ExitStack() as stack:
+        for k in range(40):
+            stack.enter_context(claim([tmp_path / f"item{k}.bin"]))
+        assert in_child(die) == 9
+        places = {p.name for p in (tmp_path / ".sciddm").iterdir() if p.is_dir()}
+        assert len(places) == 41
+        with commit([tmp_path / "a.bin"], False) as at:
+            at[tmp_path / "a.bin"].write_text("whole")
+        assert len([p for p in (tmp_path / ".sciddm").iterdir() if p.is_dir()]) == 40
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]

@@ -22,6 +22,7 @@ from sciddm.pipelines.engine.batch import Job
 from sciddm.pipelines.engine.commands import domain_app
 from sciddm.pipelines.engine.item import Item
 from sciddm.pipelines.engine.verb import Transform
+from sciddm.pipelines.engine.workers import worker
 from sciddm.pipelines.engine.workers.devices import threads_each, visible_gpus
 from sciddm.pipelines.engine.workers.parallel import Part, bytes_of
 from sciddm.pipelines.engine.workers.task import Address, Task
@@ -120,10 +121,21 @@ def test_a_worker_has_no_more_memory_than_it_may(tmp_path: Path) -> None:
     source = tmp_path / "a.txt"
     source.write_text("1 grows")
     item = Item(Job(source, tmp_path / "b.txt"), square_verb.request.of({}))
-    worker = Worker(Setup(memory=400 * 10**6))
+    process = Worker(Setup(memory=400 * 10**6))
     with pytest.raises(WorkerError, match="needed more memory than 0"):
-        worker.call(Task(Address.of(square_verb), item))
-    assert not _runs(worker.pid)
+        process.call(Task(Address.of(square_verb), item))
+    assert not _runs(process.pid)
+
+
+def test_systems_without_workers_say_so(
+    numbers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_resident", lambda pid: 0)
+    with pytest.raises(OptionError, match="memory"):
+        fragile(numbers, "-o", tmp_path / "out", "--jobs", 2, "--memory", "4G")
+    monkeypatch.delattr(os, "fork")
+    with pytest.raises(OptionError, match="use --part"):
+        fragile(numbers, "-o", tmp_path / "out", "--jobs", 2)
 
 
 def test_an_option_that_suits_no_item_is_one_error(numbers: Path, tmp_path: Path) -> None:

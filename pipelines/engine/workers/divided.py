@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import Any
 
+from sciddm.errors import OptionError
 from sciddm.pipelines.engine.batch import Job, Outcome, one_line
 from sciddm.pipelines.engine.verb import Transform
 from sciddm.pipelines.engine.workers.board import Board, board
@@ -14,7 +16,7 @@ from sciddm.pipelines.engine.workers.devices import threads_each, visible_gpus
 from sciddm.pipelines.engine.workers.parallel import Parallel, Patience
 from sciddm.pipelines.engine.workers.pool import on_workers
 from sciddm.pipelines.engine.workers.task import Preparation, Task
-from sciddm.pipelines.engine.workers.worker import Setup
+from sciddm.pipelines.engine.workers.worker import Setup, measures_memory
 
 __all__ = ["divided"]
 
@@ -34,8 +36,13 @@ def divided(
         tell: called with every outcome as it comes.
 
     Raises:
+        OptionError: this system lacks what an option needs.
         SciddmError: no item can be done with these options.
     """
+    if parallel.scheduler is None and not hasattr(os, "fork"):  # no descriptors for a child
+        raise OptionError("jobs", "this system has no worker processes: use --part in two windows")
+    if parallel.memory is not None and not measures_memory():
+        raise OptionError("memory", "this system does not tell what a process has: leave it out")
     outcomes: dict[Job, Outcome] = {}
     with board(len(tasks)) as line:
 

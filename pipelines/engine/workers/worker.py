@@ -20,7 +20,7 @@ from sciddm.errors import SciddmError
 from sciddm.pipelines.engine.batch import Outcome
 from sciddm.pipelines.engine.workers.task import Work
 
-__all__ = ["Hear", "Setup", "Worker", "WorkerError", "end_all"]
+__all__ = ["Hear", "Setup", "Worker", "WorkerError", "end_all", "measures_memory"]
 
 #: Called with the messages of a worker that are no answers.
 Hear = Callable[[tuple[Any, ...]], None]
@@ -192,6 +192,11 @@ def end_all(workers: list[Worker]) -> None:
         for worker in workers:
             worker.kill()
         raise
+
+
+def measures_memory() -> bool:
+    """Whether this system tells how much memory a process has."""
+    return _resident(os.getpid()) > 0
 
 
 def _resident(pid: int) -> int:
