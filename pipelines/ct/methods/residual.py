@@ -49,7 +49,7 @@ from sciddm.pipelines.ct.settings import ResidualSettings
 from sciddm.posterior import Posterior
 from sciddm.random.streams import AntitheticStreams
 from sciddm.sampling import DDIM, sample, uniform
-from sciddm.sampling.draws import START, draws, mirrored
+from sciddm.sampling.draws import START, draws, turned
 from sciddm.uncertainty.pooled_std import pooled_std
 
 __all__ = ["MeasuredSlice", "ResidualDiffusion", "most_noise"]
@@ -211,7 +211,7 @@ class ResidualDiffusion:
 
             x = self.model.process.prior(streams.randn(end, START), end, grid[0])
             drawn = sample(
-                mirrored(self.model, streams),
+                turned(self.model, streams),
                 x,
                 grid,
                 DDIM(),
