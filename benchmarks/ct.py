@@ -7,7 +7,8 @@ Makes the problems and every method's images, of methods that are given the low-
 methods that are given the projections; prints RMSE (HU), PSNR (dB) and SSIM in the window
 [-160, 240] HU, the HU bias in uniform tissue, how much the texture of the noise differs from that
 of a full dose, and seconds; writes benchmarks/results/ct.md and, case by case, ct.csv. Results that
-are still valid are kept from the last run; ``--fresh`` makes all of them again, which is needed for
+are still valid are kept from the last run, and with ``--methods`` the rows of all others stay as
+they were published; ``--fresh`` makes all of them again, which is needed for
 seconds that compare (run it on an idle machine). ``--tiny`` takes two small phantoms and writes no
 results: it tries the benchmark itself.
 """
@@ -15,6 +16,7 @@ results: it tries the benchmark itself.
 from __future__ import annotations
 
 import argparse
+import csv
 import datetime
 import importlib.metadata
 import os
@@ -91,11 +93,33 @@ def main() -> None:
     )
     methods += [m for m in own if m not in methods]
     rows = score(load_problems(problems, "test"), results, methods)
+    if args.methods and not args.tiny:
+        rows, methods = with_published(rows, methods)
     text = report(rows, methods, sys.argv[1:])
     if args.tiny:
         print(text)
     else:
         publish("ct", text, rows)
+
+
+def with_published(rows: list[Row], methods: list[str]) -> tuple[list[Row], list[str]]:
+    """The rows, and those of other methods in results/ct.csv, in the order of that table."""
+    path = ROOT / "benchmarks" / "results" / "ct.csv"
+    if not path.exists():
+        return rows, methods
+    with path.open(newline="") as file:
+        published = [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    others = [row for row in published if row["method"] not in methods]
+    order = list(dict.fromkeys([*(row["method"] for row in published), *methods]))
+    merged = sorted([*others, *rows], key=lambda row: order.index(row["method"]))
+    return merged, order
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _bm3d(problems: Path, results: Path) -> None:
