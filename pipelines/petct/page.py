@@ -51,11 +51,22 @@ def segmentation_page(data: object, result: xr.Dataset) -> Report:
         sections.append(Section(f"No lesion; slice {z + 1}, the one of the highest SUV", panels))
     if len(suv) > 1:
         sections.append(Section("PET", [], viewers=[_viewer(result, suv)]))
-    header = ("lesion", "SUVmax", "SUVmean", "SUVpeak", "MTV / ml", "TLG", "centre (RAS) / mm")
+    header = (
+        "lesion",
+        "SUVmax",
+        "SUVmean",
+        "SUVpeak",
+        "MTV / ml",
+        "its range",
+        "TLG",
+        "its range",
+        "centre (RAS) / mm",
+    )
     rows = [
         [
             str(s.lesion), f"{s.suv_max:.2f}", f"{s.suv_mean:.2f}", f"{s.suv_peak:.2f}",
-            f"{s.mtv_ml:.2f}", f"{s.tlg:.1f}", f"{s.x_mm:.0f}, {s.y_mm:.0f}, {s.z_mm:.0f}",
+            f"{s.mtv_ml:.2f}", f"{s.mtv_low_ml:.2f} to {s.mtv_high_ml:.2f}", f"{s.tlg:.1f}",
+            f"{s.tlg_low:.1f} to {s.tlg_high:.1f}", f"{s.x_mm:.0f}, {s.y_mm:.0f}, {s.z_mm:.0f}",
         ]
         for s in lesions
     ]  # fmt: skip

@@ -20,7 +20,8 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.device import placed, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.grid import DIMS, common_grid, cropped, grid_of, resample
-from sciddm.physics.petct.lesions import Lesion, lesion_variables, measure_lesions
+from sciddm.physics.petct.lesion_ranges import with_ranges
+from sciddm.physics.petct.lesions import Lesion, lesion_variables, measure_lesions, with_body
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.petct.draws import DiffusionDraws, OneEvaluation, Source, windows_of
 from sciddm.pipelines.petct.region import check_field, region_of
@@ -270,7 +271,11 @@ def lesions_of(result: xr.Dataset, pet: xr.DataArray) -> tuple[list[Lesion], NDA
     """The lesions of a result and their numbers in its voxels; see `measure_lesions`."""
     mask = result["mask"].assign_attrs(affine=result.attrs["affine"])
     values = np.asarray(pet.transpose(*DIMS).values)
-    return measure_lesions(mask.values > 0, grid_of(mask), values, grid_of(pet))
+    lesions, labels = measure_lesions(mask.values > 0, grid_of(mask), values, grid_of(pet))
+    probability = result["probability"].values
+    ranged = with_ranges(lesions, labels, probability, grid_of(mask), values, grid_of(pet))
+    known = (pet.attrs.get(k) for k in ("weight_kg", "lean_mass_kg", "body_surface_m2"))
+    return with_body(ranged, *known), labels
 
 
 def tempered(probability: NDArray[Any], temperature: float) -> NDArray[np.float64]:

@@ -9,7 +9,8 @@ import pytest
 from petct_files import distances
 
 from sciddm.geometry.grid import Grid
-from sciddm.physics.petct.lesions import measure_lesions, sphere_weights
+from sciddm.physics.petct.lesion_ranges import with_ranges
+from sciddm.physics.petct.lesions import measure_lesions, sphere_weights, with_body
 
 
 def grid(shape, spacing, shift=(0.0, 0.0, 0.0)) -> Grid:
@@ -68,3 +69,46 @@ def test_an_empty_mask_has_no_lesions():
     lesions, labels = measure_lesions(np.zeros(ct.shape, bool), ct, np.ones(ct.shape), ct)
     assert lesions == []
     assert not labels.any()
+
+
+def test_ranges_are_those_of_core_and_surroundings():
+    """Two balls that touch: what may be tumour belongs to the nearer one."""
+    ct = grid((40, 60, 60), (2.0, 2.0, 2.0))
+    one, other = distances(ct, (-16.0, 0.0, 0.0)), distances(ct, (24.0, 0.0, 0.0))
+    near = np.minimum(one, other - 4)
+    probability = np.select([near < 8, near < 12, near < 17], [0.99, 0.7, 0.2], 0.01)
+    suv = np.select([near < 8, near < 12, near < 17], [5.0, 6.0, 9.0], 0.5)
+    lesions, labels = measure_lesions(probability >= 0.5, ct, suv, ct)
+    ranged = with_ranges(lesions, labels, probability, ct, suv, ct)
+    assert [lesion.lesion for lesion in ranged] == [1, 2]
+    second = ranged[1]  # about (-16, 0, 0)
+    volumes = [float((one < r).sum()) * ct.voxel_ml for r in (8, 12)]
+    assert second.mtv_ml == pytest.approx(volumes[1])
+    assert second.mtv_low_ml == pytest.approx(volumes[0] ** 2 / volumes[1])
+    wide = float(((one < 17) & (one <= other - 4)).sum()) * ct.voxel_ml
+    assert second.mtv_high_ml == pytest.approx(wide**2 / volumes[1], rel=0.05)
+    assert (second.suv_max_low, second.suv_max, second.suv_max_high) == (5.0, 6.0, 9.0)
+    assert second.tlg_low == pytest.approx(5.0 * second.mtv_low_ml)
+    assert second.tlg_low < second.tlg < second.tlg_high
+
+
+def test_a_lesion_without_a_core_has_a_range_from_zero():
+    ct = grid((12, 12, 12), (2.0, 2.0, 2.0))
+    probability = np.where(distances(ct, (0.0, 0.0, 0.0)) < 6, 0.6, 0.0)
+    lesions, labels = measure_lesions(probability >= 0.5, ct, np.ones(ct.shape), ct)
+    [lesion] = with_ranges(lesions, labels, probability, ct, np.ones(ct.shape), ct)
+    assert (lesion.mtv_low_ml, lesion.tlg_low) == (0.0, 0.0)
+    assert lesion.mtv_high_ml == pytest.approx(lesion.mtv_ml)
+
+
+def test_sul_and_suv_by_surface():
+    """70 kg, 55 kg lean, 1.85 m2: SUV 7 is SUL 5.5 and .185 m2/l; nothing where it is unknown."""
+    ct = grid((12, 12, 12), (2.0, 2.0, 2.0))
+    mask = distances(ct, (0.0, 0.0, 0.0)) < 9
+    lesions, _ = measure_lesions(mask, ct, np.full(ct.shape, 7.0), ct)
+    [lesion] = with_body(lesions, 70.0, 55.0, 1.85)
+    assert (lesion.sul_max, lesion.sul_peak) == pytest.approx((5.5, 5.5))
+    assert lesion.suv_bsa_max == pytest.approx(0.185)
+    [unknown] = with_body(lesions, None, None, None)
+    assert math.isnan(unknown.sul_max)
+    assert math.isnan(unknown.suv_bsa_max)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,22 +29,33 @@ from sciddm.geometry.objects import objects
 
 __all__ = [
     "COLUMNS",
+    "TOUCHING",
     "Lesion",
     "lesion_variables",
     "lesions_in",
     "measure_lesions",
     "sphere_weights",
+    "with_body",
 ]
 
-COLUMNS = ("lesion", "suv_max", "suv_mean", "suv_peak", "mtv_ml", "tlg", "x_mm", "y_mm", "z_mm")
+COLUMNS = (
+    "lesion", "suv_max", "suv_mean", "suv_peak", "mtv_ml", "tlg", "x_mm", "y_mm", "z_mm",
+    "mtv_low_ml", "mtv_high_ml", "suv_max_low", "suv_max_high", "tlg_low", "tlg_high",
+    "sul_max", "sul_peak", "suv_bsa_max",
+)  # fmt: skip
 _PEAK_MM = 10 * (3 / (4 * math.pi)) ** (1 / 3)  # radius of 1 cm^3: 6.204 mm
 _FINE = 7  # points along each axis of a voxel that the sphere cuts
-_TOUCHING = np.ones((3, 3, 3))
+#: Voxels that share a corner belong together.
+TOUCHING = np.ones((3, 3, 3))
 
 
 @dataclass(frozen=True)
 class Lesion:
-    """One connected part of a mask; the centre is that of its volume, RAS, mm."""
+    """One connected part of a mask; the centre is that of its volume, RAS, mm.
+
+    Ranges are those of `lesion_ranges`; SUL is SUV by lean body mass (g/ml), SUV-BSA by body
+    surface (m2/l). NaN is what is not known.
+    """
 
     lesion: int
     suv_max: float
@@ -55,6 +66,15 @@ class Lesion:
     x_mm: float
     y_mm: float
     z_mm: float
+    mtv_low_ml: float = math.nan
+    mtv_high_ml: float = math.nan
+    suv_max_low: float = math.nan
+    suv_max_high: float = math.nan
+    tlg_low: float = math.nan
+    tlg_high: float = math.nan
+    sul_max: float = math.nan
+    sul_peak: float = math.nan
+    suv_bsa_max: float = math.nan
 
     def row(self) -> dict[str, Any]:
         """By column."""
@@ -72,7 +92,7 @@ def measure_lesions(
         suv: (z, y, x).
         pet: grid of the SUV.
     """
-    parts, count = objects(mask, _TOUCHING)
+    parts, count = objects(mask, TOUCHING)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     order = np.argsort(-sizes, kind="stable")
     number = np.zeros(count + 1, np.int32)
@@ -97,6 +117,33 @@ def measure_lesions(
         mean = float(values.mean())
         lesions.append(Lesion(index, float(values.max()), mean, peak, ml, mean * ml, x, y, z))
     return lesions, labels
+
+
+def with_body(
+    lesions: Sequence[Lesion],
+    weight_kg: float | None,
+    lean_mass_kg: float | None,
+    surface_m2: float | None,
+) -> list[Lesion]:
+    """The lesions with SUL = SUV m_lean / m and SUV-BSA = SUV A / m.
+
+    Args:
+        lesions: with SUV by body weight.
+        weight_kg: m.
+        lean_mass_kg: m_lean.
+        surface_m2: A. None for what is not known.
+    """
+    lean = lean_mass_kg / weight_kg if weight_kg and lean_mass_kg else math.nan
+    surface = surface_m2 / weight_kg if weight_kg and surface_m2 else math.nan
+    return [
+        replace(
+            lesion,
+            sul_max=lean * lesion.suv_max,
+            sul_peak=lean * lesion.suv_peak,
+            suv_bsa_max=surface * lesion.suv_max,
+        )
+        for lesion in lesions
+    ]
 
 
 def lesion_variables(lesions: Sequence[Lesion]) -> dict[str, xr.DataArray]:
