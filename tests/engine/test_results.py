@@ -88,6 +88,24 @@ def test_outputs_without_a_row_get_one_from_their_json(
     assert after["worse.txt"]["status"] == "failed"
 
 
+def test_a_row_that_the_disk_refused_is_made_from_the_outputs(
+    toy: Callable[..., object],
+    series: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sciddm.pipelines.engine.results.record.begin", full)
+    out = tmp_path / "out"
+    answer = toy("smooth", series, "-o", out)
+    assert "table of results cannot be written (No space left" in answer.err  # type: ignore[attr-defined]
+    rows = {row["output"]: row for row in read_results(out)}
+    assert rows["short.txt"]["warnings"] == ["The series is short."]
+    assert rows["worse.txt"]["status"] == "failed"
+
+
 def test_the_tables_keep_their_names(
     toy: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

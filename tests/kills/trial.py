@@ -189,9 +189,11 @@ def _check(code: int, name: str) -> None:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    files = (p for p in folder.rglob("*") if p.is_file())
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+    files = (name for name in _names(folder) if (folder / name).is_file())
+    return {name: (folder / name).read_bytes() for name in files}
 
 
 def _names(folder: Path) -> set[str]:
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
+    """Of all outputs; the table of results of a batch is made anew at every start."""
+    names = {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
+    return {name for name in names if not name.startswith((".results", "results."))}

@@ -92,13 +92,14 @@ class Record:
         """Writes the tables of all that was ever made in the folder.
 
         Args:
-            outcomes: of this run; outputs of earlier versions get a row from their JSON files.
+            outcomes: of this run; outputs without a row, such as those of earlier versions, get
+                one from their JSON files.
         """
         with _tolerant(self.folder):
             rows = {(row.get("verb"), row["output"]) for row in read(self.folder)}
             for outcome in outcomes:
                 name = self._name(outcome.job.target)
-                if outcome.status == "skipped" and (self.verb, name) not in rows:
+                if outcome.status != "failed" and (self.verb, name) not in rows:
                     for content in _contents(outcome.outputs):
                         row = row_of_json(self.verb, outcome.job.source, name, content)
                         append(self.folder, {**row, "time": time.time()})

@@ -71,7 +71,9 @@ class Preparation:
 
     def run(self, watch: Watch) -> None:
         """See ``Work``."""
-        self.address.verb().prepare(self.request)
+        verb = self.address.verb()
+        with verb.on_device(self.request):
+            verb.prepare(self.request)
 
 
 @dataclass(frozen=True)
