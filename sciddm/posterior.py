@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from sciddm.ledger import Cost
@@ -155,7 +155,7 @@ def half_width(samples: int, level: float) -> float:
 
     t sqrt(1 + 1/K), with t of Student's law with K - 1 degrees of freedom.
     """
-    out: float = float(stats.t.ppf(0.5 + level / 2, samples - 1)) * (1 + 1 / samples) ** 0.5
+    out: float = float(stdtrit(samples - 1, 0.5 + level / 2)) * (1 + 1 / samples) ** 0.5
     return out
 
 

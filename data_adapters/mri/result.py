@@ -20,7 +20,6 @@ import sciddm
 from sciddm.data_adapters.attributes import sidecar
 from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.image_format import in_frames
-from sciddm.data_adapters.mri.save_dicom import Study, write_mr_slices
 from sciddm.data_adapters.nifti import write_nifti
 from sciddm.data_adapters.save import RESULT_SUFFIXES, save_result
 from sciddm.data_adapters.series_result import (
@@ -151,6 +150,9 @@ def save_mri_result(
     if _IMAGE not in dataset or set(dataset[_IMAGE].dims) != set(_DIMS):
         raise InputError(f"{path}: the result has no variable {_IMAGE} {_DIMS}: add it")
     check_slices(path, dataset.sizes["slice"])
+    # pydicom takes a third of a second to import, which other formats need not spend.
+    from sciddm.data_adapters.mri.save_dicom import Study, write_mr_slices
+
     study = Study(dataset.attrs, dataset.encoding.get("dicom"))
     description = _description(dataset.attrs)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
@@ -48,6 +47,8 @@ def slices_across_readout(
             f"{path}: a 3D scan whose readout (x) is undersampled too: only the two phase "
             "encodings may be"
         )
+    import scipy.fft  # a sixth of a second that planes need not spend
+
     slices = np.empty((nx, coils, ny, nz), np.complex64)
     for c in range(coils):  # one coil at a time: the scan may fill most of the memory
         moved = scipy.fft.ifftshift(kspace[c], axes=-1)

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from sciddm.networks.causal_dual_path import CausalDualPath
-from sciddm.networks.dual_path import DualPathNetwork
-from sciddm.networks.local_unet import LocalUNet
-from sciddm.networks.ncsnpp import NCSNpp
-from sciddm.networks.patch_autoencoder import PatchAutoencoder
-from sciddm.networks.plain_unet import PlainUNet
-from sciddm.networks.spectrogram import SpectrogramUNet
-from sciddm.networks.unet import UNet
+__all__ = ["NETWORKS", "build_network", "check_arguments", "network_class"]
 
-__all__ = ["NETWORKS", "build_network"]
-
-NETWORKS: dict[str, type[nn.Module]] = {
-    cls.__name__: cls
-    for cls in (
-        UNet,
-        LocalUNet,
-        SpectrogramUNet,
-        PlainUNet,
-        NCSNpp,
-        PatchAutoencoder,
-        DualPathNetwork,
-        CausalDualPath,
-    )
+#: Class -> its module; none is imported before it is asked for, since some bring large libraries.
+NETWORKS = {
+    "UNet": "unet",
+    "LocalUNet": "local_unet",
+    "SpectrogramUNet": "spectrogram",
+    "PlainUNet": "plain_unet",
+    "NCSNpp": "ncsnpp",
+    "PatchAutoencoder": "patch_autoencoder",
+    "DualPathNetwork": "dual_path",
+    "CausalDualPath": "causal_dual_path",
 }
 
 
+def network_class(name: str) -> type[nn.Module]:
+    """The class of a network.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}; known: {', '.join(NETWORKS)}")
+    module = importlib.import_module(f"sciddm.networks.{NETWORKS[name]}")
+    found: type[nn.Module] = getattr(module, name)
+    return found
+
+
 def build_network(config: Mapping[str, Any]) -> nn.Module:
-    """``NETWORKS[config["name"]](**rest)``.
+    """``network_class(config["name"])(**rest)``.
 
     Raises:
         ValueError: unknown name, or arguments the network does not take.
@@ -44,7 +47,7 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
     name = str(values.pop("name", None))
     check_arguments(name, values)
     try:
-        return NETWORKS[name](**values)
+        return network_class(name)(**values)
     except TypeError as error:
         raise ValueError(f"network {name}: {error}") from error
 
@@ -55,9 +58,7 @@ def check_arguments(name: str, values: Mapping[str, Any]) -> None:
     Raises:
         ValueError: unknown network, an argument that it does not take, or one missing.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known: {', '.join(NETWORKS)}")
-    known = inspect.signature(NETWORKS[name]).parameters
+    known = inspect.signature(network_class(name)).parameters
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"unknown key {', '.join(unknown)}; {name} takes: {', '.join(known)}")

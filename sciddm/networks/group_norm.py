@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["GroupNorm", "use_quick_group_norm"]
+__all__ = ["GroupNorm"]
 
 
 class _Normalise(torch.autograd.Function):
@@ -71,10 +71,3 @@ class GroupNorm(nn.GroupNorm):
             out: Tensor = _Normalise.apply(input, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
             return out
         return super().forward(input)
-
-
-def use_quick_group_norm(network: nn.Module) -> None:
-    """Turns every ``nn.GroupNorm`` of ``network`` into ``GroupNorm``; weights stay as they are."""
-    for module in network.modules():
-        if type(module) is nn.GroupNorm:
-            module.__class__ = GroupNorm

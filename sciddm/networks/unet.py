@@ -1,4 +1,4 @@
-"""MONAI's diffusion U-Net as a denoising network for images (or volumes) of any size."""
+"""A diffusion U-Net as a denoising network for images (or volumes) of any size."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sciddm.networks.attention import use_quick_attention, use_windowed_attention
-from sciddm.networks.group_norm import use_quick_group_norm
+from sciddm.networks.diffusion_unet import DiffusionUNet
 from sciddm.networks.patches import patches_of, pixels_of
 
 __all__ = ["UNet"]
 
-# MONAI embeds a time by sines of angular frequency 1 down to 1e-4, made for t = 0..1000.
+# The network embeds a time by sines of angular frequency 1 down to 1e-4, made for t = 0..1000.
 # ln(sigma) spans about 10, so it is stretched to use the upper part of those frequencies
 # without the fastest turning more than a few times per octave of noise.
 _LEVEL_SCALE = 10.0
 
 
 class UNet(nn.Module):
-    """``(x, ln(s/a), cond) -> x``: a thin wrapper of ``monai.networks.nets.DiffusionModelUNet``.
+    """``(x, ln(s/a), cond) -> x``: ``DiffusionUNet`` for any size.
 
     Any spatial size is accepted: the input is padded at its far edges by replication up to the
     network's stride and cropped again. With ``patch`` p > 1 the network works on p x p blocks of
@@ -36,7 +34,7 @@ class UNet(nn.Module):
         out_channels: real channels of the output.
         channels: width of each level; the resolution halves between levels.
         num_res_blocks: residual blocks in each level.
-        attention_levels: self-attention per level; MONAI's middle block always has one.
+        attention_levels: self-attention per level; the middle block always has one.
         patch: space-to-depth factor, of all axes or of each.
         spatial_dims: 2 or 3.
         cond_channels: channels of ``cond``, which is stacked behind the input.
@@ -81,7 +79,7 @@ class UNet(nn.Module):
         self.cond_channels = cond_channels
         self.strides = [p * 2 ** (len(channels) - 1) for p in sides]
         size = math.prod(sides)
-        self.net = DiffusionModelUNet(
+        self.net = DiffusionUNet(
             spatial_dims=spatial_dims,
             in_channels=(in_channels + cond_channels) * size,
             out_channels=out_channels * size,
@@ -89,12 +87,8 @@ class UNet(nn.Module):
             num_res_blocks=num_res_blocks,
             attention_levels=tuple(attention_levels or [False] * len(channels)),
             norm_num_groups=norm_num_groups,
-            with_conditioning=False,
+            attention_window=attention_window,
         )
-        use_quick_group_norm(self.net)
-        use_quick_attention(self.net)
-        if attention_window is not None:
-            use_windowed_attention(self.net, attention_window)
         # About twice as fast in bf16 on a CPU.
         self._format = {2: torch.channels_last, 3: torch.channels_last_3d}[spatial_dims]
         self.net = self.net.to(memory_format=self._format)  # type: ignore[call-overload]

@@ -22,7 +22,6 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import optimize
 from torch import Tensor
 
 __all__ = ["TransmitWave"]
@@ -138,6 +137,9 @@ class TransmitWave:
         line = np.polyfit(u / size, c * t, 2 if len(x) > 2 else 1)
         slope = float(np.clip(line[-2] / size, -0.99, 0.99))
         bend = -2 * float(line[0]) / size**2 / (1 - slope**2) if len(x) > 2 else 0.0
+        # A third of a second to import, which a scan without this fit need not spend.
+        from scipy import optimize
+
         best = optimize.least_squares(
             lambda p: model(p) - c * t,
             [bend, slope, float(line[-1])],
