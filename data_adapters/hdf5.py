@@ -161,7 +161,7 @@ def read_array(node: h5py.Dataset | h5py.Group | h5py.Datatype, path: Path) -> N
             raise InputError(f"{path}: {name} was declared but never written: export it again")
     check_written(node, path)
     if h5py.check_string_dtype(node.dtype) is not None:
-        return np.asarray(node.asstr()[()])
+        return _decoded(node)
     values = np.asarray(node[()])
     fields = values.dtype.names
     if fields is not None and len(fields) == 2:
@@ -173,6 +173,14 @@ def read_array(node: h5py.Dataset | h5py.Group | h5py.Datatype, path: Path) -> N
             joined.real, joined.imag = values[fields[0]], values[fields[1]]
             return joined
     return values
+
+
+def _decoded(node: h5py.Dataset) -> NDArray[Any]:
+    """Text: of UTF-8, whatever the file declares, since ISMRMRD declares ASCII; else of Latin-1."""
+    try:
+        return np.asarray(node.asstr("utf-8")[()])
+    except UnicodeDecodeError:
+        return np.asarray(node.asstr("latin-1")[()])
 
 
 def _stored(node: h5py.Dataset, path: Path) -> int | None:
