@@ -14,10 +14,11 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import soundfile
 
+from sciddm.data_adapters.audio.headers import FinishedHeader
 from sciddm.data_adapters.isolation import isolated
 
 __all__ = ["Metadata", "embed", "read_metadata"]
@@ -77,17 +78,20 @@ class Metadata:
 
 
 @isolated
-def read_metadata(path: Path, container: str) -> Metadata:
+def read_metadata(path: Path, container: str, *, unfinished: bool = False) -> Metadata:
     """Of a file that libsndfile can open.
 
     Args:
         path: of the file.
         container: libsndfile's name of its kind.
+        unfinished: its header lacks the lengths.
     """
-    with soundfile.SoundFile(path) as file:
+    source: Any = FinishedHeader(path) if unfinished else path
+    with soundfile.SoundFile(source) as file:
         strings = file.copy_metadata()
     kind = _kind(container)
-    with path.open("rb") as raw:
+    opened: Any = FinishedHeader(path) if unfinished else path.open("rb")
+    with opened as raw:
         if kind in ("riff", "aiff"):
             return Metadata(container, strings, tuple(_chunks(raw, kind == "riff")))
         if kind == "flac":

@@ -22,12 +22,14 @@ __all__ = ["AudioFile", "open_audio"]
 
 # libsndfile's remark on sound that is shorter than a header says, by the kind of the file.
 _CUT_OFF = {
-    kind: re.compile(rf"^\s*{name}\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+    kind: re.compile(rf"^\s*{name}\s*:\s*(?P<all>\d+) \(should be (?P<there>\d+)\)", re.MULTILINE)
     for kind, name in (
-        *((wav, "data") for wav in ("WAV", "WAVEX", "RF64")),
+        *((wav, "data") for wav in ("WAV", "WAVEX")),
+        ("RF64", "Riff size"),
         ("AIFF", "SSND"),
         ("W64", "riff"),
         ("AU", "Data Size"),
+        ("CAF", "data"),
     )
 }
 # Programs that write to a pipe cannot know the length, and write the largest number.
@@ -53,9 +55,14 @@ class AudioFile:
         self.warnings: list[str] = []
         self._decoded = decode(self.path) if self.path.suffix.lower() in FOREIGN else None
         self._unfinished = False
-        self._look()
-        if self.frames < 1 and self.container in ("WAV", "WAVEX"):
-            self._finish_header()
+        try:
+            self._look()
+        except InputError:
+            # libsndfile refuses CAF files with an open end, or cut off.
+            if not self._finish_header():
+                raise
+        if self.frames < 1 or (self.container == "CAF" and self.warnings):
+            self._finish_header()  # libsndfile miscounts what is left of a CAF file
         if self.frames < 1:
             raise InputError(
                 f"{path}: holds no samples, it is empty or cut off: copy or export it again"
@@ -68,32 +75,45 @@ class AudioFile:
         if self._decoded is not None:  # the kind and the bits are ffmpeg's, not the file's
             self.container, self.subtype = self.path.suffix[1:].upper(), ""
         cut = _CUT_OFF[self.container].search(remarks) if self.container in _CUT_OFF else None
-        if cut is not None and int(cut[1]) < _UNKNOWN_LENGTH and int(cut[2]) < int(cut[1]):
-            lost = 1 - int(cut[2]) / int(cut[1])
+        if cut is not None and int(cut["all"]) < _UNKNOWN_LENGTH:
+            self._warn_of_cut(int(cut["there"]), int(cut["all"]))
+            if cut["all"] == "0":
+                self._warn_of_nothing()
+
+    def _warn_of_cut(self, there: int, announced: int) -> None:
+        if there < announced:
             self.warnings.append(
-                f"The file is cut off: {100 * lost:.1f} % of what its header announces is missing."
+                f"The file is cut off: {100 * (1 - there / announced):.1f} % of what its header "
+                "announces is missing."
             )
 
-    def _finish_header(self) -> None:
-        """Reads on where a recorder did not come to writing the length."""
+    def _finish_header(self) -> bool:
+        """Reads on where a recorder did not come to writing the length; whether that helps."""
         try:
-            FinishedHeader(self.path).close()
+            with FinishedHeader(self.path) as header:
+                announced, length, is_open = header.announced, header.length, header.open
         except ValueError:
-            return
+            return False
         self._unfinished = True
+        self.warnings.clear()
         self._look()
-        if self.frames:
-            self.warnings.append(
-                "The header announces no samples, as that of a recorder that was cut off: all that "
-                f"follows it was read, {self.frames / self.rate:.2f} s."
-            )
+        self._warn_of_cut(length, announced)
+        if self.frames and not announced and not is_open:
+            self._warn_of_nothing()
+        return True
+
+    def _warn_of_nothing(self) -> None:
+        self.warnings.append(
+            "The header announces no samples, as that of a recorder that was cut off: all that "
+            f"follows it was read, {self.frames / self.rate:.2f} s."
+        )
 
     @property
     def metadata(self) -> Metadata:
         """Tags, markers and the like, for an output of the same sound."""
-        if self._decoded is not None or self._unfinished:
+        if self._decoded is not None:
             return Metadata(self.container)
-        return read_metadata(self.path, self.container)
+        return read_metadata(self.path, self.container, unfinished=self._unfinished)
 
     def blocks(self, size: int) -> Iterator[Samples]:
         """See `Recording`.

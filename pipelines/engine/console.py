@@ -17,11 +17,16 @@ _PIPED_WIDTH = 160
 _listeners: list[Callable[[str, str], None]] = []
 
 
-def output() -> Console:
-    """The console for results. File names are never read as markup."""
+def output(*, aside: bool = False) -> Console:
+    """The console for results. File names are never read as markup.
+
+    Args:
+        aside: on standard error, since standard output gets something else.
+    """
+    stream = sys.stderr if aside else sys.stdout
     # Into a pipe or a file nobody wants a table folded at 80 columns; COLUMNS decides if set.
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
-    return PlainConsole(markup=False, highlight=False, emoji=False, width=width)
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
+    return PlainConsole(markup=False, highlight=False, emoji=False, width=width, stderr=aside)
 
 
 def hear(listener: Callable[[str, str], None]) -> None:

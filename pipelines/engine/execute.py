@@ -24,6 +24,7 @@ from sciddm.pipelines.engine.console import output, say, spoken
 from sciddm.pipelines.engine.hints import advised
 from sciddm.pipelines.engine.inputs import with_lists
 from sciddm.pipelines.engine.item import Item
+from sciddm.pipelines.engine.pipes import Ends, piped
 from sciddm.pipelines.engine.progress_bar import progress_bar
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.results.record import Record, check_names
@@ -80,6 +81,14 @@ def execute(
     Returns:
         The exit code.
     """
+    with piped(verb, inputs, target) as ends:
+        if ends.to_pipe and (running.report or running.as_json):
+            raise InputError("standard output gets the file: --report and --json need -o FILE")
+        return _execute(verb, ends, request, running)
+
+
+def _execute(verb: Transform[..., Any, Any], ends: Ends, request: Request, running: Running) -> int:
+    inputs, target = ends.inputs, ends.target
     parallel = running.parallel
     planned = _plan(verb, inputs, target, running)
     jobs = parallel.part.select(planned.jobs)
@@ -151,7 +160,7 @@ def execute(
         words = shlex.join(["sciddm", *running.arguments])
         print(json.dumps(document(outcomes, words), indent=2))
     elif planned.batch or not failed:
-        show(outcomes, output())
+        show(outcomes, output(aside=ends.to_pipe))
     if not failed:
         return 0
     return 2 if not planned.batch and isinstance(failed[0].cause, SciddmError) else 1

@@ -33,6 +33,7 @@ class Source(Generic[D, R]):
         item: what such a folder is called in messages.
         files: all files and folders that belong to an item, for its hash.
         option: the flag of the input where it is no positional argument; one item only, then.
+        pipe: suffix of a file on standard input, named ``-``; empty where there can be none.
     """
 
     open: Callable[[Path, R], D]
@@ -42,6 +43,7 @@ class Source(Generic[D, R]):
     item: str = ""
     files: Callable[[Path, R], list[Path]] = field(default=_itself)
     option: str = ""
+    pipe: str = ""
 
     def data(self, given: Any, request: R) -> tuple[D, Path | None]:
         """The data of a path, or the data themselves; and the path."""

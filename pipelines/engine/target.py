@@ -63,6 +63,8 @@ class Target(Generic[R]):
             any name but those of ``suffixes`` and of what lies beside; empty where there is none.
         optional: the verb is of use without an output, too.
         single: one file for one input, never a folder.
+        pipe: suffix of a main output on standard output, named ``-``; empty where there can be
+            none. What lies beside it is not written then.
         stale: outputs of other runs with the same main output; those that this one does not write
             go when it is overwritten.
         fits: raises OutputError where a format has no place for these data, before they are
@@ -79,6 +81,7 @@ class Target(Generic[R]):
     series: str = ""
     optional: bool = False
     single: bool = False
+    pipe: str = ""
     stale: Callable[[Path, R], Sequence[Path]] = field(default=_none)
     fits: Callable[[Any, Path], None] = field(default=_fits)
     check: Callable[[Sequence[Path], bool], None] = field(default=_check)

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import inspect
 import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from sciddm.pipelines.engine.request import Request
 
-__all__ = ["command", "flag"]
+__all__ = ["PIPE", "command", "flag", "spoken_as"]
+
+#: Standard input as an input, standard output as an output.
+PIPE = "-"
+_words: dict[Path, str] = {}
+
+
+@contextmanager
+def spoken_as(words: Mapping[Path, str]) -> Iterator[None]:
+    """Commands name these paths by other words, as long as the context is open."""
+    _words.update(words)
+    try:
+        yield
+    finally:
+        for path in words:
+            _words.pop(path, None)
 
 
 def flag(name: str, flags: tuple[str, ...] = ()) -> str:
@@ -37,8 +54,8 @@ def command(
     """
     words = ["sciddm", *verb]
     if has_source:
-        words += ([option] if option else []) + [str(source) if source is not None else "IN"]
-    words += ["-o", str(target) if target is not None else "OUT"]
+        words += ([option] if option else []) + ["IN" if source is None else _word(source)]
+    words += ["-o", "OUT" if target is None else _word(target)]
     for name, declared in request.declared().items():
         value = getattr(request, name)
         if declared.option.incidental or value is None:
@@ -64,3 +81,7 @@ def command(
         else:
             words += [flag(name, declared.option.flags), name.upper()]
     return shlex.join(words)
+
+
+def _word(path: Path) -> str:
+    return _words.get(path, str(path))

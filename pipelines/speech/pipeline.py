@@ -387,8 +387,8 @@ class Enhancement:
             found.append("The recording is silent: it is given back as it is.")
         elif not low <= change <= high:
             found.append(
-                f"The loudest parts changed by {change:+.1f} dB: speech may have been lost, or "
-                "there was none."
+                f"The loudest parts changed by {change:+.1f} dB: listen to them. They were noise "
+                "or a bang, or speech was lost."
             )
         if levels.clipped > _CLIPPED:
             found.append(

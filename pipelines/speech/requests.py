@@ -147,16 +147,19 @@ enhance = Transform(
     source=Source(
         on_path(f"{_FILES}:AudioFile"),
         (*SUFFIXES, *FOREIGN),
-        "Recordings, or a folder of them.",
+        "Recordings, or a folder of them; - for a file on standard input.",
+        pipe=".wav",
     ),
     compute=_enhance,
     target=Target(
         _outputs,
         on_result(f"{_FILES}.result:save_enhanced", source="source"),
         SUFFIXES,
-        "File, its suffix choosing the format; a folder for several recordings.",
+        "File, its suffix choosing the format; a folder for several recordings; - for a WAV file "
+        "on standard output.",
         formats=("wav", "flac", "ogg", "mp3"),
         follow=True,
+        pipe=".wav",
     ),
     facts=deferred(f"{_P}.describe:facts"),
     page=deferred(f"{_P}.page:speech_page"),

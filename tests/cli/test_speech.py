@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from cli_helpers import Sciddm, everything
+from click.testing import Result
 from speech_models import regeneration
 
 from sciddm.data_adapters.audio import open_audio
@@ -309,3 +311,77 @@ def test_stream_gives_back_what_it_reads_enhanced(wav: bool) -> None:
     assert len(answer.stdout_bytes) == len(content)
     assert np.mean(out[:, 4000:] ** 2) < 0.1 * np.mean(wave[:, 4000:] ** 2)
     assert "delay 31.9 ms" in answer.stderr or "delay 23.9 ms" in answer.stderr
+
+
+def _piped(words: list[str], content: bytes) -> Result:
+    from typer.testing import CliRunner
+
+    from sciddm.pipelines.cli import app
+
+    return CliRunner().invoke(app, ["speech", "enhance", *words], input=content)
+
+
+def test_enhance_reads_and_writes_pipes(fake: SpeechEnhancement, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.wav", 22_050, 2, "PCM_24")
+    content = bytearray(source.read_bytes())
+    at = content.index(b"data")
+    content[4:8] = content[at + 4 : at + 8] = b"\xff" * 4  # of a program that writes to a pipe
+    answer = _piped(["-", "-o", "-"], bytes(content))
+    assert answer.exit_code == 0, answer.stderr
+    with soundfile.SoundFile(io.BytesIO(answer.stdout_bytes)) as file:
+        assert (file.samplerate, file.channels, file.subtype) == (22_050, 2, "PCM_24")
+        out = file.read(dtype="float32").T
+    np.testing.assert_allclose(out, fake(source)["enhanced"].values, atol=2**-22)
+    assert "rate" in answer.stderr  # the table
+    assert everything(tmp_path) == {"a.wav"}
+    # One end may be a file, and the stored command says what the other was.
+    assert _piped(["-", "-o", str(tmp_path / "b.wav")], source.read_bytes()).exit_code == 0
+    np.testing.assert_allclose(open_audio(tmp_path / "b.wav"), out, atol=2**-22)
+    kept = json.loads((tmp_path / "b.json").read_text())
+    assert kept["command"].startswith(f"sciddm speech enhance - -o {tmp_path / 'b.wav'}")
+    answer = _piped([str(source), "-o", "-"], b"")
+    np.testing.assert_allclose(
+        soundfile.read(io.BytesIO(answer.stdout_bytes), dtype="float32")[0].T, out, atol=2**-22
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "said"),
+    [
+        (["-", "-o", "-"], b"", "standard input is empty"),
+        (["-", "-o", "-"], b"no sound", "standard-input.wav"),
+        (["-", "-o", "-", "--json"], b"x", "--json need -o FILE"),
+        (["-", "a.wav", "-o", "out"], b"x", "give it alone"),
+    ],
+)
+def test_misuse_of_pipes_writes_nothing(
+    fake: SpeechEnhancement, words: list[str], content: bytes, said: str
+) -> None:
+    answer = _piped(words, content)
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+    assert answer.stdout_bytes == b""
+
+
+@pytest.mark.parametrize("block_ms", ["1", "7.3", "1000"])
+@pytest.mark.parametrize("rate", [11_025, 44_100])
+def test_the_size_of_a_streams_blocks_does_not_matter(block_ms: str, rate: int) -> None:
+    from sciddm.pipelines.speech.stream import Sound, opener, run_stream
+
+    sound = Sound(rate, 2, "s24")
+    wave = (0.1 * np.random.default_rng(0).standard_normal((2, 6007))).astype(np.float32)
+    content = sound.encode(wave)[0] + b"xy"  # a part of a frame is no sample
+    outs = []
+    for seconds in (float(block_ms) / 1000, 0.01):
+        out = io.BytesIO()
+        run_stream(_Dripping(content), out, opener("log-mmse"), sound, block_s=seconds)
+        outs.append(sound.decode(out.getvalue()))
+    assert outs[0].shape == (2, 6007)
+    np.testing.assert_allclose(outs[0], outs[1], atol=2**-22)
+
+
+class _Dripping(io.BytesIO):
+    """Gives fewer bytes than it is asked for, as a pipe may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size or 0, 997))

@@ -184,14 +184,77 @@ def test_a_header_that_announces_nothing_is_finished(tmp_path: Path, extra: byte
         AudioFile(source)
 
 
-@pytest.mark.parametrize("kind", ["WAV", "AIFF", "W64", "AU"])
-def test_files_that_are_cut_off_are_told(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"a.{kind.lower()}"
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [(k, k.lower()) for k in ("WAV", "AIFF", "W64", "AU", "CAF")]
+    + [("WAVEX", "wav"), ("RF64", "wav")],
+)
+def test_files_that_are_cut_off_are_told(tmp_path: Path, kind: str, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
     soundfile.write(path, _sound(), RATE, format=kind, subtype="PCM_16")
     assert AudioFile(path).warnings == []
-    path.write_bytes(path.read_bytes()[:5000])
-    (warning,) = AudioFile(path).warnings
+    path.write_bytes(path.read_bytes()[:-4001])  # half a sample, too
+    recording = AudioFile(path)
+    (warning,) = recording.warnings
     assert "cut off" in warning
+    assert float(warning.split(":")[1].split("%")[0]) == pytest.approx(50, abs=1)
+    samples = np.concatenate(list(recording.blocks(333)), 1)[0]
+    assert len(samples) == 1999
+    np.testing.assert_allclose(samples, _sound()[:1999], atol=2**-15)
+
+
+def _set(content: bytearray, mark: bytes, offset: int, value: bytes) -> None:
+    at = content.index(mark) + offset
+    content[at : at + len(value)] = value
+
+
+#: Where a header says how long the sound is, and what a recorder leaves there that was cut off.
+UNFINISHED = {
+    "WAV": [(b"RIFF", 4, bytes(4)), (b"data", 4, bytes(4))],
+    "WAVEX": [(b"RIFF", 4, bytes(4)), (b"data", 4, bytes(4))],
+    "RF64": [(b"ds64", 8, bytes(24))],
+    "AIFF": [(b"SSND", 4, bytes(4)), (b"COMM", 10, bytes(4))],
+    "AU": [(b".snd", 8, bytes(4))],
+    "CAF": [(b"data", 4, bytes(8))],
+}
+
+
+@pytest.mark.parametrize("kind", list(UNFINISHED))
+def test_headers_without_lengths_are_read_on_in_every_kind(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, _sound(), RATE, format=kind, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    for change in UNFINISHED[kind]:
+        _set(content, *change)
+    path.write_bytes(content)
+    recording = AudioFile(path)
+    assert (recording.frames, recording.container) == (4000, kind)
+    samples = np.concatenate(list(recording.blocks(333)), 1)[0]
+    np.testing.assert_allclose(samples, _sound(), atol=2**-15)
+    (warning,) = recording.warnings
+    assert "announces no samples" in warning
+
+
+def test_an_open_end_is_no_fault(tmp_path: Path) -> None:
+    """CAF and AU have a number for sound that goes on to the end of the file."""
+    for kind, change in (("CAF", (b"data", 4, b"\xff" * 8)), ("AU", (b".snd", 8, b"\xff" * 4))):
+        path = tmp_path / f"a.{kind.lower()}"
+        soundfile.write(path, _sound(), RATE, format=kind, subtype="PCM_16")
+        content = bytearray(path.read_bytes())
+        _set(content, *change)
+        path.write_bytes(content)
+        recording = AudioFile(path)
+        assert (recording.frames, recording.warnings) == (4000, [])
+
+
+def test_chunks_before_unfinished_sound_are_carried(tmp_path: Path) -> None:
+    bext = _chunk(b"bext", b"Scene 12".ljust(256, b"\0") + bytes(346))
+    source = _wav(tmp_path / "a.wav", bext, before=True)
+    content = bytearray(source.read_bytes())
+    for change in UNFINISHED["WAV"]:
+        _set(content, *change)
+    source.write_bytes(content)
+    assert bext in _copied(source, tmp_path / "b.wav").path.read_bytes()
 
 
 def test_other_kinds_are_decoded_by_ffmpeg(tmp_path: Path) -> None:

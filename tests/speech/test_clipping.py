@@ -49,6 +49,11 @@ def test_what_is_not_clipped_is_not_called_so() -> None:
     for hz in (20, 50, 440):
         sine = np.round(np.sin(2 * np.pi * hz * t) * 2000) / 32768
         assert _share(sine[None]) == 0
+    for bits, peak in ((8, 0.6), (16, 0.0015)):  # steps of a percent of the peak
+        full = 2.0 ** (bits - 1)
+        for hz in (50, 100, 200, 440, 700, 1500):
+            sine = np.round(np.sin(2 * np.pi * hz * t) * peak * full) / full
+            assert _share(sine[None]) == 0, (bits, hz)
     assert _share(np.zeros((2, RATE))) == 0
     assert _share(np.full((1, RATE), 0.5)) == 0
 
@@ -56,3 +61,19 @@ def test_what_is_not_clipped_is_not_called_so() -> None:
 def test_a_louder_peak_later_takes_the_count_back() -> None:
     quiet = 0.2 * np.clip(_speech(), -0.4, 0.4)
     assert _share(np.concatenate([quiet, _speech()], axis=1), 1000) == 0
+
+
+def test_clipping_under_dither_and_in_eight_bits() -> None:
+    clipped = 0.3 * np.clip(_speech(), -0.4, 0.4) / 0.4
+    dither = np.random.default_rng(1).uniform(-1, 1, (2, *clipped.shape)).sum(0) / 32768
+    assert _share(clipped + dither) > 1e-3
+    assert _share(np.round(clipped * 128) / 128) > 1e-3
+
+
+def test_one_bang_at_full_scale_is_no_clipping() -> None:
+    quiet = 0.02 * _speech()
+    quiet[:, 8000:8050] = 1
+    assert _share(quiet) == 0
+    for at in (9000, 10_000, 11_000):
+        quiet[:, at : at + 50] = 1
+    assert _share(quiet) > 1e-4
