@@ -1,8 +1,9 @@
-"""`sciddm models`: what is bundled, and the cards."""
+"""`sciddm models`: what is bundled, the cards, and the export of causal models."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -67,6 +68,39 @@ def model_info(
             heading = key.replace("_", " ") if line == 0 else ""
             table.add_row(heading, f"{label}: {text}" if label else text)
     output().print(table)
+
+
+@app.command("export")
+def export_model(
+    name: Annotated[
+        str,
+        typer.Argument(help="A model folder or hub:OWNER/NAME; the model must be causal."),
+    ],
+    target: Annotated[
+        Path, typer.Option("-o", "--output", metavar="OUT", help="The new file, named .onnx.")
+    ],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
+) -> None:
+    """Export a causal speech model as ONNX: one step with its state as inputs and outputs.
+
+    Needs `pip install onnx onnxscript`. The file's metadata describe the spectrogram. All states
+    begin at zero; `next_k` of a step is `state_k` of the following one.
+    """
+    from sciddm import zoo
+    from sciddm.data_adapters.staging import staged
+    from sciddm.errors import OutputError
+    from sciddm.zoo.onnx_export import export_onnx
+
+    if target.suffix.lower() != ".onnx":
+        raise OutputError(f"{target}: the export is an ONNX file: name it .onnx")
+    loaded = zoo.from_pretrained(name)
+    with staged([target], overwrite) as at:
+        export_onnx(
+            loaded.model, at[target], name=loaded.name, representation=loaded.representation
+        )
+    print(target)
 
 
 def _rows(value: Any, prefix: str = "") -> list[tuple[str, str]]:
