@@ -9,6 +9,11 @@ root attributes `sciddm_kind` ("kspace" or "result"), `sciddm_layout` (1), and t
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +42,8 @@ __all__ = [
 
 ATTRS = "sciddm_attrs"
 _LAYOUT = 1
+#: Bytes of a file that is made in memory.
+_IN_MEMORY = 2**28
 
 
 def write_hdf5(
@@ -50,7 +57,7 @@ def write_hdf5(
         kind: "kspace" or "result".
         more: further HDF5 datasets by name, which `read_hdf5` does not return.
     """
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path, int(dataset.nbytes)) as file:
         # Attributes first: h5py refuses root attributes above 64 kB, so long lists stay out.
         for key, value in plain(dataset.attrs).items():
             if not isinstance(value, list | str) or len(value) <= 4096:
@@ -69,6 +76,33 @@ def write_hdf5(
                 node.attrs[key] = value
         for name, value in (more or {}).items():
             file.create_dataset(name, data=value)
+
+
+@contextmanager
+def new_hdf5(path: Path, nbytes: int) -> Iterator[h5py.File]:
+    """A new file, which a full disk makes an `OSError`.
+
+    HDF5 crashes where the disk refuses what it wants to write when it closes a file. What fits is
+    made in memory and written by Python; for more the space is looked for first.
+
+    Args:
+        path: of the file.
+        nbytes: of what is written to it, about.
+
+    Raises:
+        OSError: the disk refuses, or has too little space.
+    """
+    if nbytes > _IN_MEMORY:
+        if shutil.disk_usage(path.parent).free < nbytes + _IN_MEMORY:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        with h5py.File(path, "w") as file:
+            yield file
+        return
+    with h5py.File(path, "w", driver="core", backing_store=False) as file:
+        yield file
+        file.flush()
+        image = file.id.get_file_image()
+    path.write_bytes(image)
 
 
 @isolated

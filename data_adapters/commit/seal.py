@@ -22,6 +22,7 @@ __all__ = ["SEAL", "is_sealed", "seal", "sealed_state"]
 SEAL = "sciddm_sha256"
 _HDF5 = (".h5", ".nc")
 _BLOCK = 2**20
+_IN_MEMORY = 2**28
 
 
 def seal(path: Path) -> None:
@@ -34,8 +35,16 @@ def seal(path: Path) -> None:
         return
     import h5py
 
-    with h5py.File(path, "r+") as file:
+    if path.stat().st_size > _IN_MEMORY:
+        with h5py.File(path, "r+") as file:
+            file.attrs[SEAL] = _of_file(file)
+        return
+    # HDF5 crashes where a full disk refuses what it writes at the end; see `hdf5.new_hdf5`.
+    with h5py.File(path, "r+", driver="core", backing_store=False) as file:
         file.attrs[SEAL] = _of_file(file)
+        file.flush()
+        image = file.id.get_file_image()
+    path.write_bytes(image)
 
 
 def is_sealed(path: Path) -> bool:

@@ -32,7 +32,15 @@ import xarray as xr
 
 from sciddm.data_adapters.attributes import decode, encode
 from sciddm.data_adapters.checks import check_finite, existing_file, reading
-from sciddm.data_adapters.hdf5 import ATTRS, names_in, open_hdf5, read_array, read_text, text_of
+from sciddm.data_adapters.hdf5 import (
+    ATTRS,
+    names_in,
+    new_hdf5,
+    open_hdf5,
+    read_array,
+    read_text,
+    text_of,
+)
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.staging import staged
 from sciddm.errors import InputError
@@ -208,7 +216,7 @@ def save_sinogram(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
     attrs = dict(dataset.attrs)
     electronic = attrs.pop("electronic_sd", None)
     geometry = {k: attrs.pop(k) for k in (*_TEXT, *_NUMBERS) if k in attrs}
-    with staged([path], overwrite) as at, h5py.File(at[path], "w") as file:
+    with staged([path], overwrite) as at, new_hdf5(at[path], int(dataset.nbytes)) as file:
         file.attrs["sciddm_kind"], file.attrs["sciddm_layout"] = "sinogram", _LAYOUT
         if electronic is not None:
             file.attrs["electronic_sd"] = float(electronic)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import dask
 import numpy as np
 
 from tests.kills import library
@@ -22,8 +23,12 @@ _ACTIONS = {"kill -9 at a call": 1, "EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
 _TIME = "kill -9 at a moment"
 
 
-def run(count: int, seed: int, only: str) -> tuple[list[Prepared], Counter[tuple[str, str, str]]]:
+def run(
+    count: int | None, seed: int, only: str
+) -> tuple[list[Prepared], Counter[tuple[str, str, str]]]:
     """That many faults over all scenarios in turn; every call site comes once before any twice.
+
+    Without a count every call site of all of them comes once.
 
     Returns:
         The scenarios, and how often which fault of which scenario had which answer.
@@ -39,7 +44,8 @@ def run(count: int, seed: int, only: str) -> tuple[list[Prepared], Counter[tuple
                 ready.append(prepare(scenario, place / str(k)))
                 print(f"{scenario.name}: {ready[-1].calls} calls", flush=True)
         sites = {r.scenario.name: random.permutation(r.calls) + 1 for r in ready}
-        for number in range(count):
+        total = len(ready) * max(r.calls for r in ready) if count is None else count
+        for number in range(total):
             turn, place_in_turn = divmod(number, len(ready))
             one = ready[place_in_turn]
             what = [*_ACTIONS, _TIME][(turn + place_in_turn) % 4]
@@ -88,6 +94,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--every-call", action="store_true", help="each call site once")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="part of the name of a run")
     parser.add_argument("--write", type=Path, help="file for the table")
@@ -98,8 +105,9 @@ def main() -> None:
         given = {"SCIDDM_ISOLATION": "off", "OMP_NUM_THREADS": "1"}
         words = [sys.executable, "-m", "tests.kills", *sys.argv[1:]]
         os.execve(sys.executable, words, {**library.environment(), **given})
+    dask.config.set(scheduler="synchronous")  # threads do not survive the forks
     start = time.monotonic()
-    ready, table = run(a.count, a.seed, a.only)
+    ready, table = run(None if a.every_call else a.count, a.seed, a.only)
     text = page(ready, table, f"python -m tests.kills --count {a.count} --seed {a.seed}")
     print(text, f"{time.monotonic() - start:.0f} s")
     if a.write is not None:

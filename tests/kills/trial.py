@@ -115,8 +115,9 @@ def _written(ready: Prepared, place: Path) -> Trial:
 
     recover(place)
     before, now = _contents(ready.before), _contents(place)
-    if any(_HIDDEN in name for name in now):
-        return Trial("something is left over", True)
+    hidden = [name for name in _names(place) if _HIDDEN in name]
+    if hidden:
+        return Trial(f"left over: {hidden[:4]}", True)
     answers = set()
     for item in ready.scenario.items:
         old = {k: v for k, v in before.items() if k.startswith(item)}
@@ -128,8 +129,9 @@ def _written(ready: Prepared, place: Path) -> Trial:
             answers.add("new")
         else:
             return Trial(f"torn: {sorted(set(held) ^ ready.after)[:6]}", True)
-    if {n for n in _names(place) if not n.startswith(ready.scenario.items)}:
-        return Trial("something is left over", True)
+    others = _names(place) - ready.after - _names(ready.before)
+    if others:
+        return Trial(f"left over: {sorted(others)[:4]}", True)
     if now and any(c.state != "whole" for c in verify([place])):
         return Trial("not what was written", True)
     if answers != {"new"}:  # the next start makes what is missing
