@@ -38,13 +38,16 @@ def fragile(*words: object) -> tuple[int, str, str]:
 
 
 def written(folder: Path) -> dict[str, object]:
-    """Every output below a folder, without the time it took."""
+    """Every output below a folder, without the time it took.
+
+    The versions are those of the libraries that a process has loaded: pytest's has more.
+    """
     content: dict[str, object] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = str(path.relative_to(folder))
         if path.suffix == ".json":
             about = json.loads(path.read_text())
-            about = {k: v for k, v in about.items() if k not in ("seconds", "date")}
+            about = {k: v for k, v in about.items() if k not in ("seconds", "date", "versions")}
             about["command"] = about["command"].replace(str(folder), "OUT")
             content[name] = about
         elif not name.startswith(("results", ".results")):
