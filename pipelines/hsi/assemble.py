@@ -194,8 +194,8 @@ class _Finished(_Computed):
             if self.spread:
                 own = np.float32(self.known.noise.sigma[number])
                 values = np.where(outlier, own, estimate[number] * scale)
-                left_over = np.float32(self.known.noise.offset_std[number])
-                values = np.hypot(values, left_over) if left_over else values
+                left_over = self._left_over(number, x)
+                values = np.hypot(values, left_over) if left_over.any() else values
             else:
                 noise = self.known.noise
                 offset = noise.stripes[number, x] + noise.lines[number, y][:, None]
@@ -203,6 +203,21 @@ class _Finished(_Computed):
                 values = self._typed(np.where(outlier, measured, estimate[number] * scale))
             np.copyto(out[band], values, where=(marks[number] & left) == 0)
         return out
+
+    def _left_over(self, number: int, x: slice) -> NDArray[np.float32]:
+        """(x,) or one: standard deviation of what is left of offsets.
+
+        The offset of a single column is a mean over its lines, less the level of those without one.
+        """
+        noise = self.known.noise
+        if noise.offset_std[number]:
+            return np.asarray(noise.offset_std[number], np.float32)
+        striped = noise.stripes[number] != 0
+        if not striped.any():
+            return np.zeros(1, np.float32)
+        free = max(float((~striped).mean()), 1 / len(striped))
+        error = noise.sigma[number] / np.sqrt(self.shape[1] * free)
+        return np.where(striped[x], np.float32(error), np.float32(0))
 
     def _typed(self, estimate: NDArray[np.float32]) -> NDArray[Any]:
         if self.dtype.kind == "f":

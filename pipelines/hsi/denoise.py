@@ -28,9 +28,11 @@ from sciddm.pipelines.hsi.assemble import Canvas, add
 from sciddm.pipelines.hsi.cluster import here, on_cluster
 from sciddm.pipelines.hsi.survey import Scene, Survey
 from sciddm.progress import Progress
+from sciddm.uncertainty.verdict import Finding
 
-__all__ = ["Denoised", "denoise_scene", "statistics_of", "tile_at"]
+__all__ = ["Denoised", "denoise_scene", "middle_window", "statistics_of", "tile_at"]
 
+_CALIBRATED = 128  # pixels, side of the part by which standard deviations are fitted to errors
 _LINES = 32  # of a tile, that are looked at for dead entries at a time
 
 
@@ -45,6 +47,8 @@ class Denoised:
         residual: (band,) r_b.
         attributes: of the method.
         tiles: how many.
+        calibration: of the method, see `Fitted`.
+        familiar: whether the scene is like those of the model's training.
     """
 
     taken: NDArray[np.float64]
@@ -52,6 +56,8 @@ class Denoised:
     residual: NDArray[np.float64]
     attributes: dict[str, Any] = field(default_factory=dict)
     tiles: int = 0
+    calibration: NDArray[np.float64] | None = None
+    familiar: Finding = field(default_factory=Finding)
 
 
 def statistics_of(scene: Scene, known: Survey) -> SceneStatistics:
@@ -120,6 +126,8 @@ def denoise_scene(
     """
     statistics = statistics_of(scene, known)
     fitted = method.fit(statistics)
+    if method.has_std:
+        fitted.calibrate(tile_at(scene, known, middle_window(scene, _CALIBRATED)), seed)
     bands = len(statistics.sigma)
     windows = cut((scene.lines, scene.samples), side or side_for(bands), fitted.halo)
     values = canvas("values")
@@ -164,7 +172,20 @@ def denoise_scene(
         residual=residual,
         attributes=attributes,
         tiles=len(windows),
+        calibration=fitted.calibration,
+        familiar=fitted.familiarity(),
     )
+
+
+def middle_window(scene: Scene, side: int) -> Window:
+    """A square in the middle of a scene, without context."""
+    y, x = (slice((n - min(n, side)) // 2, (n + min(n, side)) // 2) for n in _sizes(scene))
+    ones = (np.ones(y.stop - y.start, np.float32), np.ones(x.stop - x.start, np.float32))
+    return Window(y, x, y, x, *ones)
+
+
+def _sizes(scene: Scene) -> tuple[int, int]:
+    return scene.lines, scene.samples
 
 
 @dataclass

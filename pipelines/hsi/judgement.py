@@ -4,7 +4,7 @@ fits         the residual of the entries that were denoised, in units of their n
              of entries that the method did not represent and whose measured values were kept
 calibrated   entries of one tile are kept out, estimated from the others, and compared with what was
              measured there: z = (y - x) / sqrt(std^2 + sigma^2) has the variance 1
-familiar     not checked: the prior is one of coefficient images, whatever the sensor
+familiar     what the method says of its model's training (`Fitted.familiarity`)
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sciddm.classical.spectral.interface import Method
-from sciddm.physics.spectral.tiles import Window
-from sciddm.pipelines.hsi.denoise import statistics_of, tile_at
+from sciddm.pipelines.hsi.denoise import middle_window, statistics_of, tile_at
 from sciddm.pipelines.hsi.survey import Scene, Survey
 from sciddm.uncertainty.verdict import Finding, Verdict
 
@@ -49,7 +49,14 @@ class Prediction:
     count: int
 
 
-def prediction(scene: Scene, known: Survey, method: Method, *, seed: int) -> Prediction | None:
+def prediction(
+    scene: Scene,
+    known: Survey,
+    method: Method,
+    *,
+    seed: int,
+    calibration: NDArray[np.float64] | None = None,
+) -> Prediction | None:
     """What a method predicts of entries that it is not shown, in the middle of the scene.
 
     Args:
@@ -57,13 +64,12 @@ def prediction(scene: Scene, known: Survey, method: Method, *, seed: int) -> Pre
         known: what is known of it.
         method: with a standard deviation.
         seed: of the choice, and of the method.
+        calibration: of the fitted method, see `Fitted`.
 
     Returns:
         None where there are too few entries to say.
     """
-    y, x = (_middle(n) for n in (scene.lines, scene.samples))
-    ones = (np.ones(y.stop - y.start, np.float32), np.ones(x.stop - x.start, np.float32))
-    window = Window(y, x, y, x, *ones)
+    window = middle_window(scene, _SIDE)
     tile = tile_at(scene, known, window)
     rng = np.random.default_rng([seed, 7])
     out = (rng.random(tile.values.shape) < _SHARE) & tile.valid
@@ -72,6 +78,7 @@ def prediction(scene: Scene, known: Survey, method: Method, *, seed: int) -> Pre
     statistics = statistics_of(scene, known)
     statistics = replace(statistics, valid=min(statistics.valid, 1 - _SHARE))
     fitted = method.fit(statistics)
+    fitted.calibration = calibration
     if fitted.halo is None:  # it needs all of a scene, and as long again
         return None
     found = fitted.apply(tile_at(scene, known, window, hidden=out), seed)
@@ -85,14 +92,17 @@ def prediction(scene: Scene, known: Survey, method: Method, *, seed: int) -> Pre
     )
 
 
-def verdict_of(attrs: Mapping[str, Any], predicted: Prediction | None) -> Verdict:
+def verdict_of(
+    attrs: Mapping[str, Any], predicted: Prediction | None, familiar: Finding
+) -> Verdict:
     """The three findings.
 
     Args:
         attrs: of the result, see `pipeline.attributes`.
         predicted: None where nothing was predicted.
+        familiar: see `Denoised`.
     """
-    return Verdict(fits=_fits(attrs), calibrated=_calibrated(predicted))
+    return Verdict(_fits(attrs), _calibrated(predicted), familiar)
 
 
 def _fits(attrs: Mapping[str, Any]) -> Finding:
@@ -135,9 +145,3 @@ def _calibrated(predicted: Prediction | None) -> Finding:
         f"Of {predicted.count} entries that were kept out, 90 % intervals held "
         f"{predicted.coverage:.0%}; their deviation was {predicted.rms:.2f} times the stated one.",
     )
-
-
-def _middle(length: int) -> slice:
-    size = min(length, _SIDE)
-    start = (length - size) // 2
-    return slice(start, start + size)

@@ -180,7 +180,7 @@ class HyperspectralDenoising(Pipeline):
         made.attributes = {**method.provenance, **made.attributes}
         predicted = None
         if made.std is not None:
-            predicted = prediction(scene, known, method, seed=seed)
+            predicted = prediction(scene, known, method, seed=seed, calibration=made.calibration)
 
         def whole(name: str, *, spread: bool) -> xr.DataArray:
             data = finished(scene, known, canvases[name], spread=spread, fill=fill)
@@ -193,7 +193,7 @@ class HyperspectralDenoising(Pipeline):
         if "std" in canvases:
             result["std"] = whole("std", spread=True)
         told = attributes(scene, known, made, result, seed=seed, quality=quality, fill=fill)
-        told |= verdict_of(told, predicted).attributes()
+        told |= verdict_of(told, predicted, made.familiar).attributes()
         own = sorted(k for k in map(str, scene.dataset.attrs) if k not in ("remarks", "part"))
         return result.assign_attrs(told | {"scene_attributes": own})
 

@@ -11,6 +11,8 @@ from scipy.ndimage import gaussian_filter
 from sciddm.data_adapters.hsi import build_cube
 from sciddm.pipelines.hsi import HyperspectralDenoising
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method
+from sciddm.pipelines.hsi.methods.finch import Finch
+from sciddm.pipelines.hsi.methods.whole import statistics_of
 from sciddm.uncertainty.verdict import Verdict
 
 BANDS, SIDE, SIGMA = 16, 48, 0.02
@@ -84,3 +86,36 @@ def test_what_is_never_shown_is_not_checked():
     found = Verdict.from_attributes(HyperspectralDenoising("lowrank")(scene).attrs)
     assert found.calibrated.answer == "not checked"
     assert found.fits.answer == "yes"
+
+
+def test_images_that_are_unlike_those_of_training_are_unfamiliar_and_their_std_says_so():
+    """Fields are like training; a checkerboard in strong noise is not."""
+    rng = np.random.default_rng(3)
+    one, two = np.linspace(0.2, 0.6, BANDS), np.linspace(0.5, 0.3, BANDS)
+    fields = gaussian_filter(rng.random((SIDE, SIDE)), 3)
+    for share, answer in ((fields, "yes"), (np.indices((SIDE, SIDE)).sum(axis=0) % 2, "no")):
+        share = 0.5 + 0.12 * (share - share.mean()) / share.std()
+        clean = share * one[:, None, None] + (1 - share) * two[:, None, None]
+        cube = (clean + 0.1 * rng.standard_normal(clean.shape)).astype(np.float32)
+        result = HyperspectralDenoising("subspace")(
+            build_cube(Path("s.hdr"), cube, form="t"), quality="fast"
+        )
+        found = Verdict.from_attributes(result.attrs).familiar
+        assert found.answer == answer
+        assert found.figure == result.attrs["std_factor"]
+        miss = np.abs(result["cube"].values - clean)
+        assert (miss < 1.645 * result["std"].values).mean() > 0.82
+
+
+@pytest.mark.parametrize(
+    ("nm", "answer"),
+    [
+        (np.linspace(905, 1695, BANDS), "yes"),
+        (np.linspace(400, 2450, BANDS), "no"),
+        (None, "not checked"),
+    ],
+)
+def test_finch_knows_the_wavelengths_it_was_trained_on(nm, answer):
+    cube = noisy().astype(np.float64)
+    known = statistics_of(cube, np.ones(cube.shape, bool), np.full(BANDS, SIGMA), nm)
+    assert Finch().fit(known).familiarity().answer == answer

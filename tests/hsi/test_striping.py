@@ -59,6 +59,21 @@ def test_offsets_that_are_the_same_in_all_bands():
     assert psnr(result["cube"].values, clean) - psnr(noisy, clean) > 4.5
 
 
+def test_edges_along_columns_are_no_offsets_that_all_bands_share():
+    """No mixture of the scene's spectra is flat: what they leave of an offset tells it."""
+    rng = np.random.default_rng(2)
+    clean = scene()
+    clean[:, :, ::6] *= 1.6  # furrows along whole columns
+    stripes = 0.05 * rng.standard_normal(COLUMNS)
+    noisy = clean + stripes + 0.01 * rng.standard_normal(clean.shape)
+    columns, lines = dense_offsets(noisy, np.ones(noisy.shape, bool))
+    assert not lines.values.any()
+    left = columns.values - stripes
+    left = left - left.mean(axis=1, keepdims=True)
+    assert np.sqrt((left**2).mean()) < 0.2 * stripes.std()
+    assert np.ptp(columns.values, axis=0).max() < 1e-9
+
+
 def test_destriping_alone_leaves_the_noise():
     clean, rng = scene(), np.random.default_rng(1)
     noise = 0.02 * rng.standard_normal(clean.shape)

@@ -207,3 +207,23 @@ def test_saturated_entries_are_flagged_and_stay_data(small_blocks):
     np.testing.assert_array_equal(marked, (cube == np.float32(0.9)) & marked)
     assert marked[6:10][full[6:10]].mean() > 0.95
     assert not (found.flags[:][marked] & NO_DATUM).any()
+
+
+def test_the_tail_of_quantised_noise_is_not_saturated():
+    """A flat bright surface whose noise spans few steps has many entries at its largest value."""
+    rng = np.random.default_rng(3)
+    flat = noisy(bands=6, shape=(30, 40))
+    flat[:, 5:25, 5:35] = 0.8 + 2e-4 * rng.standard_normal(flat[:, 5:25, 5:35].shape)
+    flat = (np.round(flat * 4096) / 4096).astype(np.float32)
+    assert not (survey(scene_of(flat)).flags[:] & Flag.SATURATED).any()
+
+
+def test_one_band_that_saturates(small_blocks):
+    cube = noisy()
+    limit = np.float32(np.quantile(cube[5], 0.9))
+    full = cube[5] >= limit
+    cube[5] = np.minimum(cube[5], limit)
+    marked = (survey(scene_of(cube)).flags[:] & Flag.SATURATED) != 0
+    np.testing.assert_array_equal(marked[5] & full, marked[5])
+    assert marked[5].sum() > 0.9 * full.sum()
+    assert not np.delete(marked, 5, axis=0).any()

@@ -67,6 +67,7 @@ from sciddm.priors.autoencoder import LatentDiffusion
 from sciddm.progress import Progress
 from sciddm.random.plane_streams import PlaneStreams
 from sciddm.sampling import DPMSolver2M, karras, sample
+from sciddm.uncertainty.verdict import Finding
 
 __all__ = ["SETTINGS", "Finch", "Settings"]
 
@@ -99,6 +100,8 @@ class Settings:
     spread: float = 1.0
 
 
+#: FINCH's range with half a band to each side, and the share of bands in it that is enough.
+_TRAINED_NM, _WITHIN = (890.0, 1710.0), 0.9
 #: As in `subspace`; 81 % without it.
 _CALIBRATED = 1.42
 SETTINGS = {
@@ -168,6 +171,7 @@ class FittedFinch(Fitted):
         self._order = np.arange(bands) if wavelength is None else np.argsort(wavelength)
         ordered = None if wavelength is None else wavelength[self._order]
         where = band_positions(ordered, bands, network.planes)
+        self._wavelength = wavelength
         self._positions = torch.from_numpy(where)[None, :, :, None, None]
         sigma = statistics.noise
         process = method.prior.process
@@ -189,6 +193,20 @@ class FittedFinch(Fitted):
             "rank": len(self._components.power),
             "level": self._level * statistics.scale,
         }
+
+    def familiarity(self) -> Finding:
+        """See `Fitted`: the share of bands within the wavelengths of FINCH."""
+        if self._wavelength is None or not np.isfinite(self._wavelength).all():
+            return Finding(sentence="The file states no wavelengths to compare with the training.")
+        low, high = _TRAINED_NM
+        share = float(((self._wavelength >= low) & (self._wavelength <= high)).mean())
+        said = (
+            f"{share:.0%} of the bands lie within {low:g} to {high:g} nm, on which the model was "
+            "fine-tuned"
+        )
+        if share >= _WITHIN:
+            return Finding("yes", share, _WITHIN, f"{said}.")
+        return Finding("no", share, _WITHIN, f"{said}: take subspace for this sensor.")
 
     def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
         """See `Fitted`."""

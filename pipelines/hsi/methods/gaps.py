@@ -37,7 +37,7 @@ class GappedData:
 
     def __init__(self, tile: Tile, known: Components) -> None:
         self._known, self._origin = known, tile.origin
-        self._basis = known.basis.astype(np.float32)
+        self._basis, self._dual = (m.astype(np.float32) for m in (known.basis, known.dual))
         noise, mean = (v.astype(np.float32)[:, None] for v in (known.noise, known.mean))
         bands, *self._shape = tile.values.shape
         values, valid = tile.values.reshape(bands, -1), tile.valid.reshape(bands, -1)
@@ -46,7 +46,7 @@ class GappedData:
         for start in range(0, values.shape[1], _PIXELS):
             part = slice(start, start + _PIXELS)
             here = np.where(valid[:, part], (values[:, part] - mean) / noise, np.float32(0))
-            self._projected[:, part] = self._basis.T @ here
+            self._projected[:, part] = self._dual.T @ here
             some = np.flatnonzero(~valid[:, part].all(axis=0))
             gaps.append(start + some)
             white.append(here[:, some])
@@ -127,5 +127,5 @@ class GappedData:
             guess = self._basis @ flat[:, some]
             if noise is not None:
                 guess += noise[:, part]
-            out[:, some] += self._basis.T @ np.where(self._valid[:, part], np.float32(0), guess)
+            out[:, some] += self._dual.T @ np.where(self._valid[:, part], np.float32(0), guess)
         return self._image(out)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sciddm.classical.spectral.moments import Moments
 from sciddm.progress import Progress
+from sciddm.uncertainty.verdict import Finding
 
 __all__ = ["Attributes", "Estimate", "Fitted", "Method", "SceneStatistics", "Tile", "chi2"]
 
@@ -108,6 +109,20 @@ class Fitted(ABC):
 
     halo: int | None
     attributes: Attributes
+    #: Factors of variances, which `calibrate` finds; None for those of simulated scenes.
+    calibration: NDArray[np.float64] | None = None
+
+    def calibrate(self, tile: Tile, seed: int = 0) -> None:  # noqa: B027 (most have nothing to fit)
+        """Fits the standard deviations to the errors that a part of the scene tells of.
+
+        Args:
+            tile: a part of the scene, without context.
+            seed: of all noise.
+        """
+
+    def familiarity(self) -> Finding:
+        """Whether the scene is like those that the method's model was trained on."""
+        return Finding(sentence="The method has no trained model.")
 
     @abstractmethod
     def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:

@@ -41,6 +41,8 @@ _LOW = 25  # percentile of the jumps' size that chance does not reach
 _QUARTILE, _MIDDLE = 0.3186, 0.6745  # that percentile of |N(0, 1)|, and its median
 _APART = 0.1  # of the jumps' squares that no spectrum of the scene explains
 _MOST_BANDS = 0.8  # striped bands of which scene and offsets can be told apart by their spectra
+_CAREFUL = 2.0  # times the scene's variance along its own spectra
+_EXCESS = 2.0  # times the noise: what is left of jumps outside of the scene's spectra
 _CHANCE = 2.0  # standard errors
 _OTHER = 3.0  # times the jumps in the other direction
 _EDGE = 4.0
@@ -154,7 +156,11 @@ def every_offset(jumps: Jumps, other: Jumps, directions: Array | None = None) ->
     along[:, whole] = basis.T @ white[:, whole]
     rest = np.where(whole, white - basis @ np.nan_to_num(along), white)
     if (rest[:, whole] ** 2).sum() < _APART * (white[:, whole] ** 2).sum():
-        # They are the same in all bands, and as likely of the scene's own spectra as not.
+        # They are alike in all bands, and as likely of the scene's own spectra as not.
+        alike = _same(white, across, basis, 1 / unit[:, 0])
+        if alike is not None:
+            offsets.values[striped], offsets.std[striped] = alike
+            return offsets
         for b, one in enumerate(solved):
             if one is not None:
                 offsets.values[b], offsets.std[b] = one
@@ -174,6 +180,43 @@ def every_offset(jumps: Jumps, other: Jumps, directions: Array | None = None) ->
         offsets.values[b] = (values + basis[i] @ common) * error[b]
         offsets.std[b] = np.hypot(std, np.sqrt((basis[i] ** 2) @ left**2)) * error[b]
     return offsets
+
+
+def _same(white: Array, across: Array, basis: Array, flat: Array) -> tuple[Array, float] | None:
+    """(offsets (n,), their standard deviation) that are the same in all bands.
+
+    No mixture of the scene's own spectra is exactly as flat as such an offset: what is left of it
+    outside of their span is free of the scene, edges along whole columns too. Along each of them
+    the scene's jumps have the variance that they have in the other direction (twice as much, to be
+    careful), so the offset is a generalised least squares estimate. None where what the jumps have
+    outside of the span is not that of one flat spectrum.
+
+    Args:
+        white: (band, jump) in units of their errors.
+        across: (band, jump) of the other direction.
+        basis: (band, k) the scene's own spectra, likewise, orthonormal.
+        flat: (band,) an offset of 1, likewise.
+    """
+    outside = flat - basis @ (basis.T @ flat)
+    size = float((outside**2).sum())
+    whole, other = (np.isfinite(v).all(axis=0) for v in (white, across))
+    if not size > 0 or min(whole.sum(), other.sum()) < _LEAST - 1:
+        return None
+    profile = outside @ white[:, whole] / size
+    rest = white[:, whole] - basis @ (basis.T @ white[:, whole])
+    rest -= outside[:, None] * profile
+    freedom = rest.shape[1] * max(1, len(flat) - basis.shape[1] - 1)
+    noise = float((rest**2).sum()) / freedom
+    signal = size * float((profile**2).sum())
+    if noise > _EXCESS and (rest**2).sum() > _APART * signal:
+        return None
+    scene = _CAREFUL * ((basis.T @ across[:, other]) ** 2).mean(axis=1)
+    weight = outside + basis @ ((basis.T @ flat) / (1 + scene))
+    total = float(weight @ flat)
+    series = [np.full(v.shape[1], np.nan) for v in (white, across)]
+    for one, jumps, seen in zip(series, (white, across), (whole, other), strict=True):
+        one[seen] = weight @ jumps[:, seen] / total
+    return _axis(series[0], series[1], float(np.sqrt(max(noise, 1.0) / total)))
 
 
 def _axis(jump: Array, other: Array | None, chance: float) -> tuple[Array, float] | None:
