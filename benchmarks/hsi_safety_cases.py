@@ -9,8 +9,9 @@ defects    the same with dead pixels, impulses and dead columns
 real       public cubes, as they are
 rare       targets of one pixel and of 3 x 3, a mineral in one pixel, one entry, a plume
 stripes    an offset of every column or line
-intervals  the share of true values in 90 % intervals, noise of five kinds on three cubes, and the
-           cases of `benchmarks.hsi_problems`
+intervals  the share of true values in 90 % intervals: noise of five kinds on three cubes, whose
+           own noise is mostly projected out, and the cases of `benchmarks.hsi_problems`, whose
+           reference holds the sensor's own noise
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ CUBES = {
     "EMIT": "emit_l2a_10x10x285_f32.npz",
 }
 _SIGMA = 0.002
+_DIRECTIONS = 40
 PARTS = ("clean", "defects", "real", "rare", "stripes", "intervals")
 
 
@@ -400,6 +402,20 @@ KINDS: dict[str, Noise] = {
 }
 
 
+def _own(make: Callable[[], tuple[Any, Any]]) -> Callable[[], tuple[Any, Any]]:
+    """A real cube without most of its sensor's own noise, which no interval could hold: its
+    projection on the 40 leading directions of its spectra."""
+
+    def made() -> tuple[Any, Any]:
+        cube, nm = make()
+        flat = cube.reshape(len(cube), -1).astype(np.float64)
+        mean = flat.mean(axis=1, keepdims=True)
+        axes = np.linalg.svd(flat - mean, full_matrices=False)[0][:, :_DIRECTIONS]
+        return (mean + axes @ (axes.T @ (flat - mean))).reshape(cube.shape), nm
+
+    return made
+
+
 def _gatorsense() -> tuple[Array, Array]:
     scene = open_cube(data_root() / "hyperspectral" / CUBES["gatorsense"])
     values = scene["cube"].values.astype(np.float64)
@@ -414,7 +430,8 @@ def _intervals() -> Iterator[Case]:
         "gatorsense": _gatorsense,
     }
     asked = "90 % intervals hold 88 to 92 % in the mean, >= 83 % in each case"
-    for scene, make in scenes.items():
+    for scene, reference in scenes.items():
+        make = reference if scene == "finch" else _own(reference)
         for kind, noise in KINDS.items():
 
             def run(

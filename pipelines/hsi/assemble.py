@@ -229,6 +229,6 @@ class _Finished(_Computed):
             # A value that would read as "nothing here" moves by one.
             step = -1 if self._nodata >= info.max else 1
             rounded[rounded == self._nodata] += step
-        if self.scene.undeclared is not None:
-            rounded[rounded == self.scene.undeclared] += 1
+        for value in self.scene.undeclared:
+            rounded[rounded == value] += 1
         return rounded.astype(self.dtype)

@@ -22,6 +22,9 @@ __all__ = ["Apply", "here", "on_cluster"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+#: What dask raises where a worker went away; and how often a tile is given out again.
+_LOST = ("FutureCancelledError", "CancelledError", "KilledWorker", "CommClosedError")
+_TRIES = 3
 _AT_ONCE = 2  # tiles per thread of a worker: one computed, one on its way
 
 
@@ -63,16 +66,32 @@ def _spread(
 ) -> Iterator[Result]:
     on_cpu = current().type == "cpu"
     shared = client.scatter(work, broadcast=True, hash=False)
-    under_way: deque[Any] = deque()
-    for item in items:
+
+    def submitted(item: Item) -> Any:
         # Data by itself, not within the task: a scheduler keeps tasks, but not data.
         held = client.scatter(item, hash=False)
-        under_way.append(client.submit(_call, shared, held, on_cpu, pure=False))
-        del held
+        return client.submit(_call, shared, held, on_cpu, pure=False)
+
+    def result(item: Item, future: Any) -> Result:
+        """The future's, or that of another one where a worker was lost with the data it held."""
+        nonlocal shared
+        for _ in range(_TRIES):
+            try:
+                return future.result()
+            except Exception as error:
+                if type(error).__name__ not in _LOST:
+                    raise
+            shared = client.scatter(work, broadcast=True, hash=False)
+            future = submitted(item)
+        return future.result()
+
+    under_way: deque[tuple[Item, Any]] = deque()
+    for item in items:
+        under_way.append((item, submitted(item)))
         if len(under_way) >= at_once:
-            yield under_way.popleft().result()
+            yield result(*under_way.popleft())
     while under_way:
-        yield under_way.popleft().result()
+        yield result(*under_way.popleft())
 
 
 def _call(work: Callable[[Item], Result], item: Item, on_cpu: bool) -> Result:

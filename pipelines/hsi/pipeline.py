@@ -279,10 +279,10 @@ def attributes(
             f"All columns or lines of {len(every)} bands had an offset; what is left of it has a "
             f"standard deviation of about {left_over:.2g}, more where scene and stripes look alike."
         )
-    if scene.undeclared is not None:
+    for value in scene.undeclared:
         warnings.append(
-            f"{scene.undeclared:g} stands for no value though the file does not declare it: these "
-            "entries are gaps. State it as the file's nodata."
+            f"{value:g} stands for no value though the file does not declare it: these entries "
+            "are gaps. State it as the file's nodata."
         )
     full = flagged.get("saturated")
     if full is not None and full.any():

@@ -32,6 +32,8 @@ __all__ = ["FlagCanvas", "Scene", "Survey", "survey", "white_of"]
 #: Entries that the noise is estimated from, and that are kept for stripes: 32 and 128 MB.
 _FITTED, _KEPT = 2**23, 2**25
 _LINES = 64  # at least, where a scene has them: a stripe is a median over them
+_MOST_UNDECLARED = 3  # values that stand for none
+_FEWEST, _LARGEST = 2, 1e30  # pixels; numbers
 _SEVERAL = 4  # entries at a value that means something
 _PILED = 3  # times the entries at the value below: where values were cut off
 _ALONE = 20  # such entries, and times the entries at the value below, of a single band
@@ -57,8 +59,8 @@ class Scene:
         self.name = str(self.dataset.attrs.get("source", "the cube"))
         self.bands, self.lines, self.samples = self.cube.shape
         self._valid = None if VALID not in self.dataset else self.dataset[VALID].values.astype(bool)
-        #: A value that stands for none though nothing says so, once it is found.
-        self.undeclared: float | None = None
+        #: Values that stand for none though nothing says so, once they are found.
+        self.undeclared: tuple[float, ...] = ()
         nodata = self.dataset.attrs.get("nodata")
         self._nodata = None if nodata is None else float(nodata)
 
@@ -73,8 +75,8 @@ class Scene:
         known = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
         if self._valid is not None:
             known = known & self._valid[y, x]
-        if self.undeclared is not None:
-            known &= values != self.undeclared
+        for value in self.undeclared:
+            known &= values != value
         if self._nodata is not None and np.isfinite(self._nodata):
             known &= values != self._nodata
         return values, known
@@ -244,9 +246,13 @@ def survey(
 
     given = _given(noise_std, scene.bands)
     first = _first_pass(scene, tick)
-    scene.undeclared = first.extremes.undeclared()
-    if scene.undeclared is not None:
+    for _ in range(_MOST_UNDECLARED):
+        value = first.extremes.undeclared()
+        if value is None:
+            break
+        scene.undeclared += (value,)
         first = _first_pass(scene, tick)
+    _check_size(scene, first)
     used = first.high.max(axis=1) > first.low.min(axis=1)
     if given is not None and used.any() and not np.isfinite(given[used]).all():
         raise InputError(f"{scene.name}: the noise is not given for all bands that hold something")
@@ -266,6 +272,22 @@ def survey(
         scene, used, first, noise, scale, flags, ceilings, lambda done: tick(blocks + done)
     )
     return Survey(used, first.nothing, noise, scale, moments, dead, flags, given is None)
+
+
+def _check_size(scene: Scene, first: _First) -> None:
+    """Refuses numbers whose squares single precision cannot hold, and a single pixel."""
+    if scene.lines * scene.samples < _FEWEST:
+        raise InputError(
+            f"{scene.name}: {scene.lines * scene.samples} pixel: noise is estimated from several, "
+            "give a larger part of the scene"
+        )
+    seen = np.abs(np.concatenate([first.low.ravel(), first.high.ravel()]).astype(np.float64))
+    largest = float(seen[np.isfinite(seen)].max(initial=0.0))
+    if largest > _LARGEST:
+        raise InputError(
+            f"{scene.name}: holds numbers up to {largest:.2g}: declare that one as nodata, or "
+            "write the cube in another unit"
+        )
 
 
 def _given(noise_std: ArrayLike | None, bands: int) -> NDArray[np.float64] | None:

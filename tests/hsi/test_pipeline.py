@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from sciddm.data_adapters.hsi.result import load_denoised, result_outputs, save_
 from sciddm.errors import InputError, ModelError
 from sciddm.metrics import spectral as metrics
 from sciddm.physics.spectral.flags import Flag
-from sciddm.pipelines.hsi import HyperspectralDenoising
+from sciddm.pipelines.hsi import HyperspectralDenoising, cluster
 from sciddm.pipelines.hsi.methods import Estimate, Fitted, Method
 from sciddm.simulation.hsi import noise
 
@@ -269,3 +270,43 @@ def test_results_round_trip(broken, tmp_path, suffix, spread):
         # Without a standard deviation an old one does not stay beside the new result.
         save_denoised(held.drop_vars("std"), path, overwrite=True)
         assert "std" not in load_denoised(path)
+
+
+class _Worker:
+    """A client whose worker goes away with the data it holds, so many times."""
+
+    def __init__(self, losses):
+        self.losses, self.sent = losses, 0
+
+    def scatter(self, value, **options):
+        return value
+
+    def submit(self, call, *arguments, **options):
+        self.sent += 1
+        return self._Future(self, call, arguments)
+
+    class _Future:
+        def __init__(self, client, call, arguments):
+            self.client, self.call, self.arguments = client, call, arguments
+
+        def result(self):
+            if self.client.losses:
+                self.client.losses -= 1
+                raise CancelledError("lost dependencies")
+            return self.call(*self.arguments)
+
+
+def test_a_worker_that_is_lost_costs_time_only():
+    client = _Worker(losses=2)
+    assert list(cluster._spread(client, lambda n: n * n, range(5), 2)) == [0, 1, 4, 9, 16]
+    assert client.sent == 7
+    with pytest.raises(CancelledError):
+        list(cluster._spread(_Worker(losses=10), lambda n: n, range(2), 1))
+
+    def broken(n):
+        raise ValueError("its own")
+
+    client = _Worker(losses=0)
+    with pytest.raises(ValueError, match="its own"):
+        list(cluster._spread(client, broken, range(2), 1))
+    assert client.sent == 1

@@ -181,7 +181,7 @@ def test_a_number_that_stands_for_none_is_a_gap(small_blocks):
     cube[5:9, 40, 3:9] = -9999
     scene = scene_of(cube)
     found = survey(scene)
-    assert scene.undeclared == -9999
+    assert scene.undeclared == (-9999,)
     expected = np.where(found.nothing, Flag.OUTSIDE, 0) * np.ones((24, 1, 1), np.uint8)
     expected[5:9, 40, 3:9] = Flag.GAP
     np.testing.assert_array_equal(found.flags, expected)
@@ -192,7 +192,7 @@ def test_a_number_that_stands_for_none_is_a_gap(small_blocks):
     dark[:, 3:20, 4:12] = 0.0005
     scene = scene_of(dark)
     assert not (survey(scene).flags[:] & Flag.GAP).any()
-    assert scene.undeclared is None
+    assert scene.undeclared == ()
 
 
 def test_saturated_entries_are_flagged_and_stay_data(small_blocks):
@@ -227,3 +227,29 @@ def test_one_band_that_saturates(small_blocks):
     np.testing.assert_array_equal(marked[5] & full, marked[5])
     assert marked[5].sum() > 0.9 * full.sum()
     assert not np.delete(marked, 5, axis=0).any()
+
+
+def test_two_undeclared_values():
+    cube = noisy()
+    cube[:, 3:7, 3:7] = -9999
+    cube[2:5, 20:22, 9:14] = 1e20
+    scene = scene_of(cube)
+    flags = survey(scene).flags[:]
+    assert set(scene.undeclared) == {-9999.0, float(np.float32(1e20))}
+    assert (flags[2:5, 20:22, 9:14] == Flag.GAP).all()
+    assert (flags[:, 3:7, 3:7] == Flag.OUTSIDE).all()
+
+
+def test_bands_that_are_copies_are_no_defects():
+    cube = noisy()
+    cube[5] = cube[4]
+    found = survey(scene_of(cube))
+    assert not (found.flags[:] & (Flag.DEAD | Flag.OUTLIER)).any()
+    np.testing.assert_allclose(found.noise.sigma, 0.02, rtol=0.2)
+
+
+def test_numbers_beyond_single_precision_and_one_pixel_are_named():
+    with pytest.raises(InputError, match=r"scene\.hdr: holds numbers up to 1e\+200"):
+        survey(scene_of(noisy().astype(np.float64) * 1e200 / 0.85))
+    with pytest.raises(InputError, match=r"scene\.hdr: 1 pixel: noise is estimated from several"):
+        survey(scene_of(noisy()[:, :1, :1]))

@@ -49,7 +49,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from sciddm import zoo
-from sciddm.classical.spectral.components import find_components
+from sciddm.classical.spectral.components import Components, find_components
 from sciddm.classical.spectral.interface import (
     Attributes,
     Estimate,
@@ -298,6 +298,21 @@ class FittedSubspace(Fitted):
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_kept": None}
+
+    def coefficients(self, tile: Tile, seed: int = 0) -> tuple[Array, Array]:
+        """Posterior mean and variance of the coefficients, (k, y, x).
+
+        Spectra of posterior draws are mean + noise (basis c), c of these moments: what is computed
+        of several bands needs them together, which the standard deviation of entries is not.
+        """
+        with torch.inference_mode():
+            found, sampled = self._whole(tile, seed, self._ticker(None))
+        return found, self._scaled(sampled)
+
+    @property
+    def components(self) -> Components:
+        """Of the scene."""
+        return self._components
 
     def _whole(self, tile: Tile, seed: int, tick: Callable[[str], None]) -> tuple[Array, Array]:
         """(c, variances of its samples): (k, y, x)."""

@@ -89,6 +89,7 @@ _NEIGHBOURS = 2  # on either side of a band, which may share its noise
 _SHARED = 4.0  # times the variance: they do
 _FREE = 0.2  # share of a band's good entries that are more than the regression needs, at least
 _BEYOND = 0.02  # share of a band's other values
+_ROUNDED = 1e-6  # of a band's own spread: single precision
 _FAR = 1e3  # in units of the residuals
 _STILL = 0.05  # change of replaced entries, in units of the residuals
 _STRIPED = 0.005  # share of columns, in all bands together, that is many
@@ -253,7 +254,7 @@ class NoiseModel:
         raw = (stored.reshape(shape) - away) / scale.astype(np.float32)[..., None]
         raw = np.where(lost, np.float32(0), raw.reshape(shape[0], -1))
         weights, mean = self.beta.astype(np.float32), self.mean.astype(np.float32)[:, None]
-        limit = np.maximum(_DEAD * self.spread, np.finfo(np.float32).tiny)
+        limit = _DEAD * np.maximum(self.spread, _ROUNDED)
         limit = limit.astype(np.float32)[:, None]
         bad = lost.copy()
         filled = raw.copy()
@@ -667,8 +668,8 @@ def _alternated(
 
 
 def _at_least(spread: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Something to divide by."""
-    return np.maximum(spread, np.finfo(np.float32).tiny).astype(np.float32)
+    """No less than numbers are rounded by: bands that are copies predict each other exactly."""
+    return np.maximum(spread, _ROUNDED).astype(np.float32)
 
 
 def _regression(
