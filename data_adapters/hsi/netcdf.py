@@ -112,7 +112,7 @@ def write_emit(dataset: xr.Dataset, path: Path) -> None:
                 continue
             attrs = dict(variable.attrs)
             group, label = attrs.pop("emit_group"), attrs.pop("emit_name")
-            stored = np.dtype(attrs.pop("emit_dtype"))
+            stored = np.dtype(attrs.pop("emit_dtype", variable.dtype))
             fill = attrs.pop("_FillValue", None)
             attrs.pop("units", None) if name in _OWN else None
             attrs |= {k[5:]: attrs.pop(k) for k in list(attrs) if k.startswith("emit:")}

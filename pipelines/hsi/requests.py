@@ -199,10 +199,14 @@ def _denoise(data: xr.Dataset, request: Denoise, context: Context) -> xr.Dataset
         noise_std=stated_noise(request.noise_std, scene.bands),
         progress=context.progress,
     )
+    own = set(result.attrs["scene_attributes"])
     if request.ortho:
         result = orthorectified(result)
+        own |= {k for k in ("transform", "crs", "nodata") if k in result.attrs}
     if request.cog:
         result = result.assign_attrs(tiff={**(result.attrs.get("tiff") or {}), "cog": True})
+        own.add("tiff")
+    result = result.assign_attrs(scene_attributes=sorted(own))
     result = result.assign_attrs(shown_pixels=[list(place) for place in request.places()])
     if context.target is not None:
         warn_of_place(result, context.target)

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
+import rasterio
 from cli_helpers import Sciddm, everything
 from scipy.ndimage import gaussian_filter
 
@@ -422,3 +424,85 @@ def test_wavelengths_and_the_standard_deviation(
     used = np.arange(12) != 7
     np.testing.assert_allclose(back["std"].values[used], 0.01 * scale, rtol=1e-5)
     assert np.isnan(back["std"].values[7]).all()
+
+
+def test_a_part_of_a_scene_and_its_bad_bands(sciddm: Sciddm, scene: Path, tmp_path: Path) -> None:
+    whole = open_cube(scene)
+    lines, samples = whole.sizes["y"], whole.sizes["x"]
+    mask = np.ones((1, lines, samples), np.uint8)
+    mask[0, :, 3] = 0
+    save_cube(build_cube(Path("m"), mask, form="t"), tmp_path / "mask.hdr")
+    window = f"2-{lines - 1},1-{samples - 2}"
+    answer = sciddm(
+        "hsi", "denoise", scene, "-o", tmp_path / "part.tif", "--method", "lowrank",
+        "--bands", "2-5,9-12", "--window", window, "--mask", tmp_path / "mask.hdr", "--cog",
+        "--report",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    part = open_cube(tmp_path / "part.tif")
+    bands = [1, 2, 3, 4, 8, 9, 10, 11]
+    np.testing.assert_allclose(part["wavelength"].values, whole["wavelength"].values[bands])
+    assert part["cube"].shape == (8, lines - 2, samples - 2)
+    with rasterio.open(tmp_path / "part.tif") as file:
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+    # What the mask leaves out is as it was.
+    expected = whole["cube"].values[bands][:, 2:, 3]
+    np.testing.assert_array_equal(part["cube"].values[:, :, 2], expected)
+    flags = open_cube(tmp_path / "part_flags.tif")["cube"].values
+    assert (flags[:, :, 2] & 128 == 128).all()
+    answer = sciddm("hsi", "estimate-noise", scene, "-o", tmp_path / "bbl.hdr")
+    assert answer.code == 0, answer.err
+    text = (tmp_path / "bbl.hdr").read_text()
+    assert "bbl = { 1 , 1 , 1 , 1 , 1 , 1 , 1 , 0 , 1 , 1 , 1 , 1 }" in text
+    answer = sciddm("hsi", "estimate-noise", scene, "-o", tmp_path / "b.hdr", "--bands", "1-8")
+    assert answer.code != 0
+    assert "no whole ENVI cube" in answer.err
+    answer = sciddm("hsi", "denoise", scene, "-o", tmp_path / "o.hdr", "--ortho")
+    assert answer.code != 0
+    assert "no lookup table" in answer.err
+    assert not (tmp_path / "o.hdr").exists()
+
+
+def test_emit_is_denoised_in_the_sensors_geometry_and_written_on_its_map_grid(
+    sciddm: Sciddm, tmp_path: Path
+) -> None:
+    lines, samples, bands = 30, 24, 6
+    rng = np.random.default_rng(0)
+    share = gaussian_filter(rng.random((lines, samples)), 2)[..., None]
+    values = share * np.linspace(0.2, 0.6, bands) + 0.005 * rng.standard_normal(
+        (lines, samples, bands)
+    )
+    with netCDF4.Dataset(tmp_path / "e.nc", "w") as file:
+        sizes = {"downtrack": lines, "crosstrack": samples, "bands": bands}
+        for dim, size in (sizes | {"ortho_y": samples, "ortho_x": lines}).items():
+            file.createDimension(dim, size)
+        file.setncatts(
+            {"geotransform": [10.0, 0.5, 0.0, 50.0, 0.0, -0.5], "spatial_ref": "EPSG:4326"}
+        )
+        file.createVariable(
+            "reflectance", "f4", ("downtrack", "crosstrack", "bands"), fill_value=-9999
+        )[...] = values
+        place = file.createGroup("sensor_band_parameters")
+        place.createVariable("wavelengths", "f4", ("bands",))[...] = np.linspace(500, 900, bands)
+        table = np.mgrid[1 : samples + 1, 1 : lines + 1]
+        table[:, 0, 0] = 0
+        for name, column in zip(("glt_x", "glt_y"), table, strict=True):
+            group = file.createGroup("location")
+            group.createVariable(name, "i4", ("ortho_y", "ortho_x"))[...] = column
+    words = ("--method", "lowrank")
+    answer = sciddm("hsi", "denoise", tmp_path / "e.nc", "-o", tmp_path / "s.nc", *words)
+    assert answer.code == 0, answer.err
+    answer = sciddm("hsi", "denoise", tmp_path / "e.nc", "-o", tmp_path / "t.tif", *words)
+    assert "cannot hold the latitudes" in answer.err
+    answer = sciddm(
+        "hsi", "denoise", tmp_path / "e.nc", "-o", tmp_path / "o.tif", *words, "--ortho", "--report"
+    )
+    assert answer.code == 0, answer.err
+    assert "cannot hold" not in answer.err
+    sensor, grid = (open_cube(tmp_path / n) for n in ("s.nc", "o.tif"))
+    expected = sensor["cube"].values.transpose(0, 2, 1).copy()
+    expected[:, 0, 0] = -9999
+    np.testing.assert_array_equal(grid["cube"].values, expected)
+    assert grid.attrs["transform"] == [0.5, 0, 10, 0, -0.5, 50]
+    assert open_cube(tmp_path / "o_flags.tif")["cube"].values[0, 0, 0] == 128
+    assert (tmp_path / "o.html").exists()

@@ -153,7 +153,7 @@ def test_the_spread_is_the_posterior_standard_deviation(gaps):
         (lv * spectrum() / (spectrum() + lv)).mean() * p
         for lv, p in zip(level, known.power, strict=True)
     ]
-    expected = sigma * np.sqrt(known.basis**2 @ np.array(variances))
+    expected = sigma * np.sqrt(known.basis**2 @ np.array(variances) + known.unseen)
     ratio = estimate.std.mean(axis=(1, 2)) / expected
     np.testing.assert_allclose(ratio, 1.0, atol=0.1)
     scores = ((estimate.values - clean) / estimate.std)[:, 2:-2, 2:-2]

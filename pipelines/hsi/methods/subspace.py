@@ -123,9 +123,9 @@ class Settings:
     spread: float = 1.0
 
 
-#: Factor on the spread by which 90 % intervals hold 90 % of the true values, in the mean of
-#: simulated scenes (`benchmarks/hsi_calibration.py`; 82 % without it): samples leave out what the
-#: estimates of noise, components and guides are off by.
+#: Factor on the spread where a scene is too small to tell its own (`FittedSubspace.calibrate`), and
+#: towards which uncertain ones are drawn: that of simulated scenes, see
+#: `benchmarks/hsi_calibration.py`.
 _CALIBRATED = 1.25
 SETTINGS = {
     "fast": Settings(

@@ -12,7 +12,8 @@ expected value solves
 
     (D^T D / v + I / t) s = D^T d / v,    D the differences of neighbours
 
-and its errors have the variance t / sqrt(1 + 4 t / v), a small part of t. Jumps beyond `_EDGE`
+and its errors have the mean variance of the diagonal of that inverse: about t / sqrt(1 + 4 t / v),
+a small part of t, and t / n more for the level of all n columns. Jumps beyond `_EDGE`
 standard deviations are edges of the scene along whole columns, and are left out.
 
 Texture of the scene has jumps of columns too, but as many of lines. So there are offsets only where
@@ -22,6 +23,7 @@ fewer columns have offsets, `stripes` finds them.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any, NamedTuple
 
@@ -255,4 +257,12 @@ def _solved(jump: Array, usable: NDArray[np.bool_], variance: float, power: floa
     banded[1, :-1] += weight
     banded[0, 1:] = -weight
     values = solveh_banded(banded, right)
-    return values, float(np.sqrt(power / np.sqrt(1 + 4 * power / variance)))
+    # Columns between jumps that were left out are a chain of their own, with a level of its own:
+    # D^T D has the eigenvalues 2 - 2 cos(pi k / n) there.
+    ends = np.flatnonzero(~usable) + 1
+    total = 0.0
+    for first, last in itertools.pairwise([0, *ends, len(right)]):
+        count = int(last - first)
+        stiff = (2 - 2 * np.cos(np.pi * np.arange(count) / count)) / variance
+        total += float((1 / (stiff + 1 / power)).sum())
+    return values, float(np.sqrt(total / len(right)))
