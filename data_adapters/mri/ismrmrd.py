@@ -17,7 +17,7 @@ from sciddm.data_adapters.mri.acquisitions import RawData
 from sciddm.data_adapters.mri.cartesian import read_cartesian
 from sciddm.data_adapters.mri.frames import Selection
 from sciddm.data_adapters.mri.header import Header, parse_header
-from sciddm.data_adapters.mri.ismrmrd_trajectory import read_trajectory_scan
+from sciddm.data_adapters.mri.ismrmrd_trajectory import leaves_the_grid, read_trajectory_scan
 from sciddm.errors import InputError
 
 __all__ = ["find_group", "read_ismrmrd"]
@@ -65,7 +65,8 @@ def read_ismrmrd(source: str | Path, select: Selection | None = None) -> xr.Data
                 f"{path}: an echo-planar scan sampled on the ramps of its gradient: regrid "
                 "its readouts first, and remove the ramp times from its trajectory description"
             )
-        if header.trajectory in ("", "cartesian", "epi"):
+        on_grid = header.trajectory in ("", "cartesian") and not leaves_the_grid(raw)
+        if on_grid or header.trajectory == "epi":
             scan = read_cartesian(raw, "ismrmrd", select)
         else:
             scan = read_trajectory_scan(raw, select)

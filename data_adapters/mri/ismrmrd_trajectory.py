@@ -37,9 +37,12 @@ from sciddm.data_adapters.mri.header import Header
 from sciddm.data_adapters.mri.scan import build_trajectory_scan
 from sciddm.errors import InputError
 
-__all__ = ["read_trajectory_scan"]
+__all__ = ["leaves_the_grid", "read_trajectory_scan"]
 
 _TOLERANCE = 1.01
+#: Readouts whose positions are looked at, and the part of the largest |k| by which ky may change
+#: along one that is parallel to kx.
+_LOOK, _STRAIGHT = 16, 0.01
 
 
 def read_trajectory_scan(raw: RawData, select: Selection | None = None) -> xr.Dataset:
@@ -87,6 +90,22 @@ def read_trajectory_scan(raw: RawData, select: Selection | None = None) -> xr.Da
     return with_frames(scan, frames.values, frames.count)
 
 
+def leaves_the_grid(raw: RawData) -> bool:
+    """Whether readouts have positions that run across the lines of a Cartesian grid, whatever the
+    header calls the trajectory."""
+    lines = np.flatnonzero(imaging_of(raw) & (raw.heads["trajectory_dimensions"] >= 2))
+    if not len(lines):
+        return False
+    chosen = lines[np.linspace(0, len(lines) - 1, min(_LOOK, len(lines))).astype(int)]
+    across, reach = 0.0, 0.0
+    for line in chosen:
+        places = raw.positions(int(line))
+        if places.shape[0] and np.isfinite(places).all():
+            across = max(across, float(np.ptp(places[:, 1])))
+            reach = max(reach, float(np.abs(places[:, :2]).max()))
+    return across > _STRAIGHT * reach
+
+
 def _sorted(raw: RawData, select: Selection | None) -> tuple[Plan, NDArray[np.intp], Frames]:
     """The imaging readouts, the number of each within its slice of its frame, in the order of the
     file, and the frames."""
@@ -103,8 +122,8 @@ def _sorted(raw: RawData, select: Selection | None) -> tuple[Plan, NDArray[np.in
     chosen = heads[lines]
     if (chosen["trajectory_dimensions"] < 2).any():
         raise InputError(
-            f"{path}: a {header.trajectory} trajectory, but readouts without positions: write the "
-            "trajectory with the data"
+            f"{path}: a trajectory ({header.trajectory}), but readouts without positions: write "
+            "the trajectory with the data"
         )
     if header.encoded.matrix[2] > 1 or chosen["idx"]["kspace_encode_step_2"].any():
         raise InputError(

@@ -56,6 +56,13 @@ _DIMS = ("slice", "coil", "ky", "kx")
 #: Least side of k-space that is asked where its DC lies, and how many times stronger the samples at
 #: the end of an axis are than at its middle if it lies there.
 _LEAST_SIDE, _END = 16, 30.0
+#: Effective shares of the samples: a few tenths hold the power of images, fewer than one in a
+#: hundred that of their k-space.
+_SPREAD, _PEAKED = 0.05, 0.02
+_IMAGES = (
+    "The data look like coil images rather than k-space: their power is spread, and that of their "
+    "Fourier transform lies about its middle. If they are images, transform them to k-space first."
+)
 _ORDER = (*_DIMS, "shot", "sample", "axis", "y", "x")
 
 
@@ -103,6 +110,8 @@ def build_scan(
     slices, coils, ny, nx = kspace.shape
     if on_grid:
         _check_centre(path, kspace)
+        if _looks_like_images(kspace):
+            attrs = {**attrs, "scan_remarks": [*attrs.get("scan_remarks", []), _IMAGES]}
     variables: dict[str, Any] = {"kspace": (_DIMS, kspace)}
     if mask is not None:
         sampled = _checked_mask(path, mask, (slices, ny, nx))
@@ -276,6 +285,29 @@ def _check_centre(path: Path, kspace: NDArray[np.complex64]) -> None:
     raise InputError(
         f"{path}: DC is at {corner} of k-space, not at its middle: apply fftshift along {axes}"
     )
+
+
+def _looks_like_images(kspace: NDArray[np.complex64]) -> bool:
+    """Whether it is the Fourier transform of the data, not the data, that has a peak at DC."""
+    ny, nx = kspace.shape[-2:]
+    if min(ny, nx) < _LEAST_SIDE or np.count_nonzero(kspace) < 0.9 * kspace.size:
+        return False
+    middle = kspace[len(kspace) // 2]
+    if _share((np.abs(middle) ** 2).sum(axis=0)) < _SPREAD:
+        return False
+    axes = (-2, -1)
+    other = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(middle, axes=axes)), axes=axes)
+    power = (np.abs(other) ** 2).sum(axis=0)
+    y, x = np.unravel_index(int(power.argmax()), power.shape)
+    near = abs(int(y) - ny // 2) <= ny // 16 and abs(int(x) - nx // 2) <= nx // 16
+    return near and _share(power) < _PEAKED
+
+
+def _share(power: NDArray[np.floating]) -> float:
+    """(sum p)^2 / (N sum p^2): 1 if all samples have the same power, 1 / N if one has all."""
+    p = power.astype(np.float64) / max(float(power.max()), np.finfo(np.float64).tiny)
+    total = float((p**2).sum())
+    return float(p.sum()) ** 2 / (p.size * total) if total else 1.0
 
 
 def _checked_mask(path: Path, mask: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[np.bool_]:

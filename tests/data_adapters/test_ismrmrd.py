@@ -561,7 +561,7 @@ def test_many_lines_and_another_group(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"trajectory": "radial"}, "radial trajectory"),
+        ({"trajectory": "radial"}, r"a trajectory \(radial\)"),
         ({"nx": 4, "rx": 4}, "does not fit the encoded matrix"),
         ({"ny": 4}, "do not fit"),
         ({"ny": 60000, "nx": 60000}, "claims"),

@@ -178,3 +178,13 @@ def test_any_shape(tmp_path_factory, spokes, length, coils, slices, size):
     np.testing.assert_array_equal(scan["kspace"].values, k)
     found = scan["trajectory"].values
     np.testing.assert_allclose(found[0] if slices > 1 else found, t, atol=1e-5)
+
+
+def test_spokes_that_the_header_calls_cartesian_are_read_along_their_positions(tmp_path):
+    path = write(tmp_path / "a.h5", header(kind="cartesian"), K, T / 16)
+    np.testing.assert_array_equal(open_kspace(path)["kspace"].values, K)
+    y, x = np.mgrid[-8:8, -8:8].astype(np.float32)
+    lines = np.stack([y, x], -1)  # on the grid: positions that say no more than the counters
+    on_grid = samples(1, 3, 16, 16)
+    path = write(tmp_path / "b.h5", header(kind="cartesian"), on_grid, lines / 16)
+    assert open_kspace(path)["kspace"].dims == ("slice", "coil", "ky", "kx")

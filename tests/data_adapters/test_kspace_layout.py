@@ -156,3 +156,19 @@ def test_a_last_axis_of_real_and_imaginary_part(tmp_path: Path, dtype: str) -> N
     pairs = np.stack([k.real, k.imag], -1).astype(dtype)
     scan = open_kspace(write(tmp_path / "a.h5", kspace=pairs[None]))
     np.testing.assert_array_equal(scan["kspace"].values[0], k)
+
+
+def test_coil_images_in_the_place_of_k_space_are_named(tmp_path: Path) -> None:
+    k = kspace(side=48)
+    axes = (-2, -1)
+    moved = np.fft.ifft2(np.fft.ifftshift(k, axes=axes), norm="ortho")
+    images = np.fft.fftshift(moved, axes=axes).astype(np.complex64)
+    remarks = open_kspace(write(tmp_path / "a.h5", kspace=images[None])).attrs["scan_remarks"]
+    assert "look like coil images" in remarks[0]
+    rng = np.random.default_rng(0)
+    noise = (rng.standard_normal((2, *k.shape))).astype(np.float32)
+    y, x = np.mgrid[:48, :48]
+    vial = fft2c((np.hypot(y - 12, x - 30) < 2) * np.ones((3, 1, 1)))
+    for name, other in (("k", k), ("noise", noise[0] + 1j * noise[1]), ("vial", vial)):
+        path = write(tmp_path / f"{name}.h5", kspace=np.asarray(other[None], np.complex64))
+        assert "scan_remarks" not in open_kspace(path).attrs

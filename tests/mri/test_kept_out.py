@@ -62,11 +62,11 @@ def test_the_skill_counts_for_less_where_lines_lie_far_apart():
 
 def test_the_standard_deviation_of_a_scan_is_widened_by_what_it_lacks_and_never_narrowed():
     narrow = [Prediction(1.5, 0.8, 100, widening) for widening in (0.7, 1.6, 1.8)]
-    assert scan_widening(narrow) == 1.6
+    assert scan_widening(narrow) == pytest.approx((1.6 / 0.9) ** 0.5)
     assert scan_widening([Prediction(0.8, 0.8, 100, 0.7)]) == 1
     assert scan_widening([]) == 1
     finding = calibrated(narrow, 4.0)
     assert finding.answer == "yes"
-    assert "so much wider" in finding.sentence
-    assert "1.60 times" in finding.sentence
-    assert "so much wider" not in calibrated([Prediction(0.8, 0.8, 100, 0.7)], 4.0).sentence
+    assert "times as wide" in finding.sentence
+    assert "1.33 times" in finding.sentence
+    assert "times as wide" not in calibrated([Prediction(0.8, 0.8, 100, 0.7)], 4.0).sentence

@@ -29,20 +29,23 @@ from torch import Tensor
 
 from sciddm.physics.measurement import Measurement
 from sciddm.physics.mri.cartesian import CartesianMRI
+from sciddm.physics.mri.scaling import low_resolution
 from sciddm.physics.mri.sensitivities import second_eigenmaps
 
 __all__ = ["second_image", "second_set"]
 
-#: Second eigenvalue above which a pixel shows two places: heads within the field of view had none
-#: such pixel, those that reached 5 % beyond it 3 to 4 % of theirs. And the part of the object from
-#: which it is so.
-_TWO_PLACES, _LEAST_PART = 0.95, 0.015
+#: Second eigenvalue above which a pixel shows two places; and the part of the calibration region's
+#: energy in such pixels from which the object is wider than the field of view. Heads within it had
+#: less than 0.004, those that reached 10 % beyond it 0.02 to 0.1. Shorter calibration regions
+#: leave the eigenvalues too much scatter.
+_TWO_PLACES, _LEAST_ENERGY, _LEAST_SIDE = 0.95, 0.01, 12
 #: Share of those pixels that may lie in the middle half of an axis if the object folds along it.
 _MOST_IN_THE_MIDDLE = 0.1
 #: Eigenvalues between which the weight of the second set rises from 0 to 1.
 _FADE = (0.85, 0.95)
 #: tau, in the prior's units.
 _TAU = 0.3
+_CENTRE = 32  # samples of a low-resolution image, at most
 _LEAST_RIDGE, _STEPS = 1e-3, 15
 
 
@@ -61,15 +64,19 @@ def second_set(
         (coil, y, x) of the norm of ``maps``, faded out where one place is all there is; None where
         no part of the object worth speaking of shows two, or where these are no fold.
     """
-    if len(maps) < 3:  # two coils span all there is
+    sides = [part.stop - part.start for part in region]
+    if len(maps) < 3 or min(sides) < _LEAST_SIDE:  # two coils span all there is
         return None, 0.0
     norm = torch.linalg.vector_norm(maps, dim=0)
     inside = norm > 0
     vectors, values = second_eigenmaps(white, region, maps, noise_std=noise_std)
     two = inside & (values > _TWO_PLACES)
-    part = float(two.sum()) / max(int(inside.sum()), 1)
-    if part < _LEAST_PART or not _at_an_edge(two):
+    energy = low_resolution(white, (min(sides[0], _CENTRE), min(sides[1], _CENTRE)))
+    power = energy.abs().square().sum(0) * inside
+    weak = not float(power[two].sum()) > _LEAST_ENERGY * float(power.sum())
+    if weak or not _at_an_edge(two):
         return None, 0.0
+    part = float(two.sum()) / float(inside.sum())
     low, high = _FADE
     weight = ((values - low) / (high - low)).clamp(0, 1)
     return vectors * (weight * norm), part
