@@ -20,11 +20,13 @@ from sciddm.uncertainty.consistency import consistency_attributes, fit_finding
 from sciddm.uncertainty.shift_score import ShiftScore
 from sciddm.uncertainty.verdict import Finding, Verdict
 
-__all__ = ["consistency_of", "judgement", "noise_remark", "vortex_remark"]
+__all__ = ["consistency_of", "judgement", "noise_remark", "overstated_remark", "vortex_remark"]
 
 #: Factor between the noise level that is used and those that the scan itself shows, from which it
 #: is named; and factor within which two of those agree.
 _NOISE_FACTOR, _AGREE = 1.5, 1.2
+#: Times below the least residual of the right noise level, from which the level is named.
+_BELOW = 1.35
 #: Part of the largest magnitude from which a pixel of an image counts as object.
 _OBJECT = 0.2
 
@@ -58,13 +60,40 @@ def noise_remark(level: float, own: Sequence[float]) -> str | None:
     pair = next(((a, b) for a, b in pairwise(known) if b < _AGREE * a), None)
     if level <= 0 or pair is None:
         return None
-    if any(1 / _NOISE_FACTOR < level / value < _NOISE_FACTOR for value in known):
+    # What lies above them holds signal, and is no witness for a level that is too high.
+    if any(
+        1 / _NOISE_FACTOR < level / value < _NOISE_FACTOR for value in known if value <= pair[1]
+    ):
         return None
     shown = math.sqrt(pair[0] * pair[1])
     return (
         f"The noise level is {level / shown:.2g} times what the scan itself shows ({level:.3g} "
         f"against {shown:.3g}): check it, for the standard deviation and the weight of the data "
         "follow it."
+    )
+
+
+def overstated_remark(found: Sequence[Consistency], unknowns: Sequence[int]) -> str | None:
+    """A sentence where images are nearer to their data than the noise lets any image be.
+
+    Of M measured samples an image of P pixels can fit the noise of P: with noise of the right level
+    every image leaves sqrt(1 - P / M) of it on average, whatever is known of the image.
+
+    Args:
+        found: residuals of the slices.
+        unknowns: P of each, pixels with coil sensitivities.
+    """
+    ratios = [
+        math.sqrt(max(1 - p / max(c.measured, 1), 0.0)) / max(c.ratio, 1e-9)
+        for c, p in zip(found, unknowns, strict=True)
+    ]
+    usual = float(np.median(ratios)) if ratios else 0.0
+    if usual < _BELOW:
+        return None
+    return (
+        f"The noise level is overstated, at least {usual:.2g} times: the image is nearer to its "
+        "data than noise of that level lets any image be. Check it, for the standard deviation and "
+        "the weight of the data follow it."
     )
 
 

@@ -30,6 +30,7 @@ from sciddm.pipelines.mri.judgement import (
     consistency_of,
     judgement,
     noise_remark,
+    overstated_remark,
     vortex_remark,
 )
 from sciddm.pipelines.mri.kept_out import (
@@ -288,6 +289,8 @@ class MRIReconstruction(Pipeline):
             consistency_of(encoded.measurement, posterior, source.measured(i))
             for i, (encoded, posterior) in enumerate(drawn)
         ]
+        unknowns = [int((encoded.frame.maps.abs().sum(0) > 0).sum()) for encoded, _ in drawn]
+        noise = noise or overstated_remark(consistencies, unknowns)
         scores = (
             [self.shift(self.denoiser, posterior.mean) for _, posterior in drawn]
             if self.shift is not None

@@ -14,10 +14,11 @@ from sciddm.pipelines.mri.judgement import (
     consistency_of,
     judgement,
     noise_remark,
+    overstated_remark,
     vortex_remark,
 )
 from sciddm.pipelines.mri.sampling import OnGrid
-from sciddm.posterior import Posterior
+from sciddm.posterior import Consistency, Posterior
 from sciddm.simulation.mri.scan import coil_maps, simulate_scan
 from sciddm.uncertainty.verdict import Finding, Verdict
 
@@ -90,6 +91,9 @@ def test_a_noise_level_far_from_what_the_scan_shows_is_named():
         assert sentence is not None
         assert "noise level" in sentence
     assert noise_remark(2 * true, own[:1]) is None, "one part alone is no witness"
+    signal = [true, 1.1 * true, 1.5 * true]  # the last part holds some of the object
+    assert noise_remark(2 * true, signal) is not None
+    assert noise_remark(1.3 * true, signal) is None
 
 
 def test_attributes_hold_the_three_verdicts_and_every_reason():
@@ -116,3 +120,18 @@ def test_a_vortex_of_given_maps_is_named_and_smooth_maps_are_not():
     sentence = vortex_remark(maps * turn, [disc()[0]])
     assert sentence is not None
     assert "1 phase vortices" in sentence
+
+
+@pytest.mark.parametrize(("factor", "named"), [(1.0, False), (2.0, True), (3.0, True)])
+def test_a_noise_level_that_no_image_leaves_is_overstated(factor: float, named: bool) -> None:
+    """The least-squares image, which is nearest to its data, leaves the noise of M - P samples."""
+    rng = np.random.default_rng(0)
+    measured, unknowns = 1000, 400
+    matrix = rng.standard_normal((measured, unknowns))
+    data = matrix @ rng.standard_normal(unknowns) + rng.standard_normal(measured)
+    left = data - matrix @ np.linalg.lstsq(matrix, data, rcond=None)[0]
+    told = Consistency(float(np.sqrt((left**2).mean())) / factor, measured)
+    remark = overstated_remark([told], [unknowns])
+    assert (remark is not None) is named
+    assert overstated_remark([Consistency(0.01, measured)], [measured]) is None
+    assert overstated_remark([], []) is None
