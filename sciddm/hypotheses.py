@@ -12,6 +12,7 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.errors import OptionError
 from sciddm.inverse import sample_posterior
+from sciddm.methods import POSTERIOR_SAMPLERS
 from sciddm.physics.operator import Operator
 from sciddm.posterior import Posterior
 from sciddm.zoo.pretrained import Model
@@ -82,7 +83,8 @@ def weigh(
         ``Ranking``.
 
     Raises:
-        OptionError: fewer than two hypotheses, or a method without evidence.
+        OptionError: fewer than two hypotheses, a method without evidence, or too few samples for
+            it.
         InputError, ModelError: as ``sample_posterior``.
     """
     if len(hypotheses) < 2:
@@ -92,8 +94,14 @@ def weigh(
     for name, h in hypotheses.items():
         posterior = sample_posterior(y, h.A, h.prior, h.sigma, method=method, **options)
         if posterior.log_evidence is None:
+            if not POSTERIOR_SAMPLERS[method].evidence:
+                raise OptionError(
+                    "method", f"{method} does not estimate the evidence: take mmps or smc"
+                )
             raise OptionError(
-                "method", f"{method} does not estimate the evidence: take mmps or smc"
+                "samples",
+                f"under the hypothesis {name!r} one particle was left, which is too few for its "
+                "evidence: take more samples or more steps",
             )
         posteriors[name] = posterior
         evidence.append(posterior.log_evidence)

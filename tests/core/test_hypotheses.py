@@ -100,3 +100,13 @@ def test_one_hypothesis_and_methods_without_evidence_are_refused():
     assert same.margin == 0  # the noise is shared
     exact = -0.5 * 0.16 / 1.09 - 0.5 * math.log(2 * math.pi * 1.09)
     assert float(same.log_evidence[0]) == pytest.approx(exact, abs=0.2)
+
+
+def test_too_few_particles_are_named_with_their_hypothesis():
+    """Forty clean data and four steps leave one of six."""
+    eye = torch.eye(40, dtype=F64)
+    prior = GaussianDenoiser(EDM(), torch.zeros(40, dtype=F64), eye)
+    one = Hypothesis(Matrix(eye), prior, 0.05)
+    y = torch.randn(40, dtype=F64, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(OptionError, match="'first' one particle was left"):
+        weigh(y, {"first": one, "b": one}, method="smc", samples=6, steps=4)
