@@ -32,6 +32,7 @@ _EXTRAS = {
     "dicom": "compressed DICOM",
     "video": "video clips",
     "speech-metrics": "PESQ and STOI",
+    "docs": "building the documentation and the notebooks",
 }
 
 
@@ -110,7 +111,7 @@ def _missing(name: str, specifier: object) -> str:
 
 def _device() -> Check:
     try:
-        pass
+        import torch  # noqa: F401
     except Exception as error:  # a broken wheel raises whatever its libraries raise
         return Check("device", "problem", f"torch cannot be loaded ({error})", "Reinstall torch.")
     from sciddm.device import available, resolve
