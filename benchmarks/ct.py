@@ -49,6 +49,11 @@ CACHE = ROOT / "benchmarks" / ".cache"
 FILTERS = ("Gaussian", "TV", "NLM")
 PATCHES = (32, 24, 16, 12, 8)  # pixels: the largest that fits is taken
 Row = dict[str, Any]
+_PARTLY = [
+    "Rows of methods that the command does not name, and their seconds, are those of an earlier "
+    "run on an idle machine; its own seconds were taken beside other work.",
+    "",
+]
 
 
 def main() -> None:
@@ -299,11 +304,12 @@ def _coverage(rows: list[Row], methods: list[str]) -> list[str]:
 def _origin(arguments: list[str]) -> list[str]:
     command = " ".join(["python -m benchmarks.ct", *arguments])
     return [
+        *(_PARTLY if "--methods" in arguments else []),
         f"Made by `{command}` on {datetime.date.today().isoformat()}, {platform.machine()}, "
         f"{os.cpu_count()} cores; sciddm {sciddm.__version__}, torch "
         f"{importlib.metadata.version('torch')}, scikit-image "
         f"{importlib.metadata.version('scikit-image')}, Python {platform.python_version()}. "
-        "Every case: [ct.csv](ct.csv)."
+        "Every case: [ct.csv](ct.csv).",
     ]
 
 

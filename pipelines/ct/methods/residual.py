@@ -64,7 +64,7 @@ _FEW = 2  # draws at each scale of the check: one antithetic pair
 _SMALLEST = 32  # pixels a side
 # The blend of scales begins and is full at so many times the most noise of the training; at other
 # pixels where so many HU of noise are left in flat tissue.
-_BLEND, _BLEND_LEFT = (0.85, 1.0), (6.0, 12.0)
+_BLEND, _BLEND_LEFT = (0.85, 1.0), (6.0, 13.0)
 _LEAST_STD = 3.0  # HU: what the draws do not see, as of rounding
 
 
