@@ -9,9 +9,6 @@ root attributes `sciddm_kind` ("kspace" or "result"), `sciddm_layout` (1), and t
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.attributes import decode, encode, plain
 from sciddm.data_adapters.checks import check_size, existing_file, reading
+from sciddm.data_adapters.disk_space import fits_in_memory, look_for_space
 from sciddm.data_adapters.gate.hdf5 import check_hdf5, check_written
 from sciddm.data_adapters.isolation import isolated
 from sciddm.errors import InputError
@@ -42,8 +40,6 @@ __all__ = [
 
 ATTRS = "sciddm_attrs"
 _LAYOUT = 1
-#: Bytes of a file that is made in memory.
-_IN_MEMORY = 2**28
 
 
 def write_hdf5(
@@ -82,9 +78,6 @@ def write_hdf5(
 def new_hdf5(path: Path, nbytes: int) -> Iterator[h5py.File]:
     """A new file, which a full disk makes an `OSError`.
 
-    HDF5 crashes where the disk refuses what it wants to write when it closes a file. What fits is
-    made in memory and written by Python; for more the space is looked for first.
-
     Args:
         path: of the file.
         nbytes: of what is written to it, about.
@@ -92,9 +85,8 @@ def new_hdf5(path: Path, nbytes: int) -> Iterator[h5py.File]:
     Raises:
         OSError: the disk refuses, or has too little space.
     """
-    if nbytes > _IN_MEMORY:
-        if shutil.disk_usage(path.parent).free < nbytes + _IN_MEMORY:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    if not fits_in_memory(nbytes):
+        look_for_space(path, nbytes)
         with h5py.File(path, "w") as file:
             yield file
         return

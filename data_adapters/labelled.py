@@ -22,6 +22,7 @@ from sciddm.data_adapters.gate.netcdf import check_netcdf
 from sciddm.data_adapters.gate.zarr import WHOLE, check_chunks, check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.isolation import isolated
+from sciddm.data_adapters.netcdf import write_dataset
 from sciddm.errors import InputError
 
 __all__ = ["read_labelled", "write_labelled"]
@@ -62,7 +63,7 @@ def write_labelled(
             warnings.filterwarnings("ignore", "The data type .FixedLengthUTF32")
             held.to_zarr(path, mode="w", consolidated=False, write_empty_chunks=True)
     else:
-        _split(held).to_netcdf(path, engine="netcdf4", format="NETCDF4")
+        write_dataset(_split(held), path)
 
 
 @isolated

@@ -30,6 +30,7 @@ from sciddm.data_adapters.hsi.conventions import KEPT, conventional, place_of, u
 from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.labelled import write_labelled
+from sciddm.data_adapters.netcdf import new_netcdf
 from sciddm.data_adapters.staging import is_zarr
 from sciddm.errors import InputError
 
@@ -100,7 +101,7 @@ def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -
 
 def write_emit(dataset: xr.Dataset, path: Path) -> None:
     """Writes EMIT's layout: groups, names, types, fill values and global attributes as read."""
-    with netCDF4.Dataset(path, "w") as file:
+    with new_netcdf(path, int(dataset.nbytes)) as file:
         own: Mapping[str, Any] = dataset.attrs.get("emit_attributes") or {}
         file.setncatts(dict(own))
         sizes = {_FILE_DIMS.get(str(k), str(k)): n for k, n in dataset.sizes.items()}
