@@ -85,7 +85,7 @@ class MeasuredSlice:
 
 def most_noise(pixel_mm: float) -> float:
     """The most noise of an unfiltered reconstruction that the training held, HU."""
-    return _MOST_NOISE * max(pixel_mm, 1.0) ** _GROWTH
+    return _MOST_NOISE * float(max(pixel_mm, 1.0) ** _GROWTH)
 
 
 class ResidualDiffusion:
