@@ -23,8 +23,8 @@ from sciddm.uncertainty.verdict import Finding, Verdict
 __all__ = ["consistency_of", "judgement", "noise_remark", "overstated_remark", "vortex_remark"]
 
 #: Factor between the noise level that is used and those that the scan itself shows, from which it
-#: is named; and factor within which two of those agree.
-_NOISE_FACTOR, _AGREE = 1.5, 1.2
+#: is named; and factor within which two of those agree, the lowest two with a little signal in one.
+_NOISE_FACTOR, _AGREE, _LOWEST_AGREE = 1.5, 1.2, 1.3
 #: Times below the least residual of the right noise level, from which the level is named.
 _BELOW = 1.35
 #: Part of the largest magnitude from which a pixel of an image counts as object.
@@ -57,7 +57,10 @@ def noise_remark(level: float, own: Sequence[float]) -> str | None:
     """
     known = sorted(value for value in own if value > 0)
     # Signal only adds: the lowest two that agree are believed, as when the level is estimated.
-    pair = next(((a, b) for a, b in pairwise(known) if b < _AGREE * a), None)
+    pairs = list(pairwise(known))
+    pair = next((p for p in pairs if p[1] < _AGREE * p[0]), None)
+    if pairs and pairs[0][1] < _LOWEST_AGREE * pairs[0][0]:
+        pair = pairs[0]
     if level <= 0 or pair is None:
         return None
     # What lies above them holds signal, and is no witness for a level that is too high.

@@ -33,7 +33,6 @@ def separated(encoded: EncodedSlice, iterations: int) -> tuple[EncodedSlice, Ten
     first = starting_image(m, iterations)
     if encoded.second is None or not isinstance(m.A, CartesianMRI):
         return encoded, first, None
-    rest, second, beside = m, None, None
     for _ in range(_TURNS):
         second, beside = second_image(m, first, encoded.second)
         rest = Measurement(m.y - beside * m.A.mask, m.A, m.sigma, iterations=m.iterations)

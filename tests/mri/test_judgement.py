@@ -94,6 +94,7 @@ def test_a_noise_level_far_from_what_the_scan_shows_is_named():
     signal = [true, 1.1 * true, 1.5 * true]  # the last part holds some of the object
     assert noise_remark(2 * true, signal) is not None
     assert noise_remark(1.3 * true, signal) is None
+    assert noise_remark(2 * true, [true, 1.25 * true, 1.4 * true]) is not None
 
 
 def test_attributes_hold_the_three_verdicts_and_every_reason():
