@@ -102,6 +102,14 @@ def test_noise_is_measured_whatever_its_window(softness):
     assert twice.unfiltered == pytest.approx(2 * found.unfiltered, rel=1e-5)
 
 
+def test_pixels_of_unknown_size_count_as_small_ones(bundled):
+    assert most_noise(float("nan")) == most_noise(1.0) == 100.0
+    assert most_noise(2.0) == pytest.approx(132, abs=1)
+    volume = volume_of(WATER + noise(0.0), 1.0)
+    del volume.attrs["voxel_size_mm"]
+    assert bundled(volume, quality="fast").attrs["verdict_familiar"] == "yes"
+
+
 def test_no_noise_is_none():
     assert measured_noise(WATER, WATER, WATER, BODY).unfiltered == 0
 

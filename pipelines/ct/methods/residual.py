@@ -84,8 +84,12 @@ class MeasuredSlice:
 
 
 def most_noise(pixel_mm: float) -> float:
-    """The most noise of an unfiltered reconstruction that the training held, HU."""
-    return _MOST_NOISE * float(max(pixel_mm, 1.0) ** _GROWTH)
+    """The most noise of an unfiltered reconstruction that the training held, HU.
+
+    Pixels of unknown size (NaN) count as those of 1 mm.
+    """
+    larger = pixel_mm if pixel_mm > 1 else 1.0
+    return _MOST_NOISE * float(larger**_GROWTH)
 
 
 class ResidualDiffusion:
