@@ -36,7 +36,7 @@ from benchmarks.fingerprint_arrays import arrays_of, fingerprint
 
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 #: What differs between two runs of the same command.
-_STAMPS = ("seconds", "date", "sciddm_files")
+_STAMPS = ("seconds", "date", "sciddm_files", "real_time_factor")
 _TABLES = ("results.csv", "results.parquet")
 #: Folder of its outputs -> what is done.
 _WAYS = {
