@@ -94,9 +94,9 @@ def find_components(statistics: SceneStatistics, *, correlated: bool = False) ->
     root, inverse = np.eye(len(noise)), np.eye(len(noise))
     if correlated and moments.pairs:
         found = noise_correlation(whole, shared, moments.count, statistics.wavelength_nm)
-        level, axes = np.linalg.eigh(found)
+        values, axes = np.linalg.eigh(found)
         if not np.array_equal(found, root):
-            root, inverse = ((axes * level**k) @ axes.T for k in (0.5, -0.5))
+            root, inverse = ((axes * values**k) @ axes.T for k in (0.5, -0.5))
             whole, shared = (inverse @ m @ inverse for m in (whole, shared))
     signal = whole - np.eye(len(noise))
     first = _leading(signal, shared, _FIRST, moments.count).basis

@@ -254,8 +254,7 @@ class NoiseModel:
         raw = (stored.reshape(shape) - away) / scale.astype(np.float32)[..., None]
         raw = np.where(lost, np.float32(0), raw.reshape(shape[0], -1))
         weights, mean = self.beta.astype(np.float32), self.mean.astype(np.float32)[:, None]
-        limit = _DEAD * np.maximum(self.spread, _ROUNDED)
-        limit = limit.astype(np.float32)[:, None]
+        limit = (_DEAD * np.maximum(self.spread, _ROUNDED)).astype(np.float32)[:, None]
         bad = lost.copy()
         filled = raw.copy()
         predicted = np.empty_like(raw)
