@@ -132,6 +132,14 @@ def test_a_row_counts_when_its_outputs_are_there(tmp_path: Path, date: str) -> N
     assert [(row["status"], row["mean_k"]) for row in rows] == [("done", 3.0)] * (date == "D")
 
 
+def test_a_row_that_is_begun_outlives_the_merging_of_another_process(tmp_path: Path) -> None:
+    token = ledger.begin(tmp_path, {**ROW, "mean_k": 3.0, "about": "a.json"})
+    assert ledger.read(tmp_path) == []  # another part ends, and merges
+    ledger.finish(tmp_path, token, {"seconds": 2.0})
+    (row,) = ledger.read(tmp_path)
+    assert (row["output"], row["mean_k"], row["seconds"]) == ("a.txt", 3.0, 2.0)
+
+
 def test_a_torn_line_is_no_row_and_harms_no_other(tmp_path: Path) -> None:
     token = ledger.begin(tmp_path, {**ROW, "about": None})
     ledger.finish(tmp_path, token, {"seconds": 2.0})

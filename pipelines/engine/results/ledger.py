@@ -87,20 +87,21 @@ def read(folder: Path, *, merge: bool = True) -> list[Row]:
     if not place.is_dir():
         return []
     if not merge or not os.access(place, os.W_OK):
-        return _rows(folder, sorted(place.glob("*.jsonl")))
+        return _rows(folder, sorted(place.glob("*.jsonl")))[0]
     with _lock(place, shared=False) as locked:
         files = sorted(place.glob("*.jsonl"))
-        rows = _rows(folder, files)
+        rows, begun = _rows(folder, files)
         others = [path for path in files if path.name != _MERGED]
         if locked and others:
-            text = "".join(json.dumps(row, ensure_ascii=True) + "\n" for row in rows)
+            text = "".join(json.dumps(row, ensure_ascii=True) + "\n" for row in [*rows, *begun])
             write_durably(place / _MERGED, text.encode())
             for path in others:
                 path.unlink()
         return rows
 
 
-def _rows(folder: Path, files: list[Path]) -> list[Row]:
+def _rows(folder: Path, files: list[Path]) -> tuple[list[Row], list[Row]]:
+    """Rows whose outputs are there, and those that another process may be about to finish."""
     begun: dict[str, Row] = {}
     last: dict[tuple[str, str], Row] = {}
 
@@ -118,11 +119,15 @@ def _rows(folder: Path, files: list[Path]) -> list[Row]:
             continue
         first = begun.pop(str(line["id"]), None) if "id" in line else None
         keep({**(first or {}), **line})
+    unfinished = []
     for row in begun.values():
         if _is_there(folder, row):
             keep({**row, "status": "done"})
+        else:
+            unfinished.append(row)
     rows = [row for row in last.values() if row.get("output")]
-    return sorted(rows, key=lambda row: (str(row.get("input")), str(row.get("output"))))
+    rows.sort(key=lambda row: (str(row.get("input")), str(row.get("output"))))
+    return rows, unfinished
 
 
 def _is_there(folder: Path, row: Row) -> bool:
