@@ -57,6 +57,8 @@ figure span { display: block; padding: .35rem .8rem .65rem; font-size: .8rem; co
 .viewer .stage { position: relative; max-width: 640px; background: var(--panel);
   border-radius: 6px; overflow: hidden; }
 .viewer canvas { display: block; width: 100%; cursor: crosshair; touch-action: none; }
+.viewer .edge { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px;
+  background: #f0a35e; pointer-events: none; }
 .viewer .letter { position: absolute; color: #fff; text-shadow: 0 0 4px #000; font-weight: 600; }
 .letter.left { left: .5rem; top: 50%; } .letter.right { right: .5rem; top: 50%; }
 .letter.top { top: .3rem; left: 50%; } .letter.bottom { bottom: .3rem; left: 50%; }

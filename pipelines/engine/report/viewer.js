@@ -22,6 +22,10 @@ function start(root, about, sprites) {
   canvas.style.aspectRatio = about.aspect;
   const context = canvas.getContext("2d");
   const frame = context.createImageData(columns, rows);
+  // A line of the page, not of the canvas: as thin however large a pixel is.
+  const edge = document.createElement("div");
+  edge.className = "edge";
+  canvas.after(edge);
   const controls = root.querySelector(".controls");
   const last = codes.length - 1;
   const state = { plane: labels.length >> 1, split: codes.length > 1 ? 50 : 100,
@@ -96,10 +100,8 @@ function start(root, about, sprites) {
       frame.data[4 * i + 3] = 255;
     }
     context.putImageData(frame, 0, 0);
-    if (codes.length > 1 && border > 0 && border < columns) {
-      context.fillStyle = "#f0a35e";
-      context.fillRect(border - 0.5, 0, 1, rows);
-    }
+    edge.hidden = !(codes.length > 1 && border > 0 && border < columns);
+    edge.style.left = `${100 * border / columns}%`;
     level.input.value = state.centre;
     width.input.value = state.width;
     level.words.textContent = `Level ${digits(state.centre)} ${about.unit}`;
