@@ -99,4 +99,4 @@ def _send(path: Path) -> None:
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         # Whoever listened has gone; Python would complain again when it closes the pipe.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None

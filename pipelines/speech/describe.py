@@ -10,6 +10,8 @@ from sciddm.pipelines.engine.summary import Fact
 
 __all__ = ["facts"]
 
+_WORTH_TELLING = 0.01
+
 
 def facts(result: xr.Dataset) -> list[Fact]:
     """The facts of one enhancement."""
@@ -27,6 +29,10 @@ def facts(result: xr.Dataset) -> list[Fact]:
     change = float(attrs["level_change_db"])
     if math.isfinite(change):
         found.append(Fact("level_change_db", "level change", change, f"{change:+.1f} dB"))
+    unchanged = float(attrs.get("unchanged_share", 0.0))
+    if unchanged >= _WORTH_TELLING:
+        text = f"{unchanged:.0%}, since there is no noise"
+        found.append(Fact("unchanged_share", "as recorded", unchanged, text))
     gain = float(attrs.get("gain_db", 0.0))
     if gain < 0:
         found.append(Fact("gain_db", "scaled by", gain, f"{gain:.2f} dB"))

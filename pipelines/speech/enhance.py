@@ -27,9 +27,11 @@ from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import Recording, resample_blocks
 from sciddm.device import current
 from sciddm.physics.speech.chunks import Chunk, Chunking, join, windows
+from sciddm.physics.speech.clean_input import CleanInput
 from sciddm.physics.speech.clipping import FlatTops
 from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.pause_gate import PauseGate
+from sciddm.physics.speech.steady_tones import SteadyTones
 from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.upper_band import band_gain
 from sciddm.progress import Progress
@@ -54,11 +56,13 @@ class Levels:
         mean: of each channel: its DC offset.
         peak: largest |y - mean| of each channel; 0 where it is silent.
         clipped: share of the samples in flat tops at a channel's extremes.
+        tones: share of frames that are music; None for too little sound.
     """
 
     mean: NDArray[np.float64]
     peak: NDArray[np.float64]
     clipped: float
+    tones: float | None = None
 
     @property
     def silent(self) -> NDArray[np.bool_]:
@@ -77,6 +81,7 @@ class Front:
         prediction: takes late reverberation away first, for a model that was trained behind it.
         level: brings every moment to the level that the model was trained at.
         gate: takes more away where the model finds no speech.
+        clean: gives the recording back where it has no noise.
     """
 
     stft: STFT
@@ -85,6 +90,7 @@ class Front:
     prediction: LinearPrediction | None = None
     level: LocalLevel | None = None
     gate: PauseGate | None = None
+    clean: CleanInput | None = None
 
     @property
     def representation(self) -> dict[str, Any]:
@@ -96,6 +102,7 @@ class Front:
             **({} if before is None else {"linear_prediction": before.config}),
             **({} if self.level is None else {"local_level": self.level.config}),
             **({} if self.gate is None else {"pause_gate": self.gate.config}),
+            **({} if self.clean is None else {"clean_input": self.clean.config}),
         }
 
     def gains(self, y: Tensor) -> Tensor:
@@ -125,16 +132,17 @@ def measure(recording: Recording) -> Levels:
     total = np.zeros(recording.channels)
     low = np.full(recording.channels, np.inf)
     high = -low
-    tops, count = FlatTops(recording.channels), 0
+    tops, tones, count = FlatTops(recording.channels), SteadyTones(recording.rate), 0
     for block in recording.blocks(_BLOCK):
         total += block.sum(1, dtype=np.float64)
         low, high = np.minimum(low, block.min(1)), np.maximum(high, block.max(1))
         tops.push(block)
+        tones.push(block)
         count += block.shape[1]
     mean = total / count
     # A constant is its own mean, whatever rounding made of the sum.
     mean = np.where(low == high, low, mean)
-    return Levels(mean, np.maximum(high - mean, mean - low), tops.share)
+    return Levels(mean, np.maximum(high - mean, mean - low), tops.share, tones.finish())
 
 
 def enhanced_blocks(
@@ -147,6 +155,7 @@ def enhanced_blocks(
     seed: int = 0,
     attenuation_limit: float | None = None,
     spread: float = 1.0,
+    unchanged: list[float] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Block]:
     """The enhanced recording, block by block, as many samples as the recording has.
@@ -161,6 +170,7 @@ def enhanced_blocks(
         attenuation_limit: at most so many dB are taken away anywhere:
             out = e + 10^(-limit / 20) (y - e); None for no limit.
         spread: factor on the samples' standard deviation.
+        unchanged: gets the mean weight of the recording itself in each channel of each chunk.
         progress: called after each channel of a chunk.
     """
     length = math.ceil(recording.frames * front.rate / recording.rate)
@@ -172,7 +182,15 @@ def enhanced_blocks(
     if front.prediction is not None:
         seen = front.prediction.stream(seen, length)
     estimates = _estimates(
-        windows(seen, chunks), front, draw, samples, seed, len(chunks), progress, beyond=beyond
+        windows(seen, chunks),
+        front,
+        draw,
+        samples,
+        seed,
+        len(chunks),
+        progress,
+        unchanged if unchanged is not None else [],
+        beyond=beyond,
     )
     back = resample_blocks(join(estimates), front.rate, recording.rate)
     kept = 0.0 if attenuation_limit is None else 10 ** (-attenuation_limit / 20)
@@ -212,6 +230,7 @@ def _estimates(
     seed: int,
     total: int,
     progress: Progress | None,
+    unchanged: list[float],
     *,
     beyond: bool,
 ) -> Iterator[tuple[Chunk, Tensor]]:
@@ -233,6 +252,14 @@ def _estimates(
                 estimates = [(e / gains)[0, 0] for e in draw(y * gains, streams)]
                 if front.gate is not None:
                     estimates = [front.gate(e, y[0, 0], stft, front.rate) for e in estimates]
+                if front.clean is not None:
+                    mean = torch.stack(estimates).mean(0)
+                    weights = front.clean.weights(mean, y[0, 0], stft, front.rate)
+                    unchanged.append(float(weights.mean()))
+                    if weights.any():
+                        estimates = [
+                            front.clean.blend(e, y[0, 0], weights, stft) for e in estimates
+                        ]
                 for k, estimate in enumerate(estimates):
                     out[k, c] = stft.synthesise(estimate, length)
                 if beyond:
