@@ -20,6 +20,7 @@ from sciddm import __version__
 from sciddm.pipelines.engine.batch import Job, Outcome
 from sciddm.pipelines.engine.tables import fields, print_rows
 from sciddm.pipelines.engine.verdicts import answer_text, plain, questions
+from sciddm.pipelines.engine.words import word
 from sciddm.uncertainty.verdict import Verdict
 
 __all__ = ["Fact", "document", "done", "jsonable", "show", "warnings_of"]
@@ -69,7 +70,7 @@ def document(outcomes: Sequence[Outcome], command: str) -> dict[str, Any]:
     """
     results = [
         {
-            "input": str(o.job.source),
+            "input": word(o.job.source),
             "status": o.status,
             "seconds": round(o.seconds, 3),
             **{key: fact.value for key, fact in o.facts.items()},
@@ -124,7 +125,7 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
 
 def _show_one(outcome: Outcome, console: Console) -> None:
     table = fields()
-    table.add_row("file", str(outcome.job.source))
+    table.add_row("file", word(outcome.job.source))
     for fact in outcome.facts.values():
         if fact.text:
             table.add_row(fact.label, fact.text)
@@ -136,7 +137,7 @@ def _show_one(outcome: Outcome, console: Console) -> None:
     table.add_row("seconds", f"{outcome.seconds:.1f}")
     outputs = outcome.outputs
     for k, path in enumerate(outputs):
-        table.add_row(("written" if outcome.status == "done" else "kept") * (k == 0), str(path))
+        table.add_row(("written" if outcome.status == "done" else "kept") * (k == 0), word(path))
     console.print(table)
     if outcome.listing is not None:
         header, rows = outcome.listing

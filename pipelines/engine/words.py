@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sciddm.pipelines.engine.request import Request
 
-__all__ = ["PIPE", "command", "flag", "spoken_as"]
+__all__ = ["PIPE", "command", "flag", "spoken_as", "word"]
 
 #: Standard input as an input, standard output as an output.
 PIPE = "-"
@@ -54,8 +54,8 @@ def command(
     """
     words = ["sciddm", *verb]
     if has_source:
-        words += ([option] if option else []) + ["IN" if source is None else _word(source)]
-    words += ["-o", "OUT" if target is None else _word(target)]
+        words += ([option] if option else []) + ["IN" if source is None else word(source)]
+    words += ["-o", "OUT" if target is None else word(target)]
     for name, declared in request.declared().items():
         value = getattr(request, name)
         if declared.option.incidental or value is None:
@@ -83,5 +83,6 @@ def command(
     return shlex.join(words)
 
 
-def _word(path: Path) -> str:
+def word(path: Path) -> str:
+    """A path as a command names it."""
     return _words.get(path, str(path))

@@ -333,6 +333,7 @@ def test_enhance_reads_and_writes_pipes(fake: SpeechEnhancement, tmp_path: Path)
         out = file.read(dtype="float32").T
     np.testing.assert_allclose(out, fake(source)["enhanced"].values, atol=2**-22)
     assert "rate" in answer.stderr  # the table
+    assert "/standard-input" not in answer.stderr  # a file that nobody knows of
     assert everything(tmp_path) == {"a.wav"}
     # One end may be a file, and the stored command says what the other was.
     assert _piped(["-", "-o", str(tmp_path / "b.wav")], source.read_bytes()).exit_code == 0
