@@ -77,13 +77,15 @@ def _spread(
         nonlocal shared
         for _ in range(_TRIES):
             try:
-                return future.result()
+                answer: Result = future.result()
+                return answer
             except Exception as error:
                 if type(error).__name__ not in _LOST:
                     raise
             shared = client.scatter(work, broadcast=True, hash=False)
             future = submitted(item)
-        return future.result()
+        last: Result = future.result()
+        return last
 
     under_way: deque[tuple[Item, Any]] = deque()
     for item in items:

@@ -38,6 +38,7 @@ likelihood trivial, and the result is a mean rather than the iterate nearest the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -92,7 +93,7 @@ def _width(samples: int) -> float:
 
     Of 4 pi w^2 pixels with K samples each: a variance is then uncertain by some 20 % in all cases.
     """
-    return min(2.0, 2.0 * (2 / max(samples, 1)) ** 0.5)
+    return min(2.0, 2.0 * math.sqrt(2 / max(samples, 1)))
 
 
 @dataclass(frozen=True)
