@@ -21,11 +21,16 @@ def fits_in_memory(nbytes: int) -> bool:
     return nbytes <= _IN_MEMORY
 
 
-def look_for_space(path: Path, nbytes: int) -> None:
-    """Room for a file that is not.
+def look_for_space(path: Path, nbytes: int, margin: int = _IN_MEMORY) -> None:
+    """Room for a file that is written by its library.
+
+    Args:
+        path: of the file.
+        nbytes: of what is written to it, about.
+        margin: what is to be left.
 
     Raises:
         OSError: the disk has too little space.
     """
-    if shutil.disk_usage(path.parent).free < nbytes + _IN_MEMORY:
+    if shutil.disk_usage(path.parent).free < nbytes + margin:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -1,4 +1,9 @@
-"""New netCDF-4 files, which a full disk makes an error and not a crash."""
+"""New netCDF-4 files, for which the disk has room.
+
+The library crashes where the disk refuses what it wants to write when it closes a file. netCDF's
+own files in memory lack the order of creation, without which nobody can add to them later; so the
+room is looked for before, and a disk that fills up meanwhile is not caught.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,12 @@ from pathlib import Path
 import netCDF4
 import xarray as xr
 
-from sciddm.data_adapters.disk_space import fits_in_memory, look_for_space
+from sciddm.data_adapters.disk_space import look_for_space
 
 __all__ = ["new_netcdf", "write_dataset"]
+
+#: Headers and the library's own rounding up.
+_MARGIN = 2**22
 
 
 @contextmanager
@@ -23,20 +31,11 @@ def new_netcdf(path: Path, nbytes: int) -> Iterator[netCDF4.Dataset]:
         nbytes: of what is written to it, about.
 
     Raises:
-        OSError: the disk refuses, or has too little space.
+        OSError: the disk has too little space.
     """
-    if not fits_in_memory(nbytes):
-        look_for_space(path, nbytes)
-        with netCDF4.Dataset(path, "w") as file:
-            yield file
-        return
-    file = netCDF4.Dataset(path.name, "w", memory=max(nbytes, 1))
-    try:
+    look_for_space(path, nbytes, _MARGIN)
+    with netCDF4.Dataset(path, "w") as file:
         yield file
-    except BaseException:
-        file.close()
-        raise
-    path.write_bytes(file.close())
 
 
 def write_dataset(dataset: xr.Dataset, path: Path) -> None:
@@ -45,10 +44,5 @@ def write_dataset(dataset: xr.Dataset, path: Path) -> None:
     Raises:
         OSError: as `new_netcdf`.
     """
-    nbytes = int(dataset.nbytes)
-    if not fits_in_memory(nbytes):
-        look_for_space(path, nbytes)
-        dataset.to_netcdf(path, engine="netcdf4", format="NETCDF4")
-        return
-    with new_netcdf(path, nbytes) as file:
-        dataset.compute().dump_to_store(xr.backends.NetCDF4DataStore(file))
+    look_for_space(path, int(dataset.nbytes), _MARGIN)
+    dataset.to_netcdf(path, engine="netcdf4", format="NETCDF4")

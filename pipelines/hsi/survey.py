@@ -329,7 +329,8 @@ def _first_pass(scene: Scene, tick: Callable[[int], None]) -> _First:
         np.maximum(first.high, np.where(known, values, least).max(axis=1), out=first.high)
         first.count[...] += known.sum(axis=1)
         here = (lines >= block.start) & (lines < block.stop)
-        first.values[:, here] = np.where(known, values, 0)[:, lines[here] - block.start]
+        with np.errstate(over="ignore"):  # numbers beyond single precision are named later
+            first.values[:, here] = np.where(known, values, 0)[:, lines[here] - block.start]
         first.known[:, here] = known[:, lines[here] - block.start]
         # Differences of lines, which only neighbours tell, with the last one of the block before.
         pair = (values, known)

@@ -361,7 +361,7 @@ def test_unusable_options(
     words: list[str],
     said: str,
 ) -> None:
-    monkeypatch.setattr("sciddm.pipelines.hsi.cluster._PATIENCE", "1s")
+    monkeypatch.setattr("sciddm.pipelines.engine.workers.cluster._CONNECT_SECONDS", 1)
     before = everything(tmp_path)
     given = [word.format(tmp_path) for word in words]
     method = [] if "--method" in words else ["--method", "lowrank"]

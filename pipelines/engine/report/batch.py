@@ -80,7 +80,8 @@ def batch_page(rows: Sequence[Mapping[str, Any]], name: str, judged: Sequence[st
     body = [
         f"<header><h1>{escape(name)}</h1><p>sciddm {escape(verbs)}: {escape(counts)}</p></header>",
         _filters(rows, judged),
-        f'<div class="scroll"><table class="batch"><thead><tr>{picture}{heads}</tr></thead>',
+        '<div class="scroll" tabindex="0" role="region" aria-label="Results">'
+        f'<table class="batch"><thead><tr>{picture}{heads}</tr></thead>',
         f"<tbody>{''.join(lines)}</tbody></table></div>",
         f"<footer>Made by sciddm {escape(__version__)}. results.csv holds all columns.</footer>",
         f"<style>{_STYLE}</style><script>{SCRIPT}</script>",

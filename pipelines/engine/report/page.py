@@ -224,7 +224,11 @@ def _table(table: Table) -> str:
         for row in table.rows
     )
     head = f"<thead><tr>{head}</tr></thead>" if head else ""
-    inner = f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
+    # What scrolls can be reached by the keyboard.
+    inner = (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+        f"<table>{head}<tbody>{body}</tbody></table></div>"
+    )
     if table.folded:
         return f"<details><summary>{escape(table.title)}</summary>{inner}</details>"
     return f"<section><h2>{escape(table.title)}</h2>{inner}</section>"

@@ -39,12 +39,12 @@ _SECONDS_BETWEEN_COUNTS = 5.0
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
-def connect(address: str, seconds: float = _CONNECT_SECONDS) -> Any:
+def connect(address: str, seconds: float | None = None) -> Any:
     """A client of a dask scheduler.
 
     Args:
         address: such as tcp://host:8786.
-        seconds: to wait for an answer.
+        seconds: to wait for an answer; 15 if not given.
 
     Raises:
         InputError: dask.distributed is missing, or nobody answers there.
@@ -60,7 +60,7 @@ def connect(address: str, seconds: float = _CONNECT_SECONDS) -> Any:
     try:
         _knock(address)
         # Not as the default: what reads an input is to run here, where its file is.
-        return Client(address, timeout=seconds, set_as_default=False)
+        return Client(address, timeout=seconds or _CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(
             f"--scheduler {address}: no dask scheduler answers there: check address and network"

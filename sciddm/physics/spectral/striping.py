@@ -92,7 +92,8 @@ def column_jumps(values: NDArray[np.floating[Any]], known: NDArray[np.bool_]) ->
         part = slice(start, min(start + each, columns - 1))
         right = slice(part.start + 1, part.stop + 1)
         both = known[..., part] & known[..., right]
-        difference = values[..., right].astype(np.float32) - values[..., part]
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond single precision
+            difference = values[..., right].astype(np.float32) - values[..., part]
         middle[:, part], error[:, part] = _agreed(np.where(both, difference, 0), both)
     return Jumps(middle, error)
 
@@ -111,8 +112,10 @@ def _agreed(difference: NDArray[np.float32], seen: NDArray[np.bool_]) -> tuple[A
         width = _MAD * np.nanmedian(np.abs(masked - middle[:, None]), axis=(1, 2))
     width = np.where(width > 0, width, np.inf)[:, None, None]
     for round_ in range(_ROUNDS):
-        away = np.where(seen, (difference - middle[:, None]) / width, 0)
-        distance = (away**2).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)  # (line, jump)
+        # What is infinitely far away agrees with nothing.
+        with np.errstate(over="ignore", invalid="ignore"):
+            away = np.where(seen, (difference - middle[:, None]) / width, 0)
+            distance = (away**2).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)  # (line, jump)
         distance = np.where(seen.any(axis=0), distance, np.inf)
         near = np.median(distance, axis=0)
         kept = distance <= (near if round_ < _ROUNDS - 1 else _NEAR * near)
