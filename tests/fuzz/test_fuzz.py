@@ -23,7 +23,7 @@ def test_a_sample_is_read(sample: Sample, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "sample"), zip(SEEDS, seed_samples(), strict=True), ids=[s.name for s in SEEDS]
+    ("seed", "sample"), list(zip(SEEDS, seed_samples(), strict=True)), ids=[s.name for s in SEEDS]
 )
 def test_a_fault_has_its_answer(
     seed: Seed, sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
