@@ -87,7 +87,8 @@ def _surroundings(
     """Every voxel that may be tumour and hangs together with a lesion, by the nearest lesion."""
     parts, _ = objects((probability >= _WIDE) | (labels > 0), TOUCHING)
     reached = np.isin(parts, np.unique(parts[labels > 0])) & (parts > 0)
-    nearest = ndimage.distance_transform_edt(
-        labels == 0, return_distances=False, return_indices=True
+    nearest = np.empty((labels.ndim, *labels.shape), np.int32)
+    ndimage.distance_transform_edt(
+        labels == 0, return_distances=False, return_indices=True, indices=nearest
     )
     return np.where(reached, labels[tuple(nearest)], 0).astype(np.int32)
