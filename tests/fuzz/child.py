@@ -1,11 +1,13 @@
 """Reads one input after the other, as a batch does; told over stdin, answers on stdout.
 
 A line is (reader, path); the answer is (kind, text, MiB): "right", "error" for a `SciddmError`, or
-"internal" for anything else, and the largest memory of this process and its worker.
+"internal" for anything else, and the memory that the input needed at most, here or in the worker:
+what libraries keep of the thousands before it is not its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import warnings
@@ -19,11 +21,15 @@ def main() -> None:
     from sciddm.data_adapters.isolation import call
     from sciddm.errors import SciddmError
 
+    def processes() -> list[str]:
+        return ["self"] + ([str(call._worker.pid)] if call._worker is not None else [])
+
     warnings.simplefilter("ignore")
     answers = sys.stdout
     sys.stdout = sys.stderr
     for line in sys.stdin:
         reader, path = json.loads(line)
+        before = {pid: _from_here(pid) for pid in processes()}
         try:
             READERS[reader](Path(path))
             kind, text = "right", ""
@@ -31,17 +37,24 @@ def main() -> None:
             kind, text = "error", str(error)
         except Exception as error:
             kind, text = "internal", f"{type(error).__name__}: {error}"
-        pids = ["self"] + ([str(call._worker.pid)] if call._worker is not None else [])
-        answers.write(json.dumps([kind, text, max(_peak(pid) for pid in pids)]) + "\n")
+        needed = max(_memory(pid, "VmHWM") - before.get(pid, 0.0) for pid in processes())
+        answers.write(json.dumps([kind, text, needed]) + "\n")
         answers.flush()
 
 
-def _peak(pid: str) -> float:
-    """The largest memory that a process has had, MiB."""
+def _from_here(pid: str) -> float:
+    """What a process holds now, MiB; its peak begins anew."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/clear_refs", "w") as file:
+        file.write("5")
+    return _memory(pid, "VmRSS")
+
+
+def _memory(pid: str, name: str) -> float:
+    """A line of a process's status, MiB."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
             lines = dict(line.split(":", 1) for line in file)
-        return int(lines["VmHWM"].split()[0]) / 1024
+        return int(lines[name].split()[0]) / 1024
     except (OSError, KeyError, ValueError):
         return 0.0
 
