@@ -153,7 +153,7 @@ def _call(place: Path, out: Path, names: Iterable[str], *more: str) -> Run:
 
 
 def _notes(text: str) -> list[str]:
-    wanted = ("error:", "its worker", "the scheduler", "there it is")
+    wanted = ("error:", "its worker", "the scheduler", "answers again")
     return [line for line in text.splitlines() if any(word in line for word in wanted)]
 
 

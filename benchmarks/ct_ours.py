@@ -85,11 +85,11 @@ def total_variation(p: CTProblem, settings: TVSettings) -> Result:
     """Weighted least squares with total variation, of any weight."""
     start = perf_counter()
     scan = scan_of(sinogram_of(p))
-    found = WeightedTotalVariation(scan, settings)(
+    image = WeightedTotalVariation(scan, settings)(
         torch.from_numpy(p.sinogram), 0, 0, lambda part: None
     )
-    made = {"weight": settings.weight, "iterations": settings.iterations}
-    return Result(found.values.numpy(), perf_counter() - start, settings=made)
+    numbers = {"weight": settings.weight, "iterations": settings.iterations}
+    return Result(image.values.numpy(), perf_counter() - start, settings=numbers)
 
 
 def tuned(tuning: Sequence[CTProblem], plain: TVSettings) -> Callable[[str], TVSettings]:

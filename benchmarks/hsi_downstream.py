@@ -45,9 +45,9 @@ def fractions(spectra: Array, endmembers: Array, kinds: list[str]) -> dict[str, 
         endmembers: (material, band).
         kinds: the materials' classes.
     """
-    found = np.stack([nnls(endmembers.T, s)[0] for s in spectra.T], axis=1)
-    found /= np.maximum(found.sum(axis=0), 1e-9)
-    return {k: found[[c == k for c in kinds]].sum(axis=0) for k in dict.fromkeys(kinds)}
+    abundances = np.stack([nnls(endmembers.T, s)[0] for s in spectra.T], axis=1)
+    abundances /= np.maximum(abundances.sum(axis=0), 1e-9)
+    return {k: abundances[[c == k for c in kinds]].sum(axis=0) for k in dict.fromkeys(kinds)}
 
 
 def index(spectra: Array, nm: Array) -> Array:

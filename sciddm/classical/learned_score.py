@@ -85,10 +85,10 @@ def _patches(slices: list[Tensor], generator: torch.Generator) -> Tensor:
         return int(torch.randint(n, (), generator=generator))
 
     side = min(_PATCH, *(min(s.shape) for s in slices))
-    found = []
+    patches = []
     for _ in range(_BATCH):
         image = slices[draw(len(slices))]
         y, x = draw(image.shape[0] - side + 1), draw(image.shape[1] - side + 1)
         patch = torch.rot90(image[y : y + side, x : x + side], draw(4))
-        found.append(patch.flip(-1) if draw(2) else patch)
-    return torch.stack(found)[:, None]
+        patches.append(patch.flip(-1) if draw(2) else patch)
+    return torch.stack(patches)[:, None]

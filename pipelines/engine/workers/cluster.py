@@ -250,7 +250,7 @@ class _Batch:
                     time.sleep(_TICK_SECONDS)
                     continue
                 break
-            say("note", f"{self._address}: there it is; what was under way is done again")
+            say("note", f"{self._address}: a scheduler answers again; items are resumed")
             self._counted = 0.0
             return
         message = f"the scheduler {self._address} did not come back within {seconds:.0f} s"
