@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -33,6 +34,7 @@ __all__ = [
 _MARK = b"DICM"
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # of a file without the mark, little endian
 _MOST_ELEMENT, _LONGEST = 0x30, 0x200  # of its first element: the number, and the length
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 _DEPTH = 3  # patient, study, series
 
 
@@ -170,9 +172,24 @@ def _read(file: Path, *, alone: bool = False) -> Iterator[tuple[Path, Dataset]]:
         header = open_dicom(file, pixels=False)
     if "DirectoryRecordSequence" in header:
         return  # the index of a medium
-    if "SOPClassUID" not in header or "SeriesInstanceUID" not in header:
+    missing = "SOPClassUID" not in header or "SeriesInstanceUID" not in header
+    if missing or _ends_within_a_value(header):
         raise InputError(f"{file}: its header ends early: truncated, copy or export it again")
     yield file, header
+
+
+def _ends_within_a_value(header: Dataset) -> bool:
+    """Whether the last value has fewer bytes than its length says.
+
+    The library returns such a value as it is. A series number cut short would be another series.
+    """
+    last = header.get_item(max(header.keys())) if len(header) else None
+    return (
+        isinstance(last, RawDataElement)
+        and last.value is not None
+        and last.length != _UNDEFINED_LENGTH
+        and len(last.value) < last.length
+    )
 
 
 def _is_marked(file: Path) -> bool:
