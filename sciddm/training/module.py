@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
-from sciddm.models import AnyModel
+from sciddm.models import AnyModel, network_of
 from sciddm.physics import Measurement
 from sciddm.priors.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.priors.predictor import Predictor
@@ -78,6 +79,9 @@ class TrainingModule(lightning.LightningModule):
     of the two elapsed fractions, of steps and of time, so that a training stopped by its time
     limit has also finished its decay. Elapsed time is stored in the checkpoint.
 
+    With ``patience`` the training ends when so many validations in turn gave no gain, and
+    ``finished`` is the average at the best of them.
+
     A denoiser that is shown its own estimates is trained in ``Chains`` instead, on batches that
     ``measure`` makes measurements of.
     """
@@ -102,6 +106,9 @@ class TrainingModule(lightning.LightningModule):
         self.max_seconds = max_seconds
         self.ema = AveragedModel(model, multi_avg_fn=self._average)
         self._chains = self._new_chains()
+        self._best: dict[str, Tensor] | None = None
+        self._best_loss = math.inf
+        self._without_gain = 0
         self._before = 0.0
         self._started = time.monotonic()
 
@@ -115,6 +122,20 @@ class TrainingModule(lightning.LightningModule):
     def averaged(self) -> AnyModel:
         """The model with the averaged weights."""
         return cast(AnyModel, self.ema.module)
+
+    @property
+    def finished(self) -> AnyModel:
+        """The model that the training ends with: the average, with ``patience`` at its best."""
+        if self._best is None:
+            return self.averaged
+        best = copy.deepcopy(self.averaged)
+        network_of(best).load_state_dict(self._best)
+        return best
+
+    @property
+    def finished_loss(self) -> float:
+        """The validation loss of ``finished``; NaN without a validation."""
+        return self.validation_loss if self._best is None else self._best_loss
 
     @property
     def elapsed(self) -> float:
@@ -149,6 +170,19 @@ class TrainingModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.validation_loss = float(self.trainer.callback_metrics.get("val_loss", math.nan))
+        if self.optimisation.patience is not None:
+            self._compare(self.optimisation.patience)
+
+    def _compare(self, patience: int) -> None:
+        """Keeps the averaged weights where their validation is the best so far."""
+        if self.validation_loss < self._best_loss:
+            state = network_of(self.averaged).state_dict()
+            self._best = {name: value.detach().clone() for name, value in state.items()}
+            self._best_loss, self._without_gain = self.validation_loss, 0
+            return
+        self._without_gain += 1
+        if self._without_gain >= patience:
+            self.trainer.should_stop = True
 
     def _validation_loss(self, batch: dict[str, Tensor]) -> Tensor:
         model, chains = self.averaged, self._new_chains()
@@ -192,11 +226,20 @@ class TrainingModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["elapsed_seconds"] = self.elapsed
         checkpoint["validation_loss"] = self.validation_loss
+        checkpoint["best"] = {
+            "weights": self._best,
+            "loss": self._best_loss,
+            "without_gain": self._without_gain,
+        }
         checkpoint["chains"] = None if self._chains is None else self._chains.items
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._before = float(checkpoint["elapsed_seconds"])
         self.validation_loss = float(checkpoint.get("validation_loss", math.nan))
+        best = checkpoint.get("best")  # checkpoints of earlier versions have none
+        if best is not None:
+            self._best, self._best_loss = best["weights"], float(best["loss"])
+            self._without_gain = int(best["without_gain"])
         if self._chains is not None:
             self._chains.items = checkpoint.get("chains")
         self._started = time.monotonic()

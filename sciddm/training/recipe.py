@@ -185,6 +185,12 @@ class Optimisation(_Strict):
     warmup_steps: int = Field(default=200, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="validations without a gain after which the training ends, with the weights "
+        "of the best one",
+    )
     precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = Field(
         default="auto", description="auto: bf16-mixed where the processor has it, else 32"
     )

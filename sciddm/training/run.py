@@ -222,6 +222,9 @@ def _train(
     with suppress(SIGTERMException), warnings.catch_warnings():
         # The folder holds the claim and the checkpoints.
         warnings.filterwarnings("ignore", "Experiment logs directory")
+        if o.patience is not None and not steps:
+            # The first weights are the ones to be better than: those of ``start_from``.
+            trainer.validate(module, validation, verbose=False)
         trainer.fit(
             module,
             training,
@@ -234,7 +237,7 @@ def _train(
         return out / _MODEL
     with transaction([out / _MODEL], folders=[out / _MODEL]) as at:
         save_model(
-            module.averaged,
+            module.finished,
             at[out / _MODEL],
             card={
                 **recipe.card,
@@ -292,7 +295,7 @@ def _history(trainer: lightning.Trainer, module: TrainingModule) -> dict[str, An
         if on_gpu
         else f"{torch.get_num_threads()} CPU cores ({platform.machine()})",
         "batch_size": module.optimisation.batch_size,
-        "validation_loss": module.validation_loss,
+        "validation_loss": module.finished_loss,
     }
 
 

@@ -117,6 +117,32 @@ def test_training_learns_and_exports_the_average(path, tmp_path):
         assert (last.eval()(x, t) - expected).abs().max() > 0.01  # the last weights are others
 
 
+def test_patience_ends_a_training_that_gets_worse_with_the_best_weights(path, tmp_path):
+    # Steps of this length destroy the network: its first weights stay the best ones.
+    overrides = ["optimisation.lr=1.0", "optimisation.steps=200", "optimisation.patience=2"]
+    recipe, out = load_recipe(path, overrides), tmp_path / "run"
+    folder = train(recipe, out, progress=False)
+    card = json.loads((folder / "card.json").read_text())
+    assert card["training"]["steps"] == 2 * 4  # two validations of four steps each
+    losses = validation_losses(out)
+    assert min(losses[1:]) > 1.2 * card["training"]["validation_loss"]
+    first = build(recipe).network.state_dict()
+    for name, value in load_model(folder).network.state_dict().items():
+        assert torch.allclose(value, first[name], atol=2e-3), name
+
+
+def test_patience_survives_an_interruption(path, tmp_path):
+    overrides = ["optimisation.lr=1.0", "optimisation.patience=3"]
+    out = tmp_path / "run"
+    train(load_recipe(path, [*overrides, "optimisation.steps=6"]), out, progress=False)
+    folder = train(load_recipe(path, [*overrides, "optimisation.steps=200"]), out, progress=False)
+    training = json.loads((folder / "card.json").read_text())["training"]
+    assert training["steps"] < 20  # not three more validations of its own, nor two hundred steps
+    first = build(load_recipe(path, overrides)).network.state_dict()
+    for name, value in load_model(folder).network.state_dict().items():
+        assert torch.allclose(value, first[name], atol=2e-3), name
+
+
 def test_resuming_continues_where_it_stopped(path, tmp_path):
     out = tmp_path / "run"
     Levels.served = 0
