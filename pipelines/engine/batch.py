@@ -117,6 +117,7 @@ def plan(
     whole_kind: str = "",
     recursive: bool = False,
     batch: bool = False,
+    folders: bool = False,
 ) -> Plan:
     """Pairs inputs with outputs.
 
@@ -136,6 +137,8 @@ def plan(
         whole_kind: what such a folder is called in messages.
         recursive: search subfolders too; the outputs lie in subfolders of the same names.
         batch: one input is a batch, too.
+        folders: inputs are folders of items, also those that look like one data set, or that
+            hold nothing yet.
 
     Raises:
         InputError: no input, an empty folder, one output for several inputs, an output that is
@@ -146,12 +149,12 @@ def plan(
     entries: list[Entry] = []
     batch = batch or len(inputs) > 1
     for path in inputs:
-        if not path.is_dir() or has_suffix(path, read) or whole(path):
+        if not folders and (not path.is_dir() or has_suffix(path, read) or whole(path)):
             entries.append(Entry(path, Path()))
             continue
         batch = True
         items = list(items_in(path, read, whole, recursive=recursive, without=output))
-        if not items:
+        if not items and not folders:
             kinds = f"no {whole_kind} and no file" if whole_kind else "no file"
             deeper = any(p.is_dir() for p in path.iterdir()) and not recursive
             raise InputError(

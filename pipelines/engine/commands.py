@@ -40,6 +40,14 @@ _Recursive = Annotated[
         rich_help_panel=_MANY,
     ),
 ]
+_Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="Do what arrives in the input folder, until the command is stopped.",
+        rich_help_panel=_MANY,
+    ),
+]
 _Jobs = Annotated[
     int,
     typer.Option(
@@ -172,6 +180,7 @@ def _of_transform(verb: Transform[..., Any, Any]) -> Parts:
     if many:
         trailing += [
             _keyword("recursive", _Recursive, False),
+            _keyword("watch", _Watch, False),
             _keyword("jobs", _Jobs, 1),
             _keyword("part", _Part, None),
             _keyword("tries", _Tries, 2),
@@ -192,6 +201,7 @@ def _of_transform(verb: Transform[..., Any, Any]) -> Parts:
             arguments=tuple(map(str, root.get(ARGUMENTS, ()))),
             recursive=values.get("recursive", False),
             parallel=parallel,
+            watch=values.get("watch", False),
         )
         inputs = values.get("inputs", [])
         if not parallel.divides:

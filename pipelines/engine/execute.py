@@ -18,8 +18,9 @@ from typing import Any
 
 from sciddm.data_adapters import isolation
 from sciddm.data_adapters.commit import recover
-from sciddm.errors import InputError, SciddmError
-from sciddm.pipelines.engine.batch import Job, Outcome, Plan, make_folder, plan, run
+from sciddm.errors import InputError, OptionError, SciddmError
+from sciddm.pipelines.engine.arrivals import arrivals
+from sciddm.pipelines.engine.batch import Job, Outcome, Plan, make_folder, one_line, plan, run
 from sciddm.pipelines.engine.console import output, say, spoken
 from sciddm.pipelines.engine.hints import advised
 from sciddm.pipelines.engine.inputs import with_lists
@@ -50,6 +51,7 @@ class Running:
         arguments: of the command line, for the JSON document.
         recursive: search subfolders of input folders, too.
         parallel: who does the items of a batch.
+        watch: go on with what arrives in the folder, until the command is stopped.
     """
 
     report: bool = False
@@ -60,6 +62,7 @@ class Running:
     arguments: tuple[str, ...] = ()
     recursive: bool = False
     parallel: Parallel = ALONE
+    watch: bool = False
 
 
 def execute(
@@ -88,9 +91,79 @@ def execute(
 
 
 def _execute(verb: Transform[..., Any, Any], ends: Ends, request: Request, running: Running) -> int:
-    inputs, target = ends.inputs, ends.target
+    if running.watch:
+        return _watch(verb, ends, request, running)
+    planned = _plan(verb, ends.inputs, ends.target, running)
+    outcomes = _do(verb, planned, ends.target, request, running)
+    failed = [o for o in outcomes if o.status == "failed"]
+    if running.as_json:
+        words = shlex.join(["sciddm", *running.arguments])
+        print(json.dumps(document(outcomes, words), indent=2))
+    elif planned.batch or not failed:
+        show(outcomes, output(aside=ends.to_pipe))
+    if not failed:
+        return 0
+    return 2 if not planned.batch and isinstance(failed[0].cause, SciddmError) else 1
+
+
+def _watch(verb: Transform[..., Any, Any], ends: Ends, request: Request, running: Running) -> int:
+    """Does what arrives in a folder, item by item, until the command is stopped."""
+    folders, target = ends.inputs, ends.target
+    if len(folders) != 1 or not folders[0].is_dir():
+        raise OptionError("watch", "give one folder, which is there")
+    if target is None:
+        raise OptionError("watch", "needs a folder for the results: add -o")
+    if running.parallel != ALONE or running.overwrite:
+        raise OptionError(
+            "watch", "is done by one process, which replaces nothing: leave out what says otherwise"
+        )
+    make_folder(target)
+    if target.resolve() == folders[0].resolve():
+        raise InputError(f"{target}: is the folder that is watched: give another as output")
+    with verb.on_device(request):
+        verb.prepare(request)  # before the first item: no item can mend what this refuses
+    words = shlex.join(["sciddm", *running.arguments])
+    outcomes: list[Outcome] = []
+    say("note", f"{folders[0]}: what arrives is done until you press Ctrl-C")
+    try:
+        for jobs in arrivals(lambda: _plan(verb, folders, target, running).jobs):
+            for job in jobs:
+                outcomes.append(_do_one(verb, job, target, request, running))
+                if running.as_json:
+                    print(json.dumps(document(outcomes[-1:], words)), flush=True)
+                else:
+                    output(aside=True).print(_line(outcomes[-1]))
+    except KeyboardInterrupt:
+        if not running.as_json and outcomes:
+            show(outcomes, output())
+    return 1 if any(o.status == "failed" for o in outcomes) else 0
+
+
+def _do_one(
+    verb: Transform[..., Any, Any], job: Job, target: Path, request: Request, running: Running
+) -> Outcome:
+    """One item of a folder that is watched: whatever is wrong with it, the next ones are done."""
+    try:
+        (outcome,) = _do(verb, Plan((job,), batch=True), target, request, running)
+    except SciddmError as error:
+        say("error", spoken(error))
+        outcome = Outcome(job, "failed", error=one_line(error))
+    outcome.cause = None  # its traceback would keep the data
+    return outcome
+
+
+def _line(outcome: Outcome) -> str:
+    return f"{outcome.job.source.name}: {outcome.status}, {outcome.seconds:.1f} s"
+
+
+def _do(
+    verb: Transform[..., Any, Any],
+    planned: Plan,
+    target: Path | None,
+    request: Request,
+    running: Running,
+) -> list[Outcome]:
     parallel = running.parallel
-    planned = _plan(verb, inputs, target, running)
     jobs = parallel.part.select(planned.jobs)
     if target is None and running.report:
         raise InputError("--report needs an output: add -o")
@@ -155,15 +228,7 @@ def _execute(verb: Transform[..., Any, Any], ends: Ends, request: Request, runni
         outcomes = run(jobs, attempt, finished=lambda job: item(job).earlier(verb), after=tell)
     if record is not None:
         record.close(outcomes)
-    failed = [o for o in outcomes if o.status == "failed"]
-    if running.as_json:
-        words = shlex.join(["sciddm", *running.arguments])
-        print(json.dumps(document(outcomes, words), indent=2))
-    elif planned.batch or not failed:
-        show(outcomes, output(aside=ends.to_pipe))
-    if not failed:
-        return 0
-    return 2 if not planned.batch and isinstance(failed[0].cause, SciddmError) else 1
+    return outcomes
 
 
 def _settle(folders: Iterable[Path]) -> None:
@@ -194,6 +259,7 @@ def _plan(
             whole_kind=source.item,
             recursive=running.recursive,
             batch=any_list or running.parallel.part != WHOLE,
+            folders=running.watch,
         )
     except InputError as error:
         # A folder may hold nothing of this domain and something of another.

@@ -71,7 +71,9 @@ class Item:
         """
         if self.overwrite or not self.batch or not self.saves:
             return None
-        return completed(self.job, self.outputs(verb), self.request.stored())
+        source, job = verb.source, self.job
+        inputs = [] if source is None else source.files(job.source, self.request)
+        return completed(job, self.outputs(verb), self.request.stored(), inputs)
 
     def attempt(self, verb: Transform[..., Any, Any], watch: Watch = _unseen) -> Outcome:
         """Claims the outputs, computes, and writes all of them, or none.

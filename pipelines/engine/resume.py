@@ -10,17 +10,24 @@ from typing import Any
 from sciddm.errors import OutputError
 from sciddm.pipelines.engine.batch import Job, Outcome
 from sciddm.pipelines.engine.console import say
+from sciddm.pipelines.engine.stamp import hash_of_files
 
 __all__ = ["completed"]
 
 
-def completed(job: Job, outputs: Sequence[Path], request: Mapping[str, Any]) -> Outcome | None:
+def completed(
+    job: Job,
+    outputs: Sequence[Path],
+    request: Mapping[str, Any],
+    inputs: Sequence[Path] = (),
+) -> Outcome | None:
     """The outcome of a job whose outputs are there already, None where work is left.
 
     Args:
         job: the item.
         outputs: all that would be written; among them the JSON file that states the request.
         request: the options that decide the content.
+        inputs: the files of the item. One that has changed since is a warning.
 
     Raises:
         OutputError: files of the same names are there that sciddm did not write.
@@ -48,9 +55,23 @@ def completed(job: Job, outputs: Sequence[Path], request: Mapping[str, Any]) -> 
             f"kept {job.target}, which was made with another {', '.join(keys)} "
             "(--overwrite makes it again)"
         )
+    elif _changed(inputs, stored, there):
+        outcome.warnings.append(
+            f"kept {job.target}, but its input has changed since (--overwrite makes it again)"
+        )
     else:
         say("note", f"{job.source.name}: done already, kept {job.target}")
     return outcome
+
+
+def _changed(inputs: Sequence[Path], stored: Mapping[str, Any], there: Sequence[Path]) -> bool:
+    """Whether inputs are newer than the outputs and of another content."""
+    made = min(path.stat().st_mtime_ns for path in there)
+    files = [file for path in inputs for file in ([path] if path.is_file() else path.rglob("*"))]
+    if all(file.stat().st_mtime_ns <= made for file in files):
+        return False
+    digest = stored.get("input_sha256")
+    return bool(digest) and digest != hash_of_files(inputs)
 
 
 def _optional(outputs: Sequence[Path], there: Sequence[Path]) -> bool:

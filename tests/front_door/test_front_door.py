@@ -17,7 +17,8 @@ from sciddm.pipelines.engine.verb import Transform
 #: Parameters of commands that are no options of a request.
 RUNNING = {
     "inputs", "target", "form", "report", "overwrite", "as_json", "threads", "reference",
-    "estimate", "help", "recursive", "jobs", "part", "tries", "memory", "scheduler",
+    "estimate", "help", "recursive",
+    "watch", "jobs", "part", "tries", "memory", "scheduler",
 }  # fmt: skip
 
 
