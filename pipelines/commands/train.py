@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -31,6 +31,14 @@ def train(
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Start anew, not from the last checkpoint.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Processes of this machine [one a GPU, or one].")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Machines that train together.")] = None,
+    strategy: Annotated[
+        Literal["ddp", "ddp_find_unused_parameters_true"],
+        typer.Option(help="How processes share gradients: _true where steps leave weights unused."),
+    ] = "ddp",
 ) -> None:
     """Train a model by a recipe; goes on where an earlier run of it stopped."""
     from sciddm.training.recipe import load_recipe
@@ -41,5 +49,13 @@ def train(
         from sciddm.training.run import train as run_training
 
     folder = target if target is not None else Path("runs") / loaded.name
-    made = run_training(loaded, folder, resume=not fresh, max_time=max_time)
+    made = run_training(
+        loaded,
+        folder,
+        resume=not fresh,
+        max_time=max_time,
+        devices=devices,
+        nodes=nodes,
+        strategy=strategy,
+    )
     print(made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.guidance import Informed
 from sciddm.physics import Measurement
 from sciddm.process import Process, expand
+from sciddm.training.draws import ItemDraws
 
 __all__ = ["Chains", "chain_loss"]
 
@@ -69,16 +70,21 @@ class Chains:
     differentiated, and none is made only to see what the next one would be shown. Estimates are by
     as many steps older than the weights as their item has come.
 
+    What is random depends on the seed, on the item's ``place`` (B,) and on how far it has come.
+
     Args:
         denoiser: what is trained; ``estimate_errors`` are its own.
-        draw: n times of the first of the later evaluations.
+        draw: times of the first of the later evaluations, one an item.
+        seed: of the training.
     """
 
-    def __init__(self, denoiser: NetworkDenoiser, draw: Callable[[int], Tensor]) -> None:
+    def __init__(
+        self, denoiser: NetworkDenoiser, draw: Callable[[ItemDraws], Tensor], seed: int = 0
+    ) -> None:
         self.process = denoiser.process
         self.errors = torch.tensor(denoiser.estimate_errors, dtype=torch.float64)
         self.evaluations = len(self.errors) + _LATER
-        self._draw = draw
+        self._draw, self.seed = draw, seed
         #: Those on their way, by name; what a checkpoint keeps.
         self.items: Batch | None = None
 
@@ -90,7 +96,7 @@ class Chains:
         Args:
             denoiser: the network with its present weights.
             measure: the measurement of a batch.
-            batch: new items: x0, ``start`` and whatever ``measure`` asks for.
+            batch: new items: x0, ``start``, ``place`` and whatever ``measure`` asks for.
         """
         items = self._enter(batch)
         error = self.errors.to(items["t"].device)[items["done"].clamp(max=len(self.errors) - 1)]
@@ -128,12 +134,14 @@ class Chains:
                     self._next_level(items)
             return {k: torch.cat([items[k] for items in places]) for k in places[0]}
         new = self._begun(batch)
-        return {k: torch.cat([v, new[k]]) for k, v in self.items.items()}
+        # Those of a checkpoint lie in the processor's memory.
+        return {k: torch.cat([v.to(new[k].device), new[k]]) for k, v in self.items.items()}
 
     def _begun(self, batch: Batch) -> Batch:
         x0 = batch["x0"]
         t = torch.full((len(x0),), self.process.t_max, dtype=torch.float64, device=x0.device)
-        x = self.process.add_noise(x0, t, None, torch.randn_like(x0))
+        draws = self._draws(batch["place"].tolist(), [0] * len(x0))
+        x = self.process.add_noise(x0, t, None, draws.noise(x0))
         done = torch.zeros(len(x0), dtype=torch.long, device=x0.device)
         return {**batch, "estimate": batch["start"], "x": x, "t": t, "done": done}
 
@@ -147,15 +155,23 @@ class Chains:
         """The state of each item that its next evaluation is of."""
         items["done"] = items["done"] + 1
         process, t, later = self.process, items["t"], items["done"] - len(self.errors)
-        shorter = (-torch.rand(t.shape, dtype=t.dtype) * _LONGEST_STEP).exp().to(t.device)
-        drawn = self._draw(len(t)).to(t)
+        draws = self._draws(items["place"].tolist(), items["done"].tolist())
+        shorter = (-draws.uniform() * _LONGEST_STEP).exp().to(t)
+        drawn = self._draw(draws).to(t)
         falling = process.times(process.sigma(t) * shorter).clamp(min=process.t_min)
         new = torch.where(later == 0, torch.minimum(drawn, t), torch.where(later > 0, falling, t))
-        items["x"] = _less_noise(process, items["x0"], items["x"], t, new)
+        items["x"] = _less_noise(process, items["x0"], items["x"], t, new, draws)
         items["t"] = new
 
+    def _draws(self, places: Iterable[int], done: Iterable[int]) -> ItemDraws:
+        """Numbers of one round, which an item is in once."""
+        rounds = [f"{count}/{place}" for place, count in zip(places, done, strict=True)]
+        return ItemDraws(self.seed, rounds, "chain")
 
-def _less_noise(process: Process, x0: Tensor, x: Tensor, t: Tensor, earlier: Tensor) -> Tensor:
+
+def _less_noise(
+    process: Process, x0: Tensor, x: Tensor, t: Tensor, earlier: Tensor, draws: ItemDraws
+) -> Tensor:
     """A draw of the state at an ``earlier`` time (B,), given that at ``t`` and the image.
 
     With w = x / a: w' = x0 + q (w - x0) + sigma' sqrt(1 - q) z, q = (sigma' / sigma)^2.
@@ -164,5 +180,5 @@ def _less_noise(process: Process, x0: Tensor, x: Tensor, t: Tensor, earlier: Ten
     a_then, _, s_then = process(earlier)
     q = (s_then / a_then / (s / a)) ** 2
     added = s_then / a_then * (1 - q).clamp(min=0).sqrt()
-    w = x0 + expand(q, x0) * (x / expand(a, x) - x0) + expand(added, x0) * torch.randn_like(x0)
+    w = x0 + expand(q, x0) * (x / expand(a, x) - x0) + expand(added, x0) * draws.noise(x0)
     return expand(a_then, x0) * w

@@ -6,13 +6,15 @@ import os
 import platform
 import time
 import warnings
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 from torch.utils.data import DataLoader
@@ -29,15 +31,19 @@ from sciddm.priors.predictor import Predictor
 from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.storage import claim, transaction
 from sciddm.training.checkpoints import Checkpoints
+from sciddm.training.launch import Options, launch
 from sciddm.training.module import TrainingModule
 from sciddm.training.recipe import Recipe
 from sciddm.training.stop import StopRequest
-from sciddm.training.stream import SeededItems, Stream
+from sciddm.training.stream import Batches, NumberedItems, SeededItems, Stream
+from sciddm.training.team import Team, joined, machine_devices
 from sciddm.zoo.archive import check_archive
 from sciddm.zoo.folder import save_model
 from sciddm.zoo.pretrained import from_pretrained
 
-__all__ = ["build", "train"]
+__all__ = ["Strategy", "build", "train"]
+
+Strategy = Literal["ddp", "ddp_find_unused_parameters_true"]
 
 _MODEL = "model"
 
@@ -105,39 +111,90 @@ def train(
     resume: bool = True,
     max_time: str | None = None,
     progress: bool = True,
+    devices: int | None = None,
+    nodes: int | None = None,
+    strategy: Strategy = "ddp",
 ) -> Path:
     """Trains and writes a model folder that ``from_pretrained`` reads.
+
+    Several processes share each batch, whose size is that of the recipe: the loss is that of one
+    process, up to rounding. A process that torchrun or srun has started joins the others.
 
     Args:
         recipe: what to train.
         out: folder for checkpoints (``checkpoints/last.ckpt``), the log (``metrics.csv``) and the
             finished model (``model/``). The log of an interrupted run is kept under the number of
             its steps (``metrics-to-40.csv``).
-        resume: go on from the last checkpoint that is whole, if there is one. The weights are then
-            those of a training without a break, unless a limit of time decided its learning rate.
+        resume: go on from the last checkpoint that is whole, if there is one, on any number of
+            processes. The weights are then those of a training without a break, unless a limit of
+            time decided its learning rate; on another number of processes, up to rounding.
         max_time: HH:MM:SS in place of the recipe's; counts all runs together.
         progress: show Lightning's progress bar.
+        devices: processes of this machine, one a GPU where there are some; None for one a GPU, or
+            one.
+        nodes: machines that train together; None for one.
+        strategy: how processes share the gradients, by Lightning's name:
+            ``ddp_find_unused_parameters_true`` where a step may leave weights unused.
 
     Returns:
         The model folder: averaged weights in fp16 safetensors, configuration and card.
 
     Raises:
         BusyError: another process trains in that folder.
+        InputError: there are fewer GPUs or items in a batch than processes.
         ModelError: the checkpoints are damaged.
+        TeamError: another process of the training ended.
         KeyboardInterrupt: SIGINT, after a checkpoint is saved; SIGTERM and SIGHUP likewise raise
             what their handlers do.
     """
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    team = joined(devices, nodes)
+    if team is None:
+        count = machine_devices() if devices is None else devices
+        if torch.cuda.is_available() and count > torch.cuda.device_count():
+            raise InputError(f"--devices {count}: there are {torch.cuda.device_count()} GPUs")
+        if count * (nodes or 1) > 1:
+            _check_shares(recipe, count * (nodes or 1))
+            options: Options = {
+                "resume": resume,
+                "max_time": max_time,
+                "progress": progress,
+                "strategy": strategy,
+            }
+            launch(recipe, out, count, nodes or 1, options)
+            return out / _MODEL
+        team = Team()
+    _check_shares(recipe, team.ranks)
     stop = StopRequest()
-    with claim([out / _MODEL]), stop.watched():
-        return _train(recipe, out, stop, resume=resume, max_time=max_time, progress=progress)
+    with stop.watched(), team.connected(), ExitStack() as stack:
+
+        def prepare() -> None:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(claim([out / _MODEL]))
+
+        team.first(prepare)
+        made = _train(
+            recipe, out, stop, team, strategy, resume=resume, max_time=max_time, progress=progress
+        )
+        team.maximum([0.0])  # the first process may still write the model
+        return made
+
+
+def _check_shares(recipe: Recipe, processes: int) -> None:
+    size = recipe.optimisation.batch_size
+    if processes > size:
+        raise InputError(
+            f"optimisation.batch_size {size}: fewer items than the {processes} processes that "
+            "share them: give a larger one"
+        )
 
 
 def _train(
     recipe: Recipe,
     out: Path,
     stop: StopRequest,
+    team: Team,
+    strategy: Strategy,
     *,
     resume: bool,
     max_time: str | None,
@@ -150,16 +207,25 @@ def _train(
     dataset = recipe.data.load()
     measure = getattr(dataset, "measurement", None)
     checkpoints = Checkpoints(out / "checkpoints")
-    if not resume:
-        checkpoints.discard()
+
+    def choose() -> tuple[str, int] | None:
+        if not resume:
+            checkpoints.discard()
+        newest = checkpoints.newest()
+        return None if newest is None else (str(newest), _steps_of(newest))
+
+    newest, steps = team.first(choose) or (None, 0)
     saved = time.monotonic()
 
-    def after_step() -> bool:
+    def save_due() -> bool:
+        return time.monotonic() - saved > 60 * o.checkpoint_minutes
+
+    def save() -> None:
         nonlocal saved
-        if time.monotonic() - saved > 60 * o.checkpoint_minutes:
-            save()
-            saved = time.monotonic()
-        return stop.number is None
+        checkpoints.write(
+            lambda path: trainer.save_checkpoint(path, weights_only=False), main_process=team.writes
+        )
+        saved = time.monotonic()
 
     module = TrainingModule(
         build(recipe),
@@ -167,8 +233,11 @@ def _train(
         o,
         seconds,
         measure,
+        team,
         on_start=stop.install,  # after Lightning has installed handlers of its own
-        after_step=after_step,
+        stop_number=lambda: stop.number or 0,
+        save_due=save_due,
+        save=save,
     )
     if o.compile:
         for network in _networks(module.model):
@@ -177,30 +246,32 @@ def _train(
         split: dataset(**recipe.data.arguments, split=split, seed=o.seed)
         for split in ("train", "validate")
     }
-    newest = checkpoints.newest()
-    steps = 0 if newest is None else _steps_of(newest)
     length = len(datasets["train"])
+    stream = Stream(length, o.seed, steps * o.batch_size)
     training = DataLoader(
         SeededItems(datasets["train"], o.seed),
-        batch_size=o.batch_size,
-        sampler=Stream(length, o.seed, steps * o.batch_size * _processes()),
+        batch_sampler=Batches(stream, o.batch_size, team.rank, team.ranks),
         num_workers=o.workers,
         persistent_workers=o.workers > 0,
     )
+    count = len(datasets["validate"])
+    # Each process needs one item at least; of fewer all have all, which is the same mean.
+    numbers = range(team.rank, count, team.ranks) if count >= team.ranks else range(count)
     validation = DataLoader(
-        datasets["validate"],
-        batch_size=o.batch_size,
+        NumberedItems(datasets["validate"], numbers),
+        batch_size=-(-o.batch_size // team.ranks),
         num_workers=o.workers,
         persistent_workers=o.workers > 0,
     )
     trainer = lightning.Trainer(
         max_steps=o.steps,
+        **_processes(team, strategy),
         precision=_precision(o.precision),
         gradient_clip_val=o.gradient_clip,
         enable_checkpointing=False,
         use_distributed_sampler=False,
         # The stream has no end: an epoch is as many steps as would show every item once.
-        val_check_interval=max(1, length // (o.batch_size * _processes())),
+        val_check_interval=max(1, length // o.batch_size),
         check_val_every_n_epoch=None,
         logger=CSVLogger(out, name="", version=""),
         default_root_dir=out,
@@ -209,14 +280,7 @@ def _train(
         log_every_n_steps=25,
         num_sanity_val_steps=0,
     )
-
-    def save() -> None:
-        checkpoints.write(
-            lambda path: trainer.save_checkpoint(path, weights_only=False),
-            main_process=trainer.is_global_zero,
-        )
-
-    if steps and trainer.is_global_zero:
+    if steps and team.writes:
         _keep_log(out / "metrics.csv", steps)
     # A SIGTERM that comes before the first step has ended is Lightning's.
     with suppress(SIGTERMException), warnings.catch_warnings():
@@ -225,15 +289,12 @@ def _train(
         if o.patience is not None and not steps:
             # The first weights are the ones to be better than: those of ``start_from``.
             trainer.validate(module, validation, verbose=False)
-        trainer.fit(
-            module,
-            training,
-            validation,
-            ckpt_path=None if newest is None else str(newest),
-            weights_only=True,
-        )
+        trainer.fit(module, training, validation, ckpt_path=newest, weights_only=True)
     save()
-    if stop.number is not None or not trainer.is_global_zero:
+    module.check_averages()
+    if module.stopped_by:
+        stop.number = module.stopped_by  # whichever process it reached
+    if stop.number is not None or not team.writes:
         return out / _MODEL
     with transaction([out / _MODEL], folders=[out / _MODEL]) as at:
         save_model(
@@ -248,6 +309,29 @@ def _train(
             representation=getattr(datasets["train"], "representation", None),
         )
     return out / _MODEL
+
+
+class _Parallel(DDPStrategy):
+    """Gradients are averaged over the processes; each validates its own items by itself.
+
+    Through the wrapped model, processes with more items would wait for those with fewer.
+    """
+
+    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
+        assert self.lightning_module is not None
+        with self.precision_plugin.val_step_context():
+            return self.lightning_module.validation_step(*args, **kwargs)
+
+
+def _processes(team: Team, strategy: Strategy) -> dict[str, Any]:
+    """Arguments of the trainer: how its processes share the work."""
+    if team.alone:
+        return {"devices": 1}
+    ddp = _Parallel(
+        cluster_environment=TorchElasticEnvironment(),
+        find_unused_parameters=strategy.endswith("_true"),
+    )
+    return {"devices": team.local_ranks, "num_nodes": team.nodes, "strategy": ddp}
 
 
 def _keep_log(log: Path, steps: int) -> None:
@@ -273,11 +357,6 @@ def _steps_of(checkpoint: Path) -> int:
         ) from error
 
 
-def _processes() -> int:
-    """Processes that train together, as the launcher counts them."""
-    return int(os.environ.get("WORLD_SIZE", 1))
-
-
 def _networks(model: AnyModel) -> list[nn.Module]:
     if isinstance(model, StochasticRegeneration):
         return [model.predictor.network, model.denoiser.network]
@@ -294,6 +373,7 @@ def _history(trainer: lightning.Trainer, module: TrainingModule) -> dict[str, An
         "hardware": torch.cuda.get_device_name()
         if on_gpu
         else f"{torch.get_num_threads()} CPU cores ({platform.machine()})",
+        "processes": module.team.ranks,
         "batch_size": module.optimisation.batch_size,
         "validation_loss": module.finished_loss,
     }

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Sized
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-__all__ = ["SeededItems", "Stream", "derived_seed"]
+__all__ = ["Batches", "NumberedItems", "SeededItems", "Stream", "derived_seed", "share"]
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -38,19 +39,42 @@ class Stream(Sampler[tuple[int, int]]):
         self.length, self.seed, self.start = length, seed, start
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        rank, ranks = _rank()
-        place, epoch, order = self.start + rank, -1, [0]
+        place, epoch, order = self.start, -1, [0]
         while True:
             if place // self.length != epoch:
                 epoch = place // self.length
                 generator = torch.Generator().manual_seed(derived_seed(self.seed, "epoch", epoch))
                 order = torch.randperm(self.length, generator=generator).tolist()
             yield place, order[place % self.length]
-            place += ranks
+            place += 1
+
+
+def share(batch_size: int, rank: int, ranks: int) -> slice:
+    """The part of a batch that one of several processes is handed; all parts make the batch."""
+    return slice(batch_size * rank // ranks, batch_size * (rank + 1) // ranks)
+
+
+class Batches(Sampler[list[tuple[int, int]]]):
+    """One process's parts of the batches of a training, without end.
+
+    Args:
+        stream: all items of the training, in order.
+        batch_size: of all processes together.
+        rank, ranks: number of this process, and how many train together.
+    """
+
+    def __init__(self, stream: Stream, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
+        self.stream, self.batch_size = stream, batch_size
+        self.part = share(batch_size, rank, ranks)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        items = iter(self.stream)
+        while True:
+            yield list(islice(items, self.batch_size))[self.part]
 
 
 class SeededItems(Dataset[Any]):
-    """A data set whose items are asked for by (place, index).
+    """A data set whose items are asked for by (place, index); each comes as (place, item).
 
     Args:
         items: the data set; whatever its items draw comes from the global generators of torch,
@@ -74,15 +98,26 @@ class SeededItems(Dataset[Any]):
             np.random.seed(seed % 2**32)  # noqa: NPY002
             random.seed(seed)
             try:
-                return self.items[index]
+                return place, self.items[index]
             finally:
                 np.random.set_state(numbers)  # noqa: NPY002
                 random.setstate(plain)
 
 
-def _rank() -> tuple[int, int]:
-    """(number, count) of the processes that train together."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
+class NumberedItems(Dataset[Any]):
+    """The items of a data set with their numbers, (number, item).
+
+    Args:
+        items: the data set.
+        numbers: those that are served.
+    """
+
+    def __init__(self, items: Any, numbers: range) -> None:
+        self.items, self.numbers = items, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, at: int) -> Any:
+        number = self.numbers[at]
+        return number, self.items[number]

@@ -41,14 +41,19 @@ def measure(batch: dict[str, Tensor]) -> Measurement:
 def batch(n: int, seed: int) -> dict[str, Tensor]:
     x0 = randn(n, 1, 32, 32, seed=seed)
     return {
+        "place": torch.arange(n) + 100 * seed,
         "x0": x0,
         "y": x0 + NOISE * randn(*x0.shape, seed=seed + 1),
         "start": x0 + 0.5 * randn(*x0.shape, seed=seed + 2),
     }
 
 
+def large(times: int) -> dict[str, Tensor]:
+    return {k: v if v.ndim == 1 else v.repeat(1, 1, times, times) for k, v in batch(1, 3).items()}
+
+
 def chains(model: NetworkDenoiser, sigma: float = 0.25) -> Chains:
-    return Chains(model, lambda n: model.process.times(torch.full((n,), sigma, dtype=F64)))
+    return Chains(model, lambda draws: model.process.times(torch.full_like(draws.uniform(), sigma)))
 
 
 def found_from(estimate: Tensor, y: Tensor, sigma: float, error: float) -> Tensor:
@@ -95,7 +100,7 @@ def test_states_are_of_the_image_at_falling_levels():
         torch.manual_seed(1)
         model = denoiser(process)
         line = chains(model)
-        line.step(model, measure, {k: v.repeat(1, 1, 4, 4) for k, v in batch(1, 3).items()})
+        line.step(model, measure, large(4))
         states = {}
         for _ in range(5):
             items = line.items
@@ -104,7 +109,7 @@ def test_states_are_of_the_image_at_falling_levels():
                 a = process(items["t"][i : i + 1])[0]
                 noise = items["x"][i] / a - items["x0"][i]
                 states.setdefault(done, []).append((float(process.sigma(items["t"][i])), noise))
-            line.step(model, measure, {k: v.repeat(1, 1, 4, 4) for k, v in batch(1, 3).items()})
+            line.step(model, measure, large(4))
         for done, found in states.items():
             for sigma, noise in found:
                 if done < len(ERRORS):
@@ -120,7 +125,7 @@ def test_the_next_state_is_of_the_same_path():
     torch.manual_seed(2)
     model = denoiser()
     line = chains(model)
-    big = {k: v.repeat(1, 1, 8, 8) for k, v in batch(1, 3).items()}
+    big = large(8)
     line.step(model, measure, big)
     before = line.items
     line.step(model, measure, big)

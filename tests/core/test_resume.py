@@ -278,8 +278,9 @@ def test_items_depend_on_their_place_alone() -> None:
     items = SeededItems(Draws("train"), seed=1)
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    first, other = items[(5, 2)], items[(6, 2)]
+    (place, first), (_, other) = items[(5, 2)], items[(6, 2)]
+    assert place == 5
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(9)
-    assert torch.equal(items[(5, 2)]["x0"], first["x0"])
+    assert torch.equal(items[(5, 2)][1]["x0"], first["x0"])
     assert not torch.equal(other["x0"], first["x0"])
