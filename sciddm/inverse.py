@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,9 +19,14 @@ from sciddm.posterior import Posterior
 from sciddm.process import Scalar
 from sciddm.random.streams import Streams
 from sciddm.sampling.grids import karras
+from sciddm.uncertainty.shift_score import ShiftScore
+from sciddm.uncertainty.verdict import Finding
 from sciddm.zoo.pretrained import Model
 
 __all__ = ["sample_posterior"]
+
+#: Samples (K, B, C, y, x) are images, which a law of features is of.
+_IMAGE_NDIM = 5
 
 
 def sample_posterior(
@@ -64,8 +70,9 @@ def sample_posterior(
         callback: called after every step with (step, steps, x_t, x0).
 
     Returns:
-        ``Posterior`` with ``samples`` (K, B, ...), ``mean``, ``std``, ``verdict`` and, for methods
-        that estimate it, ``log_evidence``; None where that fails, as with one particle left.
+        ``Posterior`` with ``samples`` (K, B, ...), ``mean``, ``std`` and ``verdict``; with
+        ``familiar`` of a model whose card has a law of its training images; and, for methods that
+        estimate it, ``log_evidence``; None where that fails, as with one particle left.
 
     Raises:
         OptionError: an unknown method, or a number that cannot be used.
@@ -78,6 +85,7 @@ def sample_posterior(
     for name, value in (("samples", samples), ("steps", steps)):
         if value < 1:
             raise OptionError(name, f"at least 1, not {value}")
+    shift = ShiftScore.from_card(prior.card.shift) if isinstance(prior, Model) else None
     prior = prior.denoiser if isinstance(prior, Model) else prior
     if prior.process.has_endpoint:
         raise ModelError("this model is a bridge from one image to another, not a prior")
@@ -101,8 +109,9 @@ def sample_posterior(
         measurement = Measurement(y, A, sigma, iterations=iterations)
     else:
         measurement = NonlinearMeasurement(y, A, sigma, iterations=iterations)
-    if isinstance(prior, NetworkDenoiser):
-        prior = _fitting(prior, start)
+    network = prior if isinstance(prior, NetworkDenoiser) else None
+    if network is not None:
+        prior = _fitting(network, start)
     grid = _grid(prior, steps, sigma_max, sigma_min)
     identities = [(b << 20) + k for k in range(samples) for b in range(items)]
     streams = Streams(seed, identities)
@@ -119,7 +128,16 @@ def sample_posterior(
         raise InputError(f"method {method}: the draws diverged; take more steps, or another method")
     shaped = draws.x0.reshape(samples, items, *draws.x0.shape[1:])
     data = Measurement(y[:items] if batched else y, A, sigma) if isinstance(A, Linear) else None
-    return Posterior(shaped, cost, draws.log_evidence, data)
+    posterior = Posterior(shaped, cost, draws.log_evidence, data)
+    if shift is None or network is None or shaped.ndim != _IMAGE_NDIM:
+        return posterior
+    return replace(posterior, familiar=_familiar(shift, network, posterior.mean))
+
+
+def _familiar(shift: ShiftScore, prior: NetworkDenoiser, images: Tensor) -> Finding:
+    """Whether images (B, C, y, x) are like those that the prior was trained on."""
+    single = torch.complex64 if prior.complex_data else torch.float32
+    return shift.finding([shift(prior, image[None].to(single)) for image in images])
 
 
 def _fitting(prior: NetworkDenoiser, like: Tensor) -> Denoiser:

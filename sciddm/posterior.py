@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sciddm.ledger import Cost
 from sciddm.physics.measurement import Measurement
+from sciddm.uncertainty.verdict import Finding
 
 __all__ = ["Consistency", "Posterior", "half_width", "residual_ratio"]
 
@@ -75,12 +76,15 @@ class Posterior:
             priors the one with the larger value explains the same data better.
         measurement: the data of all B items, or of one that they share, if the verdict is to be
             asked for.
+        familiar: whether the items are like the prior's training data, where its card says what
+            these are like; the median item decides.
     """
 
     samples: Tensor
     cost: Cost = field(default_factory=Cost)
     log_evidence: Tensor | None = None
     measurement: Measurement | None = None
+    familiar: Finding = field(default_factory=Finding)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Posterior:
         """The posterior of function(x), such as a magnitude."""

@@ -1,4 +1,4 @@
-"""`sciddm train`: a model by a recipe."""
+"""`sciddm train`: a model by a recipe, or a prior of one's own from a folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sciddm.errors import OptionError
 from sciddm.extras import extra
 from sciddm.pipelines.engine.threads import use_threads
 
@@ -15,8 +16,9 @@ __all__ = ["train"]
 
 def train(
     recipe: Annotated[
-        Path, typer.Argument(help="Name of a bundled recipe (mri-brain), or a YAML file.")
-    ],
+        str | None,
+        typer.Argument(help="Name of a bundled recipe (mri-brain), or a YAML file."),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
@@ -27,7 +29,7 @@ def train(
         Path | None, typer.Option("-o", "--output", help="Folder of the run [runs/NAME].")
     ] = None,
     max_time: Annotated[
-        str | None, typer.Option(help="HH:MM:SS of training, all runs of it together.")
+        str | None, typer.Option(help="Of training, all runs of it together: 2h, 90min, HH:MM:SS.")
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Start anew, not from the last checkpoint.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads to use.")] = None,
@@ -39,23 +41,84 @@ def train(
         Literal["ddp", "ddp_find_unused_parameters_true"],
         typer.Option(help="How processes share gradients: _true where steps leave weights unused."),
     ] = "ddp",
+    domain: Annotated[
+        str | None,
+        typer.Option(help="Train on --data: mri, ct, hsi, petct, speech, ultrasound, images."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of training data.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Model to fine-tune, such as mri-brain.")
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the --from model's own kind of data, to draw a quarter from."),
+    ] = None,
+    split_by: Annotated[
+        str | None,
+        typer.Option(help="What tells patients apart: patient (DICOM), folder, stem, file."),
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the model [own-DOMAIN].")] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="With --data: ten steps and the time of the whole.")
+    ] = False,
 ) -> None:
-    """Train a model by a recipe; goes on where an earlier run of it stopped."""
-    from sciddm.training.recipe import load_recipe
-
-    loaded = load_recipe(recipe, overrides or ())
+    """Train a model by a recipe, or on a folder (--domain, --data); goes on where it stopped."""
     use_threads(threads)
-    with extra("train", "training"):
-        from sciddm.training.run import train as run_training
+    if data is None:
+        if recipe is None:
+            raise OptionError("recipe", "name a recipe, or --domain and --data")
+        _needs_data(domain=domain, start=start, keep=keep, check=check or None)
+        from sciddm.training.recipe import load_recipe
 
-    folder = target if target is not None else Path("runs") / loaded.name
-    made = run_training(
-        loaded,
-        folder,
-        resume=not fresh,
+        loaded = load_recipe(recipe, overrides or ())
+        with extra("train", "training"):
+            from sciddm.training.run import train as run_training
+
+        folder = target if target is not None else Path("runs") / loaded.name
+        made = run_training(
+            loaded,
+            folder,
+            resume=not fresh,
+            max_time=max_time,
+            devices=devices,
+            nodes=nodes,
+            strategy=strategy,
+        )
+        print(made)
+        return
+    if domain is None:
+        raise OptionError("domain", "say of which domain the folder's data are")
+    values = [*([recipe] if recipe is not None else []), *(overrides or ())]
+    if nodes is not None:
+        raise OptionError("nodes", "with --data on one machine; then train RUN/recipe.yaml on many")
+    plain = [value for value in values if "=" not in value]
+    if plain:
+        raise OptionError("recipe", f"{plain[0]}: with --data the recipe is made: leave it out")
+    with extra("train", "training"):
+        from sciddm.pipelines.own_prior.run import OwnPrior, checked_plan, train_own_prior
+
+    wanted = OwnPrior(
+        domain=domain,
+        data=data,
+        start=start,
+        keep=keep,
+        split_by=split_by,
+        licence=licence,
+        name=name,
         max_time=max_time,
+        overrides=tuple(values),
         devices=devices,
-        nodes=nodes,
-        strategy=strategy,
     )
-    print(made)
+    run = target if target is not None else Path("runs") / (name or f"own-{domain}")
+    if check:
+        checked_plan(wanted, run, say=print)
+        return
+    print(train_own_prior(wanted, run, fresh=fresh, say=print))
+
+
+def _needs_data(**options: object) -> None:
+    """Refuses options that only a folder of data has a use for."""
+    for option, value in options.items():
+        if value is not None:
+            raise OptionError(option, "belongs to --data: name the folder of training data")

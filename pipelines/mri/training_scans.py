@@ -21,7 +21,8 @@ from sciddm.classical.tv_measurement import starting_image
 from sciddm.physics import CartesianMRI, Measurement
 from sciddm.physics.fourier import fft2c
 from sciddm.physics.mri.masks import make_mask
-from sciddm.pipelines.mri.training_data import BrainSlices, smooth_field
+from sciddm.pipelines.mri.image_simulation import smooth_field
+from sciddm.pipelines.mri.training_data import BrainSlices
 from sciddm.simulation.mri.scan import coil_maps
 
 __all__ = ["UndersampledScans"]

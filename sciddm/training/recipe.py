@@ -181,7 +181,9 @@ class Optimisation(_Strict):
     weight_decay: float = Field(default=1e-4, ge=0)
     batch_size: int = Field(default=16, ge=1)
     steps: int = Field(default=100_000, ge=1)
-    max_time: str | None = Field(default=None, description="HH:MM:SS of training, all runs of it")
+    max_time: str | None = Field(
+        default=None, description="2h, 90min or HH:MM:SS of training, all runs of it"
+    )
     warmup_steps: int = Field(default=200, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)

@@ -31,6 +31,7 @@ from sciddm.priors.predictor import Predictor
 from sciddm.priors.regeneration import StochasticRegeneration
 from sciddm.storage import claim, transaction
 from sciddm.training.checkpoints import Checkpoints
+from sciddm.training.duration import seconds_of
 from sciddm.training.launch import Options, launch
 from sciddm.training.module import TrainingModule
 from sciddm.training.recipe import Recipe
@@ -128,7 +129,7 @@ def train(
         resume: go on from the last checkpoint that is whole, if there is one, on any number of
             processes. The weights are then those of a training without a break, unless a limit of
             time decided its learning rate; on another number of processes, up to rounding.
-        max_time: HH:MM:SS in place of the recipe's; counts all runs together.
+        max_time: such as 2h or HH:MM:SS, in place of the recipe's; counts all runs together.
         progress: show Lightning's progress bar.
         devices: processes of this machine, one a GPU where there are some; None for one a GPU, or
             one.
@@ -388,13 +389,4 @@ def _precision(name: str) -> Any:
 
 
 def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        hours, minutes, seconds = (int(part) for part in text.split(":"))
-    except ValueError as error:
-        raise InputError(f"max_time {text!r} is not of the form HH:MM:SS") from error
-    total = 3600.0 * hours + 60.0 * minutes + seconds
-    if total <= 0:
-        raise InputError(f"max_time {text!r} leaves no time to train")
-    return total
+    return None if text is None else seconds_of(text)

@@ -20,10 +20,10 @@ from sciddm.random.streams import Streams
 from sciddm.uncertainty.shift import FeatureLaw, pooled_features
 from sciddm.uncertainty.verdict import Finding
 
-__all__ = ["ShiftScore"]
+__all__ = ["OBJECT", "ShiftScore"]
 
 #: |x| above which a pixel is object, in the prior's units, where bright tissue is 1.
-_OBJECT = 0.1
+OBJECT = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class ShiftScore:
         layer: of the network, whose output they describe.
         sigma: noise level at which the network is asked.
         limit: score above which an image counts as unlike the training data.
+        level: |x| above which a pixel is object; below 0 all are.
     """
 
     law: FeatureLaw
     layer: str
     sigma: float
     limit: float
+    level: float = OBJECT
 
     @classmethod
     def from_card(cls, entry: Mapping[str, Any]) -> Self | None:
@@ -53,14 +55,15 @@ class ShiftScore:
             return None
         try:
             law = FeatureLaw.from_json(entry["law"])
-            return cls(law, str(entry["layer"]), float(entry["sigma"]), float(entry["limit"]))
+            numbers = [float(entry[key]) for key in ("sigma", "limit")]
+            return cls(law, str(entry["layer"]), *numbers, float(entry.get("level", OBJECT)))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the model card's shift is damaged ({error})") from error
 
     def features(self, denoiser: NetworkDenoiser, image: Tensor) -> np.ndarray:
         """(1, 2 channels) of an image (1, 1, y, x) in the prior's units, always with one noise."""
         noise = Streams(0, 1).randn(image, step=0)
-        return pooled_features(denoiser, image, noise, self.sigma, self.layer, _OBJECT)
+        return pooled_features(denoiser, image, noise, self.sigma, self.layer, self.level)
 
     def __call__(self, denoiser: NetworkDenoiser, image: Tensor) -> float:
         """The score of an image (1, 1, y, x) in the prior's units.
@@ -72,7 +75,7 @@ class ShiftScore:
         if features.shape[1] != len(self.law.mean):
             raise ModelError(
                 f"the model card's shift is a law of {len(self.law.mean)} features, the layer "
-                f"{self.layer} has {features.shape[1]}: make it again (benchmarks/shift.py)"
+                f"{self.layer} has {features.shape[1]}: make it again"
             )
         return float(self.law.distance(features)[0])
 

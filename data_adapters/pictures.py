@@ -1,0 +1,73 @@
+"""Pictures and plain arrays as numbers: PNG, JPEG, BMP, TIFF (also of several pages), .npy.
+
+Integers are divided by the largest value of their type, so that 8 and 16 bit become 0 to 1;
+floating point values stay as they are. Colour becomes its mean.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+from numpy.typing import NDArray
+
+from sciddm.data_adapters.checks import check_finite, check_size, existing_file, reading
+from sciddm.data_adapters.gate.tiff import check_tiff
+from sciddm.data_adapters.isolation import isolated
+from sciddm.errors import InputError
+
+__all__ = ["PICTURES", "read_pictures"]
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
+_PAGES = (".tif", ".tiff")
+_COLOURS = (3, 4)
+
+
+@isolated
+def read_pictures(source: str | Path) -> NDArray[np.float32]:
+    """Reads a picture, a stack of pages, or an array (y, x) or (item, y, x).
+
+    Returns:
+        (item, y, x) float32.
+
+    Raises:
+        InputError: damaged, complex, not finite, of other axes, or larger than memory.
+    """
+    path = existing_file(source)
+    suffix = path.suffix.lower()
+    if suffix not in PICTURES:
+        raise InputError(f"{path}: no picture: take {', '.join(PICTURES)}")
+    values = _array(path) if suffix == ".npy" else _pages(path, suffix)
+    if values.ndim != 3 or not values.size:
+        raise InputError(f"{path}: has the shape {values.shape}, not (item, y, x): write it so")
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"{path}: holds {values.dtype}, not real numbers: export magnitudes")
+    check_finite(path, "the picture", values)
+    scale = float(np.iinfo(values.dtype).max) if values.dtype.kind in "iu" else 1.0
+    return np.ascontiguousarray(values, dtype=np.float32) / np.float32(scale)
+
+
+def _array(path: Path) -> NDArray[Any]:
+    with reading(path):
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        check_size(path, "the array", stored.shape, max(4, stored.dtype.itemsize), stored=path)
+        values = np.array(stored)
+    return values[None] if values.ndim == 2 else values
+
+
+def _pages(path: Path, suffix: str) -> NDArray[Any]:
+    index = None if suffix in _PAGES else 0
+    with reading(path):
+        if suffix in _PAGES:
+            check_tiff(path)
+        shape = iio.improps(path, index=index).shape
+        check_size(path, "the picture", shape, 4, stored=path)
+        pages = np.asarray(iio.imread(path, index=index))
+    if pages.ndim > 2 and pages.shape[-1] in _COLOURS:
+        if pages.dtype.kind not in "iuf":
+            return pages
+        grey = pages[..., :3].astype(np.float64).mean(-1)
+        pages = grey.round().astype(pages.dtype) if pages.dtype.kind in "iu" else grey
+    return pages[None] if pages.ndim == 2 else pages

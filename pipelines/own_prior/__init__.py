@@ -1,0 +1,1 @@
+"""A prior of one's own: from a folder of files to a model folder with verdicts."""
