@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.errors import InputError
-from sciddm.geometry.display import view_of
+from sciddm.geometry.display import upright_of, view_of
 from sciddm.metrics.noise_power import noise_power
 from sciddm.metrics.texture import (
     body_mask,
@@ -32,9 +32,11 @@ from sciddm.pipelines.engine.report.page import (
     Chart,
     Curve,
     Layer,
+    Overlay,
     Panel,
     Report,
     Section,
+    Space,
     Table,
     Verdict,
     Viewer,
@@ -57,6 +59,7 @@ _RUN_KEYS = (
 )  # fmt: skip
 _LABELS = {"weights_sha256": "weights' SHA-256", "nfe": "NFE per slice", "nvjp": "VJPs per slice"}
 _MOST_SHOWN = 3
+_MANY_SLICES = 12  # from which planes across the slices show something
 _PATCHES = (32, 24, 16)  # pixels: the largest that fits is taken
 _UNIFORM_SD = 40.0  # HU: noisy images are looked at too
 
@@ -186,8 +189,7 @@ def _sections(result: xr.Dataset, shown: Shown) -> Sequence[Section]:
                 ]
                 words.append(f"{name}: from {window[0]:g} to {window[1]:g} HU.")
             sections.append(Section(f"Lung and bone{where}", panels, " ".join(words)))
-    if slices > 1:
-        sections.append(Section("Explore the slices", [], viewers=[_viewer(result, shown)]))
+    sections.append(Section("Explore", [], viewers=[_viewer(result, shown)]))
     texture = _texture(result, shown)
     return [*sections, *([texture] if texture is not None else [])]
 
@@ -211,17 +213,32 @@ def _soft_tissue(result: xr.Dataset, z: int, shown: Shown) -> list[Panel]:
 
 
 def _viewer(result: xr.Dataset, shown: Shown) -> Viewer:
+    """Before and after; planes of all three directions where there are slices enough."""
+    volumes = {
+        name: result[name].transpose("z", "y", "x").values
+        for name in (*(name for _, name, _ in shown[:2]), "std")
+        if name in result
+    }
+    before, after = (volumes[name] for _, name, _ in shown[:2])
+    overlays = [Overlay("Taken away", np.abs(before - after), (0.0, _reach(before - after)), "HU")]
+    if "std" in volumes:
+        top = float(np.percentile(volumes["std"], 99.5)) or 1.0
+        overlays.append(Overlay("Standard deviation", volumes["std"], (0.0, top), "HU"))
+    y, x = pixel_mm(result.attrs)
+    size = [float(v) for v in result.attrs.get("voxel_size_mm", [])] or [np.nan, y, x]
+    space = None
+    if len(before) >= _MANY_SLICES:
+        space = Space(upright_of(result.attrs), (size[0], y, x))
     return Viewer(
-        "Explore the slices",
-        [
-            Layer(title, result[name].transpose("z", "y", "x").values)
-            for title, name, _ in shown[:2]
-        ],
+        "Explore the slices" if len(before) > 1 else "Explore the image",
+        [Layer(title, volumes[name]) for title, name, _ in shown[:2]],
         WINDOWS["Soft tissue"],
         "HU",
-        presets={name: WINDOWS[name] for name in ("Lung", "Bone")},
-        pixel_mm=pixel_mm(result.attrs),
+        presets=WINDOWS,
+        pixel_mm=(y, x),
         view=view_of(result.attrs),
+        overlays=overlays,
+        space=space,
     )
 
 

@@ -15,14 +15,18 @@ from sciddm.physics.spectral.flags import MEANINGS, Flag
 from sciddm.pipelines.engine.report.page import (
     Chart,
     Curve,
+    FlagMarks,
     Layer,
+    Overlay,
     Panel,
     Report,
     Section,
+    Spectra,
     Table,
     Verdict,
     Viewer,
 )
+from sciddm.pipelines.engine.report.spectra import sampling_step
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.hsi.describe import band_names, facts, per_band
 
@@ -42,6 +46,10 @@ _COMPOSITES = {
 _NEAR_NM = 40.0  # a band further away does not show that colour
 _SIDE = 640  # pixels of a picture's longer side, at most
 _SPECTRA = 4
+#: Half the width of a 90 % interval in standard deviations.
+_INTERVAL = 1.645
+#: Of the marks of flags, in the order of the flags.
+_MARKS = ("#ff6b6b", "#ffd166", "#7fc8a9", "#d98ca8", "#9bb8ff", "#c9b26d", "#b48ead", "#8fbcbb")
 _VIEWED = 16  # bands to go through
 
 
@@ -134,7 +142,11 @@ def _sections(
         sections.append(_band(title, band, original, result, (before, after), noise[band], step))
     chosen = [*pixels, *_chosen(after(_spread_bands(used)), step)][: max(_SPECTRA, len(pixels))]
     sections.append(_spectra(original, result, chosen, used))
-    sections.append(Section("Bands", [], viewers=[_viewer(original, (before, after), used)]))
+    composite = next(iter(_composites(original, used).values()))
+    scene = after(composite)
+    explored = _explored(original, result, _rgb(scene, *_stretch(scene)))
+    viewer = _viewer(original, result, (before, after), used, step)
+    sections.append(Section("Bands", [], viewers=[viewer], spectra=[explored]))
     sections.append(_noise(original, attrs, noise, used))
     sections.append(_quality(original, result, step))
     return sections
@@ -191,8 +203,52 @@ def _flag_table(dataset: xr.Dataset, attrs: Mapping[str, Any]) -> Table | None:
     return Table("Flagged entries of each band", rows, ["band", *flagged], folded=True)
 
 
+def _marks(result: xr.Dataset, flags: NDArray[Any]) -> list[FlagMarks]:
+    """The flags that are set anywhere, each with its colour."""
+    colours = zip(MEANINGS, _MARKS * len(MEANINGS), strict=False)
+    return [
+        FlagMarks(str(flag.name).lower(), int(flag), colour)
+        for flag, colour in colours
+        if flag is not Flag.OUTSIDE and bool(((flags & int(flag)) != 0).any())
+    ]
+
+
+def _explored(original: xr.Dataset, result: xr.Dataset, picture: NDArray[np.float64]) -> Spectra:
+    """Spectra of a grid of pixels, to look at under the cursor."""
+    height, width = (original.sizes[k] for k in ("y", "x"))
+    step = sampling_step(height, width)
+    lines, samples = (np.arange(step // 2, n, step) for n in (height, width))
+    grid = {"y": lines, "x": samples}
+    before, after = original.isel(grid), result.isel(grid)
+    bands = list(range(original.sizes["band"]))
+    deviation = None
+    if "std" in result:
+        deviation = _Preview(after.assign_attrs(nodata=None), "std", 1)(bands)
+    flags = np.asarray(after["flags"].data).astype(np.uint8)
+    x, label = _axis(original)
+    return Spectra(
+        "Spectra under the cursor",
+        picture,
+        lines,
+        samples,
+        (height, width),
+        _Preview(before, "cube", 1)(bands),
+        _Preview(after, "cube", 1)(bands),
+        x,
+        label,
+        _quantity(original),
+        deviation,
+        flags,
+        _marks(result, flags),
+    )
+
+
 def _viewer(
-    original: xr.Dataset, previews: tuple[_Preview, _Preview], used: NDArray[np.intp]
+    original: xr.Dataset,
+    result: xr.Dataset,
+    previews: tuple[_Preview, _Preview],
+    used: NDArray[np.intp],
+    step: int,
 ) -> Viewer:
     """Bands spread over those that hold something, before and after on one scale."""
     places = np.unique(np.linspace(0, len(used) - 1, _VIEWED).round().astype(int))
@@ -205,12 +261,30 @@ def _viewer(
         "Explore the bands",
         [Layer("Before", before), Layer("After", after)],
         (float(low), float(low) + reach),
-        str(original["cube"].attrs.get("units", "")),
+        _unit(original),
         plane="band",
         total=original.sizes["band"],
         labels=[_which(original, [band]).rstrip(".") for band in bands],
         presets={"Wide": (float(low) - reach / 2, float(high) + reach / 2)},
+        overlays=_overlays(original, result, bands, step),
     )
+
+
+def _overlays(
+    original: xr.Dataset, result: xr.Dataset, bands: Sequence[int], step: int
+) -> list[Overlay]:
+    """Standard deviation, and the quality layer with a colour for each flag."""
+    overlays = []
+    if "std" in result:
+        std = _Preview(result.assign_attrs(nodata=None), "std", step)(bands)
+        if np.isfinite(std).any():
+            top = float(np.nanpercentile(std, 99.5)) or 1.0
+            overlays.append(Overlay("Standard deviation", std, (0.0, top), _unit(original)))
+    flags = np.asarray(result["flags"][list(bands), ::step, ::step].data).astype(np.uint8)
+    for mark in _marks(result, flags):
+        shown = ((flags & mark.bit) != 0).astype(np.float64)
+        overlays.append(Overlay(f"Flag: {mark.title}", shown, colour=mark.colour))
+    return overlays
 
 
 class _Preview:
@@ -264,6 +338,20 @@ def _rgb(
     return np.moveaxis(np.clip(shown, 0, 1), 0, -1)
 
 
+def _unit(dataset: xr.Dataset) -> str:
+    """The unit of the values; empty where the file does not state it."""
+    return str(dataset["cube"].attrs.get("units") or "")
+
+
+def _quantity(dataset: xr.Dataset) -> str:
+    """What the values are, with their unit."""
+    attrs, unit = dataset["cube"].attrs, _unit(dataset)
+    name = str(attrs.get("long_name") or attrs.get("standard_name") or "value").replace("_", " ")
+    if unit in ("1", "dimensionless"):
+        return name
+    return f"{name} / {unit}" if unit else f"{name}, unit of the file"
+
+
 def _band(
     title: str,
     band: int,
@@ -277,16 +365,16 @@ def _band(
     finite = new[np.isfinite(new)]
     window = tuple(np.percentile(finite, (1, 99))) if finite.size else (0.0, 1.0)
     window = window if window[1] > window[0] else (window[0], window[0] + 1)
-    away = old - new
+    away, unit = old - new, _quantity(original)
     reach = 4 * float(sigma) or 1.0
     panels = [
-        Panel("Before", old, window, "value", note="As it was read."),
-        Panel("After", new, window, "value", note="The estimate."),
+        Panel("Before", old, window, unit, note="As it was read."),
+        Panel("After", new, window, unit, note="The estimate."),
         Panel(
             "Taken away",
             away,
             (-reach, reach),
-            "value",
+            unit,
             "signed",
             note="Before − after, four times the noise to either side. Shapes of the scene in it "
             "were lost.",
@@ -296,7 +384,7 @@ def _band(
         [std] = _Preview(result.assign_attrs(nodata=None), "std", step)([band])
         top = float(np.nanpercentile(std, 99.5)) if np.isfinite(std).any() else 1.0
         note = "Posterior uncertainty of every pixel."
-        panels.append(Panel("Standard deviation", std, (0, top or 1.0), "value", "heat", note=note))
+        panels.append(Panel("Standard deviation", std, (0, top or 1.0), unit, "heat", note=note))
     text = f"{_which(original, [band])} Estimated noise {sigma:.3g}.{_thinned(step)}"
     return Section(title, panels, text)
 
@@ -345,11 +433,9 @@ def _spectra(
         curves = [Curve("before", shown, old), Curve("after", shown, new)]
         if "std" in result:
             std = np.asarray(result["std"][:, line, sample].values, np.float64)
-            curves += [
-                Curve("after + 2 std", shown, new + 2 * std),
-                Curve("after − 2 std", shown, new - 2 * std),
-            ]
-        charts.append(Chart(f"Line {line}, sample {sample}", curves, label, "value"))
+            half = _INTERVAL * std
+            curves.append(Curve("90 % interval", shown, new - half, new + half))
+        charts.append(Chart(f"Line {line}, sample {sample}", curves, label, _quantity(original)))
     return Section(
         "Spectra", charts, "Pixels that differ most from each other; counted from 0. One after the "
         "other before and after: a shift of a whole spectrum would be a bias."
@@ -377,7 +463,7 @@ def _noise(
             "Noise of every band",
             curves,
             label,
-            "value",
+            _quantity(original),
             note="What was taken away should not exceed the noise.",
             from_zero=True,
         ),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sciddm.geometry.display import view_of
 from sciddm.pipelines.engine.report.page import (
     Layer,
+    Overlay,
     Panel,
     Report,
     Section,
@@ -141,7 +142,7 @@ def _sections(result: xr.Dataset) -> Sequence[Section]:
 
 def _viewer(result: xr.Dataset, image: NDArray[Any]) -> Viewer:
     white = grey_window(image)[1] / 100
-    shown = {"Zero-filled": "zero_filled", "Reference": "reference", "Standard deviation": "std"}
+    shown = {"Zero-filled": "zero_filled", "Reference": "reference"}
     layers = [
         Layer(title, magnitude(result, name) / white)
         for title, name in shown.items()
@@ -155,7 +156,18 @@ def _viewer(result: xr.Dataset, image: NDArray[Any]) -> Viewer:
         presets={"Dark structures": (0.0, 40.0), "Highlights": (50.0, 150.0)},
         pixel_mm=pixel_mm(result.attrs),
         view=view_of(result.attrs),
+        overlays=_deviation(result, image, white),
     )
+
+
+def _deviation(result: xr.Dataset, image: NDArray[Any], white: float) -> list[Overlay]:
+    """The standard deviation in colours, where there is one."""
+    if "std" not in result or result["std"].shape != image.shape:
+        return []
+    std = magnitude(result, "std") / white
+    if not np.isfinite(std).any() or np.nanmax(std) <= 0:
+        return []
+    return [Overlay("Standard deviation", std, grey_window(std), "% of white")]
 
 
 def _panels(result: xr.Dataset, image: NDArray[Any], s: int) -> list[Panel]:

@@ -1,8 +1,7 @@
-"""The report of a dehazed scan: before, after, what was taken away, how sure that is, a clip."""
+"""The report of a dehazed scan: before, after, what was taken away, how sure that is."""
 
 from __future__ import annotations
 
-import io
 import math
 from typing import Any
 
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from sciddm.physics.ultrasound.representation import amplitude, log_compressed
 from sciddm.physics.ultrasound.scan_conversion import picture_grid, to_picture
 from sciddm.pipelines.engine.report.page import (
-    Film,
     Layer,
+    Overlay,
     Panel,
     Report,
     Section,
@@ -28,9 +27,8 @@ from sciddm.pipelines.ultrasound.describe import facts, size_text
 __all__ = ["ultrasound_page"]
 
 _RANGE_DB = 60.0
-_FILM = 60  # frames of the clip, at most
-_FILM_ROWS = 360
-_EXPLORED = 24  # frames of the viewer, at most
+_EXPLORED = 60  # frames of the viewer, at most
+_PER_SECOND = 12.0  # of the clip, where the file does not tell
 _PICTURE_ROWS = 512
 
 
@@ -59,16 +57,13 @@ def ultrasound_page(scan: object, result: xr.Dataset) -> Report:
             "Standard deviation",
             std,
             (0.0, max(float(np.nanpercentile(std, 99.5)), 1e-6)),
-            "grey value of 1" if not shown.decibels else "of the largest amplitude",
+            shown.std_unit,
             "heat",
             pixel_mm=shown.pixel_mm,
             note="Of the posterior samples: larger where haze covered what is below it.",
         ),
     ]
     sections = [Section(f"The scan{of}", panels, viewers=[_viewer(shown, result, db, unit)])]
-    if result.sizes["frame"] > 1:
-        film = Film("Before and after", _film(shown, result.sizes["frame"], db))
-        sections.append(Section("The clip", [], films=[film]))
     rows = [(fact.label, fact.text) for fact in facts(result)]
     run = [(str(k), _text(v)) for k, v in sorted(attrs.items()) if k != "warnings"]
     return Report(
@@ -93,6 +88,7 @@ class _Shown:
         a = result.attrs
         self.decibels = a["kind"] != "bmode"
         self.top = 1.0
+        self.std_unit = "of the largest amplitude" if self.decibels else "grey value of 1"
         if self.decibels:
             self.top = max(float(self._amplitude("hazy", i).max()) for i in _some(result)) or 1.0
         self.sector = a.get("lateral") == "angle" and {"depth", "lateral"} <= set(result.coords)
@@ -155,27 +151,16 @@ def _viewer(shown: _Shown, result: xr.Dataset, window: tuple[float, float], unit
         labels=[f"frame {i + 1} of {count}" for i in frames],
         pixel_mm=shown.pixel_mm,
         total=count,
+        overlays=[_deviation(shown, frames)],
+        moves=_PER_SECOND if count > 1 else 0.0,
     )
 
 
-def _film(shown: _Shown, count: int, window: tuple[float, float]) -> bytes:
-    """Before and after side by side, as an endless GIF."""
-    from PIL import Image
-
-    pages = []
-    for i in np.unique(np.linspace(0, count - 1, min(count, _FILM)).astype(int)):
-        both = [shown.image(name, int(i)) for name in ("hazy", "frames")]
-        row = np.concatenate([both[0], np.full((both[0].shape[0], 4), np.nan), both[1]], axis=1)
-        grey = np.nan_to_num((row - window[0]) / (window[1] - window[0]))
-        page = Image.fromarray((255 * np.clip(grey, 0, 1)).astype(np.uint8))
-        dy, dx = shown.pixel_mm or (1.0, 1.0)
-        ratio = dx / dy if math.isfinite(dx / dy) else 1.0
-        rows = min(_FILM_ROWS, max(page.height, 64))
-        columns = max(32, round(page.width * ratio * rows / page.height))
-        pages.append(page.resize((min(columns, 4 * rows), rows)))
-    buffer = io.BytesIO()
-    pages[0].save(buffer, "GIF", save_all=True, append_images=pages[1:], duration=80, loop=0)
-    return buffer.getvalue()
+def _deviation(shown: _Shown, frames: list[int]) -> Overlay:
+    """The standard deviation in colours."""
+    std = np.stack([shown.std(i) for i in frames])
+    top = max(float(np.nanpercentile(std, 99.5)), 1e-6)
+    return Overlay("Standard deviation", std, (0.0, top), shown.std_unit)
 
 
 def _verdict(attrs: dict[Any, Any]) -> Verdict:

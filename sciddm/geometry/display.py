@@ -14,7 +14,7 @@ plane has a letter for each axis of the patient within 67.5 degrees, the nearest
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -22,7 +22,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Letters", "View", "letters_of", "view", "view_of"]
+__all__ = [
+    "Letters",
+    "Upright",
+    "View",
+    "letters_of",
+    "upright",
+    "upright_of",
+    "view",
+    "view_of",
+]
 
 #: Letters of the positive and the negative direction of each axis of RAS.
 _NAMES = (("R", "L"), ("A", "P"), ("S", "I"))
@@ -87,6 +96,45 @@ class View:
         return f"{name} view in the radiological convention: the patient's {side} is on the left."
 
 
+@dataclass(frozen=True)
+class Upright:
+    """From a volume (z, y, x) to planes of all three directions as a radiologist looks at them.
+
+    In the upright volume the first axis runs from head to feet, the second from front to back, and
+    the third from the patient's right to the left, so that a plane along each axis is shown as it
+    is: axial, coronal, sagittal.
+
+    Attributes:
+        order: the array's axes in the order of the upright volume's.
+        flips: which of the upright volume's axes run against the array's.
+        names: of the planes along each axis; of the array's axes where the orientation is unknown.
+        letters: at the edges of these planes; None where the orientation is unknown.
+    """
+
+    order: tuple[int, int, int] = (0, 1, 2)
+    flips: tuple[bool, bool, bool] = (False, False, False)
+    names: tuple[str, str, str] = ("z plane", "y plane", "x plane")
+    letters: tuple[Letters | None, Letters | None, Letters | None] = (None, None, None)
+
+    def __call__(self, volume: NDArray[Any]) -> NDArray[Any]:
+        """The upright volume.
+
+        Args:
+            volume: (z, y, x) of the array.
+        """
+        turned = np.transpose(volume, self.order)
+        return np.flip(turned, tuple(k for k in range(3) if self.flips[k]))
+
+    def size(self, voxel_mm: Sequence[float]) -> tuple[float, float, float]:
+        """Voxel size along the upright volume's axes, from that of the array (z, y, x)."""
+        first, second, third = (float(voxel_mm[k]) for k in self.order)
+        return first, second, third
+
+    def index(self, axis: int, place: int, count: int) -> int:
+        """Index in the array of a place along an axis of the upright volume."""
+        return count - 1 - place if self.flips[axis] else place
+
+
 def letters_of(direction: ArrayLike) -> str:
     """The letters of a direction: R, L, A, P, S, I, the nearest first.
 
@@ -108,11 +156,7 @@ def view(affine: ArrayLike, axis: int = 0) -> View:
         axis: of the array (z, y, x), along which planes are taken; the rows and columns of a plane
             are the other two axes in their order.
     """
-    columns = np.asarray(affine, dtype=np.float64)[:3, :3]
-    directions = (columns / np.linalg.norm(columns, axis=0)).T[::-1]  # of z, y, x
-    patient = max(
-        permutations(range(3)), key=lambda p: sum(abs(directions[k][p[k]]) for k in range(3))
-    )
+    directions, patient = _assigned(affine)
     plane = _PLANES[patient[axis]]
     rows, across = (k for k in range(3) if k != axis)
     (wanted, sign_across), (_, sign_down) = _ACROSS[plane], _DOWN[plane]
@@ -137,13 +181,65 @@ def view_of(attrs: Mapping[Any, Any], axis: int = 0) -> View:
         attrs: of the volume, or of a result.
         axis: see ``view``.
     """
+    affine = _usable(attrs)
+    return View() if affine is None else view(affine, axis)
+
+
+def upright(affine: ArrayLike) -> Upright:
+    """How a volume is turned to stand upright.
+
+    Args:
+        affine: as of ``view``.
+    """
+    directions, patient = _assigned(affine)
+    first, second, third = (patient.index(axis) for axis in (2, 1, 0))
+    order = (first, second, third)
+    # Each axis of the upright volume runs against one of S, A, R.
+    flips = [bool(directions[k][axis] > 0) for k, axis in zip(order, (2, 1, 0), strict=True)]
+    down, back, left = (
+        -directions[k] if flip else directions[k] for k, flip in zip(order, flips, strict=True)
+    )
+
+    def letters(right: NDArray[np.float64], below: NDArray[np.float64]) -> Letters:
+        return Letters(letters_of(-right), letters_of(right), letters_of(-below), letters_of(below))
+
+    return Upright(
+        order,
+        (flips[0], flips[1], flips[2]),
+        ("axial", "coronal", "sagittal"),
+        (letters(left, back), letters(left, down), letters(back, down)),
+    )
+
+
+def upright_of(attrs: Mapping[Any, Any]) -> Upright:
+    """How a volume with these attributes is turned; not at all where the orientation is unknown.
+
+    Args:
+        attrs: of the volume, or of a result; see ``view_of``.
+    """
+    affine = _usable(attrs)
+    return Upright() if affine is None else upright(affine)
+
+
+def _assigned(affine: ArrayLike) -> tuple[NDArray[np.float64], tuple[int, ...]]:
+    """Directions of the array's axes z, y, x, and the patient's axis that is next to each."""
+    columns = np.asarray(affine, dtype=np.float64)[:3, :3]
+    directions = (columns / np.linalg.norm(columns, axis=0)).T[::-1]
+    patient = max(
+        permutations(range(3)), key=lambda p: sum(abs(directions[k][p[k]]) for k in range(3))
+    )
+    return directions, patient
+
+
+def _usable(attrs: Mapping[Any, Any]) -> NDArray[np.float64] | None:
+    """The affine of attributes, where it states an orientation."""
     affine = attrs.get("affine")
     if affine is None or not attrs.get("orientation_known", True):
-        return View()
+        return None
     values = np.asarray(affine, dtype=np.float64)
     if values.shape != (4, 4) or not np.isfinite(values).all():
-        return View()
+        return None
     lengths = np.linalg.norm(values[:3, :3], axis=0)
     if not lengths.all() or abs(np.linalg.det(values[:3, :3] / lengths)) < 1e-3:
-        return View()
-    return view(values, axis)
+        return None
+    return values

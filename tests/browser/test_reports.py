@@ -135,7 +135,7 @@ def test_a_viewer_moves(browser, report, domain):
     assert plane.get_attribute("aria-valuetext") == by_key
     browser.execute_script(
         "arguments[0].dispatchEvent(new WheelEvent("
-        "'wheel', {deltaY: arguments[1], cancelable: true}))",
+        "'wheel', {deltaY: arguments[1], cancelable: true, bubbles: true}))",
         canvas,
         1 if last else -1,
     )

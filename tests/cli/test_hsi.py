@@ -94,7 +94,8 @@ def test_a_scene_comes_back_clean(sciddm: Sciddm, scene: Path, tmp_path: Path) -
         assert words in page, words
     pictures = re.findall(r"base64,([^\"]+)\"", page)
     assert len(pictures) >= 10
-    assert all(base64.b64decode(p).startswith(b"\x89PNG") for p in pictures)
+    assert all(base64.b64decode(p).startswith((b"\x89PNG", b"\xff\xd8")) for p in pictures)
+    assert "Spectra under the cursor" in page
     assert "http" not in re.sub(r"base64,[^\"]+", "", page)
 
 

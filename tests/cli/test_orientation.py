@@ -76,7 +76,8 @@ def test_ct_of_unknown_orientation_has_no_letters_and_says_so(tmp_path):
     assert "does not state the orientation" in section.text
 
 
-def test_pet_ct_is_shown_in_the_convention():
+@pytest.fixture(scope="module")
+def study() -> xr.Dataset:
     """A tumour on the patient's right, in front; the CT is stored from left to right (RAS)."""
     centre = (30.0, 20.0, 0.0)
     pet = volume(
@@ -88,17 +89,106 @@ def test_pet_ct_is_shown_in_the_convention():
     affine[:3, 3] *= [-1, -1, 1]
     ct = ct[:, ::-1, ::-1].assign_attrs(affine=affine.tolist())
     result = uptake_pipeline()(pet, ct, quality="fast")
-    page = segmentation_page(None, result.assign_attrs(input="a", command="sciddm"))
-    panels = {panel.title: panel for panel in page.sections[0].panels}
-    assert {panel.letters for panel in panels.values()} == {AXIAL}
-    # The lesion's crop is cut off by the volume's right and front: the ball lies left, above.
-    mask = panels["Probability"].image > 0.5
-    rows, columns = np.nonzero(mask)
-    assert columns.mean() < mask.shape[1] / 2
-    assert rows.mean() < mask.shape[0] / 2
+    return result.assign_attrs(input="a", command="sciddm")
+
+
+def restored(result: xr.Dataset, codes: tuple[str, ...], tilt: float = 0.0) -> xr.Dataset:
+    """The same patient, stored with other axes (x, y, z); tilted about the patient's x axis."""
+    affine = np.asarray(result.attrs["affine"], float)
+    start = nib.orientations.io_orientation(affine)
+    turn = nib.orientations.ornt_transform(start, nib.orientations.axcodes2ornt(codes))
+    shape = result["mask"].shape[::-1]
+    affine = affine @ nib.orientations.inv_ornt_aff(turn, shape)
+    angle = np.deg2rad(tilt)
+    tilted = np.eye(4)
+    tilted[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    names = [name for name in result if result[name].ndim == 3]
+    volumes = {
+        name: (("z", "y", "x"), nib.orientations.apply_orientation(result[name].values.T, turn).T)
+        for name in names
+    }
+    size = np.linalg.norm(affine[:3, :3], axis=0)[::-1].tolist()
+    attrs = {**result.attrs, "affine": (tilted @ affine).tolist(), "voxel_size_mm": size}
+    return (
+        result.drop_vars(names)
+        .drop_dims(["z", "y", "x"], errors="ignore")
+        .assign(volumes)
+        .assign_attrs(attrs)
+    )
+
+
+TILTED = [*((codes, 0.0) for codes in STORED), (("R", "A", "S"), 15.0), (("L", "I", "A"), -15.0)]
+
+
+@pytest.mark.parametrize(("codes", "tilt"), TILTED, ids=lambda value: "".join(map(str, [value])))
+def test_pet_ct_is_shown_in_the_convention_however_it_is_stored(study, codes, tilt):
+    """Every panel has the letters of its plane, and the lesion lies right, in front, above."""
+    page = segmentation_page(None, restored(study, codes, tilt))
+    planes = {"coronal": CORONAL, "sagittal": SAGITTAL}
+    overview, first, across = page.sections[:3]
+    for panel in [*overview.panels, *first.panels, *across.panels]:
+        name = next((n for n in planes if n in panel.title.lower()), "axial")
+        assert panel.letters == planes.get(name, AXIAL), panel.title
+    # Dark is high: centre of the uptake within the projections from the front and the side.
+    for panel in overview.panels:
+        image = 1 - panel.image.mean(-1)
+        rows, columns = np.nonzero(image > 0.7 * image.max())
+        assert columns.mean() < 0.47 * image.shape[1], panel.title
+    probability = next(p for p in first.panels if p.title == "Probability").image > 0.5
+    rows, columns = np.nonzero(probability)
+    # The crop is cut off by the volume's right and front: the ball lies left, above.
+    assert columns.mean() < probability.shape[1] / 2
+    assert rows.mean() < probability.shape[0] / 2
     [viewer] = page.sections[-1].viewers
-    assert viewer.view.letters == AXIAL
-    assert viewer.inverse
+    assert viewer.space is not None
+    assert viewer.space.upright.letters == (AXIAL, CORONAL, SAGITTAL)
+    pet = viewer.layers[1]
+    assert pet.scale is not None
+    assert pet.scale.inverse
+    uptake = np.argwhere(viewer.space.upright(pet.planes) > 4).mean(0)
+    assert (uptake[1:] < 0.47 * np.array(viewer.space.upright(pet.planes).shape[1:])).all()
+
+
+def test_pet_ct_of_unknown_orientation_has_no_letters_and_says_so(study):
+    page = segmentation_page(None, study.assign_attrs(orientation_known=False))
+    assert all(panel.letters is None for panel in page.sections[1].panels)
+    assert "does not state the orientation" in page.sections[0].text
+    assert not any(w in p.title for s in page.sections[:3] for p in s.panels for w in planes_of())
+
+
+def planes_of() -> tuple[str, ...]:
+    """Words that state an orientation."""
+    return ("axial", "coronal", "sagittal", "Coronal", "Sagittal")
+
+
+@pytest.mark.parametrize(("codes", "tilt"), TILTED, ids=lambda value: "".join(map(str, [value])))
+def test_mri_is_shown_in_the_convention_however_it_is_stored(codes, tilt):
+    """A bright cube in the patient's right, front and upper octant."""
+    image = np.ones((24, 24, 24), np.float32)
+    image[14:20, 14:20, 14:20] = 9
+    dims = ("z", "y", "x")
+    attrs = {"affine": np.diag([2.0, 2, 2, 1]).tolist(), "voxel_size_mm": [2.0, 2.0, 2.0],
+             "input": "a", "command": "sciddm", "seconds": 1.0, "consistency": 1.0}  # fmt: skip
+    upright = xr.Dataset({"mask": (dims, image), "reconstruction": (dims, image)}, attrs=attrs)
+    stored = restored(upright, codes, tilt)
+    stored = stored.drop_vars("mask").rename(z="slice")
+    from sciddm.pipelines.mri.page import _sections
+
+    letters, (column, row) = STORED.get(codes, (AXIAL, (0, 0)))
+    *shown, last = _sections(stored)
+    bright = 0
+    for section in shown:
+        for panel in section.panels:
+            assert panel.letters == letters
+            if panel.image.max() < 50:
+                continue
+            rows, columns = np.nonzero(panel.image > 0.5 * panel.image.max())
+            if 0 < len(rows) < 0.5 * panel.image.size:
+                bright += 1
+                assert (columns.mean() > 11.5) == column
+                assert (rows.mean() > 11.5) == row
+    assert bright
+    assert last.viewers[0].view.letters == letters
 
 
 def test_mri_is_shown_in_the_convention():

@@ -18,11 +18,12 @@ _COLOURS = ("#8fb8de", "#f0a35e", "#7fc8a9", "#d98ca8")
 
 @dataclass(frozen=True)
 class Curve:
-    """Values y at the places x, one finite pair at least."""
+    """Values y at the places x, one finite pair at least; a band where there is an upper end."""
 
     label: str
     x: NDArray[Any]
     y: NDArray[Any]
+    upper: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ def draw_chart(chart: Chart) -> bytes:
     axes = figure.add_axes((0.18, 0.16, 0.79, 0.75), facecolor=DARK)
     for curve, colour in zip(chart.curves, _COLOURS * len(chart.curves), strict=False):
         known = np.isfinite(curve.x) & np.isfinite(curve.y)
+        if curve.upper is not None:
+            ends = curve.y[known], curve.upper[known]
+            axes.fill_between(
+                curve.x[known], *ends, color=colour, alpha=0.35, lw=0, label=curve.label
+            )
+            continue
         axes.plot(curve.x[known], curve.y[known], color=colour, lw=1.4, label=curve.label)
     axes.set_xlabel(chart.x, color=INK, fontsize=8, labelpad=2)
     axes.set_ylabel(chart.y, color=INK, fontsize=8, labelpad=2)

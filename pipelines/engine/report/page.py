@@ -8,6 +8,7 @@ switch between recordings; without scripts the page shows all but these.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -19,23 +20,43 @@ from typing import Literal
 from sciddm import __version__
 from sciddm.errors import OutputError
 from sciddm.pipelines.engine.report.charts import Chart, Curve, draw_chart
-from sciddm.pipelines.engine.report.panels import Axis, Panel, draw, grey_window, oriented
+from sciddm.pipelines.engine.report.panels import (
+    Axis,
+    Panel,
+    draw,
+    frame_of,
+    grey_window,
+    oriented,
+)
 from sciddm.pipelines.engine.report.sounds import LISTEN, Player, sounds_block
+from sciddm.pipelines.engine.report.spectra import SPECTRA, FlagMarks, Spectra, spectra_block
 from sciddm.pipelines.engine.report.style import STYLE
 from sciddm.pipelines.engine.report.verdicts import verdict_block, warning_block
-from sciddm.pipelines.engine.report.viewer import SCRIPT, Layer, Viewer, viewer_block
+from sciddm.pipelines.engine.report.viewer import (
+    SCRIPT,
+    Layer,
+    Overlay,
+    Scale,
+    Space,
+    Viewer,
+    viewer_block,
+)
 from sciddm.uncertainty import verdict as three
 
 __all__ = [
     "Axis",
     "Chart",
     "Curve",
-    "Film",
+    "FlagMarks",
     "Layer",
+    "Overlay",
     "Panel",
     "Player",
     "Report",
+    "Scale",
     "Section",
+    "Space",
+    "Spectra",
     "Table",
     "Verdict",
     "Viewer",
@@ -47,26 +68,21 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Film:
-    """Something that moves: an encoded image that browsers animate, such as a GIF."""
-
-    title: str
-    image: bytes
-    mime: str = "image/gif"
-    note: str = ""
+#: Columns of a table that takes half the width of a page.
+_NARROW = 4
+ZOOM = (Path(__file__).parent / "zoom.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Section:
-    """Images, curves, films and sounds that belong together."""
+    """Images, curves and sounds that belong together."""
 
     title: str
     panels: Sequence[Panel | Chart]
     text: str = ""
     players: Sequence[Player] = ()
-    films: Sequence[Film] = ()
     viewers: Sequence[Viewer] = ()
+    spectra: Sequence[Spectra] = ()
 
 
 @dataclass(frozen=True)
@@ -158,10 +174,14 @@ def render(
         f"<pre><code>{escape(report.command)}</code></pre></section>",
         f"<footer>Made by sciddm {escape(__version__)}. {escape(report.caution)}</footer>",
     ]
-    if any(section.viewers for section in report.sections):
-        parts.append(f"<script>{SCRIPT}</script>")
-    if any(len(section.players) > 1 for section in report.sections):
-        parts.append(f"<script>{LISTEN}</script>")
+    sections = report.sections
+    scripts = {
+        ZOOM: any(section.viewers or _is_zoomed(section) for section in sections),
+        SCRIPT: any(section.viewers for section in sections),
+        SPECTRA: any(section.spectra for section in sections),
+        LISTEN: any(len(section.players) > 1 for section in sections),
+    }
+    parts += [f"<script>{script}</script>" for script, used in scripts.items() if used]
     return html_page(report.title, "\n".join(parts))
 
 
@@ -189,29 +209,44 @@ def _remarks(verdict: Verdict, said: Sequence[str]) -> str:
 
 
 def _section(section: Section) -> str:
-    figures = []
-    for panel in section.panels:
-        drawn = draw_chart(panel) if isinstance(panel, Chart) else draw(panel)
-        figures.append(_figure(panel.title, drawn, "image/png", panel.note))
-    figures += [_figure(film.title, film.image, film.mime, film.note) for film in section.films]
+    figures = [
+        _figure(panel, draw_chart(panel) if isinstance(panel, Chart) else draw(panel))
+        for panel in section.panels
+    ]
     sounds = sounds_block(section.players)
     text = f"<p>{escape(section.text)}</p>" if section.text else ""
     viewers = "".join(viewer_block(viewer) for viewer in section.viewers)
+    viewers += "".join(spectra_block(spectra) for spectra in section.spectra)
     if viewers and not figures and not sounds:
         return viewers
     wide = " four" if len(figures) in (4, 7, 8) else ""
+    zoomed, bar = "", ""
+    if _is_zoomed(section):
+        zoomed = f' data-zoom="{escape(section.title)}"'
+        bar = "<div data-zoom-bar></div>"
     return (
-        f"<section><h2>{escape(section.title)}</h2>{text}{sounds}"
+        f"<section{zoomed}><h2>{escape(section.title)}</h2>{text}{sounds}{bar}"
         f'<div class="panels{wide}">{"".join(figures)}</div></section>{viewers}'
     )
 
 
-def _figure(title: str, image: bytes, mime: str, note: str) -> str:
+def _is_zoomed(section: Section) -> bool:
+    return any(isinstance(p, Panel) and frame_of(p) is not None for p in section.panels)
+
+
+def _figure(panel: Panel | Chart, image: bytes) -> str:
     data = base64.b64encode(image).decode("ascii")
-    under = f"<span>{escape(note)}</span>" if note else ""
+    title = escape(panel.title)
+    under = f"<span>{escape(panel.note)}</span>" if panel.note else ""
+    frame = frame_of(panel) if isinstance(panel, Panel) else None
+    place = ""
+    if frame is not None and isinstance(panel, Panel):
+        letters = None if panel.letters is None else panel.letters._asdict()
+        about = json.dumps({"frame": [round(f, 5) for f in frame], "letters": letters})
+        place = f' data-frame="{escape(about)}"'
     return (
-        f'<figure><figcaption>{escape(title)}</figcaption><img alt="'
-        f'{escape(title)}" src="data:{mime};base64,{data}">{under}</figure>'
+        f"<figure{place}><figcaption>{title}</figcaption>"
+        f'<img alt="{title}" src="data:image/png;base64,{data}">{under}</figure>'
     )
 
 
@@ -231,7 +266,8 @@ def _table(table: Table) -> str:
     )
     if table.folded:
         return f"<details><summary>{escape(table.title)}</summary>{inner}</details>"
-    return f"<section><h2>{escape(table.title)}</h2>{inner}</section>"
+    wide = ' class="wide"' if len(table.header) > _NARROW else ""
+    return f"<section{wide}><h2>{escape(table.title)}</h2>{inner}</section>"
 
 
 _PAGE = """<!doctype html>

@@ -5,14 +5,27 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciddm.geometry.display import Letters, View
+from sciddm.pipelines.engine.report.colours import colour_scale
 
-__all__ = ["DARK", "DPI", "INK", "Axis", "Panel", "compact", "draw", "grey_window", "oriented"]
+__all__ = [
+    "DARK",
+    "DPI",
+    "INK",
+    "Axis",
+    "Frame",
+    "Panel",
+    "compact",
+    "draw",
+    "frame_of",
+    "grey_window",
+    "oriented",
+]
 
 #: Colours of the frame and of what is written on it.
 DARK, INK = "#0d1013", "#c9d1d9"
@@ -37,11 +50,11 @@ class Panel:
     Attributes:
         title: what it shows.
         image: (rows, columns), row 0 on top; NaN is drawn as absent. Or (rows, columns, 3), red,
-            green and blue in [0, 1], which has no colour scale.
+            green and blue in [0, 1]; window, unit and colours then say what its colours mean.
         window: values drawn as the ends of the colour scale.
         unit: what the colour bar measures; empty for no colour bar.
-        colours: grey; heat (black to white through red) for magnitudes; signed (blue, black,
-            orange) for differences; binary.
+        colours: grey; inverse, black high, as PET is read; heat (black to white through red) for
+            magnitudes; signed (blue, black, orange) for differences; binary.
         pixel_mm: size of a pixel (rows, columns), NaN where unknown; None where the axes are not
             lengths.
         axes: names of the axes (rows, columns) where they are not lengths.
@@ -56,7 +69,7 @@ class Panel:
     image: NDArray[Any]
     window: tuple[float, float]
     unit: str = ""
-    colours: Literal["grey", "heat", "signed", "binary"] = "grey"
+    colours: Literal["grey", "inverse", "heat", "signed", "binary"] = "grey"
     pixel_mm: tuple[float, float] | None = None
     axes: tuple[str, str] | None = None
     scales: tuple[Axis, Axis] | None = None
@@ -84,6 +97,67 @@ def grey_window(image: NDArray[Any], percentile: float = 99.5) -> tuple[float, f
     return 0.0, top if top > 0 else 1.0
 
 
+class Frame(NamedTuple):
+    """Where the image lies within its picture, in shares of the picture from the upper left."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+class _Layout(NamedTuple):
+    """Inches of a picture: its width and height, the height of the image, and margins about it."""
+
+    width: float
+    total: float
+    height: float
+    left: float
+    right: float
+    above: float
+    below: float
+
+    @property
+    def frame(self) -> Frame:
+        wide = 1 - (self.left + self.right) / self.width
+        return Frame(
+            self.left / self.width, self.above / self.total, wide, self.height / self.total
+        )
+
+
+def frame_of(panel: Panel) -> Frame | None:
+    """Where the image lies in the picture that ``draw`` makes; None for one that is no place.
+
+    Args:
+        panel: images with axes of other kinds than lengths are no places.
+    """
+    if panel.axes is not None or panel.scales is not None:
+        return None
+    return _layout(panel).frame
+
+
+def _layout(panel: Panel) -> _Layout:
+    rows, columns = panel.image.shape[:2]
+    width = 3.4
+    if panel.scales is None:
+        height = min(max(width * rows * _ratio(panel) / columns, 0.6 * width), 1.5 * width)
+        left = right = under = above = 0.0
+    else:
+        # A number at an edge reaches half its height beyond it.
+        height, left, right, under, above = 0.72 * width, 0.54, 0.12, 0.4, 0.08
+    below = under + (0.5 if panel.unit else 0.0)
+    return _Layout(width, height + below + above, height, left, right, above, below)
+
+
+def _ratio(panel: Panel) -> float:
+    """Height over width of a pixel; 1 where unknown."""
+    return panel.pixel_mm[0] / panel.pixel_mm[1] if _is_sized(panel) and panel.pixel_mm else 1.0
+
+
+def _is_sized(panel: Panel) -> bool:
+    return panel.pixel_mm is not None and all(math.isfinite(s) and s > 0 for s in panel.pixel_mm)
+
+
 def draw(panel: Panel) -> bytes:
     """The image with its scales and colour bar as PNG."""
     # Here, not above: a third of a second that a command without a report need not spend.
@@ -94,28 +168,19 @@ def draw(panel: Panel) -> bytes:
     rows, columns = image.shape[:2]
     if image.ndim == 3:
         image = np.clip(np.nan_to_num(image), 0, 1)
-    dy, dx = panel.pixel_mm if panel.pixel_mm is not None else (1.0, 1.0)
-    known = math.isfinite(dy) and math.isfinite(dx) and dy > 0 and dx > 0
-    ratio = dy / dx if known else 1.0
-    width = 3.4
-    if panel.scales is None:
-        height = min(max(width * rows * ratio / columns, 0.6 * width), 1.5 * width)
-        left = right = under = above = 0.0
-    else:
-        # A number at an edge reaches half its height beyond it.
-        height, left, right, under, above = 0.72 * width, 0.54, 0.12, 0.4, 0.08
-    below = under + (0.5 if panel.unit else 0.0)
-    total = height + below + above
-    figure = Figure(figsize=(width, total), dpi=DPI, facecolor=DARK)
+    layout = _layout(panel)
+    total = layout.total
+    figure = Figure(figsize=(layout.width, total), dpi=DPI, facecolor=DARK)
     FigureCanvasAgg(figure)
-    frame = (left / width, below / total, 1 - (left + right) / width, height / total)
+    place = layout.frame
+    frame = (place.left, layout.below / total, place.width, place.height)
     axes = figure.add_axes(frame, facecolor=DARK)
     shown = axes.imshow(
         image,
-        cmap=_colours(panel.colours),
+        cmap=colour_scale(panel.colours),
         vmin=panel.window[0],
         vmax=panel.window[1],
-        aspect=ratio if panel.scales is None else "auto",
+        aspect=_ratio(panel) if panel.scales is None else "auto",
         interpolation="nearest" if panel.colours == "binary" or panel.axes else "antialiased",
     )
     axes.set_xticks([])
@@ -129,15 +194,18 @@ def draw(panel: Panel) -> bytes:
         words["bbox"] = {"facecolor": DARK, "edgecolor": "none", "pad": 2.5}
         axes.text(0.025, 0.975, f"{panel.axes[0]} ↓", va="top", **words)
         axes.text(0.975, 0.025, f"{panel.axes[1]} →", ha="right", **words)
-    elif known and panel.pixel_mm is not None:
-        _scale_bar(axes, rows, columns, dy, dx)
+    elif _is_sized(panel) and panel.pixel_mm is not None:
+        _scale_bar(axes, rows, columns, *panel.pixel_mm)
     if panel.letters is not None:
         _lettered(axes, panel.letters)
     if panel.unit:
         bar_axes = figure.add_axes((0.12, 0.34 / total, 0.76, 0.09 / total))
-        finite = image[np.isfinite(image)]
+        # The colours of an image in red, green and blue end where it was made.
+        finite = image[np.isfinite(image)] if image.ndim == 2 else np.zeros(0)
         below_it = bool((finite < panel.window[0]).any())
         above_it = bool((finite > panel.window[1]).any())
+        if image.ndim == 3:
+            shown = _named_scale(panel)
         extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[
             below_it, above_it
         ]
@@ -231,12 +299,9 @@ def _scale_bar(axes: Any, rows: int, columns: int, dy: float, dx: float) -> None
     axes.set_ylim(rows - 0.5, -0.5)
 
 
-def _colours(name: str) -> Any:
-    from matplotlib import colormaps
-    from matplotlib.colors import LinearSegmentedColormap
+def _named_scale(panel: Panel) -> Any:
+    """What the colours of an image in red, green and blue mean."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
 
-    if name == "signed":  # black in the middle: on a dark page nothing is to look like nothing
-        signed = ["#a6d8ff", "#2c7fd0", "#0b1a2b", "#000000", "#2b1605", "#d9731a", "#ffe0b0"]
-        return LinearSegmentedColormap.from_list("signed", signed)
-    chosen = colormaps[{"grey": "gray", "heat": "inferno", "binary": "gray"}[name]]
-    return chosen.with_extremes(bad="#1c2229") if name == "heat" else chosen
+    return ScalarMappable(Normalize(*panel.window), colour_scale(panel.colours))

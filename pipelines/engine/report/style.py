@@ -51,29 +51,76 @@ figure { margin: 0; background: var(--panel); color: #c9d1d9; border-radius: 6px
   overflow: hidden; }
 figure img { display: block; width: 100%; height: auto; }
 audio { display: block; width: calc(100% - 1.6rem); margin: .2rem .8rem .7rem; }
-.panels + .panels { margin-top: .8rem; }
+[data-listen] + .panels { margin-top: .8rem; }
 figcaption { padding: .55rem .8rem; font-size: .88rem; font-weight: 600; color: #eef2f5; }
 figure span { display: block; padding: .35rem .8rem .65rem; font-size: .8rem; color: #98a3ad; }
-.viewer .stage { position: relative; max-width: 640px; background: var(--panel);
-  border-radius: 6px; overflow: hidden; }
+.bench { display: grid; gap: .8rem 1.6rem; align-items: start;
+  grid-template-columns: minmax(0, 640px) minmax(0, 1fr); }
+.bench.many { grid-template-columns: minmax(0, 1fr); }
+.bench .controls { margin-top: 0; } .bench p { color: var(--soft); font-size: .88rem;
+  max-width: 75ch; margin: .4rem 0 0; }
+.stages { display: grid; gap: .8rem; grid-template-columns: minmax(0, 640px); }
+.stages.many { grid-template-columns: repeat(2, minmax(0, 560px)); align-items: start; }
+.face h3 { margin: 0 0 .2rem; font-size: .88rem; font-weight: 600; }
+.face label { display: block; font-size: .88rem; } .face label span { display: block; }
+.face input { width: 100%; }
+.stage { position: relative; background: var(--panel); border-radius: 6px; overflow: hidden; }
 .viewer canvas { display: block; width: 100%; cursor: crosshair; touch-action: none; }
-.viewer .edge { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px;
+.copy { position: relative; transform-origin: center; }
+.edge { position: absolute; top: 0; bottom: 0; width: calc(2px / var(--zoom, 1)); margin-left: -1px;
   background: #f0a35e; pointer-events: none; }
-.viewer .letter { position: absolute; color: #fff; text-shadow: 0 0 4px #000; font-weight: 600; }
-.letter.left { left: .5rem; top: 50%; } .letter.right { right: .5rem; top: 50%; }
-.letter.top { top: .3rem; left: 50%; } .letter.bottom { bottom: .3rem; left: 50%; }
+.cross { position: absolute; background: #f0a35e; opacity: .8; pointer-events: none; }
+.cross.row { left: 0; right: 0; height: calc(1px / var(--zoom, 1)); }
+.cross.column { top: 0; bottom: 0; width: calc(1px / var(--zoom, 1)); }
+.letter { position: absolute; color: #fff; background: #0d1013b3; border-radius: 3px;
+  padding: 0 .3rem; font-size: .85rem; font-weight: 600; pointer-events: none;
+  transform: translate(-50%, -50%); }
+.letter.left { left: .9rem; top: 50%; } .letter.right { right: .9rem; top: 50%;
+  transform: translate(50%, -50%); }
+.letter.top { top: .9rem; left: 50%; } .letter.bottom { bottom: .9rem; left: 50%;
+  transform: translate(-50%, 50%); }
+.picture { position: relative; }
+.lens { position: absolute; overflow: hidden; touch-action: pan-y; }
+.lens .copy { position: absolute; inset: 0; visibility: hidden; }
+.lens .copy img { position: absolute; max-width: none; }
+.lens .letter { visibility: hidden; }
+.lens.zoomed { background: var(--panel); cursor: grab; touch-action: none; }
+.lens.zoomed .copy, .lens.zoomed .letter { visibility: visible; }
+.lens:focus-visible, .stage:focus-visible { outline: 3px solid #f0a35e; outline-offset: -3px; }
+.zoom { display: flex; gap: .4rem; align-items: center; margin: .5rem 0; font-size: .88rem; }
+.zoom button { font: inherit; min-width: 2rem; padding: .1rem .5rem; }
+.zoom output, .readout, .spectra output { color: var(--soft); font-variant-numeric: tabular-nums; }
+fieldset { border: 1px solid var(--line); border-radius: 4px; padding: .3rem .8rem .5rem;
+  margin: 0; min-width: 0; }
+.check { display: inline-block; margin-right: .6rem; }
+.controls .check input { width: auto; }
+.legend { color: var(--soft); }
+.legend i { display: inline-block; width: .9rem; height: .7rem; margin: 0 .35rem; }
+.legend i.bar { width: 6rem; border: 1px solid var(--line); }
+[hidden] { display: none !important; }
+.readout { grid-column: 1 / -1; min-height: 1.5em; font-size: .88rem; }
+.spectra .pair { display: grid; gap: .8rem; align-items: start;
+  grid-template-columns: minmax(0, 2fr) minmax(0, 3fr); }
+.spectra .stage { cursor: crosshair; } .spectra .stage img { display: block; width: 100%; }
+.spectra .stage.held .cross { opacity: 1; background: #fff; }
+.spectra .chart { background: var(--panel); border-radius: 6px; overflow: hidden; }
+.spectra canvas { display: block; width: 100%; height: 300px; }
+.spectra output { display: block; font-size: .9rem; margin: .3rem 0; min-height: 3em; }
+.key { margin: 0; display: flex; flex-wrap: wrap; gap: .2rem .9rem; align-items: center; }
+.key i { display: inline-block; width: 1.1rem; height: .2rem; margin-right: .35rem;
+  vertical-align: middle; }
+.key i.pale { height: .7rem; opacity: .5; } .key i.dot { width: .3rem; height: .6rem; }
 .controls { display: grid; gap: .5rem 1.2rem; grid-template-columns: repeat(2, minmax(0, 1fr));
-  max-width: 640px; margin: .7rem 0; font-size: .88rem; }
+  max-width: 720px; margin: .7rem 0; font-size: .88rem; }
 .controls label span { display: block; }
 .controls input, .controls select { width: 100%; font: inherit; }
 .controls button, [data-switch] button { font: inherit; padding: .15rem .7rem;
   margin-right: .4rem; }
 [data-switch] { color: var(--soft); font-size: .92rem; }
 [data-switch] button[aria-pressed="true"] { font-weight: 700; outline: 2px solid var(--yes); }
-.viewer > p { margin: 0; }
 .tables { display: grid; gap: 0 2rem; grid-template-columns: repeat(2, minmax(0, 1fr));
   align-items: start; }
-.tables details { grid-column: 1 / -1; margin-top: 1.6rem; }
+.tables details, .tables .wide { grid-column: 1 / -1; } .tables details { margin-top: 1.6rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .34rem .9rem .34rem 0;
@@ -88,11 +135,13 @@ footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--lin
   color: var(--soft); font-size: .82rem; }
 @media (max-width: 900px) {
   .panels, .panels.four { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .bench { grid-template-columns: minmax(0, 1fr); }
 }
 @media (max-width: 620px) {
   main { padding: 1.2rem .9rem 2rem; }
   header h1 { font-size: 1.25rem; }
-  .panels, .panels.four, .tables, .verdicts { grid-template-columns: minmax(0, 1fr); }
+  .panels, .panels.four, .tables, .verdicts, .stages.many, .spectra .pair {
+    grid-template-columns: minmax(0, 1fr); }
 }
 @media print { body { background: #fff; } figure, pre { print-color-adjust: exact; } }
 """
