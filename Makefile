@@ -96,4 +96,4 @@ bench-speed: setup
 	$(BIN)/python -m benchmarks.ultrasound_speed
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-peers-ct .venv-peers-speech .venv-peers-hsi build *.egg-info runs sciddm-demo
+	rm -rf $(VENV) .venv-peers .venv-peers-ct .venv-peers-speech .venv-peers-hsi .venv-peers-samplers build *.egg-info runs sciddm-demo

@@ -12,8 +12,6 @@ are those of the registry, the same for all problems. One processor, minutes.
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,28 +19,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.sampler_oracles import F64, Bulk, Problem, normal, problems, sliced_w2
 from sciddm.ledger import tally
 from sciddm.methods import POSTERIOR_SAMPLERS, SOLVERS, PosteriorSampler, Run
 from sciddm.oracles import GaussianDenoiser, MixtureDenoiser
-from sciddm.physics import Mask, Matrix, Measurement
+from sciddm.physics import Matrix, Measurement
 from sciddm.posterior import Posterior
 from sciddm.process import EDM
 from sciddm.sampling import DPMSolver3S, Step, karras, log_snr, sample
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
-F64 = torch.float64
 PARTICLES = 4
-
-
-class Bulk:
-    """One generator for a large batch: quicker than a stream per item."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def at(self, step: int) -> Callable[[Tensor], Tensor]:
-        """Noise of any step."""
-        return lambda like: torch.randn(like.shape, dtype=like.dtype, generator=self.generator)
 
 
 # Solvers ----------------------------------------------------------------------------------------
@@ -72,66 +59,6 @@ def solver_errors(steps: tuple[int, ...] = (8, 16, 32, 64)) -> dict[str, list[fl
 
 
 # Posterior samplers -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A mixture, data of it, and exact draws of its posterior."""
-
-    title: str
-    prior: MixtureDenoiser
-    measurement: Measurement
-    draws: Tensor
-    floor: float
-    variance: float
-
-
-def problems(chains: int) -> list[Problem]:
-    """Random operator at two noise levels, a mask, a deconvolution."""
-    g = torch.Generator().manual_seed(2)
-    weights = torch.rand(6, dtype=F64, generator=g) + 0.3
-    means = torch.randn(6, 8, dtype=F64, generator=g)
-    roots = 0.35 * torch.randn(6, 8, 8, dtype=F64, generator=g)
-    eye = torch.eye(8, dtype=F64)
-    prior = MixtureDenoiser(
-        EDM(sigma_max=20.0), weights / weights.sum(), means, roots @ roots.mT / 8 + 0.02 * eye
-    )
-    truth = prior.sample(1, torch.Generator().manual_seed(11))[0]
-    mixing = normal(4, 8, seed=12) / math.sqrt(8)
-    offsets = torch.arange(8)[:, None] - torch.arange(8)
-    blur = torch.exp(-0.5 * (offsets / 1.2) ** 2).to(F64)
-    cases = [
-        ("random, noise .1", mixing, 0.1),
-        ("random, noise .5", mixing, 0.5),
-        ("mask, noise .1", eye[::2], 0.1),
-        ("blur, noise .1", blur / blur.sum(1, keepdim=True), 0.1),
-    ]
-    out = []
-    for title, H, sigma in cases:
-        y = H @ truth + sigma * normal(len(H), seed=13)
-        posterior = prior.posterior(y, H, sigma**2 * torch.eye(len(H), dtype=F64))
-        draws, other = (posterior.sample(chains, torch.Generator().manual_seed(s)) for s in (1, 2))
-        measurement = Measurement(y, Matrix(H), sigma)
-        if title.startswith("mask"):
-            data = torch.zeros(8, dtype=F64)
-            data[::2] = y
-            measurement = Measurement(data, Mask(torch.arange(8) % 2 == 0, ndim=1), sigma)
-        exact = posterior.moments()[1].diagonal().sum()
-        out.append(Problem(title, prior, measurement, draws, sliced_w2(draws, other), float(exact)))
-    return out
-
-
-def normal(*shape: int, seed: int) -> Tensor:
-    """Fixed normal numbers."""
-    return torch.randn(*shape, dtype=F64, generator=torch.Generator().manual_seed(seed))
-
-
-def sliced_w2(x: Tensor, y: Tensor, directions: int = 64) -> float:
-    """Sliced Wasserstein-2 distance over fixed random directions."""
-    d = normal(x.shape[1], directions, seed=17)
-    d = d / d.norm(dim=0)
-    apart = (x @ d).sort(dim=0).values - (y @ d).sort(dim=0).values
-    return float(apart.square().mean().sqrt())
 
 
 @dataclass(frozen=True)

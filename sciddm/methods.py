@@ -13,7 +13,7 @@ from typing import Protocol
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser
-from sciddm.guidance import DDNM, DDS, DPS, MMPS, TMPD, DiffPIR, Guided, PiGDM
+from sciddm.guidance import DDNM, DDS, DPS, MMPS, STSL, TMPD, Adaptive, DiffPIR, Guided, PiGDM
 from sciddm.guidance.base import AnyMeasurement
 from sciddm.physics.measurement import Measurement
 from sciddm.random.streams import Streams
@@ -21,6 +21,7 @@ from sciddm.sampling import (
     DDIM,
     DDRM,
     DEIS,
+    MGDM,
     PNDM,
     SITCOM,
     Ancestral,
@@ -28,6 +29,7 @@ from sciddm.sampling import (
     DPMSolver2S,
     DPMSolver3M,
     DPMSolver3S,
+    EVODiff,
     FlowChef,
     Heun,
     ODESolve,
@@ -36,13 +38,23 @@ from sciddm.sampling import (
     UniPC,
     fresh,
     pnp_dm,
+    red_diff,
     sample,
     smc,
 )
 from sciddm.sampling.sample import Callback
 from sciddm.uncertainty.evidence import EvidenceMeter
 
-__all__ = ["POSTERIOR_SAMPLERS", "SOLVERS", "Draws", "PosteriorSampler", "Solver"]
+__all__ = [
+    "POSTERIOR_SAMPLERS",
+    "SOLVERS",
+    "Draws",
+    "PosteriorSampler",
+    "Run",
+    "Solver",
+    "guided",
+    "stepped",
+]
 
 
 @dataclass(frozen=True)
@@ -140,19 +152,21 @@ class PosteriorSampler:
     evidence: bool = False
 
 
-def _guided(
+def guided(
     make: Callable[[Denoiser, AnyMeasurement], Guided],
     *,
     evidence: bool = False,
     noise_from_prior: bool = False,
     step: Callable[[], Step] = lambda: DPMSolver2M(sde=True),
 ) -> Draw:
+    """A run of ``sample`` with guidance, by a multistep SDE unless ``step`` says otherwise."""
+
     # The multistep SDE is second order in law: draws of 20 ancestral steps are a tenth too narrow.
     def draw(run: Run) -> Draws:
-        guided = make(run.prior, run.measurement)
-        meter = EvidenceMeter(guided) if evidence else None
+        denoiser = make(run.prior, run.measurement)
+        meter = EvidenceMeter(denoiser) if evidence else None
         x0 = sample(
-            meter or guided,
+            meter or denoiser,
             run.x,
             run.grid,
             step(),
@@ -168,12 +182,14 @@ def _guided(
     return draw
 
 
-def _stepped(
+def stepped(
     make: Callable[[Run], Step],
     *,
     refined: bool = False,
     prior: Callable[[Run], Denoiser] = lambda run: run.prior,
 ) -> Draw:
+    """A run of ``sample`` whose step knows the data, or (``refined``) whose estimates are drawn."""
+
     def draw(run: Run) -> Draws:
         return Draws(
             sample(
@@ -217,6 +233,22 @@ def _pnp_dm(run: Run) -> Draws:
             levels,
             generator=run.streams,
             callback=run.callback,
+        )
+    )
+
+
+def _adaptive(run: Run) -> Draws:
+    denoiser = Adaptive(MMPS(run.prior, run.measurement, 3), 0.1)
+    step = DPMSolver2M(sde=True)
+    x0 = sample(denoiser, run.x, run.grid, step, generator=run.streams, callback=run.callback)
+    return Draws(x0)
+
+
+def _red_diff(run: Run) -> Draws:
+    start = run.linear.prox(0 * run.x, run.prior.data_std**2)
+    return Draws(
+        red_diff(
+            run.prior, run.linear, start, run.grid, generator=run.streams, callback=run.callback
         )
     )
 
@@ -312,6 +344,15 @@ SOLVERS: dict[str, Solver] = {
             lambda: PNDM("runge-kutta"),
         ),
         Solver(
+            "evodiff",
+            "EVODiff",
+            "Li et al. 2025",
+            1,
+            "1",
+            "For trained networks and few steps; worse than DPM-Solver++(2M) on exact denoisers.",
+            EVODiff,
+        ),
+        Solver(
             "deis",
             "DEIS, rho-AB 3",
             "Zhang and Chen 2023",
@@ -362,7 +403,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "1 + 3 VJP",
             "The default: no weight to choose, exact for a Gaussian prior.",
-            _guided(lambda d, m: MMPS(d, m, 3), evidence=True),
+            guided(lambda d, m: MMPS(d, m, 3), evidence=True),
             evidence=True,
         ),
         PosteriorSampler(
@@ -372,7 +413,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "linear A",
             "1",
             "The cheapest that improves with steps: 100 of them for masks and blur.",
-            _stepped(lambda run: Ancestral(fresh), refined=True),
+            stepped(lambda run: Ancestral(fresh), refined=True),
         ),
         PosteriorSampler(
             "pigdm",
@@ -381,7 +422,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "1 + 1 VJP",
             "One VJP a step, no weight.",
-            _guided(PiGDM),
+            guided(PiGDM),
         ),
         PosteriorSampler(
             "flowdps",
@@ -391,7 +432,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "1",
             "No VJP. Little noise and data that leave much open; its draws are too narrow for "
             "noisy or blurred data.",
-            _guided(DiffPIR, noise_from_prior=True, step=Ancestral),
+            guided(DiffPIR, noise_from_prior=True, step=Ancestral),
         ),
         PosteriorSampler(
             "diffpir",
@@ -400,7 +441,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "1",
             "No VJP; biased, however many steps: the mean of the draws is what it is for.",
-            _guided(DiffPIR),
+            guided(DiffPIR),
         ),
         PosteriorSampler(
             "dps",
@@ -409,7 +450,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "1 + 1 VJP",
             "Reference; its weight has to be tuned to each problem.",
-            _guided(lambda d, m: DPS(d, m, 0.5)),
+            guided(lambda d, m: DPS(d, m, 0.5)),
         ),
         PosteriorSampler(
             "dds",
@@ -418,7 +459,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "1",
             "Reference.",
-            _guided(DDS),
+            guided(DDS),
         ),
         PosteriorSampler(
             "ddnm",
@@ -427,7 +468,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "1",
             "Data without noise of a well-conditioned operator.",
-            _guided(DDNM),
+            guided(DDNM),
         ),
         PosteriorSampler(
             "tmpd",
@@ -436,7 +477,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "1 + 2 VJP",
             "Masks, denoising and noisy data; not clean data of an operator that mixes.",
-            _guided(TMPD, step=Ancestral),
+            guided(TMPD, step=Ancestral),
         ),
         PosteriorSampler(
             "ddrm",
@@ -445,7 +486,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "A with a simple SVD",
             "1",
             "Masks, one-coil Fourier masks; 20 steps. Its draws are too narrow.",
-            _stepped(lambda run: DDRM(run.linear)),
+            stepped(lambda run: DDRM(run.linear)),
         ),
         PosteriorSampler(
             "repaint",
@@ -454,7 +495,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "a mask",
             "3",
             "Inpainting of data without noise; no VJP.",
-            _stepped(lambda run: RePaint(run.linear, 3)),
+            stepped(lambda run: RePaint(run.linear, 3)),
         ),
         PosteriorSampler(
             "flowchef",
@@ -463,7 +504,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "2",
             "Steering where a VJP is too dear.",
-            _stepped(lambda run: FlowChef(run.measurement)),
+            stepped(lambda run: FlowChef(run.measurement)),
         ),
         PosteriorSampler(
             "sitcom",
@@ -472,7 +513,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "11 + 10 VJP",
             "Point estimates; its intervals are too narrow where the data say much.",
-            _stepped(lambda run: SITCOM(run.measurement, run.count, 10, 0.3)),
+            stepped(lambda run: SITCOM(run.measurement, run.count, 10, 0.3)),
         ),
         PosteriorSampler(
             "daps",
@@ -481,7 +522,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "linear A",
             "5",
             "Reference; split Gibbs is better for the same evaluations.",
-            _stepped(
+            stepped(
                 lambda run: Ancestral(fresh),
                 refined=True,
                 prior=lambda run: ODESolve(run.prior, 5, sigma_min=_last_level(run)),
@@ -495,6 +536,42 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "33",
             "Masks and blur where evaluations are cheap: the smallest distance without a VJP.",
             _pnp_dm,
+        ),
+        PosteriorSampler(
+            "mmps-adaptive",
+            "Moment matching, corrections reused where small (adaptive guidance)",
+            "Castillo et al. 2023",
+            "any A",
+            "1 + up to 3 VJP",
+            "As mmps, with fewer VJPs at the last levels of grids that end far below the noise.",
+            _adaptive,
+        ),
+        PosteriorSampler(
+            "mgdm",
+            "Gibbs steps with a level in between (MGDM, 5 gradients, 10 inner steps)",
+            "Janati et al. 2025",
+            "any A",
+            "16 + 5 VJP",
+            "Reference; masks where evaluations are cheap.",
+            stepped(lambda run: MGDM(run.measurement, 5, 10, rate=1.0)),
+        ),
+        PosteriorSampler(
+            "stsl",
+            "Second-order Tweedie (STSL, zeta .5, eta .02)",
+            "Rout et al. 2024",
+            "any A, real data",
+            "3 + 3 VJP",
+            "Reference; as dps, with a correction that vanishes for Gaussian priors.",
+            guided(lambda d, m: STSL(d, m, 0.5)),
+        ),
+        PosteriorSampler(
+            "red-diff",
+            "Variational fit (RED-diff, weight .25, rate .1)",
+            "Mardani et al. 2024",
+            "linear A",
+            "1",
+            "A point estimate; its draws are no posterior samples and have no spread to read.",
+            _red_diff,
         ),
     )
 }

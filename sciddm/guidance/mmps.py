@@ -8,7 +8,7 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.guidance.base import AnyMeasurement, Guided
 from sciddm.physics.cg import conjugate_gradient_image
-from sciddm.process import Scalar
+from sciddm.process import Scalar, expand
 
 __all__ = ["MMPS"]
 
@@ -48,10 +48,11 @@ class MMPS(Guided):
         mean, vjp = self.denoiser.mean_and_vjp(x_t, t, y, cond)
         m = self.measurement.at(mean)
         a, _, s = self.process(t)
-        if s == 0:
+        if not isinstance(s, Tensor) and s == 0:
             return mean
-        scale = s**2 / a
-        noise = m.sigma**2 + (self.inflation * s / a) ** 2
+        scale = expand(s**2 / a, mean)
+        e = m.residual(mean)
+        noise = m.sigma**2 + expand((self.inflation * s / a) ** 2, e)
 
         def covariance(v: Tensor) -> tuple[Tensor, Tensor]:
             back = scale * vjp(m.A.adjoint(v))  # V H^H v, which is also what the answer is made of
@@ -60,9 +61,9 @@ class MMPS(Guided):
         with torch.no_grad():
             return mean + conjugate_gradient_image(
                 covariance,
-                m.residual(mean),
+                e,
                 torch.zeros_like(mean),
                 m.A.range_ndim,
                 self.krylov,
-                floor=float(noise),
+                floor=m.sigma**2 if isinstance(noise, Tensor) else noise,
             )

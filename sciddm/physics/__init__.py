@@ -11,6 +11,13 @@ from sciddm.physics.measurement import Measurement, NonlinearMeasurement
 from sciddm.physics.mri.cartesian import CartesianMRI
 from sciddm.physics.noise import ChannelNoise, IndependentNoise, Whitening
 from sciddm.physics.operator import Adjoint, Composition, Linear, Operator, Tangent, inner
+from sciddm.physics.parametric import (
+    GaussianBlur,
+    blurs,
+    frequency_offsets,
+    gains,
+    phase_ramps,
+)
 from sciddm.physics.projector import Projector
 from sciddm.physics.sampled_lines import SampledLines, as_lines
 from sciddm.physics.superposition import Superposition
@@ -29,6 +36,7 @@ __all__ = [
     "Ellipse",
     "FanBeam",
     "FunctionOperator",
+    "GaussianBlur",
     "Identity",
     "IndependentNoise",
     "Linear",
@@ -47,10 +55,14 @@ __all__ = [
     "WeightedProjection",
     "Whitening",
     "as_lines",
+    "blurs",
     "draw_ellipses",
     "even_angles",
     "filtered_back_projection",
+    "frequency_offsets",
+    "gains",
     "inner",
     "integrate_ellipses",
+    "phase_ramps",
     "short_scan_weights",
 ]

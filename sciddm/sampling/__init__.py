@@ -4,12 +4,16 @@ from sciddm.sampling.churn import Churn
 from sciddm.sampling.ddrm import DDRM
 from sciddm.sampling.deis import DEIS
 from sciddm.sampling.dpm_v3 import DPMSolverV3, SolverStatistics, solver_statistics
+from sciddm.sampling.evodiff import EVODiff
 from sciddm.sampling.flowchef import FlowChef
 from sciddm.sampling.grids import karras, log_snr, uniform
+from sciddm.sampling.langevin_gibbs import WarmChain, langevin_gibbs
+from sciddm.sampling.mgdm import MGDM
 from sciddm.sampling.multistep import DPMSolver3M
 from sciddm.sampling.ode_solve import ODESolve
 from sciddm.sampling.pndm import PNDM
 from sciddm.sampling.pnp_dm import pnp_dm
+from sciddm.sampling.red_diff import red_diff
 from sciddm.sampling.repaint import RePaint
 from sciddm.sampling.restart import Restart
 from sciddm.sampling.reverse_diffusion import ReverseDiffusion
@@ -26,6 +30,7 @@ __all__ = [
     "DDIM",
     "DDRM",
     "DEIS",
+    "MGDM",
     "PNDM",
     "SITCOM",
     "Ancestral",
@@ -35,6 +40,7 @@ __all__ = [
     "DPMSolver3M",
     "DPMSolver3S",
     "DPMSolverV3",
+    "EVODiff",
     "FlowChef",
     "Heun",
     "Leg",
@@ -48,12 +54,15 @@ __all__ = [
     "Step",
     "TimeShift",
     "UniPC",
+    "WarmChain",
     "fresh",
     "karras",
+    "langevin_gibbs",
     "log_snr",
     "markov",
     "ode",
     "pnp_dm",
+    "red_diff",
     "resfusion",
     "resshift",
     "sample",

@@ -24,11 +24,14 @@ from sciddm.priors.segmenter import Segmenter
 from sciddm.process import Process
 from sciddm.training.chains import Chains
 from sciddm.training.draws import ItemDraws, draw_times
-from sciddm.training.recipe import NoiseSpec, Optimisation
+from sciddm.training.immiscible import assigned
+from sciddm.training.recipe import NoiseSpec, Optimisation, WeightingSpec
 from sciddm.training.stream import derived_seed, share
 from sciddm.training.team import Team, TeamError
+from sciddm.training.weighting import UncertaintyWeight, min_snr
 
 Measure = Callable[[dict[str, Tensor]], Measurement]
+Weight = Callable[[Tensor, Tensor], Tensor]
 
 __all__ = ["TrainingModule", "draw_times", "training_loss"]
 
@@ -38,6 +41,7 @@ def training_loss(
     batch: dict[str, Tensor],
     noise: NoiseSpec,
     draws: ItemDraws | None = None,
+    weight: Weight | None = None,
 ) -> Tensor:
     """The model's loss per item (B,), at random times where it has any.
 
@@ -46,6 +50,7 @@ def training_loss(
         batch: "x0" and, as the model needs them, "y" and "cond".
         noise: the law of the times.
         draws: sources of times and noise; the global generator if not given.
+        weight: (loss (B,), times (B,)) -> the loss of a denoiser that is minimised.
     """
     x0, y, cond = batch["x0"], batch.get("y"), batch.get("cond")
     if isinstance(model, LatentDiffusion):
@@ -53,7 +58,8 @@ def training_loss(
             x0, y, model = model.autoencoder.encode(x0), None, model.denoiser
     if isinstance(model, NetworkDenoiser):
         t, z = _times_and_noise(model.process, noise, x0, draws)
-        return model.loss(x0, t, y, cond, z)
+        loss = model.loss(x0, t, y, cond, assigned(x0, z) if noise.immiscible else z)
+        return loss if weight is None else weight(loss, t)
     if isinstance(model, Autoencoder):
         return model.loss(x0)
     if isinstance(model, Segmenter):
@@ -105,6 +111,8 @@ class TrainingModule(lightning.LightningModule):
         stop_number: asked after each step: the number of the signal that asks for a stop, or 0.
         save_due: asked after each step: whether a checkpoint is due.
         save: saves one; called by all processes.
+        weighting: of noise levels in the loss that is minimised. That of validation is the model's
+            own, which stays comparable.
     """
 
     def __init__(
@@ -120,8 +128,11 @@ class TrainingModule(lightning.LightningModule):
         stop_number: Callable[[], int] = lambda: 0,
         save_due: Callable[[], bool] = lambda: False,
         save: Callable[[], None] = lambda: None,
+        weighting: WeightingSpec | None = None,
     ) -> None:
         super().__init__()
+        self.weighting = weighting or WeightingSpec()
+        self.uncertainty = UncertaintyWeight() if self.weighting.kind == "uncertainty" else None
         self.team = team or Team()
         self._on_start, self._stop_number = on_start, stop_number
         self._save_due, self._save = save_due, save
@@ -193,11 +204,22 @@ class TrainingModule(lightning.LightningModule):
             loss = self._chains.step(model, self.measure, named).mean()
         else:
             draws = ItemDraws(seed, places.tolist(), "noise")
-            loss = training_loss(model, _as_dict(items), self.noise, draws).mean()
+            loss = training_loss(model, _as_dict(items), self.noise, draws, self._weight()).mean()
         # Gradients are averaged over the processes, whose parts of the batch may differ in size.
         loss = loss * (len(places) * self.team.ranks / self.optimisation.batch_size)
         self.log("loss", loss, prog_bar=True, batch_size=len(places), sync_dist=not self.team.alone)
         return loss
+
+    def _weight(self) -> Weight | None:
+        model, kind = self.model, self.weighting.kind
+        if kind == "own":
+            return None
+        assert isinstance(model, NetworkDenoiser)
+        if kind == "min-snr":
+            return lambda loss, t: loss * min_snr(model, t, self.weighting.gamma)
+        learned = self.uncertainty
+        assert learned is not None
+        return lambda loss, t: learned(loss, torch.as_tensor(model.process.sigma(t)).log())
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         # The same noise and times in every validation, so that its curve shows the weights only.
@@ -259,6 +281,7 @@ class TrainingModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         o = self.optimisation
         weights = [p for p in self.model.parameters() if p.requires_grad]
+        weights += [] if self.uncertainty is None else list(self.uncertainty.parameters())
         optimizer = torch.optim.AdamW(weights, lr=o.lr, weight_decay=o.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {

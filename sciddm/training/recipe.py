@@ -36,6 +36,7 @@ __all__ = [
     "RegenerationSpec",
     "SegmenterSpec",
     "SpectralLossSpec",
+    "WeightingSpec",
     "find_recipe",
     "load_recipe",
 ]
@@ -165,13 +166,23 @@ class NoiseSpec(_Strict):
     """The law of the training times: ln sigma normal, or t uniform on the process's range.
 
     ``start`` is the share of items at t_max, where every sampler begins: a sampler of n steps
-    spends 1 / n of its evaluations there, a uniform law none.
+    spends 1 / n of its evaluations there, a uniform law none. ``immiscible`` assigns the noise of a
+    batch to the images it is near (``training.immiscible``), for bridges alone: guidance needs a
+    prior whose noise is independent.
     """
 
     law: Literal["lognormal", "uniform"] = "lognormal"
     mean: float = -1.2
     std: float = Field(default=1.2, gt=0)
     start: float = Field(default=0.0, ge=0, le=1)
+    immiscible: bool = False
+
+
+class WeightingSpec(_Strict):
+    """Which noise levels count how much in the loss; see ``training.weighting``."""
+
+    kind: Literal["own", "min-snr", "uncertainty"] = "own"
+    gamma: float = Field(default=5.0, gt=0)
 
 
 class Optimisation(_Strict):
@@ -215,6 +226,7 @@ class Recipe(_Strict):
     autoencoder: AutoencoderSpec | None = None
     segmenter: SegmenterSpec | None = None
     noise: NoiseSpec = NoiseSpec()
+    weighting: WeightingSpec = WeightingSpec()
     data: DataSpec
     optimisation: Optimisation = Optimisation()
     start_from: str | None = Field(
@@ -263,10 +275,29 @@ class Recipe(_Strict):
             raise ValueError("a segmenter has no other part")
         if self.regeneration is not None and (missing or self.predictor is None):
             raise ValueError("regeneration needs a predictor, and a denoiser with its process")
+        self._levels_can_be_learned()
         seeing = self.denoiser is not None and bool(self.denoiser.estimate_errors)
         if seeing and not hasattr(self.data.load(), "measurement"):
             raise ValueError(f"estimate_errors need measurements, which {self.data.dataset} lacks")
         return self
+
+    def _levels_can_be_learned(self) -> None:
+        plain = self.denoiser is not None and self.regeneration is None
+        plain = plain and self.autoencoder is None and not self.denoiser.estimate_errors  # type: ignore[union-attr]
+        if self.weighting.kind != "own" and not plain:
+            raise ValueError("weighting is for a denoiser that is trained by itself")
+        if self.weighting.kind == "min-snr" and self.denoiser is not None:
+            kinds = ("x0", "eps", "v", "score", "edm")
+            if self.denoiser.parametrization not in kinds:
+                raise ValueError(f"min-snr weights the parametrizations {', '.join(kinds)}")
+        if self.noise.immiscible:
+            if not plain or self.process is None:
+                raise ValueError("noise.immiscible is for a denoiser that is trained by itself")
+            if not process_from_config(self.process).has_endpoint:
+                raise ValueError(
+                    "noise.immiscible: this model is a prior, and guidance needs one whose noise "
+                    "is independent of the image: take a bridge, or leave it out"
+                )
 
     def sections(self) -> dict[str, Any]:
         """The sections that ``sciddm.models.build_model`` takes."""

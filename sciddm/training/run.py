@@ -239,6 +239,7 @@ def _train(
         stop_number=lambda: stop.number or 0,
         save_due=save_due,
         save=save,
+        weighting=recipe.weighting,
     )
     if o.compile:
         for network in _networks(module.model):

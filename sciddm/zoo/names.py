@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CARD", "CONFIG", "WEIGHTS", "is_model_folder"]
+__all__ = ["CARD", "CONFIG", "STATISTICS", "WEIGHTS", "is_model_folder"]
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "card.json"
+STATISTICS = "solver.safetensors"
 
 
 def is_model_folder(path: str | Path) -> bool:

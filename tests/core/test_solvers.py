@@ -29,6 +29,7 @@ from sciddm.sampling import (
     DPMSolver3M,
     DPMSolver3S,
     DPMSolverV3,
+    EVODiff,
     Heun,
     Leg,
     Restart,
@@ -89,6 +90,7 @@ GOLDEN = {
     "3M from 3S": (DPMSolver3M(single_start=True), (1.05e-2, 1.34e-3, 1.76e-4, 2.19e-5)),
     "3S": (DPMSolver3S(), (4.34e-4, 5.44e-5, 6.74e-6, 8.37e-7)),
     "DEIS 3": (DEIS(3), (5.62e-2, 1.19e-2, 2.00e-3, 2.97e-4)),
+    "EVODiff": (EVODiff(), (6.83e-2, 4.52e-2, 2.45e-2, 1.26e-2)),
 }
 
 
@@ -120,6 +122,11 @@ def test_golden_errors_of_unipc(order, expected):
 @pytest.mark.parametrize(
     ("step", "order"),
     [
+        (DDIM(), 1),
+        (EVODiff(), 1),
+        (DPMSolver2M(), 2),
+        (Heun(), 2),
+        (PNDM("runge-kutta"), 2),
         (DPMSolver2S(), 2),
         (DPMSolver3S(), 3),
         (DPMSolver3M(single_start=True), 3),

@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.networks import UNet
 from sciddm.process import OUVE
+from sciddm.sampling import SolverStatistics
 from sciddm.zoo import find, from_pretrained, load_model, save_model
 from sciddm.zoo.folder import (
     CARD,
@@ -26,6 +28,7 @@ from sciddm.zoo.folder import (
     weights_hash,
 )
 from sciddm.zoo.model_card import read_card
+from sciddm.zoo.solver_statistics import read_solver_statistics, save_solver_statistics
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +203,27 @@ def test_a_representation_is_a_mapping(folder):
     edit(folder, lambda c: c.update(representation=[1, 2]))
     with pytest.raises(ModelError, match="no mapping"):
         read_representation(folder)
+
+
+# Statistics of a solver -------------------------------------------------------------------------
+
+
+def test_solver_statistics_belong_to_their_weights(folder):
+    """Read as they were written; those of other weights, or none, are named."""
+    levels = np.linspace(-2, 2, 9)
+    parts = [np.random.default_rng(i).normal(size=(9, 2)) for i in range(3)]
+    with pytest.raises(ModelError, match="no readable solver statistics"):
+        read_solver_statistics(folder)
+    save_solver_statistics(SolverStatistics(levels, *parts), folder)
+    copy = read_solver_statistics(folder)
+    assert np.array_equal(copy.levels, levels)
+    for name, part in zip(("slope", "growth", "offset"), parts, strict=True):
+        assert np.array_equal(getattr(copy, name), part)
+    weights = load_file(folder / WEIGHTS)
+    save_file({k: v + 1 for k, v in weights.items()}, folder / WEIGHTS)
+    with pytest.raises(ModelError, match="of other weights"):
+        read_solver_statistics(folder)
+    parts[1][3] = np.nan
+    save_solver_statistics(SolverStatistics(levels, *parts), folder)
+    with pytest.raises(ModelError, match="no solver statistics"):
+        read_solver_statistics(folder)
