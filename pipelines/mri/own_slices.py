@@ -34,6 +34,7 @@ from sciddm.errors import InputError
 from sciddm.pipelines.mri.image_simulation import ImageSimulation
 from sciddm.pipelines.mri.retrospective import full_image, is_full
 from sciddm.pipelines.own_prior.items import PreparedItems, TrainingPart
+from sciddm.pipelines.own_prior.prepared import Stack
 from sciddm.pipelines.own_prior.sources import Kind, Source
 
 __all__ = ["KIND", "OwnSlices", "read_slices"]
@@ -48,7 +49,7 @@ _BRIGHT_PERCENTILE, _DARK, _LEAST_SHARE = 99.8, 0.08, 0.1
 _UNDERSHOOT = 0.1
 
 
-def read_slices(source: Source) -> NDArray[np.float32]:
+def read_slices(source: Source) -> Stack:
     """The slices of a source that show something, (slice, y, x), bright tissue about 1.
 
     Raises:
@@ -57,7 +58,7 @@ def read_slices(source: Source) -> NDArray[np.float32]:
     values = _magnitudes(source)
     bright = float(np.percentile(values, _BRIGHT_PERCENTILE))
     if not bright > 0:
-        return values[:0]
+        return Stack(values[:0])
     lowest = float(values.min())
     if lowest < -_UNDERSHOOT * bright:
         raise InputError(
@@ -65,7 +66,7 @@ def read_slices(source: Source) -> NDArray[np.float32]:
             "belongs to --domain ct"
         )
     values = np.clip(values / bright, 0, None).astype(np.float32)
-    return values[(values > _DARK).mean((1, 2)) > _LEAST_SHARE]
+    return Stack(values[(values > _DARK).mean((1, 2)) > _LEAST_SHARE])
 
 
 class OwnSlices(PreparedItems):

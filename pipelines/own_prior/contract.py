@@ -53,7 +53,7 @@ class Contract:
         kind: which files.
         recipe: bundled recipe whose process, network, noise law and optimisation are used.
         dataset: import path of the data set; it takes ``prepared`` and ``length``.
-        read: a source's values, (item, ...).
+        read: what a source holds.
         sizes: keys of the network in place of the recipe's, the largest first; from nothing the
             largest is taken that the time allows to train.
         crop: largest side of a crop in pixels; None where the data set has none.

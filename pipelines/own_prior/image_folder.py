@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 from sciddm.data_adapters.pictures import PICTURES, read_pictures
 from sciddm.errors import InputError
 from sciddm.pipelines.own_prior.items import PreparedItems, TrainingPart, corner
-from sciddm.pipelines.own_prior.prepared import Prepared
+from sciddm.pipelines.own_prior.prepared import Prepared, Stack
 from sciddm.pipelines.own_prior.sources import Kind, Source, sources_of
 
 __all__ = ["KIND", "ImageCrops", "ImageFolder", "check_one_size", "read_images"]
@@ -46,7 +46,7 @@ class ImageFolder(Dataset[Tensor]):
 
     def __init__(self, folder: str | Path) -> None:
         sources = sources_of(Path(folder), KIND)
-        stacks = [read_images(source) for source in sources]
+        stacks = [read_images(source).values for source in sources]
         named = [(s.name, v.shape[1:]) for s, v in zip(sources, stacks, strict=True)]
         _check(str(folder), named)
         self.images = torch.from_numpy(np.concatenate(stacks))
@@ -90,9 +90,9 @@ class ImageCrops(PreparedItems):
         return image.contiguous()
 
 
-def read_images(source: Source) -> NDArray[np.float32]:
+def read_images(source: Source) -> Stack:
     """The images of a file, (item, y, x)."""
-    return read_pictures(source.path)
+    return Stack(read_pictures(source.path))
 
 
 def check_one_size(prepared: Prepared) -> None:

@@ -136,7 +136,7 @@ def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
     )
     start = time.monotonic()
     with torch.random.fork_rng(devices=[]):
-        for number, batch in enumerate(loader):
+        for number, (_, batch) in enumerate(loader):
             items = batch if isinstance(batch, dict) else {"x0": batch}
             items = {k: v.to(device) for k, v in items.items()}
             with torch.autocast(device, torch.bfloat16, enabled=half):

@@ -11,8 +11,8 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,25 @@ from sciddm.pipelines.own_prior.sources import RULES, Kind, Source, grouped, sou
 from sciddm.pipelines.own_prior.split import PARTS, Part, joined, parts_of
 from sciddm.storage.durable import write_durably
 
-__all__ = ["Entry", "Prepared", "load_prepared", "prepare"]
+__all__ = ["Entry", "Prepared", "Read", "Stack", "load_prepared", "prepare"]
 
 _FOLDER, _INDEX, _SPLIT = "data", "index.json", "split.json"
 
-Read = Callable[[Source], NDArray[Any]]
+
+@dataclass(frozen=True)
+class Stack:
+    """What a source holds.
+
+    Attributes:
+        values: (item, ...), none where nothing in it can be trained on.
+        about: what else the data set or the checks need, such as the size of a pixel.
+    """
+
+    values: NDArray[Any]
+    about: Mapping[str, float] = field(default_factory=dict)
+
+
+Read = Callable[[Source], Stack]
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,7 @@ class Entry:
         part: "train", "validate" or "test".
         array: name of the file with its values.
         shape: of these, (item, ...).
+        about: as of ``Stack``.
     """
 
     file: str
@@ -48,6 +63,7 @@ class Entry:
     part: Part
     array: str
     shape: tuple[int, ...]
+    about: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +127,7 @@ def prepare(
         folder: the user's data.
         run: the run's folder.
         kind: which files.
-        read: a source's values, (item, ...).
+        read: what a source holds.
         rule: as of ``grouped``.
         progress: called with (sources read, all sources).
 
@@ -132,16 +148,17 @@ def prepare(
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     digests: dict[str, str] = {}
-    arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
+    arrays: dict[str, tuple[str, tuple[int, ...], dict[str, float]]] = {}
     for number, source in enumerate(sources):
-        values = read(source)
+        stack = read(source)
+        values = stack.values
         progress(number + 1, len(sources))
         if not len(values):
             continue
         name = f"{number:05}.npy"
         np.save(target / name, values)
         digests[source.name] = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
-        arrays[source.name] = (name, values.shape)
+        arrays[source.name] = (name, values.shape, dict(stack.about))
     if not arrays:
         raise InputError(f"{folder}: no image with anything in it: name another folder")
     groups = joined({s.name: s.group for s in sources if s.name in arrays}, digests)

@@ -9,7 +9,7 @@ import pytest
 from dicom_makers import write_slices
 
 from sciddm.errors import InputError, OptionError
-from sciddm.pipelines.own_prior.prepared import prepare
+from sciddm.pipelines.own_prior.prepared import Stack, prepare
 from sciddm.pipelines.own_prior.sources import Kind, Source, grouped, sources_of
 from sciddm.pipelines.own_prior.split import joined, parts_of
 
@@ -29,8 +29,8 @@ def groups(root: Path, rule: str | None = None, kind: Kind = KIND) -> tuple[str,
     return used, {s.name: s.group for s in sources}
 
 
-def read(source: Source) -> np.ndarray:
-    return np.load(source.path)
+def read(source: Source) -> Stack:
+    return Stack(np.load(source.path), {"side_mm": 2.0})
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,7 @@ def test_preparing_splits_by_patient_and_says_so(tmp_path):
     assert len(set.union(*by_part.values())) == 8  # none twice
     for entry in prepared.entries:
         assert (prepared.values(entry) == names.index(entry.file)).all()
+        assert entry.about == {"side_mm": 2.0}
     told = (run / "split.json").read_text()
     assert "before its first underscore" in told
     assert '"p3_t2.npy"' in told
