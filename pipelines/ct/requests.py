@@ -14,7 +14,7 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed, option
-from sciddm.pipelines.engine.request import NetworkRequest, Request
+from sciddm.pipelines.engine.request import ImageRequest, Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Saving, Target
 from sciddm.pipelines.engine.verb import Transform
@@ -40,7 +40,7 @@ Series = Annotated[
 ]
 
 
-class Denoise(NetworkRequest):
+class Denoise(ImageRequest):
     """Take noise out of low-dose images.
 
     OUT has the geometry and units (HU) of IN; a DICOM series keeps its patient and study. Beside
@@ -69,7 +69,7 @@ class Denoise(NetworkRequest):
         _check_samples(self.method, self.samples)
 
 
-class Reconstruct(NetworkRequest):
+class Reconstruct(ImageRequest):
     """Reconstruct images in HU from low-dose or sparse projections.
 
     Beside OUT lie its standard deviation, where the method has one, and a JSON file with all that
@@ -253,6 +253,7 @@ denoise = Transform(
     page=deferred(f"{_P}.page:denoising_page"),
     prepare=lambda request: load_denoiser(request.method, request.model),
     estimate="denoised",
+    grid=deferred(f"{_P}.slice_pipeline:image_grid"),
 )
 reconstruct = Transform(
     Reconstruct,

@@ -15,16 +15,23 @@ import sciddm
 from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
-from sciddm.geometry.slice_stack import DIMS
+from sciddm.geometry.slice_stack import DIMS, SliceStack
 from sciddm.ledger import tally
 from sciddm.pipelines.ct.methods.base import Method, Tick
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
+from sciddm.pipelines.engine.regions import Grid
 from sciddm.progress import Progress
 
-__all__ = ["Floats", "SlicePipeline", "SliceResult", "SliceRun"]
+__all__ = ["Floats", "SlicePipeline", "SliceResult", "SliceRun", "image_grid"]
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 _PIXEL_SLACK = 1.3
+
+
+def image_grid(volume: xr.DataArray | xr.Dataset, request: object = None) -> Grid:
+    """Of the denoised volume, whatever the request."""
+    stack = SliceStack(volume)
+    return Grid((len(stack), *stack.shape), stack.volume.attrs)
 
 
 class SliceResult(Protocol):

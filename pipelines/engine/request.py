@@ -12,12 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self, get_args, get_origin, get_type_hints
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sciddm.errors import OptionError
-from sciddm.pipelines.engine.option import Device, Option, choices_of
+from sciddm.pipelines.engine.option import Device, Option, choices_of, option
 
-__all__ = ["Declared", "NetworkRequest", "Request"]
+__all__ = ["Declared", "ImageRequest", "NetworkRequest", "Request"]
 
 
 class Declared(NamedTuple):
@@ -88,8 +89,8 @@ class Request(BaseModel):
         return {parameter: getattr(self, name) for parameter, name in renamed.items()}
 
     def without(self, *names: str) -> dict[str, Any]:
-        """All options but these and the device, as keywords for a function."""
-        apart = {*names, *NetworkRequest.model_fields}
+        """All options but these and those of the engine, as keywords for a function."""
+        apart = {*names, *ImageRequest.model_fields}
         return self.values(*(name for name in self.declared() if name not in apart))
 
     def stored(self) -> dict[str, Any]:
@@ -128,6 +129,17 @@ class NetworkRequest(Request):
     device: Device = "auto"
 
 
+class ImageRequest(NetworkRequest):
+    """Base of the requests of verbs whose result is an image with calibrated errors.
+
+    The mean of each labelled region and its interval are told with the result.
+    """
+
+    roi: Path | np.ndarray | None = option(
+        None, "Mask of labelled regions on the grid of OUT, for the mean of each with its interval."
+    )
+
+
 def _short(value: object) -> str:
     """A value as it is shown in a message; nothing of data and long texts."""
     if isinstance(value, bool | int | float | str | Path):
@@ -141,7 +153,7 @@ def _declared(cls: type[Request]) -> tuple[tuple[str, Declared], ...]:
     hints = get_type_hints(cls, include_extras=True)
     found = []
     # What all have in common comes last.
-    fields = sorted(cls.model_fields.items(), key=lambda f: f[0] in NetworkRequest.model_fields)
+    fields = sorted(cls.model_fields.items(), key=lambda f: f[0] in ImageRequest.model_fields)
     for name, field in fields:
         annotation, extras = hints[name], list(field.metadata)
         if get_origin(annotation) is Annotated:

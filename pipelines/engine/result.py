@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sciddm.data_adapters.commit import commit
 from sciddm.errors import InputError, OutputError
 from sciddm.pipelines.engine.batch import one_line, stem
+from sciddm.pipelines.engine.intervals import Interval, errors_of
+from sciddm.pipelines.engine.regions import region_facts, region_table
 from sciddm.pipelines.engine.summary import Fact, warnings_of
 from sciddm.pipelines.engine.target import Saving
 from sciddm.pipelines.engine.verdicts import answer_text, plain, questions
@@ -112,7 +115,39 @@ class Result:
     @property
     def facts(self) -> dict[str, Fact]:
         """What the command line prints, by the keys of its JSON."""
-        return {fact.key: fact for fact in self._verb.facts(self._dataset)}
+        found = [*self._verb.facts(self._dataset), *region_facts(self.attrs)]
+        return {fact.key: fact for fact in found}
+
+    def interval(
+        self,
+        function: Callable[[xr.DataArray], Any],
+        level: float = 0.9,
+        *,
+        draws: int = 400,
+        seed: int = 0,
+    ) -> Interval:
+        """The interval of anything that is read from the image.
+
+        The function is taken of images x + e: x the estimate, e draws of its error, a Gaussian
+        field with the result's standard deviation, which is calibrated, and the correlation between
+        pixels that errors of the method have (``uncertainty.error_field``).
+
+        Args:
+            function: of an image like ``estimate``: the mean of a region, a volume above a
+                threshold, a contrast, an index of bands, a profile. It gives a number or an array.
+            level: probability that the interval holds the true value.
+            draws: of the error.
+            seed: of the draws.
+
+        Returns:
+            ``Interval`` with ``mean``, ``low``, ``high``, ``std`` and ``correlation``.
+
+        Raises:
+            InputError: a result without standard deviation or without calibrated errors.
+            OptionError: a level or a number of draws that cannot be used.
+        """
+        errors = errors_of(self._dataset, self._verb.estimate, self._verb.std)
+        return errors.interval(function, level, draws=draws, seed=seed)
 
     def save(
         self, path: str | Path, *, overwrite: bool = False, report: bool = False
@@ -172,7 +207,10 @@ class Result:
         if self._verb.page is None:
             raise InputError(f"`{self._verb.name}` has no report")
         if self._report is None:
-            self._report = self._verb.page(self._input, self._dataset)
+            report = self._verb.page(self._input, self._dataset)
+            regions = region_table(self.attrs)
+            tables = report.tables if regions is None else [regions, *report.tables]
+            self._report = replace(report, tables=tables)
         return self._report
 
     def _page_or_remark(self) -> str | None:

@@ -15,12 +15,14 @@ from sciddm.errors import InputError
 from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.hints import advised
 from sciddm.pipelines.engine.progress_bar import progress_bar
-from sciddm.pipelines.engine.request import NetworkRequest, Request
+from sciddm.pipelines.engine.request import ImageRequest, NetworkRequest, Request
 from sciddm.pipelines.engine.words import command
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from sciddm.data_adapters.label_masks import LabelMask
+    from sciddm.pipelines.engine.regions import Grid
     from sciddm.pipelines.engine.report.page import Report
     from sciddm.pipelines.engine.result import Result
     from sciddm.pipelines.engine.source import Source
@@ -123,6 +125,9 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         listing: a table of one result that is printed below its facts: its header and rows.
         estimate: name of the estimate among the variables of the result.
         std: name of its standard deviation.
+        grid: shape (layer, y, x) and place of the estimate of some data, as far as they are plain
+            before it is computed; for verbs whose request is an ``ImageRequest``.
+        each_layer: layers are bands or frames, whose regions are told one by one.
     """
 
     def __init__(
@@ -139,6 +144,8 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         | None = None,
         estimate: str = "estimate",
         std: str = "std",
+        grid: Callable[[D, R], Grid | None] = lambda data, request: None,
+        each_layer: bool = False,
         name: str = "",
     ) -> None:
         self.source = source
@@ -151,6 +158,7 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         self.listing = listing
         self.estimate = estimate
         self.std = std
+        self.grid, self.each_layer = grid, each_layer
 
     def of(self, request: Callable[Q, S]) -> Transform[Q, S, D]:
         """The same work with a request that has other defaults.
@@ -170,6 +178,8 @@ class Transform(Verb[P, R], Generic[P, R, D]):
             listing=self.listing,
             estimate=self.estimate,
             std=self.std,
+            grid=parts.grid,
+            each_layer=self.each_layer,
         )
 
     def _parameters(self) -> list[inspect.Parameter]:
@@ -200,6 +210,8 @@ class Transform(Verb[P, R], Generic[P, R, D]):
             request: the options.
             context: of this computation.
         """
+        from sciddm.pipelines.engine.intervals import errors_of
+        from sciddm.pipelines.engine.regions import REGIONS, regions_in
         from sciddm.pipelines.engine.result import Result
         from sciddm.pipelines.engine.stamp import hash_of_data, hash_of_files, stamp
 
@@ -225,8 +237,16 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         context.identity = {"request": request.stored(), "input": sha256}
         if context.target is not None:
             self.target.fits(data, context.target)
+        mask = self._mask(data, request)
         with self.on_device(request) as device:
             dataset = self.compute(data, request, context)
+        if mask is not None:
+            dataset.attrs[REGIONS] = regions_in(
+                mask,
+                errors_of(dataset, self.estimate, self.std),
+                dataset.attrs,
+                each_layer=self.each_layer,
+            )
         words = command(
             (self.domain, self.name),
             request,
@@ -246,6 +266,19 @@ class Transform(Verb[P, R], Generic[P, R, D]):
             )
         )
         return Result(dataset, self, request, data=data, source=path, context=context)
+
+
+    def _mask(self, data: Any, request: R) -> LabelMask | None:
+        """The regions of a request, whose grid is checked as far as it is plain already."""
+        roi = request.roi if isinstance(request, ImageRequest) else None
+        if roi is None:
+            return None
+        from sciddm.data_adapters.label_masks import check_grid, read_labels
+
+        mask, grid = read_labels(roi), self.grid(data, request)
+        if grid is not None:
+            check_grid(mask, grid.shape, grid.attrs, each_layer=self.each_layer)
+        return mask
 
 
 def _dashed(name: str) -> str:

@@ -49,6 +49,7 @@ class Denoised:
         tiles: how many.
         calibration: of the method, see `Fitted`.
         familiar: whether the scene is like those of the model's training.
+        bands: correlation of errors of the used bands, where the method knows it.
     """
 
     taken: NDArray[np.float64]
@@ -58,6 +59,7 @@ class Denoised:
     tiles: int = 0
     calibration: NDArray[np.float64] | None = None
     familiar: Finding = field(default_factory=Finding)
+    bands: NDArray[np.float64] | None = None
 
 
 def statistics_of(scene: Scene, known: Survey) -> SceneStatistics:
@@ -174,6 +176,7 @@ def denoise_scene(
         tiles=len(windows),
         calibration=fitted.calibration,
         familiar=fitted.familiarity(),
+        bands=fitted.band_correlation(),
     )
 
 

@@ -10,12 +10,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.data_adapters.hsi.part import taken
+from sciddm.pipelines.engine.regions import Grid
 from sciddm.pipelines.engine.summary import Fact
 
 __all__ = [
     "band_names",
     "damage",
     "facts",
+    "image_grid",
     "matrix",
     "median_fact",
     "per_band",
@@ -29,6 +32,14 @@ def band_names(dataset: xr.Dataset) -> list[str]:
     if "wavelength" in dataset.coords:
         return [f"{w:.4g} nm" for w in dataset["wavelength"].values]
     return [f"band {b + 1}" for b in range(dataset.sizes["band"])]
+
+
+def image_grid(data: xr.Dataset, request: Any) -> Grid | None:
+    """Of the denoised part of a cube; on a map grid it is not known before."""
+    if request.ortho:
+        return None
+    part = taken(data, bands=request.bands, window=request.window, mask=request.mask)
+    return Grid((part.sizes["band"], part.sizes["y"], part.sizes["x"]), part.attrs)
 
 
 def facts(result: xr.Dataset) -> list[Fact]:

@@ -22,7 +22,7 @@ from sciddm.pipelines.engine.option import (
     option,
     two_numbers,
 )
-from sciddm.pipelines.engine.request import NetworkRequest, Request
+from sciddm.pipelines.engine.request import ImageRequest, Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
@@ -60,7 +60,7 @@ class Part(Request):
     )
 
 
-class Denoise(Part, NetworkRequest):
+class Denoise(Part, ImageRequest):
     """Take noise, stripes and dead pixels out of cubes of any size.
 
     OUT has the data type, wavelengths, georeference and other metadata of IN. Beside it lie
@@ -250,6 +250,8 @@ denoise = Transform(
     page=deferred(f"{_P}.page:hsi_page"),
     prepare=lambda r: _build_method(r.method, r.model, r.quality, r.samples),
     estimate="cube",
+    grid=deferred(f"{_P}.describe:image_grid"),
+    each_layer=True,
 )
 estimate_noise = Transform(
     EstimateNoise,

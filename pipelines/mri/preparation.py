@@ -10,6 +10,7 @@ import xarray as xr
 from sciddm.data_adapters.mri import open_maps
 from sciddm.data_adapters.mri.scan import ROOT_SUM_OF_SQUARES
 from sciddm.errors import InputError
+from sciddm.pipelines.engine.regions import Grid
 from sciddm.pipelines.mri.compression import compressed
 from sciddm.pipelines.mri.retrospective import (
     Undersampling,
@@ -18,7 +19,7 @@ from sciddm.pipelines.mri.retrospective import (
     with_reference,
 )
 
-__all__ = ["matrix_of", "prepared", "with_maps"]
+__all__ = ["image_grid", "matrix_of", "prepared", "with_maps"]
 
 
 def prepared(
@@ -97,6 +98,11 @@ def matrix_of(scan: xr.Dataset) -> tuple[int, int]:
         ny, nx = scan.attrs["image_shape"]
         return int(ny), int(nx)
     return scan.sizes["ky"], scan.sizes["kx"]
+
+
+def image_grid(scan: xr.Dataset, request: object = None) -> Grid:
+    """Of the image of a scan, whatever the request."""
+    return Grid((scan.sizes["slice"], *matrix_of(scan)), scan.attrs)
 
 
 def _has_noise_floor(scan: xr.Dataset) -> bool:

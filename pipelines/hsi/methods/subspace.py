@@ -195,6 +195,7 @@ class FittedSubspace(Fitted):
         self.halo: int | None = halo
         self._shape = tuple(statistics.shape)
         self._kept: tuple[int, Array, Array] | None = None
+        self._variance: NDArray[np.float64] | None = None
         # One number for the scene: tiles must not differ in it.
         self._gaps = statistics.valid < 1
         self.attributes: Attributes = {
@@ -264,9 +265,20 @@ class FittedSubspace(Fitted):
         stated = sampled[: self._count][:, seen].mean(axis=1, dtype=np.float64)
         factors, common = variance_factors(error, chance, stated, self._settings.spread**2)
         self.calibration = factors
+        self._variance = self._scaled(sampled).mean(axis=(1, 2), dtype=np.float64)
         self.attributes = {**self.attributes, "std_factor": round(float(np.sqrt(common)), 4)}
         if tile.values.shape[1:] == self._shape:  # it is all of the scene: once is enough
             self._kept = (seed, found, sampled)
+
+    def band_correlation(self) -> NDArray[np.float64]:
+        """See `Fitted`: of the coefficients' mean variances, seen in the bands."""
+        known = self._components
+        variance = known.power / (known.power + 1) if self._variance is None else self._variance
+        covariance = (known.basis * variance) @ known.basis.T + np.diag(known.rest + known.unseen)
+        scale = np.sqrt(np.maximum(np.diag(covariance), 1e-30))
+        correlation = covariance / np.outer(scale, scale)
+        np.fill_diagonal(correlation, 1.0)
+        return np.asarray(correlation, np.float64)
 
     def familiarity(self) -> Finding:
         """See `Fitted`: the model's own variances against the errors that the scene tells of.

@@ -120,6 +120,10 @@ class Fitted(ABC):
             seed: of all noise.
         """
 
+    def band_correlation(self) -> NDArray[np.float64] | None:
+        """Correlation (band, band) of errors at a pixel; None where it is not known."""
+        return None
+
     def familiarity(self) -> Finding:
         """Whether the scene is like those that the method's model was trained on."""
         return Finding(sentence="The method has no trained model.")
