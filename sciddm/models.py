@@ -128,4 +128,5 @@ def _predictor(config: Mapping[str, Any], precision: Precision) -> Predictor:
 
 
 def _network(network: nn.Module) -> dict[str, Any]:
-    return {"name": type(network).__name__, **network.config}  # type: ignore[dict-item]
+    name = getattr(network, "own_name", type(network).__name__)
+    return {"name": name, **network.config}  # type: ignore[dict-item]

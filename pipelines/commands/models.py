@@ -70,6 +70,43 @@ def model_info(
     output().print(table)
 
 
+@app.command("import")
+def import_network(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A diffusers folder (UNet2DModel), or weights of a DRUNet."),
+    ],
+    target: Annotated[
+        Path, typer.Option("-o", "--output", metavar="OUT", help="The new model folder.")
+    ],
+    low: Annotated[
+        float | None,
+        typer.Option("--low", help="Data value that the network knows as -1 (DRUNet: 0)."),
+    ] = None,
+    high: Annotated[
+        float | None, typer.Option("--high", help="Data value that the network knows as 1.")
+    ] = None,
+    data_std: Annotated[
+        float | None, typer.Option("--data-std", help="Standard deviation of the data.")
+    ] = None,
+) -> None:
+    """Make a model folder of a network that was trained with another package.
+
+    Networks of two channels are priors of complex images, real part and imaginary part. Weights are
+    read as numbers; nothing in the files is run. OUT is used by --model wherever the number of
+    channels fits.
+    """
+    from sciddm.errors import OutputError
+    from sciddm.zoo import save_model
+    from sciddm.zoo.foreign_folder import import_model
+
+    if target.exists():
+        raise OutputError(f"{target}: exists already: give a new name")
+    model, card = import_model(source, low=low, high=high, data_std=data_std)
+    save_model(model, target, card.model_dump(mode="json") | {"name": target.name})
+    print(target)
+
+
 @app.command("export")
 def export_model(
     name: Annotated[

@@ -57,6 +57,7 @@ from sciddm.uncertainty.verdict import Finding
 __all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
 
 _IMAGES = ("reconstruction", "std", "zero_filled")
+_UNCALIBRATED = "The model's card has no calibration: nobody compared its intervals with the truth."
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ class MRIReconstruction(Pipeline):
             ModelError: the prior is of real images, or a factor is not a number above 0.
         """
         if not denoiser.complex_data:
-            raise ModelError("an MRI prior must be a model of complex images")
+            raise ModelError(
+                "an MRI prior is a model of complex images, of two channels (real and imaginary "
+                "part): this one is of real images, such as magnitudes, which have no phase"
+            )
         self.denoiser = denoiser
         self.provenance = provenance or provenance_of()
         self.calibration = dict(calibration or {})
@@ -303,6 +307,8 @@ class MRIReconstruction(Pipeline):
         overlap = overlap_remark([encoded for encoded, _ in drawn])
         remarks += [] if overlap is None else [overlap]
         finding = calibrated(predictions, source.acceleration)
+        if finding.answer == "yes" and not self.calibration:
+            finding = Finding(sentence=_UNCALIBRATED)
         return judgement(consistencies, noise, finding, self.shift, scores, remarks)
 
     def _predicted(

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from sciddm.networks.own_class import is_own, own_network
+
 __all__ = ["NETWORKS", "build_network", "check_arguments", "network_class"]
 
 #: Class -> its module; none is imported before it is asked for, since some bring large libraries.
@@ -21,6 +23,8 @@ NETWORKS = {
     "PatchAutoencoder": "patch_autoencoder",
     "DualPathNetwork": "dual_path",
     "CausalDualPath": "causal_dual_path",
+    "LeveledUNet2D": "unet_2d_model",
+    "DRUNet": "drunet",
 }
 
 
@@ -38,13 +42,16 @@ def network_class(name: str) -> type[nn.Module]:
 
 
 def build_network(config: Mapping[str, Any]) -> nn.Module:
-    """``network_class(config["name"])(**rest)``.
+    """``network_class(config["name"])(**rest)``; a name MODULE:CLASS is one of the user's own.
 
     Raises:
         ValueError: unknown name, or arguments the network does not take.
+        ModelError: see ``own_class.own_network``.
     """
     values = dict(config)
     name = str(values.pop("name", None))
+    if is_own(name):
+        return own_network(name, values)
     check_arguments(name, values)
     try:
         return network_class(name)(**values)

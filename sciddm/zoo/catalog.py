@@ -27,12 +27,18 @@ def list_models() -> list[Card]:
 
 
 def card(source: str | Path) -> Card:
-    """The card of a model; see ``find`` for what ``source`` may be, or a checkpoint (.ckpt)."""
-    if Path(source).suffix == CHECKPOINT:
+    """The card of a model; see ``find`` for what ``source`` may be, a checkpoint, or another package's."""
+    if Path(source).suffix in (CHECKPOINT, ".safetensors", ".pth", ".pt") or _is_unet(source):
         from sciddm.zoo.pretrained import from_pretrained  # needs torch
 
         return from_pretrained(source).card
     return read_card(find(source))
+
+
+def _is_unet(source: str | Path) -> bool:
+    """Whether it looks like a folder of diffusers."""
+    path = Path(source)
+    return (path / "unet").is_dir() or (path / "diffusion_pytorch_model.safetensors").is_file()
 
 
 def find(source: str | Path) -> Path:

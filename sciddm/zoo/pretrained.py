@@ -11,6 +11,7 @@ from sciddm.errors import ModelError
 from sciddm.models import AnyModel
 from sciddm.zoo.catalog import CHECKPOINT, find
 from sciddm.zoo.folder import load_model, read_representation, weights_hash
+from sciddm.zoo.foreign_folder import import_model, is_foreign
 from sciddm.zoo.model_card import Card, read_card
 from sciddm.zoo.official_sgmse import file_hash, read_checkpoint
 
@@ -51,7 +52,8 @@ def from_pretrained(source: str | Path) -> Model:
     """A model ready to use: frozen, evaluation mode.
 
     Args:
-        source: as for ``find``, or a checkpoint (.ckpt) of the published SGMSE+ or StoRM code.
+        source: as for ``find``; a checkpoint (.ckpt) of the published SGMSE+ or StoRM code; or a
+            network of another package, see ``foreign_folder``.
 
     Raises:
         ModelError: there is no such model, its files are damaged, or its weights are not those
@@ -59,6 +61,9 @@ def from_pretrained(source: str | Path) -> Model:
     """
     if Path(source).suffix == CHECKPOINT:
         return _from_checkpoint(Path(source))
+    if is_foreign(source):
+        imported, about = import_model(source)
+        return Model(imported, about, about.weights_sha256)
     folder = find(source)
     model = Model(
         load_model(folder), read_card(folder), weights_hash(folder), read_representation(folder)
