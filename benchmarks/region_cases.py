@@ -1,7 +1,7 @@
 """Results whose truth is known, for what is said of regions: MRI, CT and hyperspectral.
 
-    calibration   what the correlation of errors is measured on: MRI of patient 09, CT of training
-                  patients, simulated scenes of two seeds
+    calibration   what the correlation of errors is measured on: MRI of patient 09 and of five
+                  training patients, CT of training patients, simulated scenes of four seeds
     validation    what its intervals are tested on: MRI of patient 19, CT of patients 037-042,
                   simulated scenes of four other seeds
 
@@ -80,7 +80,14 @@ def names_of(domain: str, role: Role) -> list[str]:
 
 
 _HEADS: dict[Role, tuple[tuple[str, str, str, str, int], ...]] = {
-    "calibration": tuple(("axial", "09", "FLAIR", "study2", z) for z in (6, 10, 14, 31)),
+    "calibration": (
+        *(("axial", "09", "FLAIR", "study2", z) for z in (6, 10, 14, 31)),
+        ("axial", "01", "T1W", "study1", 18),
+        ("axial", "12", "T2W", "study1", 20),
+        ("axial", "20", "T1W", "study2", 22),
+        ("axial", "04", "FLAIR", "study1", 24),
+        ("mni", "07", "T2", "", 14),
+    ),
     "validation": (
         *(("axial", "19", c, "study2", z) for z in (14, 42) for c in ("FLAIR", "T1W")),
         *(("mni", "19", "T2", "", z) for z in (8, 22)),
@@ -165,7 +172,7 @@ def _ct_projections(name: str, quality: str) -> Known:
 # Hyperspectral -------------------------------------------------------------------------------
 
 _SEEDS: dict[Role, tuple[int, ...]] = {
-    "calibration": (3001, 3002),
+    "calibration": (3001, 3002, 3003, 3004),
     "validation": (4001, 4002, 4003, 4004),
 }
 _SIDE = 64

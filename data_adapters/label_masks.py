@@ -45,7 +45,9 @@ class LabelMask:
             raise InputError(f"{name}: a mask has 2 or 3 axes, this {values.ndim}: give such one")
         whole = np.nan_to_num(np.asarray(values), nan=0.0)
         if whole.dtype.kind not in "fiub" or np.any(whole != np.round(whole)) or whole.min() < 0:
-            raise InputError(f"{name}: a mask holds whole numbers from 0, this other values: label it")
+            raise InputError(
+                f"{name}: a mask holds whole numbers from 0, this other values: label it"
+            )
         if whole.max() >= 2**31:
             raise InputError(f"{name}: labels are below 2^31, this mask's are not: renumber them")
         self.name, self.values, self.attrs = name, whole.astype(np.int32), dict(attrs)
@@ -124,7 +126,9 @@ def check_grid(
         a, b = (np.asarray(list(t)[:6], np.float64) for t in (own, other))
         size = max(float(np.abs(b[[0, 1, 3, 4]]).max()), 1e-12)
         if np.abs(a - b).max() > _PLACE * size:
-            raise InputError(f"{mask.name}: lies at another place on the map than the result: warp it")
+            raise InputError(
+                f"{mask.name}: lies at another place on the map than the result: warp it"
+            )
     return values
 
 
@@ -140,7 +144,9 @@ def _check_affine(mask: LabelMask, shape: tuple[int, ...], attrs: Mapping[Any, A
         return
     a, b = (np.asarray(m, np.float64) for m in (own, theirs))
     _, rows, columns = shape
-    corners = [(x, y, z, 1) for x in (0, columns - 1) for y in (0, rows - 1) for z in (0, shape[0] - 1)]
+    corners = [
+        (x, y, z, 1) for x in (0, columns - 1) for y in (0, rows - 1) for z in (0, shape[0] - 1)
+    ]
     apart = np.linalg.norm((np.array(corners) @ (a - b).T)[:, :3], axis=1).max()
     if apart > _PLACE * float(np.linalg.norm(b[:3, :3], axis=0).min()):
         raise InputError(

@@ -67,6 +67,11 @@ class Denoise(ImageRequest):
 
     def check(self) -> None:
         _check_samples(self.method, self.samples)
+        if self.roi is not None:
+            if self.method != "residual" or self.samples == 1:
+                raise OptionError("roi", "needs a standard deviation: take residual, samples > 1")
+            if self.strength != 1:
+                raise OptionError("roi", "intervals are of the full strength: leave that out")
 
 
 class Reconstruct(ImageRequest):
@@ -98,6 +103,8 @@ class Reconstruct(ImageRequest):
 
     def check(self) -> None:
         _check_samples(self.method, self.samples)
+        if self.roi is not None and self.method != "posterior":
+            raise OptionError("roi", f"{self.method} has no standard deviation: take posterior")
 
 
 class SimulateDose(Request):

@@ -17,7 +17,9 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.geometry.slice_stack import DIMS, SliceStack
 from sciddm.ledger import tally
+from sciddm.pipelines.ct.error_fields import error_field
 from sciddm.pipelines.ct.methods.base import Method, Tick
+from sciddm.pipelines.engine.intervals import FIELD
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.engine.regions import Grid
 from sciddm.progress import Progress
@@ -228,4 +230,13 @@ class SliceRun(ABC, Generic[M, R]):
             "nvjp": self._nvjp,
             "seconds": round(self._seconds, 3),
             "sciddm_version": sciddm.__version__,
+            **self._errors(),
         }
+
+    def _errors(self) -> dict[str, str]:
+        """How errors of pixels are alike, where the method has a standard deviation."""
+        o = self._options
+        field = error_field(o["method"], o["quality"], model=o.get("model", "unnamed"))
+        strength = o.get("strength", 1.0)
+        # Blended with the input an estimate has the input's noise, too, which the field knows not.
+        return {} if field is None or strength != 1 else {FIELD: field.attribute()}

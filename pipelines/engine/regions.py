@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sciddm.pipelines.engine.intervals import Errors
-from sciddm.pipelines.engine.summary import Fact
+from sciddm.errors import InputError
+from sciddm.pipelines.engine.intervals import Errors, errors_of
+from sciddm.pipelines.engine.summary import Fact, warnings_of
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sciddm.data_adapters.label_masks import LabelMask
     from sciddm.pipelines.engine.report.page import Table
 
-__all__ = ["REGIONS", "Grid", "region_facts", "region_table", "regions_in"]
+__all__ = ["REGIONS", "Grid", "add_regions", "region_facts", "region_table"]
 
 #: Attribute of a result that holds the rows.
 REGIONS = "regions"
@@ -35,20 +38,29 @@ class Grid(NamedTuple):
     attrs: Mapping[Any, Any]
 
 
-def regions_in(
-    mask: LabelMask, errors: Errors, attrs: Mapping[Any, Any], *, each_layer: bool
-) -> str:
-    """All regions of a mask as JSON: see ``region_facts``.
+def add_regions(
+    dataset: xr.Dataset, mask: LabelMask, estimate: str, std: str, *, each_layer: bool
+) -> None:
+    """Adds the regions of a mask to a result's attributes; a warning where that cannot be.
+
+    The result took its time: it is not lost for a mask that does not fit.
 
     Args:
+        dataset: the result.
         mask: the labels.
-        errors: of the estimate.
-        attrs: of the result.
+        estimate, std: names of its variables.
         each_layer: the mask stands for every layer, whose means are told one by one.
-
-    Raises:
-        InputError: the mask lies on another grid.
     """
+    try:
+        errors = errors_of(dataset, estimate, std)
+        dataset.attrs[REGIONS] = _measured(mask, errors, dataset.attrs, each_layer)
+    except InputError as error:
+        warnings = [*warnings_of(dataset.attrs), f"Regions were not measured: {error}."]
+        dataset.attrs["warnings"] = json.dumps(warnings)
+
+
+def _measured(mask: LabelMask, errors: Errors, attrs: Mapping[Any, Any], each_layer: bool) -> str:
+    """All regions of a mask as JSON: see ``region_facts``."""
     from sciddm.data_adapters.label_masks import check_grid
 
     shape = errors.estimate.shape
@@ -83,8 +95,8 @@ def regions_in(
 def region_facts(attrs: Mapping[Any, Any]) -> Iterator[Fact]:
     """What the terminal, the JSON and the table of a batch tell.
 
-    Keys: roi_LABEL_mean, roi_LABEL_low, roi_LABEL_high, roi_LABEL_pixels, a list of all layers where
-    they are told one by one; roi_level; roi_correlation, how errors of pixels are alike.
+    Keys: roi_LABEL_mean, _low and _high, a list of all layers where they are told one by one;
+    roi_LABEL_pixels; roi_level; roi_correlation, how errors of pixels are alike.
     """
     if REGIONS not in attrs:
         return

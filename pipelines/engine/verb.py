@@ -210,8 +210,7 @@ class Transform(Verb[P, R], Generic[P, R, D]):
             request: the options.
             context: of this computation.
         """
-        from sciddm.pipelines.engine.intervals import errors_of
-        from sciddm.pipelines.engine.regions import REGIONS, regions_in
+        from sciddm.pipelines.engine.regions import add_regions
         from sciddm.pipelines.engine.result import Result
         from sciddm.pipelines.engine.stamp import hash_of_data, hash_of_files, stamp
 
@@ -241,12 +240,7 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         with self.on_device(request) as device:
             dataset = self.compute(data, request, context)
         if mask is not None:
-            dataset.attrs[REGIONS] = regions_in(
-                mask,
-                errors_of(dataset, self.estimate, self.std),
-                dataset.attrs,
-                each_layer=self.each_layer,
-            )
+            add_regions(dataset, mask, self.estimate, self.std, each_layer=self.each_layer)
         words = command(
             (self.domain, self.name),
             request,
@@ -266,7 +260,6 @@ class Transform(Verb[P, R], Generic[P, R, D]):
             )
         )
         return Result(dataset, self, request, data=data, source=path, context=context)
-
 
     def _mask(self, data: Any, request: R) -> LabelMask | None:
         """The regions of a request, whose grid is checked as far as it is plain already."""

@@ -18,10 +18,12 @@ from sciddm.data_adapters.hsi.cube import DIMS
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.physics.spectral.flags import counts
+from sciddm.pipelines.engine.intervals import BETWEEN, FIELD
 from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.hsi.assemble import Canvas, MakeCanvas, finished, finished_flags, in_memory
 from sciddm.pipelines.hsi.denoise import Denoised, denoise_scene
 from sciddm.pipelines.hsi.describe import band_names
+from sciddm.pipelines.hsi.error_fields import error_field
 from sciddm.pipelines.hsi.judgement import CONTRADICTION, prediction, verdict_of
 from sciddm.pipelines.hsi.methods import METHODS, Method, build_method
 from sciddm.pipelines.hsi.survey import Scene, Survey, survey
@@ -193,6 +195,17 @@ class HyperspectralDenoising(Pipeline):
         if "std" in canvases:
             result["std"] = whole("std", spread=True)
         told = attributes(scene, known, made, result, seed=seed, quality=quality, fill=fill)
+        striped = bool(told["striped_columns"] or told["striped_lines"])
+        errors = error_field(
+            str(told["method"]), quality, striped=striped, model=str(told.get("model", "unnamed"))
+        )
+        if errors is not None:
+            told[FIELD] = errors.attribute()
+        if made.bands is not None:
+            bands = np.eye(scene.bands)
+            used = np.flatnonzero(known.used)
+            bands[np.ix_(used, used)] = made.bands
+            result.encoding[BETWEEN] = bands
         told |= verdict_of(told, predicted, made.familiar).attributes()
         own = sorted(k for k in map(str, scene.dataset.attrs) if k not in ("remarks", "part"))
         return result.assign_attrs(told | {"scene_attributes": own})

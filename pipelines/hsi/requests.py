@@ -111,6 +111,8 @@ class Denoise(Part, ImageRequest):
     def check(self) -> None:
         if self.places() and self.ortho:
             raise OptionError("pixel", "is a place of the sensor's geometry: leave --ortho out")
+        if self.roi is not None and self.method != "subspace":
+            raise OptionError("roi", f"{self.method} has no calibrated errors: take subspace")
 
     def places(self) -> list[tuple[int, int]]:
         """(line, sample) of the pixels to show."""

@@ -23,9 +23,11 @@ from sciddm.errors import ModelError
 from sciddm.ledger import tally
 from sciddm.physics.fourier import resized
 from sciddm.physics.mri.encoding import EncodedSlice
+from sciddm.pipelines.engine.intervals import FIELD
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.engine.quality import Quality
 from sciddm.pipelines.mri.empty_slices import find_empty, put_back
+from sciddm.pipelines.mri.error_fields import error_field
 from sciddm.pipelines.mri.judgement import (
     consistency_of,
     judgement,
@@ -208,6 +210,9 @@ class MRIReconstruction(Pipeline):
             **scan.attrs,
             **result.attrs,
             "coils": scan.sizes["coil"],
+            FIELD: error_field(
+                quality, result.attrs["acceleration"], model=self.provenance["model"]
+            ).attribute(),
             "sciddm_version": sciddm.__version__,
         }
         result = _placed(result, scan)

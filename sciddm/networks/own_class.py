@@ -61,7 +61,8 @@ def own_network(name: str, values: Mapping[str, Any]) -> nn.Module:
     module = sys.modules.get(module_name)
     if module is None or getattr(module, "__file__", None) != str(path):
         spec = importlib.util.spec_from_file_location(module_name, path)
-        assert spec is not None and spec.loader is not None
+        if spec is None or spec.loader is None:
+            raise ModelError(f"{path}: cannot be run: check the file")
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module
         try:

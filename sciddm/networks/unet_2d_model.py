@@ -104,7 +104,9 @@ class UNet2DModel(nn.Module):
         last = len(channels) - 1
         for i, name in enumerate(down_block_types):
             before = channels[max(i - 1, 0)]
-            widths = [(before if j == 0 else channels[i], channels[i]) for j in range(layers_per_block)]
+            widths = [
+                (before if j == 0 else channels[i], channels[i]) for j in range(layers_per_block)
+            ]
             sampler = None if i == last else _Down(channels[i], downsample_padding)
             self.down_blocks.append(_Block(block, widths, "Attn" in name, down=sampler))
         self.mid_block = None
@@ -144,7 +146,7 @@ class UNet2DModel(nn.Module):
 
 
 class LeveledUNet2D(nn.Module):
-    """A ``UNet2DModel`` that is told ln(sigma), (x (B, C, y, x), ln sigma (B,), cond) -> (B, C, ...).
+    """A ``UNet2DModel`` that is told ln(sigma), (x (B, C, y, x), ln sigma (B,), cond).
 
     ``x`` is w = x0 + sigma z and the answer E[x0 | w], for a network of a discrete schedule with
     a^2 + s^2 = 1: F sees a w and the index k whose level is sigma, between two indices linear in
@@ -191,7 +193,11 @@ class LeveledUNet2D(nn.Module):
         self.schedule, self.prediction = schedule, prediction
         self.register_buffer("levels", torch.zeros(0), persistent=False)
         if schedule != "edm":
-            process = DDPMCosine(steps) if schedule == "cosine" else DDPM(beta_min, beta_max, power, steps)
+            process = (
+                DDPMCosine(steps)
+                if schedule == "cosine"
+                else DDPM(beta_min, beta_max, power, steps)
+            )
             self.levels = process_levels(process)
 
     def forward(self, x: Tensor, level: Tensor, cond: Tensor | None = None) -> Tensor:
@@ -285,7 +291,9 @@ class _TwoLayers(nn.Module):
         self.linear_1, self.linear_2 = nn.Linear(size, width), nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.linear_2(functional.silu(self.linear_1(x.to(self.linear_1.weight.dtype))))
+        out: Tensor = self.linear_2(
+            functional.silu(self.linear_1(x.to(self.linear_1.weight.dtype)))
+        )
         return out
 
 
@@ -329,7 +337,10 @@ class _Attention(nn.Module):
         n, c, ny, nx = x.shape
         h = x if self.group_norm is None else self.group_norm(x)
         h = h.flatten(2).mT
-        q, k, v = (f(h).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.to_q, self.to_k, self.to_v))
+        q, k, v = (
+            f(h).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for f in (self.to_q, self.to_k, self.to_v)
+        )
         h = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         h = self.to_out[0](h).mT.reshape(n, c, ny, nx)
         out: Tensor = (x + h) / self.scale

@@ -16,14 +16,14 @@ of regions are larger or smaller than it says. A weighted mean sum_p a(p) x(p) t
 and any other function has the law of its values on draws x + s g.
 
 Few posterior samples cannot take the place of this model: four of them tell the variance of one
-region within a factor of two, and what the network gets wrong in all of them alike they do not show.
+region within a factor of two, and they do not show what the network gets wrong in all of them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -164,7 +164,9 @@ class ErrorField:
         return sum(w * _correlation(lag, n) for n, w in terms)
 
 
-def fit_weights(parts: Floats, errors: Floats, level: float = 0.9) -> tuple[float, ...]:
+def fit_weights(
+    parts: Floats, errors: Floats, level: float = 0.9, where: NDArray[np.bool_] | None = None
+) -> tuple[float, ...]:
     """The weights that explain errors of regions: maximum likelihood, then coverage.
 
     -log p(errors | w) is least for errors ~ N(0, parts w) with w >= 0; all weights are then scaled
@@ -175,6 +177,7 @@ def fit_weights(parts: Floats, errors: Floats, level: float = 0.9) -> tuple[floa
         parts: (region, length), see ``ErrorField.parts``.
         errors: (region,) of the means.
         level: of the interval.
+        where: (region,) those whose coverage counts; all if not given.
     """
     from scipy.special import ndtri
 
@@ -191,10 +194,13 @@ def fit_weights(parts: Floats, errors: Floats, level: float = 0.9) -> tuple[floa
 
     start = np.full(parts.shape[1], math.log(max(float(seen.mean()), 1e-12)))
     low = start[0] - 16
-    fit = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[(low, start[0] + 8)] * len(start))
+    fit = minimize(
+        cost, start, jac=True, method="L-BFGS-B", bounds=[(low, start[0] + 8)] * len(start)
+    )
     w = np.exp(fit.x)
     w[w < 1e-4 * w.sum()] = 0.0
     scores = np.sqrt(squares / (parts @ w))
+    scores = scores if where is None else scores[where]
     factor = float(np.quantile(scores, level)) / float(ndtri(0.5 + level / 2))
     return tuple(float(f"{v:.3g}") for v in w * factor**2)
 

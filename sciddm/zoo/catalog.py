@@ -27,7 +27,7 @@ def list_models() -> list[Card]:
 
 
 def card(source: str | Path) -> Card:
-    """The card of a model; see ``find`` for what ``source`` may be, a checkpoint, or another package's."""
+    """The card of a model; see ``find``, and ``from_pretrained`` for files of other packages."""
     if Path(source).suffix in (CHECKPOINT, ".safetensors", ".pth", ".pt") or _is_unet(source):
         from sciddm.zoo.pretrained import from_pretrained  # needs torch
 

@@ -1,8 +1,8 @@
 """Networks trained with other packages, read from their files and made models of this one.
 
-    a folder of diffusers     config.json of a ``UNet2DModel`` and diffusion_pytorch_model.safetensors,
-                              or a pipeline's folder with unet/ and scheduler/; the scheduler says
-                              what the network predicts (DDPM, DDIM and their relatives, or EDM)
+    a folder of diffusers     config.json and weights of a ``UNet2DModel``, or a pipeline's folder
+                              with unet/ and scheduler/; the scheduler says what the network
+                              predicts (DDPM, DDIM and their relatives, or EDM)
     .safetensors .pth .pt     weights of a DRUNet, by the names of their parameters
 
 Weights are read as numbers only: nothing in a file is run.
@@ -29,7 +29,7 @@ from torch import Tensor
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.networks import build_network
-from sciddm.process import DDPM, DDPMCosine, EDM
+from sciddm.process import DDPM, EDM, DDPMCosine
 from sciddm.zoo.archive import check_archive
 from sciddm.zoo.budget import Budget
 from sciddm.zoo.model_card import Card
@@ -105,9 +105,9 @@ def import_model(
         low, high = -1.0, 1.0
     if low is None or high is None:
         raise ModelError(
-            f"{source}: a network of {channels} channel{'s' * (channels != 1)} does not say what its "
-            f"values {offset[0]:g} and {offset[1]:g} are: run `sciddm models import` with --low and "
-            "--high"
+            f"{source}: a network of {channels} channel{'s' * (channels != 1)} does not say what "
+            f"its values {offset[0]:g} and {offset[1]:g} are: `sciddm models import` it with --low "
+            "and --high"
         )
     if not low < high:
         raise ModelError(f"{source}: --low {low:g} is not below --high {high:g}: swap them")
@@ -167,8 +167,13 @@ def _diffusers(folder: Path) -> tuple[dict[str, Any], tuple[float, float], str, 
     else:
         said = f"a diffusers UNet2DModel with {about.get(_CLASS, 'a scheduler')}"
     if str(about.get(_CLASS, "")).startswith("EDM"):
-        if about.get("prediction_type", "epsilon") != "epsilon" or about.get("sigma_data", 0.5) != 0.5:
-            raise ModelError(f"{folder}: EDM networks are read with sigma_data 0.5 and no v: convert it")
+        if (
+            about.get("prediction_type", "epsilon") != "epsilon"
+            or about.get("sigma_data", 0.5) != 0.5
+        ):
+            raise ModelError(
+                f"{folder}: EDM networks are read with sigma_data 0.5 and no v: convert it"
+            )
         sigmas = (float(about.get("sigma_min", 0.002)), float(about.get("sigma_max", 80.0)))
         return {**config, "schedule": "edm"}, sigmas, "edm", said
     for key in ("trained_betas", "rescale_betas_zero_snr"):
@@ -176,7 +181,9 @@ def _diffusers(folder: Path) -> tuple[dict[str, Any], tuple[float, float], str, 
             raise ModelError(f"{folder}: the scheduler has {key}, which is not supported")
     kind = about.get("beta_schedule", "linear")
     if kind not in _SCHEDULES:
-        raise ModelError(f"{folder}: beta_schedule {kind} is not supported: {', '.join(_SCHEDULES)}")
+        raise ModelError(
+            f"{folder}: beta_schedule {kind} is not supported: {', '.join(_SCHEDULES)}"
+        )
     if "sigma_max" in about and "beta_start" not in about:
         raise ModelError(f"{folder}: {about.get(_CLASS)} is not supported: DDPM, DDIM or EDM")
     steps = int(about.get("num_train_timesteps", 1000))
@@ -236,7 +243,9 @@ def _state(path: Path) -> dict[str, Tensor]:
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"{path}: not readable weights ({error})") from error
     except Exception as error:  # of torch and pickle, with a paragraph of advice to run it anyway
-        raise ModelError(f"{path}: holds more than weights, or is damaged: save its state dict") from error
+        raise ModelError(
+            f"{path}: holds more than weights, or is damaged: save its state dict"
+        ) from error
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):

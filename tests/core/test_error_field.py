@@ -79,7 +79,9 @@ def test_weights_of_simulated_errors_are_found_again():
 def test_the_sentence_says_length_and_common_share():
     field = ErrorField((0.0, 2.0, math.inf), (0.0, 0.9, 0.1), source="measured on heads")
     # .9 exp(-r^2 / 8) + .1 = 1 / e
-    assert field.length == pytest.approx(math.sqrt(8 * math.log(0.9 / (1 / math.e - 0.1))), abs=0.11)
+    assert field.length == pytest.approx(
+        math.sqrt(8 * math.log(0.9 / (1 / math.e - 0.1))), abs=0.11
+    )
     assert "10 % of their variance is common" in field.sentence
     assert "measured on heads" in field.sentence
     assert ErrorField.from_attribute(field.attribute()) == field

@@ -135,7 +135,9 @@ def test_every_prediction_gives_the_mean(kind):
     sigma = network.levels[k].exp().reshape(-1, 1, 1, 1)
     torch.testing.assert_close(mean, x / (1 + sigma**2), rtol=2e-4, atol=1e-6)
     oracle = GaussianDenoiser(EDM(), torch.zeros(2), torch.eye(2))
-    torch.testing.assert_close(mean[1, :, 0, 0], oracle(x[1:2, :, 0, 0], float(sigma[1]))[0].float())
+    torch.testing.assert_close(
+        mean[1, :, 0, 0], oracle(x[1:2, :, 0, 0], float(sigma[1]))[0].float()
+    )
 
 
 def test_the_index_lies_where_the_schedule_has_the_level():
