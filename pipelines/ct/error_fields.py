@@ -1,7 +1,7 @@
 """How errors of neighbouring pixels of a CT image are alike.
 
-Fitted by ``python -m benchmarks.regions --fit --only "ct denoise" "ct reconstruct"`` on slices of
-training patients at 25 and 10 % dose.
+Fitted by ``python -m benchmarks.regions --fit --only "ct denoise"`` on slices of training patients
+at 25 and 10 % dose.
 """
 
 from __future__ import annotations
@@ -11,28 +11,21 @@ from sciddm.uncertainty.error_field import ErrorField
 __all__ = ["error_field"]
 
 _LENGTHS = (0.0, 1.0)
-_WEIGHTS = {
-    ("residual", "fast"): (0.657, 0.104),
-    ("residual", "balanced"): (0.657, 0.104),
-    ("posterior", "fast"): (0.657, 0.104),
-    ("posterior", "balanced"): (0.657, 0.104),
-}
-_MODELS = {"residual": "ct-denoise", "posterior": "ct-prior"}
+#: Method -> model, quality and weights that were measured.
+_MEASURED = {"residual": ("ct-denoise", "fast", (0.657, 0.104))}
 
 
-def error_field(method: str, quality: str, *, model: str) -> ErrorField | None:
-    """Of results of a method and quality ("best" has that of "balanced"); None where the method has
-    no standard deviation.
+def error_field(method: str, *, model: str) -> ErrorField | None:
+    """Of results of a method, whatever the quality; None where nothing was measured.
 
     Args:
         method: of the result.
-        quality: of the result.
         model: its name, for those who read of the errors.
     """
-    level = "fast" if quality == "fast" else "balanced"
-    if (method, level) not in _WEIGHTS:
+    if method not in _MEASURED:
         return None
-    source = f"measured on simulated low doses at quality {level} with {_MODELS[method]}"
-    if model != _MODELS[method]:
-        source += f", not with {model}"
-    return ErrorField(_LENGTHS, _WEIGHTS[method, level], source=source)
+    usual, quality, weights = _MEASURED[method]
+    source = f"measured on simulated low doses at quality {quality} with {usual}"
+    return ErrorField(
+        _LENGTHS, weights, source=source if model == usual else f"{source}, not with {model}"
+    )

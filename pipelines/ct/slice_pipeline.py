@@ -236,7 +236,7 @@ class SliceRun(ABC, Generic[M, R]):
     def _errors(self) -> dict[str, str]:
         """How errors of pixels are alike, where the method has a standard deviation."""
         o = self._options
-        field = error_field(o["method"], o["quality"], model=o.get("model", "unnamed"))
+        field = error_field(o["method"], model=o.get("model", "unnamed"))
         strength = o.get("strength", 1.0)
         # Blended with the input an estimate has the input's noise, too, which the field knows not.
         return {} if field is None or strength != 1 else {FIELD: field.attribute()}

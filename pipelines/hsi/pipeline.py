@@ -197,7 +197,7 @@ class HyperspectralDenoising(Pipeline):
         told = attributes(scene, known, made, result, seed=seed, quality=quality, fill=fill)
         striped = bool(told["striped_columns"] or told["striped_lines"])
         errors = error_field(
-            str(told["method"]), quality, striped=striped, model=str(told.get("model", "unnamed"))
+            str(told["method"]), striped=striped, model=str(told.get("model", "unnamed"))
         )
         if errors is not None:
             told[FIELD] = errors.attribute()

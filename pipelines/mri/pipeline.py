@@ -211,7 +211,7 @@ class MRIReconstruction(Pipeline):
             **result.attrs,
             "coils": scan.sizes["coil"],
             FIELD: error_field(
-                quality, result.attrs["acceleration"], model=self.provenance["model"]
+                result.attrs["acceleration"], model=self.provenance["model"]
             ).attribute(),
             "sciddm_version": sciddm.__version__,
         }

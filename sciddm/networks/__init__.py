@@ -8,6 +8,7 @@ from sciddm.networks.build import NETWORKS, build_network, network_class
 
 if TYPE_CHECKING:
     from sciddm.networks.causal_dual_path import CausalDualPath
+    from sciddm.networks.drunet import DRUNet
     from sciddm.networks.dual_path import DualPathNetwork
     from sciddm.networks.local_unet import LocalUNet
     from sciddm.networks.ncsnpp import NCSNpp
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from sciddm.networks.plain_unet import PlainUNet
     from sciddm.networks.spectrogram import SpectrogramUNet
     from sciddm.networks.unet import UNet
+    from sciddm.networks.unet_2d_model import LeveledUNet2D
 
 __all__ = [
     "CausalDualPath",
+    "DRUNet",
     "DualPathNetwork",
+    "LeveledUNet2D",
     "LocalUNet",
     "NCSNpp",
     "PatchAutoencoder",
