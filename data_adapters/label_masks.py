@@ -129,7 +129,7 @@ def check_grid(
             raise InputError(
                 f"{mask.name}: lies at another place on the map than the result: warp it"
             )
-    return values
+    return np.asarray(values, np.int32)
 
 
 def _check_affine(mask: LabelMask, shape: tuple[int, ...], attrs: Mapping[Any, Any]) -> None:

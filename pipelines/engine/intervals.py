@@ -92,19 +92,18 @@ class Errors:
             raise OptionError("draws", f"{draws} are given, take 20 or more")
         std = np.nan_to_num(np.asarray(self.std.values, np.float32))
         base = self.estimate.astype(np.float32).load()
+        layers, rows, columns = base.shape
         rng = np.random.default_rng(seed)
         values = []
         for _ in range((draws + 1) // 2):
-            error = std * self.field.draw(base.shape, rng, self.between)
+            draw = self.field.draw((layers, rows, columns), rng, self.between)
+            error: NDArray[Any] = np.multiply(std, draw)
             # Pairs of opposite errors: what is linear in the estimate has no error of the draws.
             values += [np.asarray(function(base + sign * error), float) for sign in (1, -1)]
         table = np.stack(values)
         low, high = np.quantile(table, [0.5 - level / 2, 0.5 + level / 2], axis=0)
-        return Interval(
-            *(_plain(v) for v in (table.mean(0), low, high, table.std(0, ddof=1))),
-            level,
-            self.field.sentence,
-        )
+        mean, std_of = _plain(table.mean(0)), _plain(table.std(0, ddof=1))
+        return Interval(mean, _plain(low), _plain(high), std_of, level, self.field.sentence)
 
     def mean_of(self, inside: NDArray[np.bool_], level: float = 0.9) -> Interval:
         """Of the mean over a region, in closed form.

@@ -135,11 +135,13 @@ class UNet2DModel(nn.Module):
         x = self.conv_in(x)
         skips = [x]
         for block in self.down_blocks:
+            assert isinstance(block, _Block)
             x, made = block.down(x, embedding)
             skips += made
         if self.mid_block is not None:
             x = self.mid_block(x, embedding)
         for block in self.up_blocks:
+            assert isinstance(block, _Block)
             x = block.up(x, skips, embedding)
         out: Tensor = self.conv_out(functional.silu(self.conv_norm_out(x)))
         return out
@@ -383,7 +385,7 @@ class _Block(nn.Module):
         super().__init__()
         self.resnets = nn.ModuleList(_Residual(b, *pair) for pair in widths)
         self.attentions = nn.ModuleList(
-            _Attention(b, out, b.groups) for _, out in widths * attention
+            _Attention(b, out, b.groups) for _, out in (widths if attention else ())
         )
         if down is not None:
             self.downsamplers = nn.ModuleList([down])
