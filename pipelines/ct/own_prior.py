@@ -22,7 +22,7 @@ from sciddm.pipelines.ct.simulate import keep_views, low_dose_projections
 from sciddm.pipelines.engine.pipeline import provenance_of
 from sciddm.pipelines.own_prior.comparison import Outcome, coverage_entry, outcome_of, psnr_row
 from sciddm.pipelines.own_prior.contract import Checks, Contract
-from sciddm.pipelines.own_prior.prepared import Part
+from sciddm.pipelines.own_prior.split import Part
 from sciddm.posterior import half_width
 from sciddm.zoo.pretrained import Model
 

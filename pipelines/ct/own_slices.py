@@ -26,8 +26,9 @@ from sciddm.data_adapters.ct import open_ct
 from sciddm.data_adapters.volume_files import READ_SUFFIXES
 from sciddm.errors import InputError
 from sciddm.pipelines.own_prior.items import PreparedItems, TrainingPart, corner
-from sciddm.pipelines.own_prior.prepared import Part, Stack, load_prepared
+from sciddm.pipelines.own_prior.prepared import Stack, load_prepared
 from sciddm.pipelines.own_prior.sources import Kind, Source
+from sciddm.pipelines.own_prior.split import Part
 
 __all__ = ["KIND", "OwnCTSlices", "read_slices"]
 

@@ -28,8 +28,9 @@ from sciddm.pipelines.engine.quality import Quality
 from sciddm.pipelines.mri.image_simulation import ImageSimulation
 from sciddm.pipelines.mri.pipeline import MRIReconstruction
 from sciddm.pipelines.own_prior.contract import Checks
-from sciddm.pipelines.own_prior.prepared import Part, Prepared
+from sciddm.pipelines.own_prior.prepared import Prepared
 from sciddm.pipelines.own_prior.shift_law import shift_entry
+from sciddm.pipelines.own_prior.split import Part
 from sciddm.posterior import half_width
 from sciddm.simulation.mri.scan import simulate_scan, undersample
 from sciddm.uncertainty.calibration import conformal_factor, coverage, scores_of
@@ -50,6 +51,7 @@ _LAW_IMAGES, _LIMIT_IMAGES = 160, 60
 _LAYER, _SIGMA = "net.middle_block", 0.3
 
 Label = Literal["own", "start"]
+_PARTS: tuple[Part, ...] = ("validate", "test")
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,10 @@ def check(checks: Checks) -> dict[str, Any]:
     """The card's calibration, coverage, metrics and shift."""
     model = zoo.from_pretrained(checks.model)
     shift = _law(model, checks.prepared)
-    pipelines = {"own": _pipeline(model, shift)}
+    pipelines: dict[Label, MRIReconstruction] = {"own": _pipeline(model, shift)}
     if checks.start is not None:
         pipelines["start"] = _pipeline(zoo.from_pretrained(checks.start), {})
-    slices = {part: _slices(checks.prepared, part) for part in ("validate", "test")}
+    slices = {part: _slices(checks.prepared, part) for part in _PARTS}
     outcomes: dict[_Case, _Outcome] = {}
     begin = time.monotonic()
     for case in _cases({part: len(values) for part, values in slices.items()}, list(pipelines)):
@@ -195,11 +197,11 @@ def _is(case: _Case, label: str, part: str, quality: str) -> bool:
     return (case.label, case.part, case.quality) == (label, part, quality)
 
 
-def _cases(counts: dict[str, int], labels: list[str]) -> Iterator[_Case]:
+def _cases(counts: dict[Part, int], labels: list[Label]) -> Iterator[_Case]:
     """All cases, those first that say most."""
     for number in range(max(counts.values())):
         for acceleration, quality in product(_ACCELERATIONS, _QUALITIES):
-            for part in ("validate", "test"):
+            for part in _PARTS:
                 for label in labels:
                     if number < counts[part] and (label == "own" or part == "test"):
                         yield _Case(label, part, number, acceleration, quality)
@@ -208,8 +210,9 @@ def _cases(counts: dict[str, int], labels: list[str]) -> Iterator[_Case]:
 def _law(model: Model, prepared: Prepared) -> dict[str, Any]:
     """The law of the features of simulated images, with their phase removed."""
     simulation = ImageSimulation(0, demodulated=1.0, off_resonance=0.2, variety=0.3)
+    counts: dict[Part, int] = {"train": _LAW_IMAGES, "validate": _LIMIT_IMAGES}
     images = {}
-    for part, count in (("train", _LAW_IMAGES), ("validate", _LIMIT_IMAGES)):
+    for part, count in counts.items():
         rng = np.random.default_rng([count, 1])
         values = [image for entry in prepared.of(part) for image in prepared.values(entry)]
         images[part] = [
@@ -223,7 +226,9 @@ def _law(model: Model, prepared: Prepared) -> dict[str, Any]:
 
 def _pipeline(model: Model, shift: dict[str, Any]) -> MRIReconstruction:
     """Without a factor: what is to be calibrated."""
-    plain = {q: {"spread": 1.0, "pooling_pixels": POOLING_PIXELS} for q in _QUALITIES}
+    plain: dict[str, Any] = {
+        q: {"spread": 1.0, "pooling_pixels": POOLING_PIXELS} for q in _QUALITIES
+    }
     return MRIReconstruction(model.denoiser, provenance_of(model), plain, shift)
 
 

@@ -65,7 +65,7 @@ def read_slices(source: Source) -> Stack:
             f"{source.path}: values down to {lowest:.4g} are no magnitudes of MRI: CT in HU "
             "belongs to --domain ct"
         )
-    values = np.clip(values / bright, 0, None).astype(np.float32)
+    values = np.asarray(np.clip(values / bright, 0, None), np.float32)
     return Stack(values[(values > _DARK).mean((1, 2)) > _LEAST_SHARE])
 
 

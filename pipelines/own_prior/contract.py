@@ -15,7 +15,7 @@ from typing import Any
 from sciddm.errors import OptionError
 from sciddm.pipelines.domains import DOMAINS
 from sciddm.pipelines.own_prior.prepared import Prepared, Read
-from sciddm.pipelines.own_prior.sources import Kind
+from sciddm.pipelines.own_prior.sources import Kind, Source, sources_of
 from sciddm.zoo.pretrained import Model
 
 __all__ = ["IMAGES", "Checks", "Contract", "contract_of"]
@@ -58,6 +58,8 @@ class Contract:
             largest is taken that the time allows to train.
         crop: largest side of a crop in pixels; None where the data set has none.
         stride: crops are multiples of it.
+        batches: sizes of a batch, the largest first.
+        sources: finds the folder's sources in place of ``sources_of``.
         keeps: the data set takes ``keep``, a second folder.
         check: parts of the card: calibration, coverage, metrics, shift, limits.
         arguments: further arguments of the data set, from the prepared data.
@@ -74,6 +76,8 @@ class Contract:
     sizes: tuple[Mapping[str, Any], ...] = ({},)
     crop: int | None = 96
     stride: int = 8
+    batches: tuple[int, ...] = (16, 8, 4)
+    sources: Callable[[Path, Kind], list[Source]] = sources_of
     keeps: bool = False
     arguments: Callable[[Prepared], Mapping[str, Any]] = lambda prepared: {}
     accepts: Callable[[Model], str] = lambda model: ""

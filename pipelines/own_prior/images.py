@@ -21,8 +21,9 @@ from sciddm.metrics.images import psnr
 from sciddm.physics.basic import Mask
 from sciddm.pipelines.own_prior.contract import Checks, Contract
 from sciddm.pipelines.own_prior.image_folder import KIND, check_one_size, read_images
-from sciddm.pipelines.own_prior.prepared import Part, Prepared
+from sciddm.pipelines.own_prior.prepared import Prepared
 from sciddm.pipelines.own_prior.shift_law import shift_entry
+from sciddm.pipelines.own_prior.split import Part
 from sciddm.zoo.pretrained import Model, from_pretrained
 
 __all__ = ["CONTRACT", "check"]

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from sciddm.pipelines.own_prior.prepared import Part, load_prepared
+from sciddm.pipelines.own_prior.prepared import load_prepared
+from sciddm.pipelines.own_prior.split import Part
 
 __all__ = ["VALIDATION_ITEMS", "PreparedItems", "TrainingPart"]
 

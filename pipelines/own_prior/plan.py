@@ -7,7 +7,7 @@ crop       the largest multiple of the network's stride within the median image,
            domain's largest
 network    the start's; from nothing the largest of the domain's sizes of which the time allows
            4000 steps
-batch      the largest of 16, 8 and 4 of which the time allows 2000 steps
+batch      the largest of the domain's (16, 8, 4 for images) of which the time allows 2000 steps
 lr         the recipe's; a quarter of it to fine-tune
 EMA        over a twentieth of the steps
 precision  bfloat16 where the processor or GPU has it, else float32
@@ -42,7 +42,6 @@ from sciddm.zoo.pretrained import from_pretrained
 
 __all__ = ["Wishes", "planned", "seconds_per_step"]
 
-_BATCHES = (16, 8, 4)
 _STEPS_OF_BATCH, _STEPS_OF_SIZE = 2000, 4000
 _VALIDATIONS, _PATIENCE = 20, 8
 _FINE = 0.25
@@ -154,17 +153,18 @@ def seconds_per_step(recipe: Recipe, steps: int = 2) -> float:
 def _sized(contract: Contract, values: dict[str, Any], wishes: Wishes, target: Path) -> None:
     """Network and batch by the time, and what follows from the number of steps."""
     o, network = values["optimisation"], values.get("network")
+    batches = contract.batches
     sizes = contract.sizes if wishes.start is None and network is not None else ({},)
     seconds = 0.0
     for size in sizes:
         if network is not None:
             values["network"] = {**network, **size}
-        o["batch_size"] = _BATCHES[0] if wishes.start is None else _BATCHES[1]
+        o["batch_size"] = batches[0]
         seconds = seconds_per_step(_written(values, target)) / o["batch_size"]
-        if wishes.seconds / (seconds * _BATCHES[1]) >= _STEPS_OF_SIZE:
+        if wishes.seconds / (seconds * batches[len(batches) // 2]) >= _STEPS_OF_SIZE:
             break
-    enough = [b for b in _BATCHES if wishes.seconds / (seconds * b) >= _STEPS_OF_BATCH]
-    o["batch_size"] = enough[0] if enough else _BATCHES[-1]
+    enough = [b for b in batches if wishes.seconds / (seconds * b) >= _STEPS_OF_BATCH]
+    o["batch_size"] = enough[0] if enough else batches[-1]
     steps = max(1, int(wishes.seconds / (seconds * o["batch_size"])))
     o["ema_decay"] = round(1 - 1 / min(1000, max(10, steps / 20)), 4)
     o["warmup_steps"] = min(200, max(1, steps // 20))

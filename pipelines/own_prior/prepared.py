@@ -119,7 +119,7 @@ def prepare(
     kind: Kind,
     read: Read,
     rule: str | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    find: Callable[[Path, Kind], list[Source]] = sources_of,
 ) -> Prepared:
     """Reads a folder into a run, or takes what an earlier call of the run has read.
 
@@ -129,12 +129,12 @@ def prepare(
         kind: which files.
         read: what a source holds.
         rule: as of ``grouped``.
-        progress: called with (sources read, all sources).
+        find: the sources of the folder.
 
     Raises:
         InputError: nothing usable, one group only, or the folder changed since the run began.
     """
-    sources = sources_of(folder, kind)
+    sources = find(folder, kind)
     stamp = _stamp(sources)
     target = run / _FOLDER
     if (target / _INDEX).is_file():
@@ -152,7 +152,6 @@ def prepare(
     for number, source in enumerate(sources):
         stack = read(source)
         values = stack.values
-        progress(number + 1, len(sources))
         if not len(values):
             continue
         name = f"{number:05}.npy"

@@ -184,7 +184,7 @@ def _recipe(
 
 
 def _prepared(contract: Contract, data: Path, run: Path, rule: str | None) -> Prepared:
-    prepared = prepare(data, run, contract.kind, contract.read, rule)
+    prepared = prepare(data, run, contract.kind, contract.read, rule, contract.sources)
     contract.fits(prepared)
     return prepared
 

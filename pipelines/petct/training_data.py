@@ -24,13 +24,13 @@ from sciddm.pipelines.petct.representation import Representation
 from sciddm.pipelines.petct.sarcoma import sarcoma_studies
 from sciddm.pipelines.petct.study import Study
 
-__all__ = ["FolderPatches", "SarcomaPatches"]
+__all__ = ["FolderPatches", "SarcomaPatches", "StudyPatches", "millimetres"]
 
 Split = Literal["train", "validate"]
 _FIXED = 32  # items of validation
 
 
-class _Patches(Dataset[Any], ABC):
+class StudyPatches(Dataset[Any], ABC):
     """Random patches of studies; what the data sets share.
 
     Args:
@@ -100,14 +100,14 @@ class _Patches(Dataset[Any], ABC):
         return float(z), float(y), float(x)
 
 
-class SarcomaPatches(_Patches):
+class SarcomaPatches(StudyPatches):
     """Patches of the soft-tissue sarcoma studies.
 
     Args:
         root: folder of the real data; see `data_root`.
         train_patients: first and last number, both included.
         validate_patients: likewise.
-        others: as of `_Patches`.
+        others: as of `StudyPatches`.
     """
 
     def __init__(
@@ -131,8 +131,8 @@ class SarcomaPatches(_Patches):
         field, crop = np.max(extents, axis=0), np.median(extents, axis=0)
         self.seen = replace(
             self.seen,
-            field_mm=_millimetres(field),
-            crop_mm=_millimetres(crop),
+            field_mm=millimetres(field),
+            crop_mm=millimetres(crop),
         )
         self.representation = self.seen.config
 
@@ -140,7 +140,7 @@ class SarcomaPatches(_Patches):
         return self.studies[int(rng.integers(len(self.studies)))]
 
 
-class FolderPatches(_Patches):
+class FolderPatches(StudyPatches):
     """Patches of studies in a folder laid out as HECKTOR's or AutoPET's; see `folders`.
 
     Args:
@@ -148,7 +148,7 @@ class FolderPatches(_Patches):
         validate_every: one case in so many, in the order of their names, is for validation.
         cache: folder for the resampled studies; read once and kept there. Without it each patch
             reads its study anew.
-        others: as of `_Patches`.
+        others: as of `StudyPatches`.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class FolderPatches(_Patches):
         return self.cases[self.kept[int(rng.integers(len(self.kept)))]]
 
 
-def _millimetres(sizes: NDArray[np.float64]) -> tuple[float, float, float]:
+def millimetres(sizes: NDArray[np.float64]) -> tuple[float, float, float]:
     z, y, x = (round(float(v), 1) for v in sizes)
     return z, y, x
 

@@ -55,8 +55,9 @@ class ShiftScore:
             return None
         try:
             law = FeatureLaw.from_json(entry["law"])
-            numbers = [float(entry[key]) for key in ("sigma", "limit")]
-            return cls(law, str(entry["layer"]), *numbers, float(entry.get("level", OBJECT)))
+            sigma, limit = float(entry["sigma"]), float(entry["limit"])
+            level = float(entry.get("level", OBJECT))
+            return cls(law, str(entry["layer"]), sigma, limit, level)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the model card's shift is damaged ({error})") from error
 
