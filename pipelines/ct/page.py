@@ -27,7 +27,6 @@ from sciddm.pipelines.ct.describe import (
     probed,
     reconstruction_facts,
 )
-from sciddm.pipelines.ct.statements import statements
 from sciddm.pipelines.engine.report.page import (
     Axis,
     Chart,
@@ -162,7 +161,6 @@ def _report(
             Table("Run", run),
             Table("All attributes of the result", everything, folded=True),
         ],
-        methods=list(statements(attrs)),
         command=str(attrs.get("command", "")),
         caution=_CAUTION,
     )

@@ -191,7 +191,7 @@ class Result:
         from sciddm.pipelines.engine.report.page import render
 
         findings = self.verdict if self.is_estimate else None
-        return render(self._contents(), findings, self.warnings, self.attrs)
+        return render(self._contents(), findings, self.warnings)
 
     def picture(self) -> bytes | None:
         """A small JPEG of what the page shows first; None where that is no image.

@@ -26,6 +26,7 @@ from sciddm.training.chains import Chains
 from sciddm.training.draws import ItemDraws, draw_times
 from sciddm.training.immiscible import assigned
 from sciddm.training.recipe import NoiseSpec, Optimisation, WeightingSpec
+from sciddm.training.splitting import splitting_loss
 from sciddm.training.stream import derived_seed, share
 from sciddm.training.team import Team, TeamError
 from sciddm.training.weighting import UncertaintyWeight, min_snr
@@ -96,6 +97,9 @@ class TrainingModule(lightning.LightningModule):
 
     A denoiser that is shown its own estimates is trained in ``Chains`` instead, on batches that
     ``measure`` makes measurements of.
+
+    A predictor whose data hold no truth is trained on a held-out part of each measurement
+    (``splitting``).
 
     A batch is (places, items): see ``SeededItems``. Where several processes train, each has a part
     of it. They have the same weights, so that each computes the same average; it has no gradients.
@@ -204,7 +208,7 @@ class TrainingModule(lightning.LightningModule):
             loss = self._chains.step(model, self.measure, named).mean()
         else:
             draws = ItemDraws(seed, places.tolist(), "noise")
-            loss = training_loss(model, _as_dict(items), self.noise, draws, self._weight()).mean()
+            loss = self._loss(model, _as_dict(items), draws, self._weight()).mean()
         # Gradients are averaged over the processes, whose parts of the batch may differ in size.
         loss = loss * (len(places) * self.team.ranks / self.optimisation.batch_size)
         self.log("loss", loss, prog_bar=True, batch_size=len(places), sync_dist=not self.team.alone)
@@ -252,11 +256,22 @@ class TrainingModule(lightning.LightningModule):
     def _validation_loss(self, batch: dict[str, Tensor], numbers: Tensor) -> Tensor:
         model, chains = self.averaged, self._new_chains("validation chain")
         if chains is None:
-            draws = ItemDraws(0, numbers.tolist(), "validation")
-            return training_loss(model, batch, self.noise, draws)
+            return self._loss(model, batch, ItemDraws(0, numbers.tolist(), "validation"))
         assert isinstance(model, NetworkDenoiser)
         assert self.measure is not None
         return chains.through(model, self.measure, {**batch, "place": numbers})
+
+    def _loss(
+        self,
+        model: AnyModel,
+        batch: dict[str, Tensor],
+        draws: ItemDraws,
+        weight: Weight | None = None,
+    ) -> Tensor:
+        """The loss per item; of a predictor without a truth, that of the held-out measurement."""
+        if isinstance(model, Predictor) and self.measure is not None and "x0" not in batch:
+            return splitting_loss(model, batch["y"], self.measure(batch))
+        return training_loss(model, batch, self.noise, draws, weight)
 
     def _new_chains(self, purpose: str) -> Chains | None:
         model = self.model

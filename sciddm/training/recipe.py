@@ -28,6 +28,7 @@ __all__ = [
     "AutoencoderSpec",
     "DataSpec",
     "DenoiserSpec",
+    "ExpectationSpec",
     "MaskLossSpec",
     "NoiseSpec",
     "Optimisation",
@@ -185,6 +186,28 @@ class WeightingSpec(_Strict):
     gamma: float = Field(default=5.0, gt=0)
 
 
+class ExpectationSpec(_Strict):
+    """Training on measurements alone, in rounds of draws and training (``training.expectation``).
+
+    The data set yields measurements: dicts of tensors, of which its ``measurement`` makes a
+    ``Measurement``. The steps and the time of the optimisation are those of all rounds together.
+    """
+
+    rounds: int = Field(default=8, ge=1)
+    gaussian_rounds: int = Field(
+        default=10, ge=1, description="of the Gaussian prior that the first draws are of"
+    )
+    draw_steps: int = Field(default=32, ge=2, description="noise levels of a draw")
+    krylov: int = Field(default=3, ge=1, description="conjugate gradient steps of MMPS")
+    sigma_max: float | None = Field(default=None, gt=0, description="first noise level of a draw")
+    sigma_min: float | None = Field(default=None, gt=0, description="last noise level of a draw")
+    batch_size: int = Field(default=16, ge=1, description="measurements that are drawn at once")
+    patch: int | None = Field(default=None, ge=8, description="side of the crops in training")
+    mirror: list[int] = Field(
+        default_factory=list, description="axes along which half of the images are mirrored"
+    )
+
+
 class Optimisation(_Strict):
     """AdamW with linear warm-up and a cosine to zero over whichever ends first, steps or time."""
 
@@ -228,6 +251,7 @@ class Recipe(_Strict):
     noise: NoiseSpec = NoiseSpec()
     weighting: WeightingSpec = WeightingSpec()
     data: DataSpec
+    expectation: ExpectationSpec | None = None
     optimisation: Optimisation = Optimisation()
     start_from: str | None = Field(
         default=None,
@@ -279,6 +303,11 @@ class Recipe(_Strict):
         seeing = self.denoiser is not None and bool(self.denoiser.estimate_errors)
         if seeing and not hasattr(self.data.load(), "measurement"):
             raise ValueError(f"estimate_errors need measurements, which {self.data.dataset} lacks")
+        if self.expectation is not None:
+            if missing or first is not None or seeing:
+                raise ValueError("expectation trains a denoiser alone, without estimate_errors")
+            if not hasattr(self.data.load(), "measurement"):
+                raise ValueError(f"expectation needs measurements, which {self.data.dataset} lacks")
         return self
 
     def _levels_can_be_learned(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -35,6 +36,7 @@ from sciddm.training.duration import seconds_of
 from sciddm.training.launch import Options, launch
 from sciddm.training.module import TrainingModule
 from sciddm.training.recipe import Recipe
+from sciddm.training.rounds import train_in_rounds
 from sciddm.training.stop import StopRequest
 from sciddm.training.stream import Batches, NumberedItems, SeededItems, Stream
 from sciddm.training.team import Team, joined, machine_devices
@@ -47,6 +49,7 @@ __all__ = ["Strategy", "build", "train"]
 Strategy = Literal["ddp", "ddp_find_unused_parameters_true"]
 
 _MODEL = "model"
+_log = logging.getLogger(__name__)
 
 
 def build(recipe: Recipe) -> AnyModel:
@@ -149,6 +152,27 @@ def train(
             what their handlers do.
     """
     out = Path(out)
+    if recipe.expectation is not None:
+        if joined() is not None:
+            raise InputError("expectation starts its processes itself: use --devices")
+        limit = max_time or recipe.optimisation.max_time
+
+        def one_round(part: Recipe, place: Path, clock: str | None) -> Path:
+            return train(
+                part,
+                place,
+                max_time=clock,
+                progress=progress,
+                devices=devices,
+                nodes=nodes,
+                strategy=strategy,
+            )
+
+        out.mkdir(parents=True, exist_ok=True)
+        with claim([out / _MODEL]):
+            return train_in_rounds(
+                recipe, out, one_round, resume=resume, seconds=_seconds(limit), tell=_log.info
+            )
     team = joined(devices, nodes)
     if team is None:
         count = machine_devices() if devices is None else devices

@@ -11,16 +11,15 @@ import base64
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from sciddm import __version__
 from sciddm.errors import OutputError
 from sciddm.pipelines.engine.report.charts import Chart, Curve, draw_chart
-from sciddm.pipelines.engine.report.methods import Statement, methods_block, paragraph
 from sciddm.pipelines.engine.report.panels import (
     Axis,
     Panel,
@@ -58,7 +57,6 @@ __all__ = [
     "Section",
     "Space",
     "Spectra",
-    "Statement",
     "Table",
     "Verdict",
     "Viewer",
@@ -119,7 +117,6 @@ class Report:
     sections: Sequence[Section]
     tables: Sequence[Table]
     command: str
-    methods: Sequence[Statement] = ()
     caution: str = "Images are estimates from incomplete measurements; not for clinical use."
 
 
@@ -150,10 +147,7 @@ def write(report: Report, path: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def render(
-    report: Report,
-    findings: three.Verdict | None = None,
-    warnings: Sequence[str] = (),
-    attrs: Mapping[Any, Any] | None = None,
+    report: Report, findings: three.Verdict | None = None, warnings: Sequence[str] = ()
 ) -> str:
     """The page as text.
 
@@ -161,16 +155,12 @@ def render(
         report: what the domain shows.
         findings: the three verdicts; None for a result that is no estimate.
         warnings: of the result; all are shown, whatever the domain shows.
-        attrs: of the result, for the paragraph on its methods; None for none.
     """
     said = set(report.verdict.remarks)
     block = ""
     if findings is not None:
         block = verdict_block(findings)
         said |= set(findings.warnings)
-    methods = ""
-    if attrs is not None:
-        methods = methods_block(paragraph(report.methods, attrs, findings))
     parts = [
         f"<header><h1>{escape(report.title)}</h1><p>{escape(report.subtitle)}</p></header>",
         block,
@@ -180,7 +170,6 @@ def render(
         '<div class="tables">',
         *(_table(table) for table in report.tables),
         "</div>",
-        methods,
         "<section><h2>To repeat this run</h2>"
         f"<pre><code>{escape(report.command)}</code></pre></section>",
         f"<footer>Made by sciddm {escape(__version__)}. {escape(report.caution)}</footer>",
