@@ -15,17 +15,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from tests.fuzz import record
 from tests.fuzz.corpus import SAMPLES, Sample
 from tests.fuzz.mutations import mutate
 from tests.fuzz.seeds import seed_samples
+from tests.journal import Journal
 
+#: Processor time of the child. The worker has a limit of its own, and a clock's.
 _SECONDS = 40.0
-_LOADING_SECONDS = 300.0
+_STALL_SECONDS = 400.0
+_LOADING_SECONDS = 600.0
 _MEBIBYTES = 1536.0
 
 
@@ -48,19 +51,32 @@ class Child:
             env=environment,
         )
 
-    def ask(self, sample: Sample, path: Path, seconds: float = _SECONDS) -> tuple[str, str, float]:
-        """(kind, text, MiB) of one input; "hang" or "crash" where there is no answer."""
+    def ask(
+        self, sample: Sample, path: Path, seconds: float = _SECONDS
+    ) -> tuple[str, str, float, float]:
+        """(kind, text, MiB of the input, MiB of the child); "hang" or "crash" without an answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([sample.read, str(path)]) + "\n")
         self.process.stdin.flush()
-        if not select.select([self.process.stdout], [], [], seconds)[0]:
-            return "hang", "", 0.0
+        before, start = self._processor_seconds(), time.monotonic()
+        while not select.select([self.process.stdout], [], [], 1.0)[0]:
+            # Other programs may have the processor: its own time counts, and a long stand-still.
+            used = self._processor_seconds() - before
+            if used > seconds or time.monotonic() - start > max(seconds, _STALL_SECONDS):
+                return "hang", f"after {used:.0f} s of processor", 0.0, 0.0
         line = self.process.stdout.readline()
         if not line:
-            return "crash", f"exit code {self.process.wait()}", 0.0
-        kind, text, mebibytes = json.loads(line)
-        return str(kind), str(text), float(mebibytes)
+            return "crash", f"exit code {self.process.wait()}", 0.0, 0.0
+        kind, text, mebibytes, whole = json.loads(line)
+        return str(kind), str(text), float(mebibytes), float(whole)
+
+    def _processor_seconds(self) -> float:
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # ended
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> None:
         """Ends the process."""
@@ -68,67 +84,103 @@ class Child:
         self.process.communicate()
 
 
-def run(count: int, seconds: float, seed: int, only: str, keep: Path | None, first: int = 0) -> int:
+class Reader:
+    """Asks a child, and a new one after a bad answer."""
+
+    def __init__(self) -> None:
+        self.child, self.bad = Child(), 0
+
+    def ask(self, sample: Sample, path: Path, told: str, number: object) -> tuple[str, ...]:
+        """(answer, text, MiB, seconds, MiB of the child) of one input; a bad one is printed."""
+        start = time.monotonic()
+        kind, text, mebibytes, whole = self.child.ask(sample, path)
+        seconds = time.monotonic() - start
+        if kind == "error" and ("\n" in text or "Traceback" in text):
+            kind = "unclear"
+        if kind in record.GOOD and mebibytes > _MEBIBYTES:
+            kind, text = "memory", f"{mebibytes:.0f} MiB ({text})"
+        if kind not in record.GOOD:
+            self.bad += 1
+            print(f"{sample.name} {number}: {told}: {kind}: {text[:300]}", flush=True)
+        if kind in ("hang", "crash", "memory"):
+            self.restart()
+        return kind, text, f"{mebibytes:.0f}", f"{seconds:.1f}", f"{whole:.0f}"
+
+    def restart(self) -> None:
+        """A new child."""
+        self.child.end()
+        self.child = Child()
+
+
+def run(a: argparse.Namespace, journal: Journal) -> int:
     """Reads mutations of all samples in turn.
 
     Args:
-        count: of inputs.
-        seconds: after which it ends, however many were read.
-        seed: of the mutations.
-        only: part of the names of the samples that take part.
-        keep: folder for the inputs that were answered badly.
-        first: number of the first input: a run goes on where another ended.
+        a: see ``main``.
+        journal: numbers in it are not read again, or only the bad ones of them.
 
     Returns:
-        How many were.
+        How many were answered badly.
     """
-    whole = [s for s in SAMPLES if only in s.name]
-    samples = [*whole, *(s for s in seed_samples() if only in s.name)]
-    counts: Counter[tuple[str, str]] = Counter()
-    bad, child, start = 0, Child(), time.monotonic()
+    whole = [s for s in SAMPLES if a.only in s.name]
+    samples = [*whole, *(s for s in seed_samples() if a.only in s.name)]
+    reader, start, code = Reader(), time.monotonic(), record.state()
     with tempfile.TemporaryDirectory() as place:
         seeds = Path(place) / "seeds"
+
+        def input_of(number: int) -> tuple[Sample, Path, str]:
+            sample, work = samples[number % len(samples)], Path(place) / f"{number}"
+            shutil.copytree(seeds / sample.name, work)
+            rng = np.random.default_rng([a.seed, number])
+            return sample, work, mutate(work, sample.main, rng)
+
         for sample in samples:
             folder = seeds / sample.name
             folder.mkdir(parents=True)
             sample.write(folder)
             # The first of a kind loads what it needs.
-            kind, text, _ = child.ask(sample, folder / sample.main, _LOADING_SECONDS)
+            kind, text, *_ = reader.child.ask(sample, folder / sample.main, _LOADING_SECONDS)
             if kind != "right" and (sample in whole or kind != "error"):
                 print(f"{sample.name}: the sample itself: {kind}: {text}", flush=True)
-                bad += 1
+                reader.bad += 1
             if kind in ("hang", "crash"):
-                child.end()
-                child = Child()
-        for number in range(first, first + count):
-            if time.monotonic() - start > seconds:
+                reader.restart()
+        before = {int(row["number"]) for row in journal.rows}
+        numbers = [n for n in range(a.first, a.first + a.count) if n not in before]
+        for number in record.bad_numbers(journal) if a.again else numbers:
+            if time.monotonic() - start > a.seconds:
                 break
-            sample = samples[number % len(samples)]
-            work = Path(place) / f"{number}"
-            shutil.copytree(seeds / sample.name, work)
-            told = mutate(work, sample.main, np.random.default_rng([seed, number]))
-            kind, text, mebibytes = child.ask(sample, work / sample.main)
-            counts[sample.name, kind] += 1
-            unclear = kind == "error" and ("\n" in text or "Traceback" in text)
-            if kind in ("right", "error") and mebibytes > _MEBIBYTES:
-                kind, text = "memory", f"{mebibytes:.0f} MiB ({text})"
-            if kind not in ("right", "error") or unclear:
-                bad += 1
-                print(f"{sample.name} {number}: {told}: {kind}: {text[:300]}", flush=True)
-                if keep is not None:
-                    shutil.copytree(work, keep / f"{sample.name}-{number}", dirs_exist_ok=True)
-            if kind in ("hang", "crash", "memory"):
-                child.end()
-                child = Child()
+            held = a.keep / str(number) if a.keep is not None else None
+            if a.again and held is not None and held.exists():  # that very input
+                described = json.loads((held / "input.json").read_text())
+                sample = Sample(described["format"], described["main"], _nothing, described["read"])
+                work, told = Path(place) / str(number), str(described["told"])
+                shutil.copytree(held / "files", work)
+            else:
+                sample, work, told = input_of(number)
+            kind, text, mebibytes, seconds, child = reader.ask(
+                sample, work / sample.main, told, number
+            )
+            journal.add(
+                number, sample.name, kind, mebibytes, seconds, child, code,
+                told if kind in record.GOOD else f"{told}: {text[:300]}",
+            )  # fmt: skip
+            if held is not None and kind not in record.GOOD and not a.again:
+                _keep(held, sample, work, told)
             shutil.rmtree(work, ignore_errors=True)
-    child.end()
-    kinds = sorted({kind for _, kind in counts})
-    print(f"{'format':<28}" + "".join(f"{k:>10}" for k in kinds))
-    for sample in samples:
-        print(f"{sample.name:<28}" + "".join(f"{counts[sample.name, k]:>10}" for k in kinds))
-    total = sum(counts.values())
-    print(f"{total} inputs, {bad} bad, {time.monotonic() - start:.0f} s")
-    return bad
+    reader.child.end()
+    return reader.bad
+
+
+def _nothing(folder: Path) -> None:
+    """A kept input is there already."""
+
+
+def _keep(held: Path, sample: Sample, work: Path, told: str) -> None:
+    held.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(work, held / "files", dirs_exist_ok=True)
+    described = {"format": sample.name, "main": sample.main, "read": sample.read, "told": told}
+    (held / "input.json").write_text(json.dumps(described))
 
 
 def main() -> None:
@@ -140,8 +192,16 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of the name of a format")
     parser.add_argument("--keep", type=Path, help="folder for inputs that were answered badly")
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
+    parser.add_argument("--journal", type=Path, help="file of answers; a run goes on where it was")
+    parser.add_argument("--again", action="store_true", help="read its bad inputs again")
+    parser.add_argument("--write", type=Path, help="file for the table")
     a = parser.parse_args()
-    bad = run(a.count, a.seconds, a.seed, a.only, a.keep, a.first)
+    start, journal = time.monotonic(), Journal(a.journal, record.COLUMNS)
+    bad = run(a, journal)
+    text = record.page(journal, a.seed, f"python -m tests.fuzz --count {a.count} --seed {a.seed}")
+    print(text, f"{time.monotonic() - start:.0f} s", sep="\n")
+    if a.write is not None:
+        a.write.write_text(text, encoding="utf-8")
     sys.exit(1 if bad else 0)
 
 

@@ -1,8 +1,9 @@
 """Reads one input after the other, as a batch does; told over stdin, answers on stdout.
 
-A line is (reader, path); the answer is (kind, text, MiB): "right", "error" for a `SciddmError`, or
-"internal" for anything else, and the memory that the input needed at most, here or in the worker:
-what libraries keep of the thousands before it is not its own.
+A line is (reader, path); the answer is (kind, text, MiB, MiB): "right", "error" for a
+`SciddmError`, or "internal" for anything else; the memory that the input needed at most, here or in
+the worker; and what this process holds then. What libraries keep of the thousands before it is not
+its own.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def main() -> None:
         except Exception as error:
             kind, text = "internal", f"{type(error).__name__}: {error}"
         needed = max(_memory(pid, "VmHWM") - before.get(pid, 0.0) for pid in processes())
-        answers.write(json.dumps([kind, text, needed]) + "\n")
+        whole = _memory("self", "VmRSS")
+        answers.write(json.dumps([kind, text, needed, whole]) + "\n")
         answers.flush()
 
 
