@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.attributes import decode, encode, plain
 from sciddm.data_adapters.checks import check_size, existing_file, reading
-from sciddm.data_adapters.disk_space import fits_in_memory, look_for_space
 from sciddm.data_adapters.gate.hdf5 import check_hdf5, check_written
 from sciddm.data_adapters.isolation import isolated
+from sciddm.data_adapters.patient_file import PatientFile
 from sciddm.errors import InputError
 
 __all__ = [
@@ -53,7 +53,7 @@ def write_hdf5(
         kind: "kspace" or "result".
         more: further HDF5 datasets by name, which `read_hdf5` does not return.
     """
-    with new_hdf5(path, int(dataset.nbytes)) as file:
+    with new_hdf5(path) as file:
         # Attributes first: h5py refuses root attributes above 64 kB, so long lists stay out.
         for key, value in plain(dataset.attrs).items():
             if not isinstance(value, list | str) or len(value) <= 4096:
@@ -75,26 +75,14 @@ def write_hdf5(
 
 
 @contextmanager
-def new_hdf5(path: Path, nbytes: int) -> Iterator[h5py.File]:
-    """A new file, which a full disk makes an `OSError`.
-
-    Args:
-        path: of the file.
-        nbytes: of what is written to it, about.
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """A new file, for which a disk that refuses is an error and no crash (``patient_file``).
 
     Raises:
-        OSError: the disk refuses, or has too little space.
+        OSError: the disk refuses.
     """
-    if not fits_in_memory(nbytes):
-        look_for_space(path, nbytes)
-        with h5py.File(path, "w") as file:
-            yield file
-        return
-    with h5py.File(path, "w", driver="core", backing_store=False) as file:
+    with PatientFile(path, "w+b") as raw, h5py.File(raw, "w") as file:
         yield file
-        file.flush()
-        image = file.id.get_file_image()
-    path.write_bytes(image)
 
 
 @isolated

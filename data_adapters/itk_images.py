@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, one_line
 from sciddm.data_adapters.gate.itk import check_itk
 from sciddm.data_adapters.isolation import isolated
+from sciddm.data_adapters.read_back import incomplete
 from sciddm.errors import InputError, OutputError
 from sciddm.extras import extra
 from sciddm.geometry.affine import centred_affine, voxel_sizes
@@ -82,6 +83,7 @@ def write_itk(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> None
 
     Raises:
         OutputError: the affine is sheared, or the image is a series of volumes.
+        OSError: the file is not whole, which ITK does not say by itself.
     """
     with extra("petct", "MetaImage and NRRD"):
         import SimpleITK as sitk  # noqa: N813
@@ -90,11 +92,18 @@ def write_itk(image: NDArray[Any], path: Path, attrs: Mapping[Any, Any]) -> None
     affine = _affine(image, attrs)
     axes, spacing = check_frame(path, affine)
     kind = np.uint8 if image.dtype in (np.bool_, np.uint8) else np.float32
-    volume = sitk.GetImageFromArray(np.ascontiguousarray(image, kind))
+    values = np.ascontiguousarray(image, kind)
+    volume = sitk.GetImageFromArray(values)
     volume.SetSpacing([float(v) for v in spacing])
     volume.SetDirection([float(v) for v in (_LPS @ axes).ravel()])
     volume.SetOrigin([float(v) for v in _LPS @ affine[:3, 3]])
     sitk.WriteImage(volume, str(path), True)
+    try:
+        whole = np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), values)
+    except RuntimeError:
+        whole = False
+    if not whole:
+        raise incomplete(path)
 
 
 def check_frame(path: Path, affine: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,9 +1,4 @@
-"""New netCDF-4 files, for which the disk has room.
-
-The library crashes where the disk refuses what it wants to write when it closes a file. netCDF's
-own files in memory lack the order of creation, without which nobody can add to them later; so the
-room is looked for before, and a disk that fills up meanwhile is not caught.
-"""
+"""New netCDF-4 files, for which a disk that refuses is an error and no crash (``patient_file``)."""
 
 from __future__ import annotations
 
@@ -11,30 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import netCDF4
+import h5netcdf
 import xarray as xr
+from xarray.backends import H5NetCDFStore
+from xarray.backends.common import ArrayWriter
 
-from sciddm.data_adapters.disk_space import look_for_space
+from sciddm.data_adapters.patient_file import PatientFile
 
 __all__ = ["new_netcdf", "write_dataset"]
 
-#: Headers and the library's own rounding up.
-_MARGIN = 2**22
-
 
 @contextmanager
-def new_netcdf(path: Path, nbytes: int) -> Iterator[netCDF4.Dataset]:
+def new_netcdf(path: Path) -> Iterator[h5netcdf.File]:
     """A new file to write into.
 
-    Args:
-        path: of the file.
-        nbytes: of what is written to it, about.
-
     Raises:
-        OSError: the disk has too little space.
+        OSError: the disk refuses.
     """
-    look_for_space(path, nbytes, _MARGIN)
-    with netCDF4.Dataset(path, "w") as file:
+    with PatientFile(path, "w+b") as raw, h5netcdf.File(raw, "w") as file:
         yield file
 
 
@@ -44,5 +33,7 @@ def write_dataset(dataset: xr.Dataset, path: Path) -> None:
     Raises:
         OSError: as `new_netcdf`.
     """
-    look_for_space(path, int(dataset.nbytes), _MARGIN)
-    dataset.to_netcdf(path, engine="netcdf4", format="NETCDF4")
+    with new_netcdf(path) as file:
+        writer = ArrayWriter()
+        dataset.dump_to_store(H5NetCDFStore(file), writer=writer)
+        writer.sync()  # dask's arrays, block by block

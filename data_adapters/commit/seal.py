@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciddm.data_adapters.isolation import isolated
+from sciddm.data_adapters.patient_file import PatientFile
 
 if TYPE_CHECKING:
     import h5py
@@ -22,7 +23,6 @@ __all__ = ["SEAL", "is_sealed", "seal", "sealed_state"]
 SEAL = "sciddm_sha256"
 _HDF5 = (".h5", ".nc")
 _BLOCK = 2**20
-_IN_MEMORY = 2**28
 
 
 def seal(path: Path) -> None:
@@ -35,16 +35,8 @@ def seal(path: Path) -> None:
         return
     import h5py
 
-    if path.stat().st_size > _IN_MEMORY:
-        with h5py.File(path, "r+") as file:
-            file.attrs[SEAL] = _of_file(file)
-        return
-    # HDF5 crashes where a full disk refuses what it writes at the end; see `hdf5.new_hdf5`.
-    with h5py.File(path, "r+", driver="core", backing_store=False) as file:
+    with PatientFile(path, "r+b") as raw, h5py.File(raw, "r+") as file:
         file.attrs[SEAL] = _of_file(file)
-        file.flush()
-        image = file.id.get_file_image()
-    path.write_bytes(image)
 
 
 def is_sealed(path: Path) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +10,11 @@ from pathlib import Path
 from sciddm.data_adapters.commit.checksums import record
 from sciddm.data_adapters.commit.targets import check_folder, check_outputs
 from sciddm.errors import OutputError, SciddmError
-from sciddm.storage import transaction
+from sciddm.storage import refusal, transaction
 
 __all__ = ["commit"]
 
 _TOO_LITTLE = 2**18
-_FULL = {getattr(errno, n) for n in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, n)}
 
 
 @contextmanager
@@ -77,7 +74,7 @@ def commit(
     except SciddmError:
         raise
     except Exception as error:
-        raise OutputError(_said(main, error, full)) from error
+        raise refusal(main, error, full=full) from error
 
 
 def _check_space(target: Path, nbytes: int) -> None:
@@ -87,13 +84,3 @@ def _check_space(target: Path, nbytes: int) -> None:
             f"{target}: needs {nbytes / 1e6:.0f} MB, but the disk has {free / 1e6:.0f} MB left: "
             "free some space or choose another folder"
         )
-
-
-def _said(target: Path, error: Exception, full: bool) -> str:
-    if isinstance(error, OSError) and error.errno in _FULL:
-        # The system's words: those of a library may be many lines.
-        return f"{target}: cannot be written ({os.strerror(error.errno or 0)}): free some space"
-    if full:
-        return f"{target}: cannot be written ({os.strerror(errno.ENOSPC)}): free some space"
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return f"{target}: cannot be written ({reason or type(error).__name__})"

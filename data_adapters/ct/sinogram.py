@@ -216,7 +216,7 @@ def save_sinogram(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
     attrs = dict(dataset.attrs)
     electronic = attrs.pop("electronic_sd", None)
     geometry = {k: attrs.pop(k) for k in (*_TEXT, *_NUMBERS) if k in attrs}
-    with staged([path], overwrite) as at, new_hdf5(at[path], int(dataset.nbytes)) as file:
+    with staged([path], overwrite) as at, new_hdf5(at[path]) as file:
         file.attrs["sciddm_kind"], file.attrs["sciddm_layout"] = "sinogram", _LAYOUT
         if electronic is not None:
             file.attrs["electronic_sd"] = float(electronic)

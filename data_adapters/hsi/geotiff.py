@@ -23,7 +23,7 @@ import xarray as xr
 from dask.base import tokenize
 from rasterio.dtypes import dtype_rev
 from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from sciddm.data_adapters.attributes import decode, encode
@@ -41,7 +41,8 @@ from sciddm.data_adapters.hsi.tiff_tags import (
     write_tags,
 )
 from sciddm.data_adapters.isolation import isolated
-from sciddm.errors import OutputError
+from sciddm.data_adapters.read_back import incomplete
+from sciddm.errors import InputError, OutputError
 
 __all__ = ["read_geotiff", "read_raster", "write_geotiff"]
 
@@ -179,6 +180,7 @@ def write_geotiff(dataset: xr.Dataset, path: Path) -> None:
 
     Raises:
         OutputError: a data type that GeoTIFF cannot hold.
+        OSError: the disk refuses.
     """
     cube = dataset["cube"]
     dtype = _WIDER.get(cube.dtype, cube.dtype).newbyteorder("=")
@@ -212,6 +214,19 @@ def write_geotiff(dataset: xr.Dataset, path: Path) -> None:
         elif held.get("overviews"):
             with rasterio.open(path, "r+") as file:
                 file.build_overviews(held["overviews"], Resampling.average)
+    _check_whole(path)
+
+
+def _check_whole(path: Path) -> None:
+    """GDAL says nothing where the disk refuses what it writes when it closes a file."""
+    try:
+        check_tiff(path)
+        with rasterio.open(path, driver="GTiff") as file:
+            whole = ATTRS in file.tags()
+    except (InputError, RasterioError):
+        whole = False
+    if not whole:
+        raise incomplete(path)
 
 
 def _optimise(path: Path, compress: str | None, held: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ Fill values stay in the cube as they are; ``nodata`` names them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, cast
 
 import dask.array as da
@@ -101,12 +102,9 @@ def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -
 
 def write_emit(dataset: xr.Dataset, path: Path) -> None:
     """Writes EMIT's layout: groups, names, types, fill values and global attributes as read."""
-    with new_netcdf(path, int(dataset.nbytes)) as file:
-        own: Mapping[str, Any] = dataset.attrs.get("emit_attributes") or {}
-        file.setncatts(dict(own))
-        sizes = {_FILE_DIMS.get(str(k), str(k)): n for k, n in dataset.sizes.items()}
-        for dim, size in sizes.items():
-            file.createDimension(dim, size)
+    with new_netcdf(path) as file:
+        file.attrs.update(dataset.attrs.get("emit_attributes") or {})
+        file.dimensions = {_FILE_DIMS.get(str(k), str(k)): n for k, n in dataset.sizes.items()}
         line, sample = corner(dataset)
         for name, variable in dataset.variables.items():
             if "emit_name" not in variable.attrs:
@@ -120,16 +118,16 @@ def write_emit(dataset: xr.Dataset, path: Path) -> None:
             if name == "cube":
                 variable, stored = variable.transpose("y", "x", "band"), variable.dtype
             dims = tuple(_FILE_DIMS.get(str(d), str(d)) for d in variable.dims)
-            place = file.createGroup(group) if group else file
-            node = place.createVariable(
-                label, stored, dims, fill_value=fill, compression="zlib" if dims else None
+            if group and group not in file.groups:
+                file.create_group(group)
+            place = file.groups[group] if group else file
+            packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+            node = place.create_variable(
+                label, dims, stored, fillvalue=fill, **(packing if dims else {})
             )
-            node.set_auto_maskandscale(False)
-            node.setncatts(attrs)
+            node.attrs.update(attrs)
             if name == "cube":
-                # dask's annotation knows threading.Lock only; any lock will do.
-                lock = NETCDF4_PYTHON_LOCK
-                da.store(da.asarray(variable.data), node, lock=lock)  # type: ignore[arg-type]
+                da.store(da.asarray(variable.data), node, lock=Lock())
                 continue
             values = np.asarray(variable.values)
             if name in ("wavelength", "fwhm"):

@@ -21,6 +21,7 @@ from sciddm.data_adapters.gate.tiff import check_tiff
 from sciddm.data_adapters.ultrasound.frames import build_frames
 from sciddm.data_adapters.ultrasound.overlays import colour_flow, coloured, overlays
 from sciddm.data_adapters.ultrasound.sector import image_region
+from sciddm.data_adapters.ultrasound.videos import write_video
 from sciddm.errors import InputError, OutputError
 
 __all__ = ["CLIPS", "PICTURES", "RANGE_DB", "VIDEOS", "grey_frames", "read_images", "write_images"]
@@ -78,16 +79,16 @@ def write_images(frames: NDArray[np.uint8], path: Path) -> None:
     if suffix in PICTURES:
         if len(frames) != 1:
             raise OutputError(f"{path}: {len(frames)} frames need .gif, .tif, .mp4 or .h5: rename")
-        iio.imwrite(path, frames[0])
+        _write_picture(frames[0], path)
     elif suffix in VIDEOS:
-        try:
-            iio.imwrite(path, np.repeat(frames[..., None], 3, axis=-1), fps=25)
-        except (ImportError, OSError, ValueError) as error:
-            raise OutputError(
-                f"{path}: videos need `pip install sciddm[video]`: or .gif"
-            ) from error
+        write_video(frames, path)
     else:
-        iio.imwrite(path, frames)
+        _write_picture(frames, path)
+
+
+def _write_picture(pages: NDArray[np.uint8], path: Path) -> None:
+    """In memory first: some of the libraries do not say what the disk refuses."""
+    path.write_bytes(iio.imwrite("<bytes>", pages, extension=path.suffix.lower()))
 
 
 def grey_frames(

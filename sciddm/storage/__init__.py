@@ -14,6 +14,16 @@ it leaves the new ones: the next start finishes the switch.
 
 from sciddm.storage.claims import BusyError, Claim, claim, recover
 from sciddm.storage.durable import write_durably
+from sciddm.storage.refusal import refusal, refusals_told
 from sciddm.storage.transaction import transaction
 
-__all__ = ["BusyError", "Claim", "claim", "recover", "transaction", "write_durably"]
+__all__ = [
+    "BusyError",
+    "Claim",
+    "claim",
+    "recover",
+    "refusal",
+    "refusals_told",
+    "transaction",
+    "write_durably",
+]

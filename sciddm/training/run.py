@@ -14,7 +14,6 @@ from typing import Any, Literal
 import lightning
 import torch
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
@@ -30,10 +29,11 @@ from sciddm.precision import native_precision
 from sciddm.priors.autoencoder import Autoencoder, LatentDiffusion
 from sciddm.priors.predictor import Predictor
 from sciddm.priors.regeneration import StochasticRegeneration
-from sciddm.storage import claim, transaction
+from sciddm.storage import claim, refusals_told, transaction
 from sciddm.training.checkpoints import Checkpoints
 from sciddm.training.duration import seconds_of
 from sciddm.training.launch import Options, launch
+from sciddm.training.log import PlainCheckpoints, TrainingLog
 from sciddm.training.module import TrainingModule
 from sciddm.training.recipe import Recipe
 from sciddm.training.rounds import train_in_rounds
@@ -147,6 +147,7 @@ def train(
         BusyError: another process trains in that folder.
         InputError: there are fewer GPUs or items in a batch than processes.
         ModelError: the checkpoints are damaged.
+        OutputError: the disk refuses; started again, the training goes on.
         TeamError: another process of the training ended.
         KeyboardInterrupt: SIGINT, after a checkpoint is saved; SIGTERM and SIGHUP likewise raise
             what their handlers do.
@@ -194,7 +195,8 @@ def train(
     with stop.watched(), team.connected(), ExitStack() as stack:
 
         def prepare() -> None:
-            out.mkdir(parents=True, exist_ok=True)
+            with refusals_told(out):
+                out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(claim([out / _MODEL]))
 
         team.first(prepare)
@@ -247,9 +249,11 @@ def _train(
 
     def save() -> None:
         nonlocal saved
-        checkpoints.write(
-            lambda path: trainer.save_checkpoint(path, weights_only=False), main_process=team.writes
-        )
+        with refusals_told(checkpoints.last):
+            checkpoints.write(
+                lambda path: trainer.save_checkpoint(path, weights_only=False),
+                main_process=team.writes,
+            )
         saved = time.monotonic()
 
     module = TrainingModule(
@@ -299,7 +303,8 @@ def _train(
         # The stream has no end: an epoch is as many steps as would show every item once.
         val_check_interval=max(1, length // o.batch_size),
         check_val_every_n_epoch=None,
-        logger=CSVLogger(out, name="", version=""),
+        logger=TrainingLog(out),
+        plugins=[PlainCheckpoints()],
         default_root_dir=out,
         enable_progress_bar=progress,
         enable_model_summary=False,
@@ -307,7 +312,8 @@ def _train(
         num_sanity_val_steps=0,
     )
     if steps and team.writes:
-        _keep_log(out / "metrics.csv", steps)
+        with refusals_told(out / "metrics.csv"):
+            _keep_log(out / "metrics.csv", steps)
     # A SIGTERM that comes before the first step has ended is Lightning's.
     with suppress(SIGTERMException), warnings.catch_warnings():
         # The folder holds the claim and the checkpoints.
@@ -322,7 +328,7 @@ def _train(
         stop.number = module.stopped_by  # whichever process it reached
     if stop.number is not None or not team.writes:
         return out / _MODEL
-    with transaction([out / _MODEL], folders=[out / _MODEL]) as at:
+    with refusals_told(out / _MODEL), transaction([out / _MODEL], folders=[out / _MODEL]) as at:
         save_model(
             module.finished,
             at[out / _MODEL],

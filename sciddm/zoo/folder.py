@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from sciddm.errors import ModelError
 from sciddm.models import AnyModel, build_model, describe_model, network_of
@@ -56,7 +56,7 @@ def save_model(
         k: (v.half() if v.is_floating_point() else v).contiguous()
         for k, v in network_of(model).state_dict().items()
     }
-    save_file(tensors, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(tensors))
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     card = {**card, "weights_sha256": weights_hash(folder)}
     (folder / CARD).write_text(json.dumps(card, indent=2) + "\n")

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -17,16 +18,27 @@
 static char folder[4096];
 static long calls, at;
 static int action; /* 0: counts; 1: kills; else: this error */
-static int fired;
+static int fired, trace;
+#define MOST 65536
+static const char *names[MOST]; /* of the calls, from 1 */
 
 void faults_arm(const char *below, long number, int what) {
     strncpy(folder, below, sizeof folder - 1);
+    trace = getenv("SCIDDM_FAULTS_SHOW") != NULL;
     calls = 0, fired = 0, at = number, action = what;
 }
 
 long faults_calls(void) { return calls; }
 
-static int path_is_below(const char *path) { return folder[0] && path && strstr(path, folder); }
+const char *faults_name(long number) { return number < MOST && names[number] ? names[number] : ""; }
+
+static char last[4096]; /* what the call is about, for the trace */
+
+static int path_is_below(const char *path) {
+    int below = folder[0] && path && strstr(path, folder);
+    if (below && trace) snprintf(last, sizeof last, "%s", path);
+    return below;
+}
 
 static int handle_is_below(int handle) {
     char link[64], name[4096];
@@ -39,9 +51,11 @@ static int handle_is_below(int handle) {
 }
 
 /* Whether this call fails. A full disk stays full for what needs space; any other fault is one. */
-static int fails(int below, int needs_space) {
+static int fails_in(const char *call, int below, int needs_space) {
     if (!below) return 0;
     calls++;
+    if (calls < MOST) names[calls] = call;
+    if (trace) dprintf(2, "call %ld: %s %s%s\n", calls, call, last, calls == at ? " <- fault" : "");
     if (calls == at && action == 1) kill(getpid(), SIGKILL);
     if (action > 1 && (calls == at || (fired && action == ENOSPC && needs_space))) {
         if (calls == at && action == ENOSPC && !needs_space) { fired = 1; return 0; }
@@ -51,6 +65,8 @@ static int fails(int below, int needs_space) {
     }
     return 0;
 }
+
+#define fails(below, needs_space) fails_in(__func__, below, needs_space)
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 

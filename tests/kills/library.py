@@ -42,12 +42,16 @@ def arm(folder: Path, number: int, action: int) -> None:
     _library().faults_arm(os.fsencode(folder), ctypes.c_long(number), action)
 
 
-def calls() -> int:
-    """How many such calls there have been since `arm`."""
-    return int(_library().faults_calls())
+def calls() -> list[str]:
+    """Names of such calls since `arm`, in their order."""
+    library = _library()
+    return [
+        library.faults_name(ctypes.c_long(k + 1)).decode() for k in range(library.faults_calls())
+    ]
 
 
 def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(os.environ[_VARIABLE])
     library.faults_calls.restype = ctypes.c_long
+    library.faults_name.restype = ctypes.c_char_p
     return library

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import importlib
+import json
 import shutil
 import signal
+import sys
 import time
-import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.kills import library
+from tests.kills.fork import HUNG, UNCLEAR, in_child
 from tests.kills.scenarios import Scenario
 
 __all__ = ["Prepared", "Trial", "prepare", "trial"]
 
 _HIDDEN = ".sciddm"
-_FAILED, _UNCLEAR = 2, 70
 
 
 @dataclass
@@ -30,15 +30,18 @@ class Prepared:
         scenario: which.
         before: folder with the older outputs.
         after: names of the newer outputs.
-        calls: how many calls change the disk.
+        calls: names of the calls that change the disk, in their order.
         seconds: that a run takes.
+        contents: of the newer files, those that two undisturbed runs make alike.
+        weights: of an undisturbed training.
     """
 
     scenario: Scenario
     before: Path
     after: set[str]
-    calls: int
+    calls: list[str]
     seconds: float
+    contents: dict[str, bytes] = field(default_factory=dict)
     weights: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,26 +62,48 @@ def prepare(scenario: Scenario, place: Path) -> Prepared:
     """Makes the older outputs, and counts the calls of a run that replaces them."""
     before, work = place / "before", place / "work"
     before.mkdir(parents=True)
+    _load_modules_of(scenario, place / "loading")
     if scenario.older:
-        _check(_in_child(lambda: scenario.run(before, 0)), scenario.name)
+        _check(in_child(lambda: scenario.run(before, 0)), scenario.name)
     shutil.copytree(before, work)
-    read, write = os.pipe()
 
-    def counted() -> None:
+    def measured() -> None:
+        start = time.monotonic()
         library.arm(work, 0, 0)
         scenario.run(work, 1)
-        os.write(write, str(library.calls()).encode())
+        told = {"calls": library.calls(), "seconds": time.monotonic() - start}
+        (place / "measures").write_text(json.dumps(told))
 
-    start = time.monotonic()
-    _check(_in_child(counted), scenario.name)
-    seconds = time.monotonic() - start
-    calls = int(os.read(read, 20))
-    os.close(read), os.close(write)
-    ready = Prepared(scenario, before, _names(work), calls, seconds)
+    _check(in_child(measured), scenario.name)
+    measures = json.loads((place / "measures").read_text())
+    ready = Prepared(scenario, before, _names(work), measures["calls"], measures["seconds"])
+    first = _contents(work)
     if scenario.trains:
         ready.weights = _weights(work)
     shutil.rmtree(work)
+    if not scenario.trains:
+        shutil.copytree(before, work)
+        _check(in_child(lambda: scenario.run(work, 1)), scenario.name)
+        second = _contents(work)
+        ready.contents = {k: v for k, v in first.items() if second.get(k) == v}
+        shutil.rmtree(work)
     return ready
+
+
+def _load_modules_of(scenario: Scenario, work: Path) -> None:
+    """Loads here what a run of the scenario loads: most of a trial's time would go there."""
+    work.mkdir()
+    names = work.with_name("modules")
+
+    def run() -> None:
+        scenario.run(work, 0)
+        names.write_text("\n".join(sys.modules))
+
+    _check(in_child(run), scenario.name)
+    for name in names.read_text().split("\n"):
+        with contextlib.suppress(Exception):  # some are no modules of their own
+            importlib.import_module(name)
+    shutil.rmtree(work)
 
 
 def trial(ready: Prepared, place: Path, number: int, action: int, delay: float = 0.0) -> Trial:
@@ -100,11 +125,13 @@ def trial(ready: Prepared, place: Path, number: int, action: int, delay: float =
                 library.arm(place, number, action)
             scenario.run(place, 1)
 
-        code = _in_child(disturbed, None if number else delay)
+        code = in_child(disturbed, None if number else delay)
         if code < 0 and code != -signal.SIGKILL:
             return Trial(f"crashed ({signal.Signals(-code).name})", True)
-        if code == _UNCLEAR:
+        if code == UNCLEAR:
             return Trial("an error that is none of sciddm's", True)
+        if code == HUNG:
+            return Trial("does not end", True)
         return _trained(ready, place) if scenario.trains else _written(ready, place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -126,6 +153,9 @@ def _written(ready: Prepared, place: Path) -> Trial:
         if held == old:
             answers.add("old")
         elif names == {n for n in ready.after if n.startswith(item)}:
+            lost = [k for k in held if held[k] != ready.contents.get(k, held[k])]
+            if lost:
+                return Trial(f"another content: {lost[:4]}", True)
             answers.add("new")
         else:
             return Trial(f"torn: {sorted(set(held) ^ ready.after)[:6]}", True)
@@ -135,7 +165,7 @@ def _written(ready: Prepared, place: Path) -> Trial:
     if now and any(c.state != "whole" for c in verify([place])):
         return Trial("not what was written", True)
     if answers != {"new"}:  # the next start makes what is missing
-        _check(_in_child(lambda: ready.scenario.run(place, 1)), ready.scenario.name)
+        _check(in_child(lambda: ready.scenario.run(place, 1)), ready.scenario.name)
         if _names(place) != ready.after or any(c.state != "whole" for c in verify([place])):
             return Trial("the next start does not make it whole", True)
     return Trial(answers.pop() if len(answers) == 1 else "mixed")
@@ -145,7 +175,7 @@ def _trained(ready: Prepared, place: Path) -> Trial:
     was = (place / "run" / "model").is_dir()
     if was:
         return Trial("new", bool(_weights(place) != ready.weights))
-    _check(_in_child(lambda: ready.scenario.run(place, 1)), ready.scenario.name)
+    _check(in_child(lambda: ready.scenario.run(place, 1)), ready.scenario.name)
     if _weights(place) != ready.weights:
         return Trial("the training that goes on has other weights", True)
     if any(_HIDDEN in name for name in _names(place)):
@@ -155,34 +185,6 @@ def _trained(ready: Prepared, place: Path) -> Trial:
 
 def _weights(folder: Path) -> dict[str, bytes]:
     return {"model": (folder / "run" / "model" / "model.safetensors").read_bytes()}
-
-
-def _in_child(work: Callable[[], None], delay: float | None = None) -> int:
-    """The exit code of a fork; killed after a time if given."""
-    pid = os.fork()
-    if pid == 0:
-        code = _UNCLEAR
-        try:
-            null = os.open(os.devnull, os.O_RDWR)
-            if "SCIDDM_FAULTS_SHOW" not in os.environ:
-                os.dup2(null, 1), os.dup2(null, 2)
-            work()
-            code = 0
-        except BaseException as error:
-            from sciddm.errors import SciddmError
-
-            stopped = isinstance(error, SystemExit) or type(error).__name__ == "Exit"
-            code = _FAILED if stopped or isinstance(error, SciddmError) else _UNCLEAR
-            if code == _UNCLEAR:
-                with contextlib.suppress(OSError):
-                    traceback.print_exc()
-        finally:
-            os._exit(code)
-    if delay is not None:
-        time.sleep(delay)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _check(code: int, name: str) -> None:

@@ -1,0 +1,54 @@
+"""What Lightning writes while it trains, so that a disk that refuses is one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from sciddm.storage import refusals_told
+
+__all__ = ["PlainCheckpoints", "TrainingLog"]
+
+
+class PlainCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint to its path.
+
+    Lightning's own way makes it in memory, and in the system's temporary folder, where a kill
+    leaves it.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, *_: Any, **__: Any) -> None:
+        """Writes the checkpoint; `Checkpoints` flushes it and gives it its name."""
+        with Path(path).open("wb") as file:
+            torch.save(checkpoint, file)
+
+
+class TrainingLog(CSVLogger):
+    """``metrics.csv`` in the run's folder.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._place = folder / "metrics.csv"
+        super().__init__(folder, name="", version="")
+
+    def log_metrics(self, *args: Any, **kwargs: Any) -> None:
+        """As of any logger."""
+        with refusals_told(self._place):
+            super().log_metrics(*args, **kwargs)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """As of any logger."""
+        with refusals_told(self._place):
+            super().log_hyperparams(*args, **kwargs)
+
+    def save(self) -> None:
+        """As of any logger."""
+        with refusals_told(self._place):
+            super().save()
