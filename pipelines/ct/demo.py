@@ -36,4 +36,4 @@ def simulate(folder: Path) -> Example:
                 words = f"{label}{name.split('_')[0].upper()}"
                 yield Fact(f"{key}_{name}", words, value, f"{value:.2f} {unit}")
 
-    return Example(source, target, (source, truth), {"seed": _SEED}, facts)
+    return Example(source, target, (source, truth), {"seed": _SEED}, facts, truth)

@@ -27,6 +27,7 @@ from sciddm.pipelines.ct.describe import (
     probed,
     reconstruction_facts,
 )
+from sciddm.pipelines.ct.statements import statements
 from sciddm.pipelines.engine.report.page import (
     Axis,
     Chart,
@@ -161,6 +162,7 @@ def _report(
             Table("Run", run),
             Table("All attributes of the result", everything, folded=True),
         ],
+        methods=list(statements(attrs)),
         command=str(attrs.get("command", "")),
         caution=_CAUTION,
     )

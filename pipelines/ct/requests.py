@@ -14,7 +14,7 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed, option
-from sciddm.pipelines.engine.request import ImageRequest, NetworkRequest, Request
+from sciddm.pipelines.engine.request import ImageRequest, JudgedRequest, Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Saving, Target
 from sciddm.pipelines.engine.verb import Transform
@@ -74,7 +74,7 @@ class Denoise(ImageRequest):
                 raise OptionError("roi", "intervals are of the full strength: leave that out")
 
 
-class Reconstruct(NetworkRequest):
+class Reconstruct(JudgedRequest):
     """Reconstruct images in HU from low-dose or sparse projections.
 
     Beside OUT lie its standard deviation, where the method has one, and a JSON file with all that

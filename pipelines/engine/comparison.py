@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from sciddm.errors import InputError
-from sciddm.pipelines.engine.batch import named_items
+from sciddm.pipelines.engine.batch import named_items, stem
 from sciddm.pipelines.engine.request import Request
 from sciddm.pipelines.engine.scores import Columns, Score, Scores, pairs, score_pairs
 from sciddm.pipelines.engine.source import Source
@@ -37,6 +37,7 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         overall: measures of all pairs together that are no means; called with the pairs' scores.
         flags: further flags of reference and estimate, for older command lines.
         needs_reference: there is nothing to measure without one.
+        judges_input: an input of the domain's verbs is of the same kind as an estimate.
         name: see ``Verb``.
     """
 
@@ -54,6 +55,7 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         overall: Callable[[list[Score]], Mapping[str, float]] = lambda scores: {},
         flags: tuple[str, str] = ("", ""),
         needs_reference: bool = True,
+        judges_input: bool = True,
         name: str = "evaluate",
     ) -> None:
         self.source = source
@@ -64,6 +66,7 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         self.overall = overall
         self.flags = flags
         self.needs_reference = needs_reference
+        self.judges_input = judges_input
         super().__init__(request, name)
 
     def _parameters(self) -> list[inspect.Parameter]:
@@ -123,6 +126,25 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
             found = [(self.kind, reference, estimate)]
         scores = score_pairs(found, compare, kind=self.kind, where=where)
         return Scores(scores, self.columns, self.kind, dict(self.overall(scores)))
+
+    def counterpart(self, reference: Path, *names: Path) -> Path:
+        """The reference itself, or the one of the same name where it is a folder of them.
+
+        Args:
+            reference: one, or a folder.
+            names: paths whose name without suffix it may have, the likelier first.
+
+        Raises:
+            InputError: the folder holds none of these names.
+        """
+        found, many = self._items(reference)
+        if not many:
+            return reference
+        stems = [stem(path, self.source.suffixes) for path in names]
+        for name in stems:
+            if name in found:
+                return found[name]
+        raise InputError(f"{reference}: holds no {self.kind} named {' or '.join(stems)}")
 
     def _items(self, path: Path) -> tuple[Mapping[str, Path], bool]:
         return named_items(path, self.source.suffixes, self.source.is_item, self.beside)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from sciddm.errors import InputError
+from sciddm.pipelines.engine.agreement import AGREEMENT
 from sciddm.pipelines.engine.batch import Job, make_folder
 from sciddm.pipelines.engine.console import output, say
 from sciddm.pipelines.engine.domain import Domain
@@ -40,14 +41,18 @@ def run_demo(domain: Domain, folder: Path, quality: str) -> None:
     make_folder(folder)
     say("note", f"simulating {demo.note}")
     example = demo.simulate(folder)
-    request = verb.request.of({**example.options, "quality": quality})
+    reference = {} if example.reference is None else {"reference": example.reference}
+    request = verb.request.of({**example.options, **reference, "quality": quality})
     start = time.perf_counter()
     item = Item(Job(example.source, example.target), request, overwrite=True, report=True)
     outcome = item.attempt(verb, partial(progress_bar, "demo"))
     outcome.seconds = time.perf_counter() - start
     for warning in outcome.warnings:
         say("warning", warning)
-    outcome.facts.update((fact.key, fact) for fact in example.truth())
+    truth = {fact.key: fact for fact in example.truth()}
+    if truth:  # the same in the demo's own words
+        outcome.facts = {k: f for k, f in outcome.facts.items() if not k.startswith(AGREEMENT)}
+    outcome.facts.update(truth)
     outcome.outputs += example.simulated
     show([outcome], output())
     page = outputs_of(verb, example.target, request, report=True)[-1]

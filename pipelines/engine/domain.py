@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sciddm.pipelines.engine.comparison import Comparison
 from sciddm.pipelines.engine.verb import Transform, Verb
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Example:
         simulated: all files that were written.
         options: of the verb, beside the quality.
         truth: what is known of the result's agreement with the truth, once it is there.
+        reference: the file of the truth, for the report; None where there is none.
     """
 
     source: Path
@@ -34,6 +36,7 @@ class Example:
     simulated: tuple[Path, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     truth: Callable[[], Iterable[Fact]] = tuple
+    reference: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,11 @@ class Domain:
     open: Callable[[Path], xr.Dataset | xr.DataArray] | None = None
 
     def __post_init__(self) -> None:
+        comparison = next((verb for verb in self.verbs if isinstance(verb, Comparison)), None)
         for verb in self.verbs:
             verb.domain = self.name
+            if isinstance(verb, Transform):
+                verb.comparison = comparison
 
     def names(self) -> list[str]:
         """The verbs as they are called in Python, ``__dir__`` of the domain's module."""

@@ -119,6 +119,7 @@ class Item:
                     paths = self.outputs(verb)
                     token = self.record.begin(result, facts, self.job.source, paths)
                 written = result.save(self.job.target, overwrite=replace, report=self.report)
+                facts.update(result.agreement)
                 context.finish()
             outcome = done(self.job, facts, written, {"warnings": result.warnings})
             outcome.verdict = result.verdict if result.is_estimate else None

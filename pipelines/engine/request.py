@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sciddm.errors import OptionError
 from sciddm.pipelines.engine.option import Device, Option, choices_of, option
 
-__all__ = ["Declared", "ImageRequest", "NetworkRequest", "Request"]
+__all__ = ["Declared", "ImageRequest", "JudgedRequest", "NetworkRequest", "Request"]
 
 
 class Declared(NamedTuple):
@@ -129,7 +129,25 @@ class NetworkRequest(Request):
     device: Device = "auto"
 
 
-class ImageRequest(NetworkRequest):
+def _is_there(path: Path) -> None:
+    if not path.exists():
+        raise OptionError("reference", f"{path}: no such file or folder: check the name")
+
+
+class JudgedRequest(NetworkRequest):
+    """Base of the requests of verbs whose result can be compared with a ground truth."""
+
+    reference: Annotated[
+        Path | None,
+        Option(
+            "Ground truth, as evaluate takes it: its metrics stand in the report and the JSON.",
+            incidental=True,
+            check=lambda path: path is None or _is_there(path),
+        ),
+    ] = None
+
+
+class ImageRequest(JudgedRequest):
     """Base of the requests of verbs whose result is an image with calibrated errors.
 
     The mean of each labelled region and its interval are told with the result.

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from sciddm.data_adapters.commit import commit
-from sciddm.errors import InputError, OutputError
+from sciddm.errors import InputError, OutputError, SciddmError
+from sciddm.pipelines.engine.agreement import agreement_facts, agreement_rows, measured_agreement
 from sciddm.pipelines.engine.batch import one_line, stem
 from sciddm.pipelines.engine.intervals import Interval, errors_of
 from sciddm.pipelines.engine.regions import region_facts, region_table
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sciddm.pipelines.engine.context import Context
     from sciddm.pipelines.engine.report.page import Report
     from sciddm.pipelines.engine.request import Request
+    from sciddm.pipelines.engine.scores import Score
     from sciddm.pipelines.engine.verb import Transform
 
 __all__ = ["Result", "outputs_of"]
@@ -70,6 +73,7 @@ class Result:
         self._context = context
         self._remarks: list[str] = []
         self._report: Report | None = None
+        self._scores: dict[str, Score] | None = None
 
     @property
     def data(self) -> xr.Dataset:
@@ -167,7 +171,6 @@ class Result:
         """
         target, verb = Path(path), self._verb
         paths = outputs_of(verb, target, self.request, report)
-        page = self._page_or_remark() if report else None
         main, *others = paths
         for folder in dict.fromkeys(p.parent for p in others if p.parent != main.parent):
             raise OutputError(f"{folder}: outputs lie in one folder, that of {main}: name it")
@@ -178,6 +181,8 @@ class Result:
         with commit([*others, main], overwrite, folders=series, remove=gone) as at:
             saving = Saving(self.request, self._source, dict(at))
             verb.target.save(self._dataset, target, saving)
+            self._compare(at[target])
+            page = self._page_or_remark() if report else None
             if page is not None:
                 at[paths[-1]].write_text(page, encoding="utf-8")
         return [p for p in paths if p.exists()]
@@ -188,10 +193,17 @@ class Result:
         Raises:
             InputError: the verb has none.
         """
-        from sciddm.pipelines.engine.report.page import render
+        from sciddm.pipelines.engine.report.page import Table, render
 
         findings = self.verdict if self.is_estimate else None
-        return render(self._contents(), findings, self.warnings)
+        contents = self._contents()
+        if self._scores is None and getattr(self.request, "reference", None) is not None:
+            self._compare_apart()
+        if self._scores and self._verb.comparison is not None:
+            header, rows = agreement_rows(self._verb.comparison, self._scores)
+            table = Table("Agreement with the reference", rows, header)
+            contents = replace(contents, tables=[table, *contents.tables])
+        return render(contents, findings, self.warnings, self.attrs)
 
     def picture(self) -> bytes | None:
         """A small JPEG of what the page shows first; None where that is no image.
@@ -212,6 +224,36 @@ class Result:
             tables = report.tables if regions is None else [regions, *report.tables]
             self._report = replace(report, tables=tables)
         return self._report
+
+    @property
+    def agreement(self) -> dict[str, Fact]:
+        """What the ground truth gave, by the keys of the JSON; empty without one."""
+        comparison = self._verb.comparison
+        return {} if comparison is None else agreement_facts(comparison, self._scores or {})
+
+    def _compare(self, estimate: Path) -> None:
+        """Measures the estimate against the reference of the request, where it has one.
+
+        A result is worth more than its metrics: what cannot be compared is remarked.
+        """
+        comparison = self._verb.comparison
+        reference: Path | None = getattr(self.request, "reference", None)
+        if comparison is None or reference is None:
+            return
+        try:
+            self._scores = measured_agreement(comparison, reference, estimate, self._source)
+        except SciddmError as error:
+            self._scores = {}
+            self._remarks.append(f"The reference could not be compared: {one_line(error)}")
+
+    def _compare_apart(self) -> None:
+        """Compares an estimate that is in no file: it is written into a folder of its own."""
+        with TemporaryDirectory() as folder:
+            target = Path(folder) / f"estimate{self._verb.target.suffixes[0]}"
+            paths = [Path(p) for p in self._verb.target.outputs(target, self.request)]
+            saving = Saving(self.request, self._source, {path: path for path in paths})
+            self._verb.target.save(self._dataset, target, saving)
+            self._compare(target)
 
     def _page_or_remark(self) -> str | None:
         """The page; a remark where it cannot be made: a result is worth more than its page."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sciddm.data_adapters.label_masks import LabelMask
+    from sciddm.pipelines.engine.comparison import Comparison
     from sciddm.pipelines.engine.regions import Grid
     from sciddm.pipelines.engine.report.page import Report
     from sciddm.pipelines.engine.result import Result
@@ -156,6 +157,8 @@ class Transform(Verb[P, R], Generic[P, R, D]):
         self.page = page
         self.prepare = prepare
         self.listing = listing
+        #: What compares a result with a ground truth: the domain's `evaluate`.
+        self.comparison: Comparison[..., Any, Any] | None = None
         self.estimate = estimate
         self.std = std
         self.grid, self.each_layer = grid, each_layer

@@ -43,15 +43,19 @@ _ADVICE = {
     "description of the measurement.",
     ("fits", "not checked"): "Compare the estimate with the input before you use details.",
     ("calibrated", "yes"): "",
-    ("calibrated", "no"): "Do not read the standard deviation as an error bar. It is a lower "
-    "bound.",
-    ("calibrated", "not checked"): "Read the standard deviation as relative: it shows where the "
-    "estimate is less certain.",
+    ("calibrated", "no"): "Do not read the standard deviation as an error bar.",
+    ("calibrated", "not checked"): "Where there is a standard deviation, read it as relative: it "
+    "shows where the estimate is less certain.",
     ("familiar", "yes"): "",
     ("familiar", "no"): "Compare with a classical method on the same file. Train or fine-tune a "
     "model on such data.",
     ("familiar", "not checked"): "Compare the input with the training data in the model card "
     "(sciddm models info).",
+}
+#: What the error is beside a standard deviation that is known to be wrong.
+_ERROR = {
+    "too small": "The error is larger: it is a lower bound.",
+    "too large": "The error is smaller: the standard deviation is an upper bound.",
 }
 
 
@@ -59,7 +63,8 @@ def questions(verdict: Verdict) -> Iterator[Question]:
     """The three questions in their order."""
     for key, (label, meaning) in _LABELS.items():
         finding: Finding = getattr(verdict, key)
-        yield Question(key, label, meaning, finding, _ADVICE[key, finding.answer])
+        advice = [_ADVICE[key, finding.answer], _ERROR.get(finding.deviation, "")]
+        yield Question(key, label, meaning, finding, " ".join(filter(None, advice)))
 
 
 def figure_text(finding: Finding) -> str:
@@ -77,5 +82,5 @@ def answer_text(finding: Finding) -> str:
 
 
 def plain(verdict: Verdict) -> dict[str, dict[str, object]]:
-    """For JSON: {key: {answer, figure, limit, sentence, advice}}."""
+    """For JSON: {key: {answer, figure, limit, sentence, deviation, advice}}."""
     return {q.key: {**asdict(q.finding), "advice": q.advice} for q in questions(verdict)}

@@ -24,4 +24,4 @@ def simulate(folder: Path) -> Example:
 
     estimates = {"noisy": source, "denoised": target}
     facts = partial(agreement, evaluate, truth, estimates, _TOLD, scale=1.0)
-    return Example(source, target, (source, truth), {}, facts)
+    return Example(source, target, (source, truth), {}, facts, truth)

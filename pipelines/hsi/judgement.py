@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sciddm.classical.spectral.interface import Method
 from sciddm.pipelines.hsi.denoise import middle_window, statistics_of, tile_at
 from sciddm.pipelines.hsi.survey import Scene, Survey
-from sciddm.uncertainty.verdict import Finding, Verdict
+from sciddm.uncertainty.verdict import Deviation, Finding, Verdict
 
 __all__ = ["CONTRADICTION", "Prediction", "prediction", "verdict_of"]
 
@@ -138,10 +138,13 @@ def _calibrated(predicted: Prediction | None) -> Finding:
         return Finding(
             sentence="The method has no standard deviation, or the scene is too small to check it."
         )
+    too: Deviation = "too small" if predicted.rms > _NARROW else ""
+    too = "too large" if predicted.rms * _NARROW < 1 else too
     return Finding(
         "no" if predicted.rms > _NARROW else "yes",
         predicted.rms,
         _NARROW,
         f"Of {predicted.count} entries that were kept out, 90 % intervals held "
         f"{predicted.coverage:.0%}; their deviation was {predicted.rms:.2f} times the stated one.",
+        too,
     )

@@ -29,6 +29,7 @@ from sciddm.pipelines.engine.report.page import (
 from sciddm.pipelines.engine.report.spectra import sampling_step
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.hsi.describe import band_names, facts, per_band
+from sciddm.pipelines.hsi.statements import statements
 
 __all__ = ["hsi_page", "verdict"]
 
@@ -85,6 +86,7 @@ def hsi_page(original: xr.Dataset, result: xr.Dataset) -> Report:
             *([flag_table] if flag_table is not None else []),
             Table("All attributes of the result", everything, folded=True),
         ],
+        methods=list(statements(attrs)),
         command=str(attrs["command"]),
         caution="A denoised cube is an estimate: look at its uncertainty before using a spectrum.",
     )

@@ -32,6 +32,7 @@ from sciddm.pipelines.mri.describe import (
     number,
     pixel_mm,
 )
+from sciddm.pipelines.mri.statements import statements
 
 __all__ = ["mri_page", "verdict"]
 
@@ -79,6 +80,7 @@ def mri_page(scan: object, result: xr.Dataset) -> Report:
             Table("Run", run),
             Table("All attributes of the result", everything, folded=True),
         ],
+        methods=list(statements(result.attrs)),
         command=str(result.attrs.get("command", "")),
     )
 

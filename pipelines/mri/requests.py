@@ -271,6 +271,7 @@ evaluate = Comparison(
         "nmse_volume": ("NMSE", "{:.4f}"),
         "coverage_90": ("90 % interval holds", "{:.3f}"),
     },
+    judges_input=False,
     kind="image",
     beside=("_std",),
 )

@@ -36,4 +36,4 @@ def simulate(folder: Path) -> Example:
         hd95 = scores["hd95_mm"]
         yield Fact("hd95_mm", "HD95", hd95, f"{hd95:.1f} mm")
 
-    return Example(pet, target, (ct, pet, truth), {"ct": ct, "seed": _SEED}, agreement)
+    return Example(pet, target, (ct, pet, truth), {"ct": ct, "seed": _SEED}, agreement, truth)

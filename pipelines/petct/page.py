@@ -26,6 +26,7 @@ from sciddm.pipelines.engine.report.page import (
 )
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.petct.describe import segmentation_facts
+from sciddm.pipelines.petct.statements import statements
 
 __all__ = ["segmentation_page"]
 
@@ -69,6 +70,7 @@ def segmentation_page(data: object, result: xr.Dataset) -> Report:
             Table("Run", run),
             Table("All attributes of the result", all_of_them, folded=True),
         ],
+        methods=list(statements(attrs)),
         command=str(attrs["command"]),
         caution=_CAUTION,
     )

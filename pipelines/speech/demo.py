@@ -36,4 +36,4 @@ def simulate(folder: Path) -> Example:
             value = si_sdr(open_audio(path).values[0], clean)
             yield Fact(f"{key}_si_sdr_db", f"{label}SI-SDR", value, f"{value:.1f} dB")
 
-    return Example(source, target, (source, truth), {"seed": _SEED}, agreement)
+    return Example(source, target, (source, truth), {"seed": _SEED}, agreement, truth)

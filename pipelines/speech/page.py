@@ -14,6 +14,7 @@ from sciddm.pipelines.engine.report.page import Axis, Panel, Player, Report, Sec
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.speech.describe import facts
 from sciddm.pipelines.speech.enhance import Block
+from sciddm.pipelines.speech.statements import statements
 
 __all__ = ["Excerpt", "speech_page"]
 
@@ -91,6 +92,7 @@ def speech_page(data: object, result: xr.Dataset) -> Report:
             Table("Run", run),
             Table("All attributes of the result", everything, folded=True),
         ],
+        methods=list(statements(attrs)),
         command=str(attrs["command"]),
         caution="Enhanced speech is an estimate; single words may differ from what was said.",
     )

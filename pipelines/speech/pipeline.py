@@ -409,7 +409,10 @@ class Enhancement:
                 f"In validation, 90 % intervals hold {100 * least:.0f} % of the quietest quarter "
                 f"of the sound and {100 * max(by_level):.0f} % of the quarter that is held best."
             )
-            calibrated = Finding("yes" if least >= _HELD else "no", least, _HELD, text)
+            held = least >= _HELD
+            calibrated = Finding(
+                "yes" if held else "no", least, _HELD, text, "" if held else "too small"
+            )
         if levels.tones is None:
             return Verdict(calibrated=calibrated)
         if levels.tones > LIMIT:

@@ -26,4 +26,4 @@ def simulate(folder: Path) -> Example:
 
     columns = {key: evaluate.columns[key] for key in _TOLD}
     facts = partial(agreement, evaluate, clean, {"hazy": source, "dehazed": target}, columns)
-    return Example(source, target, (source, truth), {"gamma": 1.0}, facts)
+    return Example(source, target, (source, truth), {"gamma": 1.0}, facts, truth)

@@ -23,6 +23,7 @@ from sciddm.pipelines.engine.report.page import (
 )
 from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.pipelines.ultrasound.describe import facts, size_text
+from sciddm.pipelines.ultrasound.statements import statements
 
 __all__ = ["ultrasound_page"]
 
@@ -75,6 +76,7 @@ def ultrasound_page(scan: object, result: xr.Dataset) -> Report:
             Table("Result", rows),
             Table("Everything that repeats this run", run, folded=True),
         ],
+        methods=list(statements(attrs)),
         command=str(attrs.get("command", "")),
         caution="Tissue and haze are estimates; research software, not for clinical use.",
     )

@@ -116,6 +116,7 @@ def prediction_finding(
             limit,
             f"Data that were kept out lie {ratio:.2f} times as far from their prediction as the "
             "standard deviation and the noise explain: the intervals are too narrow for this scan.",
+            "too small",
         )
     return Finding(
         "yes",
@@ -123,6 +124,7 @@ def prediction_finding(
         limit,
         f"Data that were kept out are predicted within the standard deviation and the noise "
         f"({ratio:.2f} times).",
+        "too large" if ratio * limit < 1 else "",
     )
 
 

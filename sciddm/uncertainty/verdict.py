@@ -16,11 +16,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, get_args
 
-__all__ = ["Answer", "Finding", "Verdict"]
+__all__ = ["Answer", "Deviation", "Finding", "Verdict"]
 
 Answer = Literal["yes", "no", "not checked"]
+#: What a check says of the standard deviation; empty where it does not say which.
+Deviation = Literal["", "too small", "too large"]
 
 _ANSWERS = get_args(Answer)
+_DEVIATIONS = get_args(Deviation)
 _NAMES = ("fits", "calibrated", "familiar")
 _DIGITS = 6
 
@@ -34,18 +37,22 @@ class Finding:
         figure: the number that decides, None where there is none.
         limit: the number it is held against, None where there is none.
         sentence: the answer in words, with its reason; it ends in a full stop.
+        deviation: which way the standard deviation is wrong, where the check tells.
 
     Raises:
-        ValueError: another answer, a figure or limit that is not finite, "yes" or "no" without
-            words.
+        ValueError: another answer or deviation, a figure or limit that is not finite, "yes" or
+            "no" without words.
     """
 
     answer: Answer = "not checked"
     figure: float | None = None
     limit: float | None = None
     sentence: str = ""
+    deviation: Deviation = ""
 
     def __post_init__(self) -> None:
+        if self.deviation not in _DEVIATIONS:
+            raise ValueError(f"a deviation is too small or too large, not {self.deviation!r}")
         if self.answer not in _ANSWERS:
             raise ValueError(f"an answer is one of {', '.join(_ANSWERS)}, not {self.answer!r}")
         for name, value in (("figure", self.figure), ("limit", self.limit)):
@@ -79,7 +86,8 @@ class Verdict:
 
         Returns:
             ``verdict_fits``, ``verdict_calibrated``, ``verdict_familiar``: the answers; and
-            ``verdict``: all three findings as JSON text, {name: {answer, figure, limit, sentence}}.
+            ``verdict``: all three findings as JSON text, {name: {answer, figure, limit, sentence,
+            deviation}}.
         """
         findings = {name: getattr(self, name) for name in _NAMES}
         table = {name: _rounded(asdict(finding)) for name, finding in findings.items()}

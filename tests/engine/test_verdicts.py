@@ -21,7 +21,7 @@ from sciddm.uncertainty import verdict as three
 
 MIXED = three.Verdict(
     three.Finding("yes", 1.02, 1.1, "The residual is the noise."),
-    three.Finding("no", 2.5, 1.3, "The error is <larger> than told."),
+    three.Finding("no", 2.5, 1.3, "The error is <larger> than told.", "too small"),
 )
 
 
@@ -83,7 +83,7 @@ def test_the_terminal_tells_them_too(toy, series, tmp_path, judged, monkeypatch)
     assert lines["fits the data"] == "yes (1.02, limit 1.1)"
     assert lines["calibrated"] == "no (2.5, limit 1.3)"
     assert lines["familiar input"] == "not checked"
-    assert "It is a lower bound." in answer.out
+    assert "it is a lower bound." in " ".join(answer.out.split())
 
 
 def test_a_result_without_checks_is_never_called_good(series):
@@ -107,6 +107,36 @@ def test_not_checked_is_neutral_and_only_yes_is_green():
     unchecked = next(line for line in lines if "familiar" in line)
     assert green not in unchecked
     assert "31m" not in unchecked
+
+
+@pytest.mark.parametrize(
+    ("deviation", "said", "unsaid"),
+    [("too small", "lower bound", "upper"), ("too large", "upper bound", "lower"),
+     ("", "error bar", "bound")],
+)  # fmt: skip
+def test_advice_says_which_way_the_deviation_is_wrong(deviation, said, unsaid):
+    """A deviation that is too large is no lower bound, and an unknown one is neither."""
+    finding = three.Finding("no", sentence="Why.", deviation=deviation)
+    told = three.Verdict(calibrated=finding)
+    again = three.Verdict.from_attributes(told.attributes())
+    assert again == told
+    [advice] = [q.advice for q in questions(again) if q.key == "calibrated"]
+    assert said in advice
+    assert unsaid not in advice
+
+
+def test_intervals_that_are_too_wide_are_an_upper_bound():
+    from sciddm.uncertainty.prediction import Prediction, prediction_finding
+
+    wide = prediction_finding([Prediction(0.2, 0.5, 900, 1.0)], 2.0, 0.9)
+    assert (wide.answer, wide.deviation) == ("yes", "too large")
+    good = prediction_finding([Prediction(0.9, 0.5, 900, 1.0)], 2.0, 0.9)
+    assert (good.answer, good.deviation) == ("yes", "")
+    narrow = prediction_finding([Prediction(2.1, 0.5, 900, 1.0)], 2.0, 0.9)
+    assert (narrow.answer, narrow.deviation) == ("no", "too small")
+    # Without skill the prior is wrong, and which way its deviation errs is not known.
+    blind = prediction_finding([Prediction(0.9, 0.95, 900, 1.0)], 2.0, 0.9)
+    assert (blind.answer, blind.deviation) == ("no", "")
 
 
 def test_every_answer_of_every_question_that_asks_for_action_says_which():

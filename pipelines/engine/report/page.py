@@ -11,15 +11,16 @@ import base64
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sciddm import __version__
 from sciddm.errors import OutputError
 from sciddm.pipelines.engine.report.charts import Chart, Curve, draw_chart
+from sciddm.pipelines.engine.report.methods import Statement, methods_block, paragraph
 from sciddm.pipelines.engine.report.panels import (
     Axis,
     Panel,
@@ -57,6 +58,7 @@ __all__ = [
     "Section",
     "Space",
     "Spectra",
+    "Statement",
     "Table",
     "Verdict",
     "Viewer",
@@ -117,6 +119,7 @@ class Report:
     sections: Sequence[Section]
     tables: Sequence[Table]
     command: str
+    methods: Sequence[Statement] = ()
     caution: str = "Images are estimates from incomplete measurements; not for clinical use."
 
 
@@ -147,7 +150,10 @@ def write(report: Report, path: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def render(
-    report: Report, findings: three.Verdict | None = None, warnings: Sequence[str] = ()
+    report: Report,
+    findings: three.Verdict | None = None,
+    warnings: Sequence[str] = (),
+    attrs: Mapping[Any, Any] | None = None,
 ) -> str:
     """The page as text.
 
@@ -155,12 +161,16 @@ def render(
         report: what the domain shows.
         findings: the three verdicts; None for a result that is no estimate.
         warnings: of the result; all are shown, whatever the domain shows.
+        attrs: of the result, for the paragraph on its methods; None for none.
     """
     said = set(report.verdict.remarks)
     block = ""
     if findings is not None:
         block = verdict_block(findings)
         said |= set(findings.warnings)
+    methods = ""
+    if attrs is not None:
+        methods = methods_block(paragraph(report.methods, attrs, findings))
     parts = [
         f"<header><h1>{escape(report.title)}</h1><p>{escape(report.subtitle)}</p></header>",
         block,
@@ -170,6 +180,7 @@ def render(
         '<div class="tables">',
         *(_table(table) for table in report.tables),
         "</div>",
+        methods,
         "<section><h2>To repeat this run</h2>"
         f"<pre><code>{escape(report.command)}</code></pre></section>",
         f"<footer>Made by sciddm {escape(__version__)}. {escape(report.caution)}</footer>",

@@ -131,6 +131,8 @@ thead th { font-weight: 600; }
 summary { cursor: pointer; font-weight: 650; }
 pre { background: var(--code); color: #dfe6ec; padding: .85rem 1rem; border-radius: 6px;
   overflow-x: auto; font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
+pre.paste { background: var(--card); color: var(--ink); border: 1px solid var(--line);
+  font-family: inherit; user-select: all; }
 footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--line);
   color: var(--soft); font-size: .82rem; }
 @media (max-width: 900px) {
