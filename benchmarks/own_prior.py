@@ -65,6 +65,7 @@ def main() -> None:
             licence="CC BY 3.0 (TCIA Soft-tissue-Sarcoma); heads CC BY (openms)",
             name="mri-limb",
             max_time=args.max_time,
+            qualities=tuple(args.qualities),
         ),
         args.run,
         say=print,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from sciddm.errors import OptionError
 from sciddm.extras import extra
+from sciddm.pipelines.engine.quality import Quality
 from sciddm.pipelines.engine.threads import use_threads
 
 __all__ = ["train"]
+
+#: Levels that the checks of a model calibrate.
+_CHECKED: tuple[Quality, ...] = ("fast", "balanced")
 
 
 def train(
@@ -59,6 +63,10 @@ def train(
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the data, for the card.")] = "",
     name: Annotated[str, typer.Option(help="Name of the model [own-DOMAIN].")] = "",
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(help="Levels that the checks calibrate, repeated [fast, balanced]."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="With --data: ten steps and the time of the whole.")
     ] = False,
@@ -108,6 +116,7 @@ def train(
         name=name,
         max_time=max_time,
         overrides=tuple(values),
+        qualities=_levels(quality),
         devices=devices,
     )
     run = target if target is not None else Path("runs") / (name or f"own-{domain}")
@@ -115,6 +124,14 @@ def train(
         checked_plan(wanted, run, say=print)
         return
     print(train_own_prior(wanted, run, fresh=fresh, say=print))
+
+
+def _levels(names: list[str] | None) -> tuple[Quality, ...]:
+    """The quality levels of these names."""
+    unknown = [name for name in names or () if name not in get_args(Quality)]
+    if unknown:
+        raise OptionError("quality", f"take fast, balanced or best, not {unknown[0]}")
+    return tuple(level for level in get_args(Quality) if level in (names or _CHECKED))
 
 
 def _needs_data(**options: object) -> None:

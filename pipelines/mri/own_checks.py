@@ -41,7 +41,6 @@ from sciddm.zoo.pretrained import Model
 __all__ = ["check"]
 
 _COILS, _SNR_DB, _ACS, _LEVEL = 8, 30.0, 16, 0.9
-_QUALITIES: tuple[Quality, ...] = ("fast", "balanced")
 _ACCELERATIONS = (4, 8)
 #: Of a mask: calibration lines, and all lines.
 _LEAST_ACS, _LEAST_LINES = 8, 10
@@ -94,13 +93,14 @@ def check(checks: Checks) -> dict[str, Any]:
     """The card's calibration, coverage, metrics and shift."""
     model = zoo.from_pretrained(checks.model)
     shift = _law(model, checks.prepared)
-    pipelines: dict[Label, MRIReconstruction] = {"own": _pipeline(model, shift)}
+    pipelines: dict[Label, MRIReconstruction] = {"own": _pipeline(model, shift, checks.qualities)}
     if checks.start is not None:
-        pipelines["start"] = _pipeline(zoo.from_pretrained(checks.start), {})
+        pipelines["start"] = _pipeline(zoo.from_pretrained(checks.start), {}, checks.qualities)
     slices = {part: _slices(checks.prepared, part) for part in _PARTS}
     outcomes: dict[_Case, _Outcome] = {}
     begin = time.monotonic()
-    for case in _cases({part: len(values) for part, values in slices.items()}, list(pipelines)):
+    counts = {part: len(values) for part, values in slices.items()}
+    for case in _cases(counts, list(pipelines), checks.qualities):
         if outcomes and case.number and time.monotonic() - begin > checks.seconds:
             break
         pipeline = pipelines[case.label]
@@ -135,7 +135,7 @@ def _parts(outcomes: dict[_Case, _Outcome], shift: dict[str, Any]) -> dict[str, 
         "what": f"PSNR dB on slices of the test patients, {_COILS} simulated coils, "
         f"{_SNR_DB:g} dB, random lines"
     }
-    for quality in _QUALITIES:
+    for quality in dict.fromkeys(case.quality for case in outcomes):
         own = {
             part: [(c, o) for c, o in outcomes.items() if _is(c, "own", part, quality)]
             for part in ("validate", "test")
@@ -197,10 +197,12 @@ def _is(case: _Case, label: str, part: str, quality: str) -> bool:
     return (case.label, case.part, case.quality) == (label, part, quality)
 
 
-def _cases(counts: dict[Part, int], labels: list[Label]) -> Iterator[_Case]:
+def _cases(
+    counts: dict[Part, int], labels: list[Label], qualities: tuple[Quality, ...]
+) -> Iterator[_Case]:
     """All cases, those first that say most."""
     for number in range(max(counts.values())):
-        for acceleration, quality in product(_ACCELERATIONS, _QUALITIES):
+        for acceleration, quality in product(_ACCELERATIONS, qualities):
             for part in _PARTS:
                 for label in labels:
                     if number < counts[part] and (label == "own" or part == "test"):
@@ -224,10 +226,12 @@ def _law(model: Model, prepared: Prepared) -> dict[str, Any]:
     )
 
 
-def _pipeline(model: Model, shift: dict[str, Any]) -> MRIReconstruction:
+def _pipeline(
+    model: Model, shift: dict[str, Any], qualities: tuple[Quality, ...]
+) -> MRIReconstruction:
     """Without a factor: what is to be calibrated."""
     plain: dict[str, Any] = {
-        q: {"spread": 1.0, "pooling_pixels": POOLING_PIXELS} for q in _QUALITIES
+        q: {"spread": 1.0, "pooling_pixels": POOLING_PIXELS} for q in qualities
     }
     return MRIReconstruction(model.denoiser, provenance_of(model), plain, shift)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sciddm.errors import OptionError
 from sciddm.pipelines.domains import DOMAINS
+from sciddm.pipelines.engine.quality import Quality
 from sciddm.pipelines.own_prior.prepared import Prepared, Read
 from sciddm.pipelines.own_prior.sources import Kind, Source, sources_of
 from sciddm.zoo.pretrained import Model
@@ -34,6 +35,7 @@ class Checks:
         start: the model it was fine-tuned from; None for none.
         cache: folder for results that a second run takes over.
         seconds: about how long the checks may take.
+        qualities: levels that are calibrated, where a domain has factors for them.
         progress: called with a line about each result.
     """
 
@@ -42,6 +44,7 @@ class Checks:
     start: str | None
     cache: Path
     seconds: float
+    qualities: tuple[Quality, ...] = ("fast", "balanced")
     progress: Callable[[str], None] = lambda line: None
 
 

@@ -4,7 +4,7 @@ RUN/request.json   what was asked for
 RUN/data, split.json, recipe.yaml, checkpoints, metrics.csv
 RUN/checks         results of the checks
 RUN/model          the finished model; its card has the checks' figures once they are done
-RUN/finished.json  the hash of the weights that were checked, and the time they were trained
+RUN/finished.json  how long weights were trained; their hash once checked
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sciddm.errors import InputError, OptionError
+from sciddm.pipelines.engine.quality import Quality
 from sciddm.pipelines.own_prior.contract import Checks, Contract, contract_of
 from sciddm.pipelines.own_prior.plan import Wishes, planned, seconds_per_step
 from sciddm.pipelines.own_prior.prepared import Prepared, prepare
@@ -50,6 +51,7 @@ class OwnPrior:
         max_time: of training, such as 2h; half an hour to fine-tune, two hours from nothing.
         workers: processes that make training items.
         overrides: ``key=value`` of the recipe.
+        qualities: levels that the checks calibrate.
         devices: processes of this machine that train together; None for one a GPU, or one.
     """
 
@@ -63,6 +65,7 @@ class OwnPrior:
     max_time: str | None = None
     workers: int = 0
     overrides: tuple[str, ...] = ()
+    qualities: tuple[Quality, ...] = ("fast", "balanced")
     devices: int | None = None
 
     @property
@@ -117,7 +120,7 @@ def train_own_prior(
             _discard(run)
         _same_request(wanted, run)
         prepared, recipe = _recipe(contract, wanted, run, say)
-        done = _finished(run)
+        done: dict[str, object] = _finished(run)
         long_enough = float(str(done.get("seconds", 0))) >= wanted.seconds
         if not (is_model_folder(model) and long_enough):
             say(f"training for {clock(wanted.seconds)} at most: {run / 'metrics.csv'}")
@@ -128,6 +131,8 @@ def train_own_prior(
                 progress=progress,
                 devices=wanted.devices,
             )
+            done = {"seconds": wanted.seconds}
+            _write(run / "finished.json", done)
         if done.get("weights") != weights_hash(model):
             _check(contract, wanted, prepared, run, say)
         _write(run / "finished.json", {"weights": weights_hash(model), "seconds": wanted.seconds})
@@ -201,7 +206,15 @@ def _check(
     say(f"checks for about {clock(seconds)}")
     card = json.loads((run / "model" / CARD).read_text(encoding="utf-8"))
     parts = contract.check(
-        Checks(run / "model", prepared, wanted.start, run / "checks", seconds, say)
+        Checks(
+            run / "model",
+            prepared,
+            wanted.start,
+            run / "checks",
+            seconds,
+            wanted.qualities,
+            say,
+        )
     )
     _write(run / "model" / CARD, {**card, **parts})
 

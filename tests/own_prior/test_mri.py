@@ -126,14 +126,13 @@ def test_dicom_of_another_modality_is_named(tmp_path):
 
 
 def test_a_model_of_a_folder_has_verdicts(folder, tmp_path, sciddm: Sciddm, monkeypatch):
-    monkeypatch.setattr(own_checks, "_QUALITIES", ("fast",))
     monkeypatch.setattr(own_checks, "_SCANS", 1)
     monkeypatch.setattr(own_checks, "_LAW_IMAGES", 20)
     monkeypatch.setattr(own_checks, "_LIMIT_IMAGES", 20)
     run = tmp_path / "run"
     command = ["train", "--domain", "mri", "--data", folder, "-o", run, "--licence", "CC0"]
     command += ["--max-time", "5min", "optimisation.steps=6", "optimisation.batch_size=4"]
-    command += ["network.channels=[8,16]", "network.norm_num_groups=4"]
+    command += ["network.channels=[8,16]", "network.norm_num_groups=4", "--quality", "fast"]
     answer = sciddm(*command)
     assert answer.code == 0, answer.err
     card = json.loads((run / "model" / "card.json").read_text())
