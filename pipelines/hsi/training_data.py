@@ -23,7 +23,7 @@ from sciddm.data_adapters.hsi.library import read_library
 from sciddm.simulation.hsi.random_scenes import Split, random_stack
 from sciddm.simulation.hsi.scene import Library
 
-__all__ = ["GUIDES", "CoefficientImages", "find_library"]
+__all__ = ["GUIDES", "CoefficientImages", "coefficient_item", "find_library"]
 
 GUIDES = 3
 _REUSE = 8  # crops that are taken of a scene before another takes its place
@@ -82,23 +82,7 @@ class CoefficientImages(Dataset[Any]):
         # seeds and restores); validation items are the same every time.
         fresh = int(torch.randint(2**31, ())) if self.split == "train" else 0
         rng = np.random.default_rng([self.seed, index, fresh])
-        stack = self._scene(rng)
-        p = self.patch
-        y, x = (int(rng.integers(n - p + 1)) for n in stack.shape[1:])
-        part = stack[:, y : y + p, x : x + p]
-        if rng.random() < 0.5:
-            part = part[:, ::-1]
-        part = np.rot90(part, int(rng.integers(4)), (1, 2))
-        which = int(rng.integers(len(part)))
-        count = min(which, GUIDES) if rng.random() < 0.7 else 0
-        guides = np.zeros((GUIDES, p, p), np.float32)
-        for k in range(count):
-            guides[k] = _as_denoised(part[k], rng)
-        x0 = part[which] * rng.lognormal(0, 0.2) + rng.normal(0, 0.2)
-        return {
-            "x0": torch.from_numpy(np.ascontiguousarray(x0[None], np.float32)),
-            "cond": torch.from_numpy(guides),
-        }
+        return coefficient_item(self._scene(rng), self.patch, rng)
 
     def _scene(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """A new scene, or in training mostly one of the last 64."""
@@ -112,6 +96,32 @@ class CoefficientImages(Dataset[Any]):
                 self._pool[int(rng.integers(64))] = made
             return made
         return self._pool[int(rng.integers(64))]
+
+
+def coefficient_item(
+    stack: NDArray[np.float32], patch: int, rng: np.random.Generator
+) -> dict[str, Tensor]:
+    """A crop of one coefficient image of a scene (component, y, x), with its guides.
+
+    Returns:
+        x0 (1, patch, patch) and cond (3, patch, patch); see ``CoefficientImages``.
+    """
+    p = patch
+    y, x = (int(rng.integers(n - p + 1)) for n in stack.shape[1:])
+    part = stack[:, y : y + p, x : x + p]
+    if rng.random() < 0.5:
+        part = part[:, ::-1]
+    part = np.rot90(part, int(rng.integers(4)), (1, 2))
+    which = int(rng.integers(len(part)))
+    count = min(which, GUIDES) if rng.random() < 0.7 else 0
+    guides = np.zeros((GUIDES, p, p), np.float32)
+    for k in range(count):
+        guides[k] = _as_denoised(part[k], rng)
+    x0 = part[which] * rng.lognormal(0, 0.2) + rng.normal(0, 0.2)
+    return {
+        "x0": torch.from_numpy(np.ascontiguousarray(x0[None], np.float32)),
+        "cond": torch.from_numpy(guides),
+    }
 
 
 def _as_denoised(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
