@@ -6,6 +6,7 @@ derived bands may hold Python.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,7 +22,10 @@ _MOST_LEVELS = 4
 _TIFF = (".tif", ".tiff")
 #: Raw numbers and ENVI's.
 _RAW = (".img", ".dat", ".bil", ".bip", ".bsq", ".raw", "")
-_CODE = ("PixelFunctionType", "PixelFunctionCode", "PixelFunctionLanguage", "ProcessingStep")
+_CODE = {"pixelfunctiontype", "pixelfunctioncode", "pixelfunctionlanguage", "processingstep"}
+_FILES = {"sourcefilename", "sourcedataset"}
+#: Says whether a name is relative to the virtual raster, or to the current folder.
+_RELATIVE = "relativetovrt"
 
 
 def check_vrt(path: Path, level: int = 0) -> list[Path]:
@@ -45,20 +49,18 @@ def check_vrt(path: Path, level: int = 0) -> list[Path]:
     with reading(path):
         root = ElementTree.fromstring(text)
     found: list[Path] = []
-    for node in root.iter():
-        if node.tag in _CODE:
-            raise InputError(
-                f"{path}: computes its bands ({node.tag}): give their values in a file"
-            )
-        if node.tag not in ("SourceFilename", "SourceDataset"):
+    for key, named, relative in _values(root):
+        if key in _CODE:
+            raise InputError(f"{path}: computes its bands ({key}): give their values in a file")
+        if key not in _FILES:
             continue
-        named = (node.text or "").strip()
-        if Path(named).is_absolute() or ":" in named or named.startswith("/vsi"):
+        outside = Path(named).is_absolute() or ":" in named or named.startswith("/vsi")
+        if outside or not relative:
             raise InputError(
                 f"{path}: names {named!r}, a file outside of its folder: make it again beside its "
                 "sources, with relative names"
             )
-        source = inside(path, named, node.tag)
+        source = inside(path, named, key)
         suffix = source.suffix.lower()
         if suffix in _TIFF:
             check_tiff(source)
@@ -70,3 +72,21 @@ def check_vrt(path: Path, level: int = 0) -> list[Path]:
     if not found:
         raise InputError(f"{path}: names no source: make it again (gdalbuildvrt)")
     return found
+
+
+def _values(root: ElementTree.Element) -> Iterator[tuple[str, str, bool]]:
+    """(key, value, whether it is relative to the raster) of all elements and attributes.
+
+    As GDAL reads them: of any case, whatever the namespace, and attributes as if elements.
+    """
+    for node in root.iter():
+        attributes = {_plain(k): v.strip() for k, v in node.attrib.items()}
+        children = {_plain(n.tag): (n.text or "").strip() for n in node}
+        relative = {**children, **attributes}.get(_RELATIVE, "0") == "1"
+        yield _plain(node.tag), (node.text or "").strip(), relative
+        # An attribute has none of its own: the name is then relative to the current folder.
+        yield from ((key, value, False) for key, value in attributes.items())
+
+
+def _plain(name: str) -> str:
+    return name.rpartition("}")[2].lower()

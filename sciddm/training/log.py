@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ __all__ = ["PlainCheckpoints", "TrainingLog"]
 
 
 class PlainCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint to its path.
+    """Makes a checkpoint in memory, as Lightning does, and writes it to its path.
 
-    Lightning's own way makes it in memory, and in the system's temporary folder, where a kill
-    leaves it.
+    Lightning writes it into the system's temporary folder first, where a kill leaves it. torch
+    names what the disk refuses in words of its own.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, *_: Any, **__: Any) -> None:
         """Writes the checkpoint; `Checkpoints` flushes it and gives it its name."""
-        with Path(path).open("wb") as file:
-            torch.save(checkpoint, file)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        Path(path).write_bytes(content.getbuffer())
 
 
 class TrainingLog(CSVLogger):
