@@ -94,6 +94,7 @@ class Run:
         streams: one stream of noise per sample.
         measured: how many entries of y are measured; those that are not 0 if not given.
         callback: called after every step.
+        step: in place of that of the method, where it takes any (``takes_solver``).
     """
 
     prior: Denoiser
@@ -104,6 +105,7 @@ class Run:
     streams: Streams
     measured: int | Tensor | None = None
     callback: Callback | None = None
+    step: Step | None = None
 
     @property
     def linear(self) -> Measurement:
@@ -151,6 +153,11 @@ class PosteriorSampler:
     draw: Draw
     evidence: bool = False
 
+    @property
+    def takes_solver(self) -> bool:
+        """Whether any solver can make its steps: it guides the denoiser and nothing else."""
+        return bool(getattr(self.draw, "takes_solver", False))
+
 
 def guided(
     make: Callable[[Denoiser, AnyMeasurement], Guided],
@@ -169,7 +176,7 @@ def guided(
             meter or denoiser,
             run.x,
             run.grid,
-            step(),
+            run.step or step(),
             generator=run.streams,
             callback=run.callback,
             noise_from_prior=noise_from_prior,
@@ -179,6 +186,8 @@ def guided(
         samples = x0.reshape(run.samples, -1, *x0.shape[1:])
         return Draws(x0, meter.log_evidence(samples, run.measured))
 
+    # What needs the noise of the prior's own mean has it in the transition alone.
+    draw.takes_solver = not noise_from_prior  # type: ignore[attr-defined]
     return draw
 
 

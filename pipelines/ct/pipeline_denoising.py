@@ -16,6 +16,7 @@ from sciddm.data_adapters.ct import open_ct
 from sciddm.device import placed, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.slice_stack import DIMS, PADDING, SliceStack
+from sciddm.method_choice import OWN, MethodChoice
 from sciddm.pipelines.ct.methods.base import SliceMethod, Tick
 from sciddm.pipelines.ct.methods.filter2noise import SelfTrainedFilter
 from sciddm.pipelines.ct.methods.noise2score import Noise2Score
@@ -81,6 +82,8 @@ class CTDenoising(SlicePipeline):
         seed: int = 0,
         strength: float = 1.0,
         noise: NoiseLaw = "gaussian",
+        sampler: str | None = None,
+        steps: int | None = None,
         progress: Progress | None = None,
     ) -> Denoising:
         """A run that yields the slices one by one in constant memory.
@@ -93,6 +96,8 @@ class CTDenoising(SlicePipeline):
             seed: of all noise. Slice i gets the same noise whatever else is there.
             strength: how far the result goes from the input (0) to the estimate (1).
             noise: its law for "noise2score": "gaussian"; "poisson" or "gamma" of values above air.
+            sampler: a solver of `sciddm.methods` in place of DDIM ("residual" only).
+            steps: network evaluations of each draw, in place of the quality's.
             progress: called after every step.
 
         Returns:
@@ -107,14 +112,22 @@ class CTDenoising(SlicePipeline):
         if not 0 <= strength <= 1:
             raise InputError(f"a strength is from 0 (input) to 1 (estimate), not {strength}")
         data = open_ct(volume) if isinstance(volume, str | Path) else volume
-        prepare = self._preparation(method, quality, samples, noise)
+        choice = MethodChoice(sampler, None, steps)
+        choice.check()
+        prepare = self._preparation(method, quality, samples, noise, choice)
         options = {"method": method, "quality": quality, "seed": seed, "strength": strength}
         stack = SliceStack(data)
         remarks = self._remarks(method, stack.spacing[2] if stack.spacing else None)
-        return Denoising(stack, prepare, {**self._own(method), **options}, progress, remarks)
+        options = {**self._own(method), **options}
+        return Denoising(stack, prepare, options, progress, remarks, choice)
 
     def _preparation(
-        self, method: str, quality: str, samples: int | None, noise: NoiseLaw
+        self,
+        method: str,
+        quality: str,
+        samples: int | None,
+        noise: NoiseLaw,
+        choice: MethodChoice = OWN,
     ) -> Callable[[SliceStack, int], SliceMethod]:
         """How the method is made ready for a volume, given the run's seed."""
         if method not in get_args(DenoisingMethod):
@@ -126,9 +139,10 @@ class CTDenoising(SlicePipeline):
         if method == "residual":
             if self.model is None:
                 raise ModelError("residual denoising needs a model: CTDenoising.from_pretrained()")
-            drawing = ResidualDiffusion(
-                placed(self.model), self.representation, chosen(RESIDUAL, quality, samples)
-            )
+            settings = chosen(RESIDUAL, quality, samples)
+            if choice.steps is not None:
+                settings = replace(settings, steps=choice.steps)
+            drawing = ResidualDiffusion(placed(self.model), self.representation, settings, choice)
             return lambda stack, seed: drawing
         learning = chosen(SCORE, quality, samples)
         if noise not in get_args(NoiseLaw):
@@ -154,10 +168,11 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
         options: dict[str, Any],
         progress: Progress | None,
         remarks: Sequence[str] = (),
+        choice: MethodChoice = OWN,
     ) -> None:
         super().__init__(options, progress, remarks)
         self.stack = stack
-        self._make = prepare
+        self._make, self._choice = prepare, choice
         self._padding: dict[int, np.ndarray[Any, np.dtype[np.bool_]]] = {}
 
     def __len__(self) -> int:
@@ -201,6 +216,7 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
     def _facts(self) -> dict[str, Any]:
         known = self.stack.volume.attrs
         verdict = self._verdict()
+        verdict = replace(verdict, calibrated=self._choice.calibrated(verdict.calibrated))
         remarks = dict.fromkeys([*warnings_of(known), *self._remarks, *verdict.warnings])
         facts = {**known, **consistency_attributes([], list(remarks)), **verdict.attributes()}
         measured = self._measured()

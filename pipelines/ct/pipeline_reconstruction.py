@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -16,6 +16,7 @@ from sciddm.data_adapters.ct import read_sinogram
 from sciddm.device import placed, to_device, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.affine import centred_affine
+from sciddm.method_choice import LINEAR, OWN, MethodChoice
 from sciddm.physics.fbp import Window
 from sciddm.pipelines.ct.methods.base import SinogramMethod, Tick
 from sciddm.pipelines.ct.methods.fbp import FilteredBackProjection
@@ -92,6 +93,9 @@ class CTReconstruction(SlicePipeline):
         window: Window = "ram-lak",
         views: int | None = None,
         dose: float | None = None,
+        sampler: str | None = None,
+        guidance: str | None = None,
+        steps: int | None = None,
         progress: Progress | None = None,
     ) -> ReconstructionRun:
         """A run that yields the slices one by one.
@@ -107,6 +111,9 @@ class CTReconstruction(SlicePipeline):
             window: of the filtered back-projection.
             views: keep so many of the views only, for comparison.
             dose: lower the dose to this fraction first, for comparison; see `thin_sinogram`.
+            sampler, guidance: solver and posterior sampler of `sciddm.methods` in place of the
+                pipeline's own ("posterior" only).
+            steps: noise levels after the first, in place of the quality's.
             progress: called after every step.
 
         Returns:
@@ -121,7 +128,9 @@ class CTReconstruction(SlicePipeline):
             data = thin_sinogram(data, dose, seed=seed)
         if views is not None:
             data = keep_views(data, views)
-        prepare = self._preparation(method, quality, samples, window)
+        choice = MethodChoice(sampler, guidance, steps)
+        choice.check(LINEAR)
+        prepare = self._preparation(method, quality, samples, window, choice)
         options = {"method": method, "quality": quality, "seed": seed, "window": window}
         scan = scan_of(data, size, pixel_mm)
         options |= self._own(method)
@@ -130,10 +139,15 @@ class CTReconstruction(SlicePipeline):
             *self._remarks(method, scan.pixel_mm),
             *_truncated(data, scan),
         ]
-        return ReconstructionRun(data, scan, prepare, options, progress, remarks)
+        return ReconstructionRun(data, scan, prepare, options, progress, remarks, choice)
 
     def _preparation(
-        self, method: str, quality: str, samples: int | None, window: Window
+        self,
+        method: str,
+        quality: str,
+        samples: int | None,
+        window: Window,
+        choice: MethodChoice = OWN,
     ) -> Callable[[Scan], SinogramMethod]:
         """How the method is made ready for a scan."""
         if method == "fbp":
@@ -148,7 +162,9 @@ class CTReconstruction(SlicePipeline):
             model, settings = placed(self.model), chosen(POSTERIOR, quality, samples)
             if settings.samples < 2:
                 raise InputError("at least 2 samples are needed: one has no standard deviation")
-            return lambda scan: PosteriorSampling(model, scan, settings)
+            if choice.steps is not None:
+                settings = replace(settings, steps=choice.steps)
+            return lambda scan: PosteriorSampling(model, scan, settings, choice)
         known = ", ".join(get_args(ReconstructionMethod))
         raise InputError(f"unknown method {method!r}: take one of {known}")
 
@@ -184,6 +200,7 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         options: dict[str, Any],
         progress: Progress | None,
         remarks: Sequence[str] = (),
+        choice: MethodChoice = OWN,
     ) -> None:
         if "sinogram" not in data or set(data["sinogram"].dims) != {"z", "view", "cell"}:
             raise InputError("the data set has no sinogram (z, view, cell): add it")
@@ -191,7 +208,7 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         self.scan = scan
         self._data = data
         self._sinogram = data["sinogram"].transpose("z", "view", "cell")
-        self._make = prepare
+        self._make, self._choice = prepare, choice
         self._consistency: dict[int, Consistency] = {}
         self._predictions: dict[int, Prediction] = {}
 
@@ -259,8 +276,8 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         familiar = Finding("no", sentence=self._remarks[0]) if self._remarks else Finding()
         return Verdict(
             fits=fit_finding(list(self._consistency.values())),
-            calibrated=prediction_finding(
-                list(self._predictions.values()), RATIO_LIMIT, SKILL_LIMIT
+            calibrated=self._choice.calibrated(
+                prediction_finding(list(self._predictions.values()), RATIO_LIMIT, SKILL_LIMIT)
             ),
             familiar=familiar,
         )

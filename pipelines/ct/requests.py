@@ -14,7 +14,13 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed, option
-from sciddm.pipelines.engine.request import ImageRequest, JudgedRequest, Request
+from sciddm.pipelines.engine.request import (
+    GuidanceRequest,
+    ImageRequest,
+    JudgedRequest,
+    Request,
+    SamplerRequest,
+)
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Saving, Target
 from sciddm.pipelines.engine.verb import Transform
@@ -40,7 +46,7 @@ Series = Annotated[
 ]
 
 
-class Denoise(ImageRequest):
+class Denoise(ImageRequest, SamplerRequest):
     """Take noise out of low-dose images.
 
     OUT has the geometry and units (HU) of IN; a DICOM series keeps its patient and study. Beside
@@ -66,7 +72,7 @@ class Denoise(ImageRequest):
     series: Series = None
 
     def check(self) -> None:
-        _check_samples(self.method, self.samples)
+        _check_samples(self.method, self.samples, self.sampler, self.steps)
         if self.roi is not None:
             if self.method != "residual" or self.samples == 1:
                 raise OptionError("roi", "needs a standard deviation: take residual, samples > 1")
@@ -74,7 +80,7 @@ class Denoise(ImageRequest):
                 raise OptionError("roi", "intervals are of the full strength: leave that out")
 
 
-class Reconstruct(JudgedRequest):
+class Reconstruct(JudgedRequest, GuidanceRequest):
     """Reconstruct images in HU from low-dose or sparse projections.
 
     Beside OUT lie its standard deviation, where the method has one, and a JSON file with all that
@@ -102,7 +108,7 @@ class Reconstruct(JudgedRequest):
     )
 
     def check(self) -> None:
-        _check_samples(self.method, self.samples)
+        _check_samples(self.method, self.samples, self.sampler, self.steps, self.guidance)
 
 
 class SimulateDose(Request):
@@ -145,9 +151,17 @@ class Evaluate(Request):
             raise OptionError("window", f"from {low:g} to {high:g} HU is given, the lower is first")
 
 
-def _check_samples(method: str, samples: int | None) -> None:
-    if samples is not None and method not in ("residual", "posterior"):
-        raise OptionError("samples", f"{method} draws none, leave it out")
+def _check_samples(
+    method: str,
+    samples: int | None,
+    sampler: str | None,
+    steps: int | None,
+    guidance: str | None = None,
+) -> None:
+    given = {"samples": samples, "sampler": sampler, "steps": steps, "guidance": guidance}
+    for name, value in given.items():
+        if value is not None and method not in ("residual", "posterior"):
+            raise OptionError(name, f"{method} draws none, leave it out")
 
 
 load_denoiser = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline_denoising:CTDenoising.for_method"))

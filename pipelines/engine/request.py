@@ -18,7 +18,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sciddm.errors import OptionError
 from sciddm.pipelines.engine.option import Device, Option, choices_of, option
 
-__all__ = ["Declared", "ImageRequest", "JudgedRequest", "NetworkRequest", "Request"]
+__all__ = [
+    "Declared",
+    "GuidanceRequest",
+    "ImageRequest",
+    "JudgedRequest",
+    "NetworkRequest",
+    "Request",
+    "SamplerRequest",
+]
 
 
 class Declared(NamedTuple):
@@ -158,6 +166,27 @@ class ImageRequest(JudgedRequest):
     )
 
 
+class SamplerRequest(Request):
+    """Base of the requests of verbs whose sampler can be chosen; the defaults are calibrated."""
+
+    sampler: str | None = option(
+        None, "Solver of the reverse diffusion, by its name in `sciddm methods list`."
+    )
+    steps: int | None = option(None, "Noise levels of a chain after the first.", ge=1, le=1000)
+
+
+class GuidanceRequest(SamplerRequest):
+    """Base of the requests of verbs that reconstruct from a linear measurement."""
+
+    guidance: str | None = option(
+        None, "Posterior sampler in place of the verb's own, by its name in `sciddm methods list`."
+    )
+
+
+_METHOD = ("sampler", "guidance", "steps")
+_LAST = (*_METHOD, *ImageRequest.model_fields)
+
+
 def _short(value: object) -> str:
     """A value as it is shown in a message; nothing of data and long texts."""
     if isinstance(value, bool | int | float | str | Path):
@@ -171,7 +200,7 @@ def _declared(cls: type[Request]) -> tuple[tuple[str, Declared], ...]:
     hints = get_type_hints(cls, include_extras=True)
     found = []
     # What all have in common comes last.
-    fields = sorted(cls.model_fields.items(), key=lambda f: f[0] in ImageRequest.model_fields)
+    fields = sorted(cls.model_fields.items(), key=lambda f: f[0] in _LAST)
     for name, field in fields:
         annotation, extras = hints[name], list(field.metadata)
         if get_origin(annotation) is Annotated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from sciddm.data_adapters.hsi import open_cube
 from sciddm.data_adapters.hsi.cube import DIMS
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
+from sciddm.method_choice import MethodChoice
 from sciddm.physics.spectral.flags import counts
 from sciddm.pipelines.engine.intervals import BETWEEN, FIELD
 from sciddm.pipelines.engine.pipeline import Pipeline
@@ -92,6 +94,8 @@ class HyperspectralDenoising(Pipeline):
         fill: bool = False,
         tile: int | None = None,
         scheduler: str | None = None,
+        sampler: str | None = None,
+        steps: int | None = None,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Denoises a scene that fits into memory; `sciddm hsi denoise` does any.
@@ -107,6 +111,8 @@ class HyperspectralDenoising(Pipeline):
                 one otherwise. The flags tell them apart.
             tile: side of a tile in pixels; by the number of bands if None.
             scheduler: address of a dask scheduler whose workers do the tiles.
+            sampler: a solver of `sciddm.methods` for the samples ("subspace").
+            steps: noise levels of a chain after the first, in place of the quality's.
             progress: called after every step.
 
         Returns:
@@ -129,6 +135,8 @@ class HyperspectralDenoising(Pipeline):
             fill=fill,
             tile=tile,
             scheduler=scheduler,
+            sampler=sampler,
+            steps=steps,
             progress=progress,
         )
         return result.assign(noisy=scene.cube).compute(scheduler="threads")
@@ -145,6 +153,8 @@ class HyperspectralDenoising(Pipeline):
         fill: bool = False,
         tile: int | None = None,
         scheduler: str | None = None,
+        sampler: str | None = None,
+        steps: int | None = None,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """The work itself, in constant memory if the canvases are.
@@ -153,14 +163,16 @@ class HyperspectralDenoising(Pipeline):
             scene: what to denoise.
             canvas: makes an empty one, told its name ("values", "std" or "flags"), its shape and
                 its kind of number.
-            quality, samples, seed, noise_std, fill, tile, scheduler, progress: as for a call.
+            quality, samples, seed, noise_std, fill, tile, scheduler, sampler, steps, progress: as
+                for a call.
 
         Returns:
             As a call, without `noisy`; `cube`, `std` and `flags` are lazy and read the canvases.
         """
         method = self.method
+        choice = MethodChoice(sampler, None, steps)
         if isinstance(method, str):
-            method = build_method(method, self.model, quality, samples)
+            method = build_method(method, self.model, quality, samples, choice)
         known = survey(scene, noise_std, progress, lambda shape: canvas("flags", shape, "|u1"))
         shape = (int(known.used.sum()), scene.lines, scene.samples)
         canvases: dict[str, Canvas] = {}
@@ -206,7 +218,9 @@ class HyperspectralDenoising(Pipeline):
             used = np.flatnonzero(known.used)
             bands[np.ix_(used, used)] = made.bands
             result.encoding[BETWEEN] = bands
-        told |= verdict_of(told, predicted, made.familiar).attributes()
+        verdict = verdict_of(told, predicted, made.familiar)
+        verdict = replace(verdict, calibrated=choice.calibrated(verdict.calibrated))
+        told |= verdict.attributes()
         own = sorted(k for k in map(str, scene.dataset.attrs) if k not in ("remarks", "part"))
         return result.assign_attrs(told | {"scene_attributes": own})
 

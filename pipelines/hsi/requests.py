@@ -22,7 +22,7 @@ from sciddm.pipelines.engine.option import (
     option,
     two_numbers,
 )
-from sciddm.pipelines.engine.request import ImageRequest, Request
+from sciddm.pipelines.engine.request import ImageRequest, Request, SamplerRequest
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
@@ -60,7 +60,7 @@ class Part(Request):
     )
 
 
-class Denoise(Part, ImageRequest):
+class Denoise(Part, ImageRequest, SamplerRequest):
     """Take noise, stripes and dead pixels out of cubes of any size.
 
     OUT has the data type, wavelengths, georeference and other metadata of IN. Beside it lie

@@ -21,6 +21,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.device import placed, to_numpy
 from sciddm.errors import ModelError
 from sciddm.ledger import tally
+from sciddm.method_choice import LINEAR, MethodChoice
 from sciddm.physics.fourier import resized
 from sciddm.physics.mri.encoding import EncodedSlice
 from sciddm.pipelines.engine.intervals import FIELD
@@ -69,6 +70,17 @@ class _Extras:
     samples: bool = False
     phase: bool = False
     noise_map: bool = False
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What decides the images beside the scan."""
+
+    quality: Quality
+    settings: Settings
+    seed: int
+    noise_std: float | None
+    choice: MethodChoice
 
 
 class MRIReconstruction(Pipeline):
@@ -157,6 +169,9 @@ class MRIReconstruction(Pipeline):
         keep_samples: bool = False,
         output_phase: bool = False,
         output_noise_map: bool = False,
+        sampler: str | None = None,
+        guidance: str | None = None,
+        steps: int | None = None,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Reconstructs every slice.
@@ -181,6 +196,9 @@ class MRIReconstruction(Pipeline):
             output_phase: keep their complex mean as ``complex_image``.
             output_noise_map: give ``noise_map``, the standard deviation of the noise in the
                 regularised SENSE image, and its ``g_factor``; see ``physics.mri.noise_map``.
+            sampler: a solver of ``sciddm.methods`` in place of ancestral steps.
+            guidance: a posterior sampler of ``sciddm.methods`` in place of the quality's.
+            steps: noise levels after the first, in place of the quality's.
             progress: called after every step.
 
         Returns:
@@ -191,6 +209,11 @@ class MRIReconstruction(Pipeline):
         Raises:
             InputError: unusable data or options.
         """
+        choice = MethodChoice(sampler, guidance, steps)
+        choice.check(
+            () if self.denoiser.sees_estimate else LINEAR,
+            "this model is shown estimates of the image, which is its guidance: leave it out",
+        )
         scan = open_kspace(data) if isinstance(data, str | Path) else data
         request = None if undersample is None else Undersampling(undersample, mask, acs, axis, seed)
         identity = scan.encoding.get("dicom")
@@ -200,7 +223,10 @@ class MRIReconstruction(Pipeline):
         extras = _Extras(keep_samples, output_phase, output_noise_map)
         if len(numbers):
             part = scan.isel(slice=numbers) if empty.any() else scan
-            result = self._reconstructed(part, quality, samples, seed, noise_std, extras, progress)
+            settings = self.settings(quality, samples, sampling_of(part).acceleration)
+            settings = settings if steps is None else replace(settings, steps=steps)
+            options = _Options(quality, settings, seed, noise_std, choice)
+            result = self._reconstructed(part, options, extras, progress)
         else:
             result = _nothing(scan, self.settings(quality, samples), extras, noise_std)
             result = result.assign_attrs(self.provenance, quality=quality, seed=seed)
@@ -211,7 +237,8 @@ class MRIReconstruction(Pipeline):
             **result.attrs,
             "coils": scan.sizes["coil"],
             FIELD: error_field(
-                result.attrs["acceleration"], model=self.provenance["model"]
+                result.attrs["acceleration"],
+                model=" and ".join(filter(None, (self.provenance["model"], choice.words))),
             ).attribute(),
             "sciddm_version": sciddm.__version__,
         }
@@ -223,20 +250,17 @@ class MRIReconstruction(Pipeline):
     def _reconstructed(
         self,
         scan: xr.Dataset,
-        quality: Quality,
-        samples: int | None,
-        seed: int,
-        noise_std: float | None,
+        options: _Options,
         extras: _Extras,
         progress: Progress | None,
     ) -> xr.Dataset:
         """The slices that hold an object."""
         placed(self.denoiser)
         source = sampling_of(scan)
-        settings = self.settings(quality, samples, source.acceleration)
+        settings, seed, choice = options.settings, options.seed, options.choice
         given = _maps(scan)
         given = None if given is None else given[:, source.alive]
-        covariance = source.covariance(noise_std)
+        covariance = source.covariance(options.noise_std)
         level = float(covariance.diagonal().real.mean().sqrt())
         noise = noise_remark(level, source.own_noise_levels())
         slices = source.kspace.shape[0]
@@ -260,7 +284,7 @@ class MRIReconstruction(Pipeline):
                 callback = tick(f"slice {i + 1} of {slices}")
                 encoded, first, _ = separated(encoded, settings.start)
                 posterior = reconstruct_slice(
-                    self.denoiser, encoded, settings, seed, i, callback, first
+                    self.denoiser, encoded, settings, seed, i, callback, first, choice
                 )
                 drawn.append((encoded, posterior))
             predictions = self._predicted(drawn, source, settings, seed)
@@ -271,9 +295,9 @@ class MRIReconstruction(Pipeline):
         return result.assign_attrs(
             **self.provenance,
             **settings.attributes(),
-            quality=quality,
-            spread_from="model card" if quality in self.calibration else "quality",
-            sampler="ancestral steps on a Karras grid (rho 4)",
+            quality=options.quality,
+            spread_from="model card" if options.quality in self.calibration else "quality",
+            **{"sampler": "ancestral steps on a Karras grid (rho 4)"} | choice.stamp(),
             seed=seed,
             nfe=cost.nfe / (slices * settings.samples),
             nvjp=cost.nvjp / (slices * settings.samples),
@@ -282,7 +306,7 @@ class MRIReconstruction(Pipeline):
             acceleration=round(source.acceleration, 3),
             std_widening=round(widening, 3),
             **_prediction_attributes(predictions),
-            **self._judged(drawn, source, noise, given, predictions),
+            **self._judged(drawn, source, noise, given, predictions, choice),
         )
 
     def _judged(
@@ -292,6 +316,7 @@ class MRIReconstruction(Pipeline):
         noise: str | None,
         given: Tensor | None,
         predictions: list[Prediction],
+        choice: MethodChoice,
     ) -> dict[str, Any]:
         """Attributes on whether to trust the images: the verdict, its figures, warnings."""
         consistencies = [
@@ -314,6 +339,7 @@ class MRIReconstruction(Pipeline):
         finding = calibrated(predictions, source.acceleration)
         if finding.answer == "yes" and not self.calibration:
             finding = Finding(sentence=_UNCALIBRATED)
+        finding = choice.calibrated(finding)
         return judgement(consistencies, noise, finding, self.shift, scores, remarks)
 
     def _predicted(

@@ -15,7 +15,7 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed, option
-from sciddm.pipelines.engine.request import ImageRequest, NetworkRequest, Request
+from sciddm.pipelines.engine.request import GuidanceRequest, ImageRequest, NetworkRequest, Request
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
@@ -62,7 +62,7 @@ NoiseStd = Annotated[
 ]
 
 
-class Reconstruct(ImageRequest):
+class Reconstruct(ImageRequest, GuidanceRequest):
     """Reconstruct images, with their uncertainty, from undersampled k-space.
 
     Beside OUT lie its standard deviation and a JSON file with all that repeats the run. Several

@@ -10,6 +10,8 @@ from torch import Tensor
 from sciddm.classical.tv_measurement import starting_image
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
+from sciddm.method_choice import OWN, MethodChoice
+from sciddm.methods import Run
 from sciddm.physics import CartesianMRI, Measurement, as_lines
 from sciddm.physics.mri.encoding import EncodedSlice
 from sciddm.pipelines.mri.settings import Settings
@@ -30,6 +32,7 @@ def reconstruct_slice(
     item: int,
     callback: Callable[..., None] | None = None,
     first: Tensor | None = None,
+    choice: MethodChoice = OWN,
 ) -> Posterior:
     """Posterior of one slice: samples (K, 1, 1, y, x), in the prior's units.
 
@@ -37,7 +40,7 @@ def reconstruct_slice(
     noise of ``sigma_max``: the calibration lines fix whatever is coarser than that noise leaves
     visible. Samples come in antithetic pairs, one after the other, whose mean was 0.75 dB nearer
     the truth than that of independent ones. ``first`` is the image of total variation (1, 1, y, x)
-    where it is there already.
+    where it is there already. A ``choice`` of guidance draws all samples at once.
 
     Raises:
         InputError: a scan along a trajectory, and a model that was trained on Cartesian ones.
@@ -50,15 +53,16 @@ def reconstruct_slice(
         first = starting_image(m, settings.start)
     elif turned:
         first = first.mT
-    chains = SliceChains(denoiser, as_lines(m), settings, seed, item, callback)
+    chains = SliceChains(denoiser, as_lines(m), settings, seed, item, callback, choice)
     first = settings.begin(chains, first)
     # Pair by pair: a CPU is as fast with two items as with more, and every size of batch costs its
     # own preparation of the network, half a second each.
     own = range(settings.samples)
+    count = 2 if choice.guidance is None else settings.samples
     drawn = torch.cat(
         [
-            chains.draw(own[i : i + 2], first, settings.steps, settings.sigma_max, before=i)
-            for i in range(0, settings.samples, 2)
+            chains.draw(own[i : i + count], first, settings.steps, settings.sigma_max, before=i)
+            for i in range(0, settings.samples, count)
         ]
     )
     return Posterior((drawn.mT if turned else drawn)[:, None])
@@ -74,6 +78,7 @@ class SliceChains:
         seed: of all noise.
         item: the slice's number.
         callback: called after every evaluation.
+        choice: of another sampler or guidance.
     """
 
     def __init__(
@@ -84,8 +89,10 @@ class SliceChains:
         seed: int,
         item: int,
         callback: Callable[..., None] | None = None,
+        choice: MethodChoice = OWN,
     ) -> None:
         self.denoiser, self.measurement, self.settings = denoiser, measurement, settings
+        self.choice = choice
         self.callback = callback or (lambda *_: None)
         self._seed, self._first_item = seed, item * _ITEMS
 
@@ -105,8 +112,23 @@ class SliceChains:
         start = first.expand(len(items), *first.shape[1:])
         x = start + sigma * streams.randn(start, step=2**31)
         grid = karras(self.denoiser.process, steps, sigma, s.sigma_min, rho=4)
-        guided = s.guide(self.denoiser, self.measurement, first, grid, before)
-        x = sample(guided, x, grid, Ancestral(), generator=streams, callback=self.callback)
+        if self.choice.guidance is not None:
+            step = None if self.choice.sampler is None else self.choice.step(Ancestral)
+            run = Run(
+                self.denoiser,
+                self.measurement,
+                x,
+                grid,
+                len(items),
+                streams,
+                callback=self.callback,
+                step=step,
+            )
+            x = self.choice.draw(run)
+        else:
+            guided = s.guide(self.denoiser, self.measurement, first, grid, before)
+            step = self.choice.step(Ancestral)
+            x = sample(guided, x, grid, step, generator=streams, callback=self.callback)
         self.callback()  # the last level is no step
         return x
 

@@ -22,6 +22,8 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError, ModelError
 from sciddm.guidance import MMPS, DiffPIR, Guided
+from sciddm.method_choice import OWN, MethodChoice
+from sciddm.methods import Run
 from sciddm.physics import Measurement, WeightedProjection
 from sciddm.pipelines.ct.methods.base import Reconstruction, Tick
 from sciddm.pipelines.ct.methods.kept_out import filled, kept_views
@@ -46,15 +48,22 @@ class PosteriorSampling:
         model: the prior, of images in HU.
         scan: geometry, flux, and the image that is made.
         settings: how often and in how many steps is sampled.
+        choice: of another sampler or guidance.
 
     Raises:
         ModelError: a model of another kind.
     """
 
-    def __init__(self, model: Denoiser, scan: Scan, settings: PosteriorSettings) -> None:
+    def __init__(
+        self,
+        model: Denoiser,
+        scan: Scan,
+        settings: PosteriorSettings,
+        choice: MethodChoice = OWN,
+    ) -> None:
         if model.process.has_endpoint:
             raise ModelError("reconstruction needs a prior without an endpoint: take ct-prior")
-        self.model, self.scan, self.settings = model, scan, settings
+        self.model, self.scan, self.settings, self.choice = model, scan, settings, choice
         self.grid = karras(
             model.process, settings.steps, settings.sigma_max, settings.sigma_min, rho=4
         )
@@ -66,6 +75,7 @@ class PosteriorSampling:
             **asdict(settings),
             "sampler": "ancestral steps on a Karras grid (rho 4)",
             "noise": "stated" if scan.flux is not None else "estimated from the projections",
+            **choice.stamp(),
         }
 
     @torch.no_grad()
@@ -118,8 +128,13 @@ class PosteriorSampling:
 
         def sampler(x: Tensor, streams: AntitheticStreams, callback: Callable[..., None]) -> Tensor:
             x = x + s.sigma_max * streams.randn(x, step=START)
-            guided = self._guided(mirrored(self.model, streams), m)
-            return sample(guided, x, grid, Ancestral(), generator=streams, callback=callback)
+            model, choice = mirrored(self.model, streams), self.choice
+            if choice.guidance is None:
+                guided, step = self._guided(model, m), choice.step(Ancestral)
+                return sample(guided, x, grid, step, generator=streams, callback=callback)
+            other = None if choice.sampler is None else choice.step(Ancestral)
+            run = Run(model, m, x, grid, len(x), streams, callback=callback, step=other)
+            return choice.draw(run)
 
         return Posterior(draws(start, samples, index, seed, tick, sampler)[:, None])
 

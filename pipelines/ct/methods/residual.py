@@ -34,6 +34,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.device import to_device, to_numpy
 from sciddm.errors import ModelError
 from sciddm.geometry.slice_stack import SliceStack
+from sciddm.method_choice import OWN, MethodChoice
 from sciddm.physics.tomography.coarse_fine import (
     Noise,
     body_of,
@@ -100,13 +101,18 @@ class ResidualDiffusion:
         representation: `neighbours`, how many on each side it sees (1, or 0 if not there), and
             `condition_scale`, what they are divided by, in HU.
         settings: how often and in how many steps is drawn.
+        choice: of another solver.
 
     Raises:
         ModelError: a model of another kind.
     """
 
     def __init__(
-        self, model: NetworkDenoiser, representation: dict[str, Any], settings: ResidualSettings
+        self,
+        model: NetworkDenoiser,
+        representation: dict[str, Any],
+        settings: ResidualSettings,
+        choice: MethodChoice = OWN,
     ) -> None:
         if not model.process.has_endpoint or model.complex_data:
             raise ModelError(
@@ -115,7 +121,7 @@ class ResidualDiffusion:
         neighbours = representation.get("neighbours", 0)
         if neighbours not in (0, 1):
             raise ModelError(f"the model sees {neighbours} neighbours on each side, not 0 or 1")
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.choice = model, settings, choice
         self.neighbours = bool(neighbours)
         self.condition_scale = float(representation.get("condition_scale", 1.0))
         #: By number of the slice; none for slices that show too little of a body.
@@ -123,7 +129,7 @@ class ResidualDiffusion:
         self.pixels_mm: tuple[float, float] | None = representation.get("pixel_mm")
         self.grid = _grid(model, settings.steps)
         self.steps = settings.steps * settings.samples
-        self.attributes = {**asdict(settings), "sampler": "DDIM, uniform in t"}
+        self.attributes = {**asdict(settings), "sampler": "DDIM, uniform in t", **choice.stamp()}
 
     @torch.no_grad()
     def __call__(self, stack: SliceStack, index: int, seed: int, tick: Tick) -> Estimate:
@@ -218,7 +224,7 @@ class ResidualDiffusion:
                 turned(self.model, streams),
                 x,
                 grid,
-                DDIM(),
+                self.choice.step(DDIM),
                 generator=streams,
                 y=end,
                 cond=None if cond is None else cond.expand(len(end), -1, -1, -1),

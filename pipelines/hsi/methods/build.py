@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sciddm.classical.spectral.interface import Method
-from sciddm.errors import InputError
+from sciddm.errors import InputError, OptionError
+from sciddm.method_choice import OWN, MethodChoice
 
 __all__ = ["METHODS", "QUALITIES", "build_method", "method_class"]
 
@@ -33,6 +34,7 @@ def build_method(
     model: str | Path | None = None,
     quality: str = "balanced",
     samples: int | None = None,
+    choice: MethodChoice = OWN,
 ) -> Method:
     """A method, ready for `fit`.
 
@@ -43,6 +45,7 @@ def build_method(
 
         samples: of the posterior, from which the standard deviation is; those of the quality if
             None.
+        choice: of another solver and number of steps ("subspace").
 
     Raises:
         InputError: unknown method or quality, or a model or samples for a method that has none.
@@ -57,12 +60,20 @@ def build_method(
         raise InputError(f"the method {name} draws no samples: leave --samples out")
     if samples is not None and samples < 2:
         raise InputError(f"--samples {samples}: a standard deviation needs 2 or more")
+    choice.check()
+    if not choice.own and name != "subspace":
+        option = "steps" if choice.sampler is None else "sampler"
+        raise OptionError(option, f"{name} takes none: take subspace")
     if name not in _GRADED:
         out: Method = method()
         return out
     made = method(quality=quality) if model is None else method(model=model, quality=quality)
     if samples is not None:
         made.settings = replace(made.settings, samples=samples)
+    if choice.steps is not None:
+        made.settings = replace(made.settings, steps=choice.steps)
+    if not choice.own:
+        made.choice = choice
     out = made
     return out
 

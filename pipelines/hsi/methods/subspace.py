@@ -65,6 +65,7 @@ from sciddm.classical.spectral.similar_patches import refined, refinement_contex
 from sciddm.denoiser import Denoiser
 from sciddm.device import placed, to_device, to_numpy
 from sciddm.ledger import tally
+from sciddm.method_choice import OWN
 from sciddm.pipelines.hsi.methods.gaps import GappedData
 from sciddm.pipelines.hsi.methods.orientations import turned, turned_back
 from sciddm.progress import Progress
@@ -171,6 +172,7 @@ class Subspace(Method):
             denoiser = network
             self.provenance = {"model": loaded.name, "weights_sha256": loaded.weights_sha256}
         self.denoiser = denoiser.eval()
+        self.choice = OWN
 
     def fit(self, statistics: SceneStatistics) -> Fitted:
         """See `Method`."""
@@ -182,6 +184,7 @@ class FittedSubspace(Fitted):
 
     def __init__(self, method: Subspace, statistics: SceneStatistics) -> None:
         self._denoiser, self._settings = method.denoiser, method.settings
+        self._choice = method.choice
         self._components = find_components(statistics, correlated=True)
         self._noisy = bool(statistics.sigma.max() > 0)
         power = self._components.power
@@ -203,6 +206,7 @@ class FittedSubspace(Fitted):
             **method.provenance,
             **asdict(self._settings),
             "rank": len(power),
+            **method.choice.stamp(),
         }
 
     def apply(self, tile: Tile, seed: int = 0, progress: Progress | None = None) -> Estimate:
@@ -481,7 +485,6 @@ class FittedSubspace(Fitted):
                 antithetic=streams.antithetic,
             )
             cond = None if context is None else context.expand(len(some), -1, -1, -1)
-            parts.append(
-                sample(self._denoiser, some, grid, DPMSolver2M(sde=True), generator=mine, cond=cond)
-            )
+            step = self._choice.step(lambda: DPMSolver2M(sde=True))
+            parts.append(sample(self._denoiser, some, grid, step, generator=mine, cond=cond))
         return torch.cat(parts)
