@@ -47,19 +47,28 @@ class MethodChoice:
         given = {"sampler": self.sampler, "guidance": self.guidance, "steps": self.steps}
         return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
 
-    def check(self, needs: Sequence[str] = (), why: str = "") -> None:
+    def check(self, needs: Sequence[str] = (), why: str = "", *, stochastic: bool = False) -> None:
         """Whether a pipeline takes it.
 
         Args:
             needs: which entries of the registry its operator satisfies, by their ``needs``; none
                 for a pipeline without guidance.
             why: in that case, the reason.
+            stochastic: chains start at the data, so that only a solver that adds noise draws
+                anything but one image.
 
         Raises:
             OptionError: an unknown name, or one that does not fit.
         """
         if self.sampler is not None and self.sampler not in SOLVERS:
             raise OptionError("sampler", f"take one of {', '.join(SOLVERS)}", self.sampler)
+        noisy = [name for name, solver in SOLVERS.items() if solver.stochastic]
+        if stochastic and self.sampler is not None and self.sampler not in noisy:
+            raise OptionError(
+                "sampler",
+                f"adds no noise, and chains start at the data here: take {' or '.join(noisy)}",
+                self.sampler,
+            )
         if self.guidance is None:
             return
         fits = [name for name, entry in POSTERIOR_SAMPLERS.items() if entry.needs in needs]

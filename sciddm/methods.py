@@ -72,6 +72,11 @@ class Solver:
     advice: str
     make: Callable[[], Step]
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether its steps add noise."""
+        return self.order.endswith("in law")
+
 
 @dataclass(frozen=True)
 class Draws:

@@ -72,7 +72,7 @@ class Denoise(ImageRequest, SamplerRequest):
     series: Series = None
 
     def check(self) -> None:
-        _check_samples(self.method, self.samples, self.sampler, self.steps)
+        _check_draws(self)
         if self.roi is not None:
             if self.method != "residual" or self.samples == 1:
                 raise OptionError("roi", "needs a standard deviation: take residual, samples > 1")
@@ -108,7 +108,7 @@ class Reconstruct(JudgedRequest, GuidanceRequest):
     )
 
     def check(self) -> None:
-        _check_samples(self.method, self.samples, self.sampler, self.steps, self.guidance)
+        _check_draws(self)
 
 
 class SimulateDose(Request):
@@ -151,17 +151,11 @@ class Evaluate(Request):
             raise OptionError("window", f"from {low:g} to {high:g} HU is given, the lower is first")
 
 
-def _check_samples(
-    method: str,
-    samples: int | None,
-    sampler: str | None,
-    steps: int | None,
-    guidance: str | None = None,
-) -> None:
-    given = {"samples": samples, "sampler": sampler, "steps": steps, "guidance": guidance}
-    for name, value in given.items():
-        if value is not None and method not in ("residual", "posterior"):
-            raise OptionError(name, f"{method} draws none, leave it out")
+def _check_draws(request: Denoise | Reconstruct) -> None:
+    for name in ("samples", "sampler", "steps", "guidance"):
+        drawn = request.method in ("residual", "posterior")
+        if getattr(request, name, None) is not None and not drawn:
+            raise OptionError(name, f"{request.method} draws none, leave it out")
 
 
 load_denoiser = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline_denoising:CTDenoising.for_method"))

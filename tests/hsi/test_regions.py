@@ -54,3 +54,18 @@ def test_bands_and_an_index_have_intervals(cube):
 def test_a_method_without_calibrated_errors_is_named_before_it_runs(cube):
     with pytest.raises(OptionError, match="lowrank has no calibrated errors"):
         sciddm.hsi.denoise(cube, method="lowrank", roi=np.ones((24, 24), np.uint8))
+
+
+def test_samples_take_another_solver(cube):
+    own = sciddm.hsi.denoise(cube, quality="fast")
+    other = sciddm.hsi.denoise(cube, quality="fast", sampler="ancestral", steps=2)
+    assert other.attrs["sampler"] == "Ancestral (DDPM)"
+    assert other.attrs["steps"] == 2
+    assert "sampler" not in own.attrs
+    assert "sampler ancestral" in other.verdict.calibrated.sentence
+    np.testing.assert_array_equal(own.estimate, other.estimate)
+    assert not np.array_equal(own.std, other.std)
+    with pytest.raises(OptionError, match="lowrank takes none"):
+        sciddm.hsi.denoise(cube, method="lowrank", steps=4)
+    with pytest.raises(OptionError, match=r"adds no noise.*take ancestral or dpm-2m-sde"):
+        sciddm.hsi.denoise(cube, sampler="heun")

@@ -60,7 +60,7 @@ def build_method(
         raise InputError(f"the method {name} draws no samples: leave --samples out")
     if samples is not None and samples < 2:
         raise InputError(f"--samples {samples}: a standard deviation needs 2 or more")
-    choice.check()
+    choice.check(stochastic=True)
     if not choice.own and name != "subspace":
         option = "steps" if choice.sampler is None else "sampler"
         raise OptionError(option, f"{name} takes none: take subspace")
