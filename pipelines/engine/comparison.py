@@ -140,7 +140,7 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         found, many = self._items(reference)
         if not many:
             return reference
-        stems = [stem(path, self.source.suffixes) for path in names]
+        stems = list(dict.fromkeys(stem(path, self.source.suffixes) for path in names))
         for name in stems:
             if name in found:
                 return found[name]

@@ -31,4 +31,4 @@ def statements(attrs: Mapping[Any, Any]) -> Iterator[Statement]:
     yield Statement("The estimate is the mean of the samples of tissue.")
     share = attrs.get("haze_share")
     if isinstance(share, int | float):
-        yield Statement(f"{100 * share:.3g} % of the power were taken away.")
+        yield Statement(f"{100 * share:.3g} % of the power was taken away.")

@@ -103,6 +103,24 @@ def test_a_reference_that_is_not_there_is_named_before_anything_is_computed(verb
         verb(folder / "a.txt", reference=folder / "lost.txt")
 
 
+def test_the_table_of_a_batch_has_the_metrics(verb, folder):
+    """They are known when the outputs are there, after the row was begun."""
+    from sciddm.pipelines.engine.batch import Job
+    from sciddm.pipelines.engine.item import Item
+    from sciddm.pipelines.engine.results.record import Record
+
+    out = folder / "out"
+    out.mkdir()
+    request = Judged.of({"reference": folder / "true.txt"})
+    record = Record(out, "toy smooth")
+    job = Job(folder / "a.txt", out / "a.txt")
+    outcome = Item(job, request, batch=True, report=True, record=record).attempt(verb)
+    [row] = record.close([outcome])
+    assert row["reference_rmse"] == pytest.approx(rmse(out / "a.txt"))
+    assert row["figures"] == ["mean_k", "reference_rmse"]
+    assert outcome.facts["reference_rmse"].text == f"{rmse(out / 'a.txt'):.3f}"
+
+
 @pytest.mark.parametrize("name", DOMAINS)
 def test_every_verb_with_a_page_takes_a_reference(name):
     for verb in load_domain(name).verbs:

@@ -106,6 +106,23 @@ def test_a_picture_shows_the_first_panels_in_their_windows() -> None:
     assert picture(Report("t", "s", Verdict("good", "Fine."), sections[:1], [], "x")) is None
 
 
+def test_a_picture_has_the_colours_of_the_page() -> None:
+    """What is high in inverse grey is black, in heat it is light."""
+    for colours, dark in (("inverse", True), ("heat", False), ("grey", False)):
+        panel = Panel("PET", np.full((8, 8), 10.0), (0.0, 10.0), colours=colours)
+        report = Report("t", "s", Verdict("good", "F."), [Section("I", [panel])], [], "x")
+        content = picture(report)
+        assert content is not None
+        mean = np.asarray(Image.open(io.BytesIO(content)).convert("L"), dtype=float).mean()
+        assert (mean < 20) == dark, colours
+
+
+def test_whole_numbers_keep_their_digits() -> None:
+    text = batch_page([{**ROWS[0], "rate_hz": 16000, "figures": ["rate_hz", "psnr_db"]}], "o", ())
+    assert ">16000</td>" in text
+    assert ">9.5</td>" in text
+
+
 def test_a_batch_with_reports_has_a_page(toy: Callable[..., object], tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text("1\n2\n3\n4\n5\n6\n")

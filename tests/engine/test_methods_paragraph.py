@@ -100,6 +100,8 @@ def test_the_run_and_the_verdicts_are_told_with_their_figures():
         "no (2.5, limit 2.2)", "not checked",
     ):  # fmt: skip
         assert words in text, words
+    alone = " ".join(map(str, paragraph([], {"samples": 1, "nfe": 1, "steps": 1}, None)))
+    assert "one estimate, 1 step, 1 network evaluation." in alone
     assert "posterior samples" not in " ".join(map(str, paragraph([], {"samples": 1}, None)))
 
 

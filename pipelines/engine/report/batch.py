@@ -24,6 +24,8 @@ _ANSWERS = {"yes": "yes", "no": "no", "not checked": "unchecked"}
 #: Pictures of more rows would make a page that a browser opens slowly.
 _MOST_PICTURES = 1500
 _LONGEST = 60
+#: Whole numbers below this have all their digits.
+_WHOLE = 1e7
 
 _STYLE = """
 .filters { display: flex; flex-wrap: wrap; gap: .8rem 1.2rem; align-items: end; margin: 1.2rem 0;
@@ -124,7 +126,9 @@ def _figure(value: Any, form: str = "{:.4g}") -> str:
         return "<td></td>"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"<td>{escape(_short(value))}</td>"
-    return f'<td class="number" data-value="{value}">{escape(form.format(value))}</td>'
+    whole = float(value).is_integer() and abs(value) < _WHOLE
+    text = f"{value:.0f}" if whole else form.format(value)
+    return f'<td class="number" data-value="{value}">{escape(text)}</td>'
 
 
 def _filters(rows: Sequence[Mapping[str, Any]], judged: Sequence[str]) -> str:

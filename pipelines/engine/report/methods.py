@@ -86,13 +86,13 @@ def _run(attrs: Mapping[Any, Any]) -> Iterator[Statement]:
         count = int(_number(attrs, "samples"))
         parts.append(f"{count} posterior samples" if count > 1 else "one estimate")
     if _number(attrs, "steps"):
-        parts.append(f"{attrs['steps']} steps")
+        parts.append(_counted(_number(attrs, "steps"), "step"))
     if attrs.get("sampler"):
         parts.append(f"sampler: {attrs['sampler']}")
     if _number(attrs, "nfe"):
-        parts.append(f"{_number(attrs, 'nfe'):g} network evaluations")
+        parts.append(_counted(_number(attrs, "nfe"), "network evaluation"))
     if _number(attrs, "nvjp"):
-        parts.append(f"{_number(attrs, 'nvjp'):g} vector-Jacobian products")
+        parts.append(_counted(_number(attrs, "nvjp"), "vector-Jacobian product"))
     if attrs.get("seed") is not None:
         parts.append(f"seed {attrs['seed']}")
     if parts:
@@ -105,6 +105,11 @@ def _verdicts(verdict: Verdict) -> Iterator[Statement]:
         figure = figure_text(question.finding)
         answer = question.finding.answer + (f" ({figure})" if figure else "")
         yield Statement(f'The check "{question.label}" ({question.meaning}) answered {answer}.')
+
+
+def _counted(count: float, word: str) -> str:
+    """A number with its word, in the plural but for one."""
+    return f"{count:g} {word}{'' if count == 1 else 's'}"
 
 
 def _number(attrs: Mapping[Any, Any], key: str) -> float:

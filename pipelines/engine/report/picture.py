@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sciddm.pipelines.engine.report.colours import colour_scale
 from sciddm.pipelines.engine.report.page import Report
 from sciddm.pipelines.engine.report.panels import Panel
 
@@ -55,16 +56,11 @@ def _tile(panel: Panel) -> Any:
 
 
 def _colours(panel: Panel) -> NDArray[np.uint8]:
-    """Red, green and blue of a panel, near those of the page."""
+    """Red, green and blue of a panel, as on its page."""
     image = np.asarray(panel.image, dtype=np.float64)
     if image.ndim == 3:
         return np.rint(255 * np.clip(np.nan_to_num(image), 0, 1)).astype(np.uint8)
     low, high = panel.window
     level = np.clip((np.nan_to_num(image, nan=low) - low) / ((high - low) or 1.0), 0, 1)
-    if panel.colours == "heat":
-        parts = [np.clip(3 * level - k, 0, 1) for k in range(3)]
-    elif panel.colours == "signed":
-        parts = [np.clip(2 * level - 1, 0, 1), np.abs(level - 0.5), np.clip(1 - 2 * level, 0, 1)]
-    else:
-        parts = [level] * 3
-    return np.rint(255 * np.stack(parts, axis=-1)).astype(np.uint8)
+    colours = np.asarray(colour_scale(panel.colours)(level), dtype=np.float64)[..., :3]
+    return np.rint(255 * colours).astype(np.uint8)

@@ -126,7 +126,8 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .34rem .9rem .34rem 0;
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 tbody th { font-weight: 400; color: var(--soft); white-space: nowrap; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: anywhere; } .wide td { white-space: nowrap; }
+pre + details { margin-top: .7rem; }
 thead th { font-weight: 600; }
 summary { cursor: pointer; font-weight: 650; }
 pre { background: var(--code); color: #dfe6ec; padding: .85rem 1rem; border-radius: 6px;

@@ -15,7 +15,7 @@ from sciddm.errors import InputError
 from sciddm.pipelines.engine.batch import Outcome
 from sciddm.pipelines.engine.console import say
 from sciddm.pipelines.engine.results.ledger import append, begin, finish, read
-from sciddm.pipelines.engine.results.row import Row, row_of, row_of_json
+from sciddm.pipelines.engine.results.row import Row, figures_of, row_of, row_of_json
 from sciddm.pipelines.engine.results.table import CSV, PAGE, PARQUET, write_results
 from sciddm.pipelines.engine.summary import Fact
 
@@ -64,6 +64,8 @@ class Record:
             return
         page = next((p for p in outcome.outputs if p.suffix == ".html"), None)
         changes: Row = {
+            # With those that are known once the outputs are there.
+            **figures_of(outcome.facts),
             "warnings": outcome.warnings,
             "seconds": round(outcome.seconds, 3),
             **({} if page is None else {"page": self._name(page)}),

@@ -12,7 +12,17 @@ from sciddm.pipelines.engine.summary import Fact, jsonable, warnings_of
 from sciddm.pipelines.engine.verdicts import questions
 from sciddm.uncertainty.verdict import Verdict
 
-__all__ = ["ABOUT", "HIDDEN", "JUDGED", "LEADING", "Row", "columns_of", "row_of", "row_of_json"]
+__all__ = [
+    "ABOUT",
+    "HIDDEN",
+    "JUDGED",
+    "LEADING",
+    "Row",
+    "columns_of",
+    "figures_of",
+    "row_of",
+    "row_of_json",
+]
 
 #: Column -> value, in JSON's own types.
 Row = dict[str, Any]
@@ -65,7 +75,7 @@ def row_of(
         verdict: None for what is no estimate.
         warnings: sentences.
     """
-    own = {key: fact.value for key, fact in facts.items() if key not in (*LEADING, *ABOUT)}
+    own = figures_of(facts)
     row = {
         "input": str(source),
         "output": output,
@@ -79,9 +89,16 @@ def row_of(
         "host": platform.node(),
         "verb": verb,
         "command": attrs.get("command"),
-        "figures": [key for key, fact in facts.items() if fact.text and key in own],
     }
     plain: Row = jsonable(row)
+    return plain
+
+
+def figures_of(facts: Mapping[str, Fact]) -> Row:
+    """The columns of facts, and under ``figures`` the names of those that people are told."""
+    own = {key: fact.value for key, fact in facts.items() if key not in (*LEADING, *ABOUT)}
+    told = [key for key, fact in facts.items() if fact.text and key in own]
+    plain: Row = jsonable({**own, "figures": told})
     return plain
 
 
