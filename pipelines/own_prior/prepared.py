@@ -159,11 +159,13 @@ def prepare(
         digests[source.name] = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
         arrays[source.name] = (name, values.shape, dict(stack.about))
     if not arrays:
-        raise InputError(f"{folder}: no image with anything in it: name another folder")
+        raise InputError(
+            f"{folder}: its files hold nothing to train on (empty or too noisy): take others"
+        )
     groups = joined({s.name: s.group for s in sources if s.name in arrays}, digests)
     if len(set(groups.values())) < 2:
         raise InputError(
-            f"{folder}: the {kind.word}s have the same images, or one alone has any: a split needs "
+            f"{folder}: the {kind.word}s have the same data, or one alone has any: a split needs "
             f"two {kind.word}s"
         )
     parts = parts_of(list(groups.values()))

@@ -47,7 +47,7 @@ from sciddm.simulation.speech.noises import (
 )
 from sciddm.simulation.speech.rooms import random_room, split_direct
 
-__all__ = ["RESERVED_ROOMS", "SpeechMixtures"]
+__all__ = ["CLEAN_RANGE_DB", "RATE", "RESERVED_ROOMS", "SpeechMixtures", "dynamic_range"]
 
 RATE = 16_000
 #: Validation hears other voices, noises and rooms than training.
@@ -57,7 +57,7 @@ VALIDATION_ROOMS = ("audiomentations_ir0", "lhotse_sim")
 #: Recorded rooms that neither training nor validation uses: for development tests.
 RESERVED_ROOMS = ("speechbrain_rir3", "speechbrain_rir4")
 # Recordings whose noise floor is nearer to the speech than this are not clean.
-_CLEAN_RANGE_DB = 33.0
+CLEAN_RANGE_DB = 33.0
 # New rate : old rate, of half of the recordings.
 _SPEEDS = ((10, 9), (9, 10), (20, 19), (19, 20), (20, 17))
 # Shares of recorded and coloured noise, machines and babble.
@@ -111,6 +111,11 @@ class SpeechMixtures(Dataset[Any]):
         self.length = length if split == "train" else 96
         self.snr = (float(snr[0]), float(snr[1]))
         self.silent = silent
+        self._load(root, more)
+
+    def _load(self, root: str | None, more: Sequence[str]) -> None:
+        """The recordings that are mixed: utterances, noises and rooms."""
+        split = self.split
         folder = Path(root or os.environ.get("SCIDDM_DATA", "../shared/data")) / "speech"
         held_out = split == "validate"
         # What is validated on stays the same whatever is trained on.
@@ -187,7 +192,7 @@ class SpeechMixtures(Dataset[Any]):
         dereverb = self.task == "dereverb"
         if rng.random() >= (0.95 if dereverb else 0.3):
             return dry, dry
-        if rng.random() < 0.25:
+        if rng.random() < 0.25 and self.rooms:
             response = self.rooms[int(rng.integers(len(self.rooms)))]
         else:
             response = random_room(RATE, rng, (0.15, 1.2) if dereverb else (0.1, 0.6))
@@ -210,6 +215,8 @@ class SpeechMixtures(Dataset[Any]):
         return first
 
     def _recorded(self, rng: np.random.Generator) -> Wave:
+        if not self.noises:
+            return self._coloured(rng)
         wave = self.noises[int(rng.choice(len(self.noises), p=self.noise_share))]
         need = 2 * self.samples  # what the fastest speed leaves of it is enough
         wave = np.resize(wave, need) if len(wave) < need else wave
@@ -301,7 +308,7 @@ def _load_utterances(folder: Path, held_out: bool) -> list[NDArray[np.int16]]:
             continue
         for row in csv.DictReader(io.StringIO(index.read_text())):
             wave = _read(folder / row["shard"])[int(row["start"]) : int(row["stop"])]
-            if _dynamic_range(wave) >= _CLEAN_RANGE_DB:
+            if dynamic_range(wave) >= CLEAN_RANGE_DB:
                 utterances.append(wave)
     return utterances
 
@@ -350,7 +357,7 @@ def _files(folder: Path, suffix: str) -> list[Path]:
     return found
 
 
-def _dynamic_range(wave: NDArray[np.int16]) -> float:
+def dynamic_range(wave: NDArray[np.int16]) -> float:
     """Decibels between loud and quiet: the 95th and the 10th percentile of 20 ms levels."""
     frames = _floats(wave[: len(wave) // 320 * 320]).reshape(-1, 320)
     levels = 10 * np.log10(np.square(frames, dtype=np.float64).mean(1) + 1e-10)

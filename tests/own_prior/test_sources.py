@@ -135,5 +135,5 @@ def test_copies_of_one_patient_are_one_patient(tmp_path):
     root.mkdir()
     for name in ("a.npy", "b.npy"):
         np.save(root / name, np.ones((1, 4, 4), np.float32))
-    with pytest.raises(InputError, match="the same images"):
+    with pytest.raises(InputError, match="the same data"):
         prepare(root, tmp_path / "run", KIND, read)
