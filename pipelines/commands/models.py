@@ -107,6 +107,51 @@ def import_network(
     print(target)
 
 
+@app.command("push")
+def push_model(
+    name: Annotated[str, typer.Argument(help="A model folder, or the name of a bundled model.")],
+    repository: Annotated[str, typer.Argument(metavar="hub:OWNER/NAME", help="Where to.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new one private.")] = False,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", metavar="OWNER/NAME", help="Data set of the hub, for its page."),
+    ] = None,
+) -> None:
+    """Send a model to a repository of the hub, which is made if it is not there.
+
+    The card becomes the page of the repository. Log in with `hf auth login` before.
+    """
+    from sciddm import zoo
+    from sciddm.zoo.hub import push
+
+    print(push(zoo.find(name), repository, private=private, datasets=dataset or ()))
+
+
+@app.command("pull")
+def pull_model(
+    repository: Annotated[
+        str,
+        typer.Argument(
+            metavar="hub:OWNER/NAME", help="Of which model; @REVISION behind it names a state."
+        ),
+    ],
+    target: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="OUT", help="Also copy it to a new folder."),
+    ] = None,
+) -> None:
+    """Download a model from the hub, once, and check its weights.
+
+    Afterwards `--model hub:OWNER/NAME` needs no network.
+    """
+    from sciddm.zoo.hub import copy_to, pull
+
+    folder = pull(repository)
+    if target is not None:
+        copy_to(folder, target)
+    print(folder if target is None else target)
+
+
 @app.command("export")
 def export_model(
     name: Annotated[

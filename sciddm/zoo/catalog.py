@@ -7,16 +7,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from sciddm.errors import ModelError
+from sciddm.zoo.hub import HUB, pull
 from sciddm.zoo.model_card import Card, read_card
-from sciddm.zoo.names import CARD, CONFIG, WEIGHTS, is_model_folder
+from sciddm.zoo.names import CONFIG, WEIGHTS, is_model_folder
 
 __all__ = ["BUNDLED", "CHECKPOINT", "HUB", "card", "find", "list_models"]
 
 BUNDLED = Path(__file__).parent / "weights"
 #: Suffix of the checkpoints of the published SGMSE+ and StoRM code.
 CHECKPOINT = ".ckpt"
-#: Prefix of a hub repository, which nothing else downloads.
-HUB = "hub:"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 
 
@@ -55,7 +54,7 @@ def find(source: str | Path) -> Path:
     """
     name = str(source)
     if name.startswith(HUB):
-        return _download(name.removeprefix(HUB))
+        return pull(name)
     bundled = isinstance(source, str) and _NAME.fullmatch(name) is not None
     if bundled and is_model_folder(BUNDLED / name):
         return BUNDLED / name
@@ -77,19 +76,3 @@ def find(source: str | Path) -> Path:
     raise ModelError(
         f"no model named {name!r}; bundled: {known}; or give a folder or {HUB}OWNER/NAME"
     )
-
-
-def _download(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = snapshot_download(repository, allow_patterns=[CONFIG, WEIGHTS, CARD])
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"{repository}: neither a folder nor a reachable hub model ({first})"
-        ) from error
-    if not is_model_folder(folder):
-        raise ModelError(f"{repository}: the hub repository holds no sciddm model")
-    return Path(folder)

@@ -181,11 +181,11 @@ def test_a_folder_in_the_current_one_replaces_no_bundled_model(folder, tmp_path,
 
 def test_only_hub_names_are_downloaded(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("sciddm.zoo.catalog._download", lambda name: asked.append(name))
+    monkeypatch.setattr("sciddm.zoo.catalog.pull", lambda name: asked.append(name))
     with pytest.raises(ModelError, match="a repository of the hub is hub:owner/name"):
         find("owner/name")
     find("hub:owner/name")
-    assert asked == ["owner/name"]
+    assert asked == ["hub:owner/name"]
     with pytest.raises(ModelError):
         find("x" * 500)
     with pytest.raises(ModelError):
