@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -50,6 +51,10 @@ def train(
         typer.Option(help="Train on --data: mri, ct, hsi, petct, speech, ultrasound, images."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of training data.")] = None,
+    measurements: Annotated[
+        Path | None,
+        typer.Option(help="Folder of undersampled k-space: train on it alone (--domain mri)."),
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="Model to fine-tune, such as mri-brain.")
     ] = None,
@@ -73,9 +78,16 @@ def train(
 ) -> None:
     """Train a model by a recipe, or on a folder (--domain, --data); goes on where it stopped."""
     use_threads(threads)
+    if measurements is not None:
+        if domain != "mri" or data is not None:
+            raise OptionError("measurements", "goes with --domain mri, and without --data")
+        values = [*([recipe] if recipe is not None else []), *(overrides or ())]
+        # Quoted: a path may hold what YAML reads otherwise.
+        overrides = [*values, f"data.arguments.folder={json.dumps(str(measurements))}"]
+        recipe, domain = "mri-from-kspace", None
     if data is None:
         if recipe is None:
-            raise OptionError("recipe", "name a recipe, or --domain and --data")
+            raise OptionError("recipe", "name a recipe, or --domain with --data or --measurements")
         _needs_data(domain=domain, start=start, keep=keep, check=check or None)
         from sciddm.training.recipe import load_recipe
 

@@ -9,15 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
+from typer.testing import CliRunner
 
 from sciddm.data_adapters.mri import open_kspace
 from sciddm.data_adapters.mri.save import save_kspace
 from sciddm.errors import InputError
 from sciddm.physics import CartesianMRI, Measurement
 from sciddm.physics.mri.masks import make_mask
+from sciddm.pipelines.cli import app
 from sciddm.pipelines.mri.measured_slices import MeasuredSlices, SplitSlices, measured_files
 from sciddm.simulation.mri.phantom import head_phantom
 from sciddm.simulation.mri.scan import simulate_scan, undersample
+from sciddm.training.recipe import Recipe
 from sciddm.training.splitting import split, splitting_loss
 
 
@@ -136,3 +139,24 @@ def test_the_loss_of_the_truth_is_that_of_the_noise() -> None:
     more = splitting_loss(Constant(x + far), x, held_out)
     residual = (held_out.residual(x) - A(far)).abs().square().flatten(1).sum(1)
     np.testing.assert_allclose(more, residual / (0.04 * second.flatten(1).sum(1)), rtol=1e-5)
+
+
+def test_the_command_names_the_folder_of_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Recipe] = []
+
+    def run(recipe: Recipe, folder: Path, **options: object) -> Path:
+        seen.append(recipe)
+        return folder
+
+    monkeypatch.setattr("sciddm.training.run.train", run)
+    folder = tmp_path / "of: two #"
+    words = ["train", "--domain", "mri", "--measurements", str(folder), "expectation.rounds=3"]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 0, answer.output
+    assert seen[0].name == "mri-from-kspace"
+    assert seen[0].data.arguments["folder"] == str(folder)
+    assert seen[0].expectation is not None
+    assert seen[0].expectation.rounds == 3
+    assert CliRunner().invoke(app, [*words[:1], *words[3:5]]).exit_code != 0  # of which domain
