@@ -58,6 +58,7 @@ def _answer(
     module: str, name: str, arguments: Any, keywords: Any, seconds: int, nbytes: int
 ) -> tuple[Any, ...]:
     try:
+        _unlimited()  # a module may need more than a file: the limits are of the call
         function: Any = importlib.import_module(module)
         for part in name.split("."):
             function = getattr(function, part)
@@ -109,7 +110,8 @@ def _limit(seconds: int, nbytes: int) -> None:
 def _unlimited() -> None:
     import resource
 
-    _set(resource.RLIMIT_AS, resource.RLIM_INFINITY)
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU):
+        _set(kind, resource.RLIM_INFINITY)
 
 
 def _set(kind: int, soft: int) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from sciddm.data_adapters import open_cube
 from sciddm.data_adapters.isolation import call
+from sciddm.data_adapters.isolation.limits import Limits
 from sciddm.errors import InputError
 
 
@@ -43,6 +44,18 @@ def test_arrays_come_back_as_they_are(tmp_path: Path) -> None:
     assert second["large"][1] == 1
     assert (first["large"] == -1).all()
     assert first["pid"] == second["pid"] != os.getpid()
+
+
+def test_a_module_that_is_loaded_after_a_small_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of one file is not that of the next one's libraries."""
+    monkeypatch.setattr(call, "limits_for", lambda path: Limits(20, 60.0, 2**24))
+    path = tmp_path / "a.txt"
+    path.write_text("abc")
+    assert samples.read_text(path) == "abc"
+    # The caller must not load the module: it is the worker's to do.
+    assert call._call("isolation_late", "size", (path,), {}, path) == 3
 
 
 def test_methods_and_threads(tmp_path: Path) -> None:
