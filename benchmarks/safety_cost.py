@@ -97,9 +97,8 @@ def page(rows: list[dict[str, str]], command: str) -> str:
     }
     least = medians.get("without both", next(iter(medians.values())))
     for way, (processor, wall) in medians.items():
-        more = [
-            f"{100 * (value / base - 1):+.1f} %" for value, base in zip((processor, wall), least)
-        ]  # noqa: B905, E501
+        pairs = zip((processor, wall), least, strict=True)
+        more = [f"{100 * (value / base - 1):+.1f} %" for value, base in pairs]
         lines.append(f"| {way} | {processor:.1f} | {more[0]} | {wall:.1f} | {more[1]} |")
     return "\n".join(lines) + "\n"
 
