@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sciddm.errors import InputError, ModelError, OptionError, OutputError, SciddmError
     from sciddm.inverse import sample_posterior
     from sciddm.pipelines.ct import requests as ct
+    from sciddm.pipelines.engine.evidence import evidence
     from sciddm.pipelines.engine.result import Result
     from sciddm.pipelines.hsi import requests as hsi
     from sciddm.pipelines.mri import requests as mri
@@ -38,6 +39,7 @@ __all__ = [
     "SciddmError",
     "__version__",
     "ct",
+    "evidence",
     "hsi",
     "load",
     "mri",
@@ -54,6 +56,7 @@ _NAMES = {
         ("InputError", "ModelError", "OptionError", "OutputError", "SciddmError"), "sciddm.errors"
     ),
     "Result": "sciddm.pipelines.engine.result",
+    "evidence": "sciddm.pipelines.engine.evidence",
     "load": "sciddm.zoo.pretrained:from_pretrained",
     "open": "sciddm.pipelines.open:open_any",
     "sample_posterior": "sciddm.inverse",

@@ -262,8 +262,15 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
             "mu_water": self.scan.mu_water,
             "views": self.scan.beam.views,
             **consistency_attributes(list(self._consistency.values()), self._all_remarks()),
-            **({"prediction_ratio": max(ratios)} if ratios else {}),
+            **({"prediction_ratio": max(ratios), **self._scores()} if ratios else {}),
             **self._verdict().attributes(),
+        }
+
+    def _scores(self) -> dict[str, Any]:
+        found = list(self._predictions.values())
+        return {
+            "prediction_samples": sum(p.count for p in found),
+            "prediction_log_score": round(sum(p.log_score for p in found), 3),
         }
 
     def _all_remarks(self) -> list[str]:

@@ -378,6 +378,7 @@ def _prediction_attributes(predictions: list[Prediction]) -> dict[str, Any]:
         "prediction_ratio": round(float(np.median([p.ratio for p in predictions])), 3),
         "prediction_skill": round(float(np.median([p.skill for p in predictions])), 3),
         "prediction_samples": sum(p.count for p in predictions),
+        "prediction_log_score": round(sum(p.log_score for p in predictions), 3),
     }
 
 

@@ -11,8 +11,19 @@ f is the factor on the samples' standard deviation and x_0 the best image that n
 prior. For the right model and prior the ratio is 1 within sampling error, as samples and truth have
 one law: above 1 the standard deviation is too small for this very measurement. The widening is the
 factor that the standard deviation alone lacks; entries where noise is all there is say nothing of
-it. A skill above 1 says that the prior knows less of this object than none. Both see motion between
-the parts of a scan, a wrong operator or noise level, and a worthless prior, for any linear
+it. The log score is the logarithm of the predictive density of those entries, each Gaussian about
+its mean,
+
+    score = max_g sum ln N(y; mean A x_k, g^2 (1 + 1/K) v_b + sigma^2),
+
+with the mean variance v_b of entries about as large in the image without a trained prior, as of few
+samples a single variance says little, and a factor g of its own in place of f: samples of short
+chains do not know their own scale, which would be taken for noise. The density of data that were
+not shown is a proper scoring rule, largest on average for the true law: of two noise levels,
+operators or priors the better has the larger score (Gneiting and Raftery, 2007).
+
+A skill above 1 says that the prior knows less of this object than none. Ratio and skill see motion
+between the parts of a scan, a wrong operator or noise level, and a worthless prior, for any linear
 measurement.
 """
 
@@ -31,6 +42,12 @@ from sciddm.uncertainty.verdict import Finding
 __all__ = ["Prediction", "prediction_finding", "prediction_of"]
 
 
+#: Squared factors that are tried.
+_FACTORS = (0.0, *(10 ** (k / 10) for k in range(-20, 16)))
+#: Groups of entries of about the same size, and how many entries one has at least.
+_GROUPS, _LEAST = 20, 20
+
+
 @dataclass(frozen=True)
 class Prediction:
     """How well entries that were kept out were predicted.
@@ -40,12 +57,14 @@ class Prediction:
         skill: error over that of the image without a trained prior, both without the noise.
         count: entries that were kept out.
         widening: by which the standard deviation would have explained the error.
+        log_score: logarithm of the predictive density of all entries, nats.
     """
 
     ratio: float
     skill: float
     count: int
     widening: float = 1.0
+    log_score: float = math.nan
 
 
 def prediction_of(
@@ -83,7 +102,42 @@ def prediction_of(
     skill = math.sqrt(max(error - noise, 0.0) + noise) / math.sqrt(max(plain - noise, 0.0) + noise)
     excess = max(error - noise, 0.0)
     widening = math.sqrt(excess / widened) if widened > 0 else 1.0
-    return Prediction(math.sqrt(error / (widened + noise)), skill, count, widening)
+    wider = 1 + 1 / len(samples)
+    shape = kept_out.y.shape
+    residual, spread, size = (
+        values.expand(shape)[seen].double()
+        for values in (
+            (kept_out.y - mean).abs().square(),
+            variance,
+            kept_out.A(baseline).abs(),
+        )
+    )
+    score = _log_score(residual, wider * spread, size, noise, kept_out.y.is_complex())
+    return Prediction(math.sqrt(error / (widened + noise)), skill, count, widening, score)
+
+
+def _log_score(
+    residual: Tensor, variance: Tensor, size: Tensor, noise: float, complex_data: bool
+) -> float:
+    """ln N of entries (n,), their variances averaged over entries of about the same size.
+
+    Args:
+        residual: |y - mean|^2.
+        variance: of the prediction.
+        size: magnitude by which entries are grouped.
+        noise: variance of the noise.
+        complex_data: the density is one of complex entries.
+    """
+    parts = size.argsort().tensor_split(max(1, min(_GROUPS, len(size) // _LEAST)))
+    means = [(float(residual[p].mean()), float(variance[p].mean()), len(p)) for p in parts]
+    # The density of circular complex entries has twice that of real ones in the exponent.
+    half, area = (1.0, math.pi) if complex_data else (0.5, 2 * math.pi)
+
+    def density(g2: float) -> float:
+        scales = [(e, g2 * v + noise, n) for e, v, n in means]
+        return -half * sum(n * (e / s + math.log(area * s)) for e, s, n in scales)
+
+    return max(map(density, _FACTORS))
 
 
 def prediction_finding(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from support import F64, randn
@@ -94,3 +96,33 @@ def test_one_sample_or_no_entry_is_refused():
         prediction_of(kept, out, draws[:1], plain)
     with pytest.raises(ValueError, match="no entry"):
         prediction_of(kept, torch.zeros_like(out), draws, plain)
+
+
+def test_the_log_score_is_the_predictive_density_and_prefers_the_true_law():
+    kept, out, draws, plain = case(4096)
+    found = prediction_of(kept, out, draws, plain)
+    mean, variance = draws.mean(0)[out], draws.var(0)[out]
+    # 15 entries make one group: its mean variance counts, times the factor that fits best.
+    scores = []
+    for g2 in torch.logspace(-2, 1.5, 400, dtype=F64):
+        law = torch.distributions.Normal(mean, (g2 * variance.mean() + SIGMA**2).sqrt())
+        scores.append(float(law.log_prob(kept.y[out]).sum()))
+    assert found.log_score == pytest.approx(max(scores), abs=0.05)
+
+    def mean_score(prior_std: float) -> float:
+        scores = [prediction_of(*case(8, prior_std, seed=10 * k)).log_score for k in range(40)]
+        return float(torch.tensor(scores).mean())
+
+    true = mean_score(1.0)
+    assert true > mean_score(0.1)
+    assert true > mean_score(20.0)
+
+
+def test_complex_entries_have_the_density_of_circular_noise():
+    n = 400
+    noise = torch.view_as_complex(randn(n, 2, seed=3)) * (0.3 / 2**0.5)
+    kept = Measurement(noise, Matrix(torch.eye(n, dtype=torch.complex128)), 0.3)
+    nothing = torch.zeros(2, n, dtype=torch.complex128)
+    found = prediction_of(kept, torch.ones(n, dtype=torch.bool), nothing, nothing[0])
+    expected = -(noise.abs() ** 2 / 0.09).sum() - n * math.log(math.pi * 0.09)
+    assert found.log_score == pytest.approx(float(expected), rel=1e-9)
