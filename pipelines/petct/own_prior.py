@@ -82,7 +82,7 @@ def _pairs(
     pipeline: TumourSegmentation, checks: Checks, part: Part, begin: float
 ) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
     """Probability and truth of the first studies of a part, of one at least."""
-    out = []
+    out: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
     for entry in checks.prepared.of(part)[:_STUDIES]:
         if out and time.monotonic() - begin > checks.seconds:
             break

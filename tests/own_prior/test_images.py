@@ -19,12 +19,13 @@ from own_pictures import picture, write_pictures
 import sciddm as package
 from sciddm.errors import InputError
 from sciddm.physics import FunctionOperator
+from sciddm.pipelines.own_prior import images
 from sciddm.pipelines.own_prior.image_folder import ImageFolder
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "own-prior.md"
 #: As much training as fits into a test, whatever the machine does beside it.
 SHORT = [
-    "optimisation.steps=400",
+    "optimisation.steps=320",
     "optimisation.batch_size=16",
     "optimisation.lr=4e-3",
     "optimisation.ema_decay=0.97",
@@ -32,7 +33,7 @@ SHORT = [
     "network.channels=[16,32,48]",
     "network.blocks=[1,1,2]",
     "network.patch=2",
-    "data.arguments.length=2240",
+    "data.arguments.length=1280",
 ]
 
 
@@ -55,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = shlex.split(block("sh", "--data discs"))[1:]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        patch.setattr(images, "_IMAGES", 4)
         answer = CliRunner().invoke(app, [*words, "--licence", "CC0", *SHORT])
     assert answer.exit_code == 0, answer.output
     return root
@@ -63,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def problem() -> tuple[FunctionOperator, torch.Tensor, torch.Tensor, float]:
     """The guide's operator on pictures that no run has seen: A, truth, y, sigma."""
     rng = np.random.default_rng(99)
-    truth = torch.from_numpy(np.stack([picture(rng) for _ in range(16)])[:, None]).float()
+    truth = torch.from_numpy(np.stack([picture(rng) for _ in range(8)])[:, None]).float()
     kernel = torch.ones(1, 1, 3, 3) / 9
     blur = FunctionOperator(lambda x: torch.conv2d(x, kernel)[..., ::2, ::2], (1, 32, 32))
     sigma, generator = 0.02, torch.Generator().manual_seed(0)
@@ -116,7 +118,7 @@ def test_the_card_says_what_the_model_is_of(folder):
     card = json.loads((folder / "runs/discs/model/card.json").read_text())
     assert card["licence"] == "CC0"
     assert "train 168 of 168, validate 36 of 36, test 36 of 36" in card["split"]
-    assert card["training"]["steps"] == 400
+    assert card["training"]["steps"] == 320
     assert set(card["metrics"]) == {"what", *card["coverage"]}
     assert all(0.75 < value < 1 for value in card["coverage"].values())
     # A second call has nothing to do: the same weights, the same card.
