@@ -84,9 +84,12 @@ bench-petct: setup
 bench-ultrasound: setup
 	$(BIN)/python -m benchmarks.ultrasound --with-bm3d
 
-# Every solver and posterior sampler against exact answers: writes docs/methods.md.
+# Every solver and posterior sampler against exact answers, beside azula and deepinv in an
+# environment of their own, and on MRI slices of validation patients.
 bench-samplers: setup
 	$(BIN)/python -m benchmarks.methods
+	$(BIN)/python -m benchmarks.samplers
+	$(BIN)/python -m benchmarks.samplers_mri
 
 # Seconds and memory: on an idle machine.
 bench-speed: setup
