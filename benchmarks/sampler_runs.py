@@ -49,6 +49,10 @@ GRIDS: dict[str, Sequence[Setting]] = {
 FIELDS = ("library", "method", "problem", "steps", "setting", "data", "forwards", "distance",
           "variance")  # fmt: skip
 
+#: Ours has two kinds of steps for guidance: its last setting, 0 for the multistep SDE (2M), 1 for
+#: ancestral steps, which are what the peers take.
+STEPPED = ("dps", "diffpir", "mmps", "pigdm", "dds", "stsl")
+
 #: (problem, noise levels, setting) -> draws (B, 8)
 Run = Callable[[Problem, Sequence[float], Setting], Tensor]
 
@@ -65,7 +69,10 @@ class Method:
     @property
     def settings(self) -> Sequence[Setting]:
         """What is tried."""
-        return GRIDS.get(self.name, [()])
+        plain = GRIDS.get(self.name, [()])
+        if self.library == "sciddm" and self.name in STEPPED:
+            return [(*setting, float(kind)) for setting in plain for kind in (0, 1)]
+        return plain
 
 
 @dataclass(frozen=True)

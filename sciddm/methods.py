@@ -459,12 +459,12 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
         ),
         PosteriorSampler(
             "dps",
-            "Gradient of the residual's norm (DPS, zeta .5)",
+            "Gradient of the residual's norm (DPS, zeta 10)",
             "Chung et al. 2023",
             "any A",
             "1 + 1 VJP",
-            "Reference; its weight has to be tuned to each problem.",
-            guided(lambda d, m: DPS(d, m, 0.5)),
+            "20 steps or more. Good where its weight is tuned to the problem (3 to 30 on the oracles).",
+            guided(lambda d, m: DPS(d, m, 10.0)),
         ),
         PosteriorSampler(
             "dds",
@@ -571,12 +571,12 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
         ),
         PosteriorSampler(
             "stsl",
-            "Second-order Tweedie (STSL, zeta .5, eta .02)",
+            "Second-order Tweedie (STSL, zeta 10, eta .02)",
             "Rout et al. 2024",
             "any A, real data",
             "3 + 3 VJP",
             "Reference; as dps, with a correction that vanishes for Gaussian priors.",
-            guided(lambda d, m: STSL(d, m, 0.5)),
+            guided(lambda d, m: STSL(d, m, 10.0)),
         ),
         PosteriorSampler(
             "red-diff",
