@@ -463,7 +463,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "Chung et al. 2023",
             "any A",
             "1 + 1 VJP",
-            "20 steps or more. Good where its weight is tuned to the problem (3 to 30 on the oracles).",
+            "20 steps or more. Its weight has to be tuned to the problem: 3 to 30 on the oracles.",
             guided(lambda d, m: DPS(d, m, 10.0)),
         ),
         PosteriorSampler(

@@ -68,6 +68,21 @@ def test_evidence_of_many_particles(kind):
     assert float(result.ess.min()) > 50
 
 
+def test_evidence_finds_the_gain():
+    """Of five, .85 as the exact evidence does (-3.81 -2.87 -3.10 -3.85 -4.80), each within .4."""
+    o = measured_mixture("mask")
+    grid, x = karras(o.prior.process, 40, 20.0, 0.02), 20 * randn(1000, 8, seed=7)
+    R = 0.01 * torch.eye(4, dtype=F64)
+    found, exact = [], []
+    for gain in (0.7, 0.85, 1.0, 1.15, 1.3):
+        guided = PiGDM(o.prior, Measurement(o.y, Matrix(gain * o.H), 0.1))
+        found.append(float(smc(guided, x, grid, particles=1000, generator=Bulk(5)).log_evidence))
+        exact.append(float(o.prior.log_evidence(o.y, gain * o.H, R)))
+    assert exact == pytest.approx([-3.81, -2.87, -3.10, -3.85, -4.80], abs=0.01)
+    assert found == pytest.approx(exact, abs=0.4)
+    assert max(range(5), key=found.__getitem__) == 1
+
+
 def test_evidence_of_a_gaussian_is_unbiased_to_its_scatter():
     """One number y, exact log N(y; H m, H S H^T + R), with a gain that is not 1."""
     prior = GaussianDenoiser(
