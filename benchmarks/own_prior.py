@@ -178,7 +178,7 @@ def report(rows: list[Row], model: Path, args: argparse.Namespace) -> str:
         "coverage fine-tuned | familiar mri-brain | familiar fine-tuned |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for kind in ("limb", "head"):
+    for kind in dict.fromkeys(row["kind"] for row in rows):
         for quality in args.qualities:
             both = [
                 [r for r in rows if (r["kind"], r["quality"], r["model"]) == (kind, quality, m)]

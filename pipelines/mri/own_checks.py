@@ -80,6 +80,8 @@ class _Outcome:
         widening: the scan's own, of the standard deviation.
         psnr, zero_filled: dB; data range: the reference's largest value.
         shift: score; NaN where the model has no law.
+        fits: the image explains its own measurement; the verdict rejects it otherwise, and neither
+            factor nor limit is taken from it.
     """
 
     scores: NDArray[np.float32]
@@ -87,6 +89,7 @@ class _Outcome:
     psnr: float
     zero_filled: float
     shift: float
+    fits: bool = True
 
 
 def check(checks: Checks) -> dict[str, Any]:
@@ -121,13 +124,16 @@ def check(checks: Checks) -> dict[str, Any]:
 
 def _parts(outcomes: dict[_Case, _Outcome], shift: dict[str, Any]) -> dict[str, Any]:
     """The card's entries, from all cases."""
-    scores = [o.shift for c, o in outcomes.items() if c.label == "own" and c.part == "validate"]
+    scores = [
+        o.shift for c, o in outcomes.items() if c.label == "own" and c.part == "validate" and o.fits
+    ]
     if shift and np.isfinite(scores).any():
         # Reconstructions of patients that were held out are familiar by definition.
         shift["limit"] = round(max(shift["limit"], float(np.nanmax(scores))), 3)
     calibration: dict[str, Any] = {
         "what": "factor on the samples' standard deviation for 90 % intervals in the object: "
-        "fitted on the validation patients, coverage on the test patients",
+        "fitted on the validation patients, coverage on the test patients; scans whose image does "
+        "not fit its own data are left out (rejected)",
         "level": _LEVEL,
     }
     covered: dict[str, Any] = {}
@@ -137,7 +143,7 @@ def _parts(outcomes: dict[_Case, _Outcome], shift: dict[str, Any]) -> dict[str, 
     }
     for quality in dict.fromkeys(case.quality for case in outcomes):
         own = {
-            part: [(c, o) for c, o in outcomes.items() if _is(c, "own", part, quality)]
+            part: [(c, o) for c, o in outcomes.items() if _is(c, "own", part, quality) and o.fits]
             for part in ("validate", "test")
         }
         if not own["validate"]:
@@ -155,6 +161,9 @@ def _parts(outcomes: dict[_Case, _Outcome], shift: dict[str, Any]) -> dict[str, 
                 f"{np.mean(inside):.3f} (cases {min(inside):.3f} to {max(inside):.3f})"
             )
         entry["scans"] = [len(own["validate"]), len(own["test"])]
+        entry["rejected"] = sum(
+            not o.fits for c, o in outcomes.items() if (c.label, c.quality) == ("own", quality)
+        )
         calibration[quality] = entry
         for acceleration in _ACCELERATIONS:
             row = _row(outcomes, quality, acceleration)
@@ -282,6 +291,7 @@ def _outcome(
         psnr(estimate, reference, peak),
         psnr(result["zero_filled"].values[0], reference, peak),
         float(attrs.get("shift", np.nan)),
+        attrs["verdict_fits"] != "no",
     )
 
 
@@ -296,6 +306,6 @@ def _kept(path: Path) -> _Outcome | None:
     try:
         with np.load(path) as held:
             numbers = {k: float(held[k]) for k in ("widening", "psnr", "zero_filled", "shift")}
-            return _Outcome(scores=held["scores"], **numbers)
+            return _Outcome(scores=held["scores"], fits=bool(held["fits"]), **numbers)
     except (OSError, ValueError, KeyError):
         return None

@@ -110,10 +110,15 @@ def test_the_factor_makes_intervals_of_the_validation_scans_hold():
         # Standard deviations r / 2 times too small.
         scores = np.abs(rng.standard_normal(4000)) * r / 2 / 1.645
         outcomes[case] = own_checks._Outcome(scores.astype(np.float32), 1.0, 30.0, 20.0, 1.0 + r)
+    # An image that the verdict rejects decides nothing.
+    failed = own_checks._Outcome(np.full(4000, 50, np.float32), 1.0, 10.0, 20.0, 99.0, fits=False)
+    outcomes[own_checks._Case("own", "validate", 2, 4, "fast")] = failed
+    outcomes[own_checks._Case("own", "test", 2, 8, "fast")] = failed
     parts = own_checks._parts(outcomes, {"limit": 2.0})
     spread = parts["calibration"]["fast"]["spread"]
     assert spread == {"4": pytest.approx(2, rel=0.05), "8": pytest.approx(4, rel=0.05)}
     assert parts["calibration"]["fast"]["coverage_after"] == pytest.approx(0.9, abs=0.015)
+    assert parts["calibration"]["fast"]["rejected"] == 2
     assert parts["shift"]["limit"] == 9.0  # no reconstruction of a validation patient is unlike
     pooled = outcomes[own_checks._Case("own", "test", 0, 8, "fast")].scores
     assert coverage(pooled, spread["8"]) == pytest.approx(0.9, abs=0.02)
