@@ -76,7 +76,8 @@ def sample_posterior(
 
     Raises:
         OptionError: an unknown method, or a number that cannot be used.
-        InputError: y is not finite, or the method does not take the operator.
+        InputError: y is not finite or not in the range of A, A and the prior are of images of
+            different shapes, or the method does not take the operator.
         ModelError: the prior needs a second endpoint or an estimate, or is of the other kind.
     """
     if method not in POSTERIOR_SAMPLERS:
@@ -95,7 +96,13 @@ def sample_posterior(
         raise InputError("y holds values that are not finite: remove them, or measure less")
     measurement: AnyMeasurement
     if isinstance(A, Linear):
-        like = A.adjoint(y)
+        try:
+            like = A.adjoint(y)
+        except (RuntimeError, IndexError) as error:
+            raise InputError(
+                f"y of shape {tuple(y.shape)} is not in the range of A: give data of the shape of "
+                "A(x), of one item or of a batch"
+            ) from error
         batched = like.ndim > A.domain_ndim
     elif like is None:
         raise OptionError("like", "an operator that is not linear needs an element of its domain")
@@ -113,6 +120,8 @@ def sample_posterior(
     if network is not None:
         prior = _fitting(network, start)
     grid = _grid(prior, steps, sigma_max, sigma_min)
+    if network is None:
+        _check_domain(prior, start, grid[0])
     identities = [(b << 20) + k for k in range(samples) for b in range(items)]
     streams = Streams(seed, identities)
     like = start.repeat(samples, *[1] * (start.ndim - 1))
@@ -171,6 +180,20 @@ class _InPrecision(Guidance):
     ) -> Tensor:
         out: Tensor = self.denoiser(x_t.to(self.dtype), t, y, cond).to(x_t.dtype)
         return out
+
+
+def _check_domain(prior: Denoiser, start: Tensor, t: float) -> None:
+    """Raises InputError where a prior does not take the images of the operator."""
+    shape = tuple(start.shape[1:])
+    try:
+        found = tuple(prior(start, t).shape[1:])
+    except (RuntimeError, IndexError):
+        found = None
+    if found != shape:
+        raise InputError(
+            f"the images of A have the shape {shape}, which the prior does not take: give both the "
+            "same shape, the batch axis left out"
+        )
 
 
 def _grid(
