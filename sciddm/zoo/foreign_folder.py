@@ -90,11 +90,17 @@ def import_model(
         folder = _unet_folder(path)
         if folder is None:
             raise ModelError(f"{path}: no {_UNET} of diffusers ({_WEIGHTS}, config.json): check it")
-        config, sigmas, parametrization, said = _diffusers(folder)
+        try:
+            config, sigmas, parametrization, said = _diffusers(folder)
+            channels = int(config["unet"].get("in_channels", 3))
+        except ModelError:
+            raise
+        except Exception as error:  # numbers that are none, or none of a schedule
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ModelError(f"{folder}: its configuration is damaged ({reason[:200]})") from error
         weights, offset = folder / _WEIGHTS, (-1.0, 1.0)
         state = {_renamed(k): v for k, v in _state(weights).items()}
         state = {f"unet.{k}": v for k, v in state.items()}
-        channels = int(config["unet"].get("in_channels", 3))
     else:
         weights, offset, parametrization = path, (0.0, 1.0), "x0"
         state = _state(path)

@@ -265,6 +265,9 @@ def test_what_is_not_supported_is_named(tmp_path, changes, said):
         ({"beta_schedule": "sigmoid"}, "sigmoid"),
         ({"rescale_betas_zero_snr": True}, "zero_snr"),
         ({"prediction_type": "other"}, "prediction"),
+        ({"num_train_timesteps": "many"}, "configuration is damaged"),
+        ({"num_train_timesteps": float("nan")}, "configuration is damaged"),
+        ({"beta_end": None}, "configuration is damaged"),
     ],
 )
 def test_schedules_that_are_not_supported_are_named(tmp_path, changes, said):

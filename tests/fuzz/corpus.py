@@ -294,6 +294,48 @@ def _model(folder: Path) -> None:
     save_model(NetworkDenoiser(net, EDM(), "x0"), folder / "model", card, {"patch": 64})
 
 
+def _mask(suffix: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        labels = np.arange(48, dtype=np.uint8).reshape(6, 8) // 16
+        if suffix == ".npy":
+            np.save(folder / "a.npy", labels)
+        else:
+            iio.imwrite(folder / "a.png", labels)
+
+    return write
+
+
+def _diffusers(folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    from sciddm.networks.unet_2d_model import UNet2DModel
+
+    options = {
+        "in_channels": 2,
+        "out_channels": 2,
+        "block_out_channels": [4, 8],
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 2,
+        "layers_per_block": 1,
+        "attention_head_dim": 4,
+    }
+    place = folder / "unet"
+    place.mkdir()
+    about = {"_class_name": "UNet2DModel", **options}
+    (place / "config.json").write_text(json.dumps(about))
+    scheduler = {"_class_name": "DDPMScheduler", "beta_schedule": "linear", "beta_end": 0.02}
+    (place / "scheduler_config.json").write_text(json.dumps(scheduler))
+    state = UNet2DModel(**options).state_dict()
+    save_file(state, place / "diffusion_pytorch_model.safetensors")
+
+
+def _drunet(folder: Path) -> None:
+    from sciddm.networks import DRUNet
+
+    torch.save(DRUNet(1, (2, 2, 2, 2), 1).state_dict(), folder / "a.pth")
+
+
 def _recipe(folder: Path) -> None:
     recipe = {
         "name": "small",
@@ -353,6 +395,9 @@ SAMPLES = (
     *(Sample(f"sound{s}", f"a{s}", _sound(s), "sound") for s in (".wav", ".flac", ".ogg", ".aiff")),
     *INSTRUMENTS,
     Sample("model", "model", _model, "model"),
+    *(Sample(f"mask{s}", f"a{s}", _mask(s), "mask") for s in (".npy", ".png")),
+    Sample("diffusers", "unet", _diffusers, "foreign"),
+    Sample("drunet", "a.pth", _drunet, "foreign"),
     Sample("recipe", "a.yaml", _recipe, "recipe"),
     Sample("checkpoint", "last.ckpt", _checkpoint, "checkpoint"),
     Sample("output", "a.json", _output, "output"),

@@ -111,6 +111,18 @@ def _model(path: Path) -> None:
     from_pretrained(path)
 
 
+def _mask(path: Path) -> None:
+    from sciddm.data_adapters.label_masks import read_labels
+
+    read_labels(path)
+
+
+def _foreign(path: Path) -> None:
+    from sciddm.zoo.foreign_folder import import_model
+
+    import_model(path, low=-1.0, high=1.0)
+
+
 def _recipe(path: Path) -> None:
     from sciddm.training.recipe import load_recipe
 
@@ -148,6 +160,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "channels": _channels,
     "sound": _sound,
     "model": _model,
+    "mask": _mask,
+    "foreign": _foreign,
     "recipe": _recipe,
     "checkpoint": _checkpoint,
     "output": _output,
