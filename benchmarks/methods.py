@@ -126,8 +126,12 @@ def blur(x):  # (B, 16) -> (B, 16): any linear function of torch operations
     return torch.nn.functional.avg_pool1d(x[:, None], 3, 1, 1)[:, 0]
 
 
+def inpainting(x):  # every third entry is not measured
+    return x * (torch.arange(16) % 3 > 0)
+
+
 prior = GaussianDenoiser(EDM(), torch.zeros(16), torch.eye(16))  # or sciddm.load("mri-brain")
-A = FunctionOperator(blur, (16,))
+A = FunctionOperator(blur, (16,))  # or inpainting
 truth = torch.randn(200, 16)
 y = A(truth) + 0.1 * torch.randn(200, 16)
 posterior = sciddm.sample_posterior(y, A, prior, sigma=0.1, method="mmps", samples=16)
@@ -141,6 +145,10 @@ noise levels or priors the one with the larger `log_evidence` explains the same 
 `sciddm.hypotheses.weigh` compares them. That is tested on priors of few unknowns with exact
 denoisers. With a trained network and thousands of pixels the errors of guidance add up, and noise
 levels that differ by 1.4 were confused.
+
+[results/samplers](../benchmarks/results/samplers.md) has these methods beside azula's and deepinv's
+versions at equal cost, with tuned settings; [samplers_mri](../benchmarks/results/samplers_mri.md)
+has them on MRI slices with a trained network (`make bench-samplers`).
 
 A prior may be a model (`sciddm.load("ct-prior")`) or a network trained elsewhere
 (`sciddm.priors.foreign`). Take 20 steps or more with a network, and read `posterior.verdict`.

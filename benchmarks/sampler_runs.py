@@ -50,7 +50,7 @@ FIELDS = ("library", "method", "problem", "steps", "setting", "data", "forwards"
           "variance")  # fmt: skip
 
 #: Ours has two kinds of steps for guidance: its last setting, 0 for the multistep SDE (2M), 1 for
-#: ancestral steps, which are what the peers take.
+#: ancestral steps, 2 for fresh noise in each (DiffPIR's zeta of 1).
 STEPPED = ("dps", "diffpir", "mmps", "pigdm", "dds", "stsl")
 
 #: (problem, noise levels, setting) -> draws (B, 8)
@@ -71,7 +71,8 @@ class Method:
         """What is tried."""
         plain = GRIDS.get(self.name, [()])
         if self.library == "sciddm" and self.name in STEPPED:
-            return [(*setting, float(kind)) for setting in plain for kind in (0, 1)]
+            kinds = (0, 1, 2) if self.name == "diffpir" else (0, 1)
+            return [(*setting, float(kind)) for setting in plain for kind in kinds]
         return plain
 
 

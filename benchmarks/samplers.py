@@ -71,7 +71,12 @@ def flow(run: Run, inner: int) -> ODESolve:
 
 def kind_of(setting: Setting) -> Callable[[], Step]:
     """The step that the last setting names."""
-    return Ancestral if setting[-1] else lambda: DPMSolver2M(sde=True)
+    kinds: list[Callable[[], Step]] = [
+        lambda: DPMSolver2M(sde=True),
+        Ancestral,
+        lambda: Ancestral(fresh),
+    ]
+    return kinds[int(setting[-1])]
 
 
 TUNABLE: dict[str, Callable[[Setting], Draw]] = {
@@ -117,8 +122,8 @@ is that of one draw in forwards of the network: one evaluation is one, and so is
 product (1.3 evaluations on the bundled brain prior, by `benchmarks.samplers_mri --price`). Settings
 of every method of every library are tuned alike, on {tuning} other sets of data for each problem,
 over the same list (`benchmarks/sampler_runs.py`). azula {azula} and deepinv {deepinv} run their own
-code with the same denoiser. Guidance of ours is tried with two kinds of steps, multistep (2M) and
-ancestral; theirs is run with ancestral (DDPM) steps.
+code with the same denoiser. Guidance of ours is tried with multistep (2M) and ancestral steps,
+DiffPIR with fresh noise as well, which is deepinv's with zeta 1; theirs has its library's steps.
 
 """
 
