@@ -130,10 +130,18 @@ DiffPIR with fresh noise as well, which is deepinv's with zeta 1; theirs has its
 
 def cells(rows: list[Row]) -> dict[tuple[str, str, str, int], tuple[float, float, float, str]]:
     """(library, method, problem, steps) -> mean distance, forwards, variance, setting."""
-    tests = {f"{a}-{b}" for a, b in TESTS}
+    rows = list({row.key: row for row in rows}.values())
+    tests, tuned = ({f"{a}-{b}" for a, b in seeds} for seeds in (TESTS, TUNING))
+    trials: dict[tuple[str, str, str], dict[str, float]] = {}
+    for row in rows:
+        if row.data in tuned:
+            sums = trials.setdefault((row.library, row.method, row.problem), {})
+            sums[row.setting] = sums.get(row.setting, 0.0) + row.distance
+    best = {key: min(sums, key=sums.__getitem__) for key, sums in trials.items()}
     groups: dict[tuple[str, str, str, int], list[Row]] = {}
     for row in rows:
-        if row.data in tests:
+        chosen = best.get((row.library, row.method, row.problem), row.setting)
+        if row.data in tests and row.setting == chosen:
             key = (row.library, row.method, row.problem, row.steps)
             groups.setdefault(key, []).append(row)
     out = {}
