@@ -2,7 +2,8 @@
 
 Real and imaginary parts are two real channels, whose noise has 1/sqrt(2) of the complex standard
 deviation. azula solves systems on the last axis: images are vectors there. deepinv's DPS and
-DiffPIR clip to [-1, 1]: the state is x / 2. See ``sampler_peers``.
+DiffPIR clip to [-1, 1]: the state is x / 2. See ``sampler_peers``. deepinv's PiGDM and moment
+matching differentiate by ``torch.func``, which the network's own normalisation does not take.
 
 Runs in the peers' environment:
     python -m benchmarks.samplers_mri_peers MODEL_FOLDER
@@ -35,8 +36,6 @@ from deepinv.sampling.diffusion import DDRM  # noqa: E402
 from deepinv.sampling.diffusion_sde import VarianceExplodingDiffusion  # noqa: E402
 from deepinv.sampling.noisy_datafidelity import (  # noqa: E402
     DPSDataFidelity,
-    MomentMatchingDataFidelity,
-    PiGDMDataFidelity,
 )
 from torch import Tensor, nn  # noqa: E402
 
@@ -259,8 +258,6 @@ def methods(prior: NetworkDenoiser) -> list[Method]:
         ("azula", "smc"): peers.azula(
             lambda d, A, y, s, o: TDSSampler(d, twist_of(prior, A, y), **o)
         ),
-        ("deepinv", "pigdm"): peers.deepinv_sde(lambda s: PiGDMDataFidelity()),
-        ("deepinv", "mmps"): peers.deepinv_sde(lambda s: MomentMatchingDataFidelity(cg_max_iter=3)),
         ("deepinv", "dps"): peers.deepinv_sde(
             lambda s: DPSDataFidelity(weight=s[0], guidance="norm", clip=[-1.0, 1.0]), BOUND
         ),
