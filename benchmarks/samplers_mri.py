@@ -75,7 +75,8 @@ def table() -> str:
     lines = [
         "# Posterior samplers on MRI",
         "",
-        "Written by `python -m benchmarks.samplers_mri`; do not edit. Three 128 x 128 slices of",
+        "Written by `python -m benchmarks.samplers_mri`; do not edit. 128 x 128 slices (of the",
+        "three, those measured so far are columns) of",
         "validation patients, one coil, Cartesian R = 4 with 16 central lines, noise .04 of bright",
         f"tissue, prior `{MODEL}`, {SAMPLES} draws. PSNR of the mean's magnitude (dB), share of",
         "tissue pixels whose truth the 90 % intervals of the draws hold (uncalibrated), processor",
