@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sciddm.guidance.base import Guided
+from sciddm.guidance.bounded import bounded
 from sciddm.physics.operator import inner
 from sciddm.process import Scalar
 
@@ -36,7 +37,8 @@ class PiGDM(Guided):
 
     Song et al., Pseudoinverse-Guided Diffusion Models, 2023, eq. 7. The inverse is moved to the
     domain, H^T (r^2 H H^T + R)^-1 = (r^2 H^T H + R)^-1 H^T, so operators with a closed-form solve
-    use it. One VJP per evaluation.
+    use it. One VJP per evaluation. A step that would lead far beyond the data ends at
+    them (``bounded``).
     """
 
     def forward(
@@ -48,8 +50,9 @@ class PiGDM(Guided):
         a, _, s = self.process(t)
         if r2 == 0:
             return mean
-        g = m.A.ridge(m.residual(mean), m.sigma**2 / r2, iterations=m.iterations) / r2
-        return mean + s**2 / a * vjp(g)
+        e = m.residual(mean)
+        g = m.A.ridge(e, m.sigma**2 / r2, iterations=m.iterations) / r2
+        return mean + bounded(s**2 / a * vjp(g), e, m)
 
     def twist(
         self, x_t: Tensor, t: float, y: Tensor | None = None, cond: Tensor | None = None
@@ -68,7 +71,8 @@ class PiGDM(Guided):
             return Twist(mean, mean, _misfit(e, m.A.range_ndim) / m.sigma**2)
         z = m.A.ridge(e, m.sigma**2 / r2, iterations=m.iterations)
         rest = _misfit(e - m.A(z), m.A.range_ndim) / m.sigma**2
-        return Twist(mean, mean + s**2 / a * vjp(z / r2), rest + _misfit(z, m.A.domain_ndim) / r2)
+        guided = mean + bounded(s**2 / a * vjp(z / r2), e, m)
+        return Twist(mean, guided, rest + _misfit(z, m.A.domain_ndim) / r2)
 
 
 def _misfit(e: Tensor, ndim: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sciddm.guidance.base import Guided
+from sciddm.guidance.bounded import bounded
 from sciddm.process import Scalar
 
 __all__ = ["TMPD"]
@@ -17,7 +18,8 @@ class TMPD(Guided):
     Boys et al., Tweedie Moment Projected Diffusions for Inverse Problems, 2024, eq. 8. Two VJPs.
     Exact where H V H^H is diagonal, as for denoising with a prior of independent elements.
     Elsewhere row sums can be near 0 or negative, where the published step diverges: they are
-    clamped at 0. ``MMPS`` solves the whole system instead.
+    clamped at 0. A step that would lead far beyond the data ends at them (``bounded``). ``MMPS``
+    solves the whole system instead.
     """
 
     def forward(
@@ -29,4 +31,4 @@ class TMPD(Guided):
         e = m.residual(mean)
         rows = m.A(s**2 / a * vjp(m.A.adjoint(torch.ones_like(e))))
         variance = (rows.real if rows.is_complex() else rows).clamp(min=0) + m.sigma**2
-        return mean + s**2 / a * vjp(m.A.adjoint(e / variance))
+        return mean + bounded(s**2 / a * vjp(m.A.adjoint(e / variance)), e, m)
