@@ -98,7 +98,10 @@ class Request(BaseModel):
 
     def without(self, *names: str) -> dict[str, Any]:
         """All options but these and those of the engine, as keywords for a function."""
-        apart = {*names, *ImageRequest.model_fields}
+        apart = set(names)
+        for shared in (NetworkRequest, JudgedRequest, ImageRequest):
+            if isinstance(self, shared):  # a verb may have an option of such a name for itself
+                apart |= {*shared.model_fields}
         return self.values(*(name for name in self.declared() if name not in apart))
 
     def stored(self) -> dict[str, Any]:
