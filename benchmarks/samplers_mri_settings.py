@@ -24,11 +24,12 @@ STEPS = {
     "mgdm": 5,
     "pnp-dm": 3,
 }
+#: Of guidance that takes several kinds of steps the last number is the kind: multistep.
 GRIDS: dict[str, list[tuple[float, ...]]] = {
-    "dps": [(v,) for v in (1.0, 5.0, 25.0, 125.0)],
-    "diffpir": [(v,) for v in (0.3, 1.0, 3.0, 10.0)],
+    "dps": [(v, 0.0) for v in (1.0, 5.0, 25.0, 125.0)],
+    "diffpir": [(v, 0.0) for v in (0.3, 1.0, 3.0, 10.0)],
     "flowdps": [(v,) for v in (0.3, 1.0, 3.0, 10.0)],
-    "dds": [(v,) for v in (1.0, 10.0, 100.0)],
+    "dds": [(v, 0.0) for v in (1.0, 10.0, 100.0)],
     "ddrm": [(0.5,), (0.85,), (1.0,)],
     "flowchef": [(0.5,), (1.0,)],
     "red-diff": [(w, r) for w in (0.25, 4.0) for r in (0.1, 0.3)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -167,7 +168,8 @@ def guide(prior: Denoiser, measurement: NonlinearMeasurement, settings: Settings
         pixels = measurement.y.shape[-2] * measurement.y.shape[-1]
         return DPS(prior, measurement, settings.zeta * pixels**0.5)
     if settings.guidance == "pigdm":
-        return PiGDM(prior, measurement)
+        # Its intervals are calibrated on the published step; from where it starts, that is stable.
+        return PiGDM(prior, measurement, overshoot=math.inf)
     return MMPS(prior, measurement, settings.krylov, settings.inflation)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sciddm.guidance.base import Guided
-from sciddm.guidance.bounded import bounded
+from sciddm.denoiser import Denoiser
+from sciddm.guidance.base import AnyMeasurement, Guided
+from sciddm.guidance.bounded import OVERSHOOT, bounded
 from sciddm.physics.operator import inner
 from sciddm.process import Scalar
 
@@ -39,7 +40,18 @@ class PiGDM(Guided):
     domain, H^T (r^2 H H^T + R)^-1 = (r^2 H^T H + R)^-1 H^T, so operators with a closed-form solve
     use it. One VJP per evaluation. A step that would lead far beyond the data ends at
     them (``bounded``).
+
+    Args:
+        denoiser: the prior.
+        measurement: the data.
+        overshoot: as of ``bounded``.
     """
+
+    def __init__(
+        self, denoiser: Denoiser, measurement: AnyMeasurement, overshoot: float = OVERSHOOT
+    ) -> None:
+        super().__init__(denoiser, measurement)
+        self.overshoot = overshoot
 
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
@@ -52,7 +64,7 @@ class PiGDM(Guided):
             return mean
         e = m.residual(mean)
         g = m.A.ridge(e, m.sigma**2 / r2, iterations=m.iterations) / r2
-        return mean + bounded(s**2 / a * vjp(g), e, m)
+        return mean + bounded(s**2 / a * vjp(g), e, m, self.overshoot)
 
     def twist(
         self, x_t: Tensor, t: float, y: Tensor | None = None, cond: Tensor | None = None
@@ -71,7 +83,7 @@ class PiGDM(Guided):
             return Twist(mean, mean, _misfit(e, m.A.range_ndim) / m.sigma**2)
         z = m.A.ridge(e, m.sigma**2 / r2, iterations=m.iterations)
         rest = _misfit(e - m.A(z), m.A.range_ndim) / m.sigma**2
-        guided = mean + bounded(s**2 / a * vjp(z / r2), e, m)
+        guided = mean + bounded(s**2 / a * vjp(z / r2), e, m, self.overshoot)
         return Twist(mean, guided, rest + _misfit(z, m.A.domain_ndim) / r2)
 
 

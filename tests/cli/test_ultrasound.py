@@ -65,7 +65,7 @@ def white(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_dehaze_writes_all_that_repeats_the_run(sciddm, scan, models, tmp_path):
     out = tmp_path / "clean.h5"
-    words = ["ultrasound", "dehaze", scan, "-o", out, "--quality", "fast", *models]
+    words = ["ultrasound", "dehaze", scan, "-o", out, "--quality", "fast", "--gamma", 1, *models]
     answer = sciddm(*words, "--report", "--seed", 3, "--json")
     assert answer.code == 0, answer.err
     told = json.loads(answer.out)["results"][0]
@@ -95,11 +95,12 @@ def test_dehaze_writes_all_that_repeats_the_run(sciddm, scan, models, tmp_path):
 def test_python_and_the_command_line_give_the_same_bits(sciddm, scan, models, tmp_path):
     folder = Path(models[1]).parent
     out = tmp_path / "clean.h5"
-    words = ["ultrasound", "dehaze", scan, "-o", out, "--quality", "fast", *models]
+    words = ["ultrasound", "dehaze", scan, "-o", out, "--quality", "fast", "--gamma", 1, *models]
     assert sciddm(*words).code == 0
     result = requests.dehaze(
         scan,
         quality="fast",
+        gamma=1.0,
         tissue_model=str(folder / "tissue"),
         haze_model=str(folder / "haze"),
     )
@@ -120,7 +121,7 @@ def test_python_and_the_command_line_give_the_same_bits(sciddm, scan, models, tm
 def test_a_stopped_clip_goes_on_and_ends_alike(scan, white, tmp_path):
     scan = open_frames(scan)
     scan["frames"].values[2] *= 0.9  # else it is the second frame again
-    whole = UltrasoundDehazing()(scan, quality="fast")
+    whole = UltrasoundDehazing()(scan, quality="fast", gamma=1.0)
 
     class Stopping(Unfinished):
         def store(self, frame: int, **arrays: Any) -> None:
@@ -132,7 +133,7 @@ def test_a_stopped_clip_goes_on_and_ends_alike(scan, white, tmp_path):
     first = Stopping(tmp_path / "out.h5", key)
     first.open()
     with pytest.raises(KeyboardInterrupt):
-        UltrasoundDehazing()(scan, quality="fast", store=first)
+        UltrasoundDehazing()(scan, quality="fast", gamma=1.0, store=first)
     seen: list[int] = []
 
     class Counting(Unfinished):
@@ -141,7 +142,7 @@ def test_a_stopped_clip_goes_on_and_ends_alike(scan, white, tmp_path):
 
     second = Counting(tmp_path / "out.h5", key)
     second.open()
-    result = UltrasoundDehazing()(scan, quality="fast", store=second)
+    result = UltrasoundDehazing()(scan, quality="fast", gamma=1.0, store=second)
     assert seen == [2]
     assert np.allclose(result["frames"][:2], whole["frames"][:2])
     assert (
