@@ -28,23 +28,23 @@ def bounded(
     V A^H (r^2 A A^H + R)^-1 e with V = Cov[x0 | x_t] leads beyond the data along directions whose
     variance is above r^2: a few times, between modes. The Jacobian of a trained network is no
     covariance. At high noise it is a small difference of large numbers, and corrections by it were
-    found a hundred times as long as the data ask for. c that is more than ``overshoot`` times as
-    long becomes max(0, alpha) c; all others stay as they are, as the published method has them.
-    Each item has its own alpha.
+    found a hundred times as long as the data ask for. c with |A c| > overshoot |e| becomes
+    max(0, alpha) c; all others stay as they are, as the published method has them. Each item has
+    its own alpha.
 
     Args:
         correction: c (B, ...), in the domain.
         residual: e (B, ...), in the range.
         measurement: which knows A.
-        overshoot: 1/alpha up to which a correction stays; infinity for the published method.
+        overshoot: |A c| / |e| up to which a correction stays; infinity for the published method.
     """
     if math.isinf(overshoot):
         return correction
     A = measurement.A
     change = A(correction)
-    length = inner(change, change, A.range_ndim).real
+    length, asked = (inner(v, v, A.range_ndim).real for v in (change, residual))
+    keeps = length <= overshoot**2 * asked
     alpha = inner(change, residual, A.range_ndim).real / length.where(length > 0, 1.0)
-    keeps = (length == 0) | (alpha * overshoot >= 1)
     share = alpha.clamp(min=0).where(~keeps, 1.0)
     out: Tensor = share.reshape(-1, *(1,) * (correction.ndim - 1)) * correction
     return out
