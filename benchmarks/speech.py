@@ -197,8 +197,8 @@ def report(lines: list[Line], arguments: Sequence[str]) -> str:
         "dev/noise, one noise drawn for each utterance and SNR. Rooms: two recorded rooms, "
         "reference the direct sound; no noise. Nothing here was used in training or to choose a "
         "setting. The mfa_* utterances are one atypical voice and stand apart. RTF: time of the "
-        f"method over duration, {os.cpu_count()} cores, beside other work; NFE: network evaluations. "
-        "Rows marked earlier are of a run before this one.",
+        f"method over duration, {os.cpu_count()} cores, beside other work; NFE: network "
+        "evaluations. Rows marked earlier are of a run before this one.",
         "",
     ]
     for kind, title in (("noise", "Noise"), ("room", "Reverberation")):
