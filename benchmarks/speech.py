@@ -57,6 +57,8 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="use no result of an earlier run")
     args = parser.parse_args()
 
+    import pesq  # noqa: F401  # without it an hour of work ends without a measure
+
     if args.fresh:
         shutil.rmtree(CACHE, ignore_errors=True)
     problems, results = CACHE / "problems", CACHE / "results"
