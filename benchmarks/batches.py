@@ -153,8 +153,8 @@ def _call(place: Path, out: Path, names: Iterable[str], *more: str) -> Run:
 
 
 def _notes(text: str) -> list[str]:
-    wanted = ("error:", "its worker", "the scheduler", "answers again")
-    return [line for line in text.splitlines() if any(word in line for word in wanted)]
+    marks = ("error:", "its worker", "the scheduler", "answers again")
+    return [line for line in text.splitlines() if any(word in line for word in marks)]
 
 
 def _alone(place: Path, out: Path, names: list[str]) -> Run:

@@ -67,9 +67,9 @@ def scores(number: int) -> dict[str, float]:
         encoded = source.encode(0, covariance, maps, settings.iterations)
         lines = source.lines(0)
         assert lines is not None
-        found = predicted(denoiser, encoded, *lines, settings, source.acceleration, 0, 0)
-        assert found is not None
-        return found.log_score
+        prediction = predicted(denoiser, encoded, *lines, settings, source.acceleration, 0, 0)
+        assert prediction is not None
+        return prediction.log_score
 
     other = torch.from_numpy(coil_maps(8, (64, 64), seed=9000 + number))
     sets = (true, true.roll(3, -1), true.flip(-1), other)
@@ -122,15 +122,15 @@ def tell(rows: list[dict[str, str]]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scans", type=int, default=20)
-    wanted = parser.parse_args().scans
+    count = parser.parse_args().scans
     path = RESULTS / "evidence.csv"
     table = list(csv.DictReader(path.open())) if path.exists() else []
-    for number in range(len(table), wanted):
-        made = scores(number)
-        table.append({"scan": str(number), **{k: f"{v:.2f}" for k, v in made.items()}})
+    for number in range(len(table), count):
+        by_hypothesis = scores(number)
+        table.append({"scan": str(number), **{k: f"{v:.2f}" for k, v in by_hypothesis.items()}})
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, _FIELDS)
             writer.writeheader()
             writer.writerows(table)
         tell(table)
-        print(number, made, flush=True)
+        print(number, by_hypothesis, flush=True)

@@ -101,7 +101,7 @@ def by_draws(prior: Denoiser) -> Callable[[Measurement, list[int]], tuple[Tensor
     """Mean and standard deviation of posterior draws, (B, 1, y, x)."""
 
     def estimate(m: Measurement, numbers: list[int]) -> tuple[Tensor, Tensor]:
-        drawn = torch.stack(
+        draws = torch.stack(
             [
                 mmps_draws(
                     prior,
@@ -115,9 +115,9 @@ def by_draws(prior: Denoiser) -> Callable[[Measurement, list[int]], tuple[Tensor
                 for k in range(DRAWS)
             ]
         )
-        mean = drawn.mean(0)
+        mean = draws.mean(0)
         # The truth lies about the mean of K draws with (1 + 1/K) of their variance.
-        variance = (drawn - mean).abs().square().sum(0) / (DRAWS - 1) * (1 + 1 / DRAWS)
+        variance = (draws - mean).abs().square().sum(0) / (DRAWS - 1) * (1 + 1 / DRAWS)
         return mean, variance.sqrt()
 
     return estimate

@@ -114,9 +114,9 @@ def measure(methods: Sequence[Method], path: Path = RESULTS) -> None:
 
     def write(m: Method, scan: Scan, setting: Setting) -> float:
         key = (m.library, m.name, scan.name)
-        told = " ".join(f"{v:g}" for v in setting)
+        label = " ".join(f"{v:g}" for v in setting)
         if scan is tuning:
-            key = (*key[:2], f"{scan.name} tuning {told}")
+            key = (*key[:2], f"{scan.name} tuning {label}")
         if key in there:
             return float(there[key]["psnr"])
         torch.manual_seed(5)
@@ -126,7 +126,7 @@ def measure(methods: Sequence[Method], path: Path = RESULTS) -> None:
         seconds = process_time() - start
         psnr, coverage = scan.score(draws) if bool(draws.abs().isfinite().all()) else (-99.0, 0.0)
         forwards = (cost.nfe + cost.nvjp) / len(draws)
-        values = (told, m.steps, f"{forwards:.0f}", f"{psnr:.2f}", f"{coverage:.3f}",
+        values = (label, m.steps, f"{forwards:.0f}", f"{psnr:.2f}", f"{coverage:.3f}",
                   f"{seconds:.1f}")  # fmt: skip
         row = dict(zip(FIELDS, (*key, *map(str, values)), strict=True))
         new = not path.exists()

@@ -197,9 +197,9 @@ def _hsi(name: str, quality: str) -> Known:
     seed = int(number)
     rng = np.random.default_rng([seed, sum(map(ord, case))])
     if scene == "finch":
-        wanted = Wanted(lines=_SIDE, samples=_SIDE, bands=80, case="none", seed=seed)
-        made, _ = simulate_pair(wanted)
-        clean, wavelength = made["cube"].values, made["wavelength"].values
+        spec = Wanted(lines=_SIDE, samples=_SIDE, bands=80, case="none", seed=seed)
+        noisy_scene, _ = simulate_pair(spec)
+        clean, wavelength = noisy_scene["cube"].values, noisy_scene["wavelength"].values
     else:
         data = SpectralCubes(split="validate", seed=seed, patch=_SIDE)
         clean, wavelength = data._general(np.random.default_rng(seed))
@@ -222,8 +222,8 @@ def _known(name: str, data: Any, truth: Any, draws: Any = None) -> Known:
 
     estimate = array(data["estimate"])
     attrs = {k: v for k, v in data.attrs.items() if isinstance(v, int | float | str)}
-    kept = np.zeros((0, *estimate.shape), np.float32) if draws is None else array(draws)
-    return Known(name, estimate, array(data["std"]), array(truth), kept, attrs)
+    draw_array = np.zeros((0, *estimate.shape), np.float32) if draws is None else array(draws)
+    return Known(name, estimate, array(data["std"]), array(truth), draw_array, attrs)
 
 
 _MAKE: dict[str, Callable[[str, str], Known]] = {

@@ -160,22 +160,23 @@ def _fit(domain: str, quality: str, group: str, cases: Sequence[str], times: int
     parts, errors, names = [], [], []
     large = []
     for name in cases:
-        known = result_of(domain, name, quality)
-        regions = list(regions_of(domain, known, times))
-        for region in [*regions, *pixels_of(domain, known, len(regions))]:
+        result = result_of(domain, name, quality)
+        regions = list(regions_of(domain, result, times))
+        for region in [*regions, *pixels_of(domain, result, len(regions))]:
             large.append(region.kind != "square")
-            parts.append(parts_of(known, region, basis))
-            errors.append(error_of(known, region))
+            parts.append(parts_of(result, region, basis))
+            errors.append(error_of(result, region))
             names.append(name)
     table, seen = np.array(parts), np.array(errors)
-    read = np.array(large)
-    weights = fit_weights(table, seen, LEVEL, where=read)
-    held = np.abs(seen) <= HALF * np.sqrt(table @ np.array(weights))
+    of_regions = np.array(large)
+    weights = fit_weights(table, seen, LEVEL, where=of_regions)
+    inside = np.abs(seen) <= HALF * np.sqrt(table @ np.array(weights))
     print(domain, quality, group, len(seen), "regions", dict(zip(LENGTHS, weights, strict=True)))
-    print(f"  held: regions {held[read].mean():.3f}, squares of 1 to 3 {held[~read].mean():.3f}")
+    shares = inside[of_regions].mean(), inside[~of_regions].mean()
+    print("  held: regions {:.3f}, squares of 1 to 3 {:.3f}".format(*shares))
     names = [n if r else "" for n, r in zip(names, large, strict=True)]
     for name in filter(None, dict.fromkeys(names)):
-        mine = [h for h, n in zip(held, names, strict=True) if n == name]
+        mine = [h for h, n in zip(inside, names, strict=True) if n == name]
         print(f"  {name}: {np.mean(mine):.2f}")
 
 

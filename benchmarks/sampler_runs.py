@@ -122,17 +122,17 @@ def measure(methods: Sequence[Method], path: Path = RESULTS) -> None:
 
     def result(m: Method, index: int, steps: int, setting: Setting, seeds: tuple[int, int]) -> Row:
         problem = sets[seeds][index]
-        told = " ".join(f"{v:g}" for v in setting)
+        label = " ".join(f"{v:g}" for v in setting)
         data = f"{seeds[0]}-{seeds[1]}"
-        wanted = Row(m.library, m.name, problem.title, steps, told, data, 0.0, 0.0, 0.0)
-        if wanted.key in there:
-            return there[wanted.key]
+        trial = Row(m.library, m.name, problem.title, steps, label, data, 0.0, 0.0, 0.0)
+        if trial.key in there:
+            return there[trial.key]
         torch.manual_seed(5)
         with tally() as cost:
             draws = m.run(problem, levels(steps), setting).detach().double()
         good = bool(draws.isfinite().all())
         row = Row(
-            *(m.library, m.name, problem.title, steps, told, data),
+            *(m.library, m.name, problem.title, steps, label, data),
             (cost.nfe + cost.nvjp) / len(draws),
             sliced_w2(draws, problem.draws[: len(draws)]) if good else float("inf"),
             float(draws.var(0).sum()) / problem.variance if good else float("inf"),

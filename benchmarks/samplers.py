@@ -140,8 +140,8 @@ def cells(rows: list[Row]) -> dict[tuple[str, str, str, int], tuple[float, float
     best = {key: min(sums, key=sums.__getitem__) for key, sums in trials.items()}
     groups: dict[tuple[str, str, str, int], list[Row]] = {}
     for row in rows:
-        chosen = best.get((row.library, row.method, row.problem), row.setting)
-        if row.data in tests and row.setting == chosen:
+        setting = best.get((row.library, row.method, row.problem), row.setting)
+        if row.data in tests and row.setting == setting:
             key = (row.library, row.method, row.problem, row.steps)
             groups.setdefault(key, []).append(row)
     out = {}
@@ -158,7 +158,7 @@ def cells(rows: list[Row]) -> dict[tuple[str, str, str, int], tuple[float, float
 
 def table(rows: list[Row]) -> str:
     """results/samplers.md."""
-    found = cells(rows)
+    table_cells = cells(rows)
     titles = list(dict.fromkeys(row.problem for row in rows))
     text = HEAD.format(
         chains=CHAINS, tests=len(TESTS), tuning=len(TUNING), azula="0.11.1", deepinv="0.5.0"
@@ -172,26 +172,26 @@ def table(rows: list[Row]) -> str:
         "| method | library | forwards at 20 steps | " + " | ".join(titles) + " |",
         "|---|---|---|" + "---|" * len(titles),
     ]
-    methods = list(dict.fromkeys(m for _, m, _, _ in found))
-    shared = [m for m in methods if len({k[0] for k in found if k[1] == m}) > 1]
+    methods = list(dict.fromkeys(m for _, m, _, _ in table_cells))
+    shared = [m for m in methods if len({k[0] for k in table_cells if k[1] == m}) > 1]
     worse: list[str] = []
     for m in [*shared, *[m for m in methods if m not in shared]]:
         for library in ("sciddm", "azula", "deepinv"):
-            if not any(k[0] == library and k[1] == m for k in found):
+            if not any(k[0] == library and k[1] == m for k in table_cells):
                 continue
             parts, price = [], ""
             for title in titles:
-                values = [found.get((library, m, title, n)) for n in STEPS]
+                values = [table_cells.get((library, m, title, n)) for n in STEPS]
                 if any(v is None for v in values):
                     parts.append("")
                     continue
                 price = f"{values[1][1]:.0f}"  # type: ignore[index]
-                shown = " / ".join(f"{v[0]:.3f}" for v in values if v is not None)
+                distances = " / ".join(f"{v[0]:.3f}" for v in values if v is not None)
                 ahead = False
                 for n in STEPS[1:]:
                     mine, other = (
-                        found.get(("sciddm", m, title, n)),
-                        found.get((library, m, title, n)),
+                        table_cells.get(("sciddm", m, title, n)),
+                        table_cells.get((library, m, title, n)),
                     )
                     fair = bool(mine and other and other[1] <= 1.05 * mine[1])
                     if library != "sciddm" and fair and other[0] < mine[0] - 0.02:
@@ -200,7 +200,8 @@ def table(rows: list[Row]) -> str:
                             f"`{m}`, {title}, {n} steps: {library} {other[0]:.3f} with "
                             f"{other[1]:.0f} forwards, ours {mine[0]:.3f} with {mine[1]:.0f}"
                         )
-                parts.append(("**" + shown + "**" if ahead else shown) + f" ({values[2][2]:.1f})")  # type: ignore[index]
+                mark = "**" if ahead else ""
+                parts.append(f"{mark}{distances}{mark} ({values[2][2]:.1f})")  # type: ignore[index]
             lines.append(f"| `{m}` | {library} | {price} | " + " | ".join(parts) + " |")
     lines += ["", "## Where a peer's version is better at equal cost", ""]
     lines += [f"- {line}" for line in worse] or ["Nowhere by more than .02."]
@@ -214,7 +215,7 @@ def table(rows: list[Row]) -> str:
     for title in titles:
         row = []
         for budget in (25, 50, 100, 250):
-            fits = [(v[0], k) for k, v in found.items() if k[2] == title and v[1] <= budget]
+            fits = [(v[0], k) for k, v in table_cells.items() if k[2] == title and v[1] <= budget]
             if fits:
                 value, key = min(fits)
                 row.append(f"{key[0]} `{key[1]}` {value:.3f}")

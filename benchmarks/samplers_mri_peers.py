@@ -90,15 +90,15 @@ class Oracle(Denoiser):
 
 def operator_of(scan: Scan) -> tuple[Callable[[Tensor], Tensor], Tensor]:
     """The sampled k-space of vectors, as vectors, and the data."""
-    seen = scan.A.mask > 0
+    mask = scan.A.mask > 0
     size = scan.truth.shape[-2:]
 
     def forward(x: Tensor) -> Tensor:
-        k = scan.A.forward(complex_of(x.reshape(-1, 2, *size)))[:, 0, seen]
+        k = scan.A.forward(complex_of(x.reshape(-1, 2, *size)))[:, 0, mask]
         out = torch.cat([k.real, k.imag], -1)
         return out if x.ndim > 1 else out[0]
 
-    y = scan.y[0, seen]
+    y = scan.y[0, mask]
     return forward, torch.cat([y.real, y.imag])
 
 

@@ -172,8 +172,8 @@ def _read(file: Path, *, alone: bool = False) -> Iterator[tuple[Path, Dataset]]:
         header = open_dicom(file, pixels=False)
     if "DirectoryRecordSequence" in header:
         return  # the index of a medium
-    missing = "SOPClassUID" not in header or "SeriesInstanceUID" not in header
-    if missing or _ends_within_a_value(header):
+    incomplete = "SOPClassUID" not in header or "SeriesInstanceUID" not in header
+    if incomplete or _ends_within_a_value(header):
         raise InputError(f"{file}: its header ends early: truncated, copy or export it again")
     yield file, header
 

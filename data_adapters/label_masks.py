@@ -112,15 +112,15 @@ def check_grid(
         InputError: another size, or another place.
     """
     values = mask.values if mask.values.ndim == 3 else mask.values[None]
-    wanted = tuple(int(n) for n in shape)
-    layers_fit = len(values) == wanted[0] or (len(values) == 1 and each_layer)
-    if values.shape[1:] != wanted[1:] or not layers_fit:
-        one = (1, *wanted[1:]) if each_layer else wanted
+    sizes = tuple(int(n) for n in shape)
+    layers_fit = len(values) == sizes[0] or (len(values) == 1 and each_layer)
+    if values.shape[1:] != sizes[1:] or not layers_fit:
+        one = (1, *sizes[1:]) if each_layer else sizes
         raise InputError(
             f"{mask.name}: is {_times(values.shape)} and the result {_times(one)} (layers, rows, "
             "columns): draw the mask on the result's own grid"
         )
-    _check_affine(mask, wanted, attrs)
+    _check_affine(mask, sizes, attrs)
     own, other = mask.attrs.get("transform"), attrs.get("transform")
     if own is not None and other is not None:
         a, b = (np.asarray(list(t)[:6], np.float64) for t in (own, other))

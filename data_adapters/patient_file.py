@@ -86,13 +86,13 @@ class PatientFile(io.RawIOBase):
 
     def truncate(self, size: int | None = None) -> int:
         """As of any file; where the disk refuses, it stays as long as it is."""
-        wanted = self._at if size is None else size
+        length = self._at if size is None else size
         if self.error is None:
             try:
-                self._file.truncate(wanted)
+                self._file.truncate(length)
             except OSError as error:
                 self.error = error
-        return wanted
+        return length
 
     def readable(self) -> bool:
         """Yes."""

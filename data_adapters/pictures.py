@@ -51,9 +51,9 @@ def read_pictures(source: str | Path) -> NDArray[np.float32]:
 
 def _array(path: Path) -> NDArray[Any]:
     with reading(path):
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        check_size(path, "the array", stored.shape, max(4, stored.dtype.itemsize), stored=path)
-        values = np.array(stored)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        check_size(path, "the array", array.shape, max(4, array.dtype.itemsize), stored=path)
+        values = np.array(array)
     return values[None] if values.ndim == 2 else values
 
 

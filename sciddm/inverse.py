@@ -186,10 +186,10 @@ def _check_domain(prior: Denoiser, start: Tensor, t: float) -> None:
     """Raises InputError where a prior does not take the images of the operator."""
     shape = tuple(start.shape[1:])
     try:
-        found = tuple(prior(start, t).shape[1:])
+        answer = tuple(prior(start, t).shape[1:])
     except (RuntimeError, IndexError):
-        found = None
-    if found != shape:
+        answer = None
+    if answer != shape:
         raise InputError(
             f"the images of A have the shape {shape}, which the prior does not take: give both the "
             "same shape, the batch axis left out"

@@ -44,8 +44,8 @@ class MethodChoice:
     @property
     def words(self) -> str:
         """What was chosen, in words."""
-        given = {"sampler": self.sampler, "guidance": self.guidance, "steps": self.steps}
-        return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+        options = {"sampler": self.sampler, "guidance": self.guidance, "steps": self.steps}
+        return ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
 
     def check(self, needs: Sequence[str] = (), why: str = "", *, stochastic: bool = False) -> None:
         """Whether a pipeline takes it.

@@ -96,7 +96,7 @@ def train(
             from sciddm.training.run import train as run_training
 
         folder = target if target is not None else Path("runs") / loaded.name
-        made = run_training(
+        model = run_training(
             loaded,
             folder,
             resume=not fresh,
@@ -105,7 +105,7 @@ def train(
             nodes=nodes,
             strategy=strategy,
         )
-        print(made)
+        print(model)
         return
     if domain is None:
         raise OptionError("domain", "say of which domain the folder's data are")
@@ -118,7 +118,7 @@ def train(
     with extra("train", "training"):
         from sciddm.pipelines.own_prior.run import OwnPrior, checked_plan, train_own_prior
 
-    wanted = OwnPrior(
+    plan = OwnPrior(
         domain=domain,
         data=data,
         start=start,
@@ -133,9 +133,9 @@ def train(
     )
     run = target if target is not None else Path("runs") / (name or f"own-{domain}")
     if check:
-        checked_plan(wanted, run, say=print)
+        checked_plan(plan, run, say=print)
         return
-    print(train_own_prior(wanted, run, fresh=fresh, say=print))
+    print(train_own_prior(plan, run, fresh=fresh, say=print))
 
 
 def _levels(names: list[str] | None) -> tuple[Quality, ...]:

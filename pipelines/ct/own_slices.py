@@ -25,7 +25,7 @@ from torch import Tensor
 from sciddm.data_adapters.ct import open_ct
 from sciddm.data_adapters.volume_files import READ_SUFFIXES
 from sciddm.errors import InputError
-from sciddm.pipelines.own_prior.items import PreparedItems, TrainingPart, corner
+from sciddm.pipelines.own_prior.items import CroppedItems, TrainingPart
 from sciddm.pipelines.own_prior.prepared import Stack, load_prepared
 from sciddm.pipelines.own_prior.sources import Kind, Source
 from sciddm.pipelines.own_prior.split import Part
@@ -38,7 +38,6 @@ _LOWEST, _HIGHEST, _BODY_HU = -1024.0, 3071.0, -300.0
 _LEAST_SHARE, _SQUARE = 0.05, 0.01
 #: A volume of CT has air somewhere, magnitudes of MRI have none.
 _AIR_HU = -200.0
-_TRIES = 8
 
 
 def read_slices(source: Source) -> Stack:
@@ -61,12 +60,11 @@ def read_slices(source: Source) -> Stack:
     return Stack(hu[(hu > _BODY_HU).mean((1, 2)) > _LEAST_SHARE], {"pixel_mm": (dy + dx) / 2})
 
 
-class OwnCTSlices(PreparedItems):
+class OwnCTSlices(CroppedItems):
     """Crops (1, crop, crop) in HU that show a body.
 
     Args:
-        prepared, split, length, seed: as of ``PreparedItems``.
-        crop: side in pixels.
+        prepared, split, length, seed, crop: as of ``CroppedItems``.
     """
 
     def __init__(
@@ -77,8 +75,7 @@ class OwnCTSlices(PreparedItems):
         seed: int = 0,
         crop: int = 64,
     ) -> None:
-        super().__init__(prepared, split, length, seed)
-        self.crop = crop
+        super().__init__(prepared, split, length, seed, crop)
         part: Part = split
         pixels = [entry.about["pixel_mm"] for entry in load_prepared(prepared).of(part)]
         self.representation = {
@@ -89,12 +86,8 @@ class OwnCTSlices(PreparedItems):
 
     def item(self, values: NDArray[Any], rng: np.random.Generator) -> Tensor:
         """See ``PreparedItems``."""
-        for _ in range(_TRIES):
-            y, x = corner(values.shape, self.crop, rng)
-            part = values[y, x]
-            if (part > _BODY_HU).mean() > _LEAST_SHARE:
-                break
-        hu = np.full((self.crop, self.crop), -1000.0, np.float32)
-        hu[: part.shape[0], : part.shape[1]] = part
-        turned = np.rot90(hu[:, ::-1] if rng.random() < 0.5 else hu, int(rng.integers(4)))
+        hu = self.cropped(
+            values, rng, lambda part: bool((part > _BODY_HU).mean() > _LEAST_SHARE), empty=-1000.0
+        )
+        turned = np.rot90(hu, int(rng.integers(4)))
         return torch.from_numpy(np.ascontiguousarray(turned))[None]

@@ -267,10 +267,10 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         }
 
     def _scores(self) -> dict[str, Any]:
-        found = list(self._predictions.values())
+        predictions = list(self._predictions.values())
         return {
-            "prediction_samples": sum(p.count for p in found),
-            "prediction_log_score": round(sum(p.log_score for p in found), 3),
+            "prediction_samples": sum(p.count for p in predictions),
+            "prediction_log_score": round(sum(p.log_score for p in predictions), 3),
         }
 
     def _all_remarks(self) -> list[str]:

@@ -153,8 +153,8 @@ class Evaluate(Request):
 
 def _check_draws(request: Denoise | Reconstruct) -> None:
     for name in ("samples", "sampler", "steps", "guidance"):
-        drawn = request.method in ("residual", "posterior")
-        if getattr(request, name, None) is not None and not drawn:
+        has_draws = request.method in ("residual", "posterior")
+        if getattr(request, name, None) is not None and not has_draws:
             raise OptionError(name, f"{request.method} draws none, leave it out")
 
 

@@ -51,7 +51,7 @@ def arrivals(
 def _state(item: Path) -> _State | None:
     files = sorted(item.rglob("*")) if item.is_dir() else [item]
     try:
-        found = [(str(file), file.stat()) for file in files]
+        stats = [(str(file), file.stat()) for file in files]
     except OSError:
         return None
-    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)

@@ -137,13 +137,13 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         Raises:
             InputError: the folder holds none of these names.
         """
-        found, many = self._items(reference)
+        items, many = self._items(reference)
         if not many:
             return reference
         stems = list(dict.fromkeys(stem(path, self.source.suffixes) for path in names))
         for name in stems:
-            if name in found:
-                return found[name]
+            if name in items:
+                return items[name]
         raise InputError(f"{reference}: holds no {self.kind} named {' or '.join(stems)}")
 
     def _items(self, path: Path) -> tuple[Mapping[str, Path], bool]:

@@ -82,8 +82,8 @@ def _measured(mask: LabelMask, errors: Errors, attrs: Mapping[Any, Any], each_la
             for name in ("mean", "low", "high"):
                 row[name] = [None if i is None else _number(getattr(i, name)) for i in each]
         else:
-            found = errors.mean_of(inside, LEVEL)
-            row |= {name: _number(getattr(found, name)) for name in ("mean", "low", "high")}
+            interval = errors.mean_of(inside, LEVEL)
+            row |= {name: _number(getattr(interval, name)) for name in ("mean", "low", "high")}
         rows.append(row)
     table = {"mask": mask.name, "level": LEVEL, "correlation": errors.field.sentence, "rows": rows}
     if each_layer:
@@ -144,11 +144,11 @@ def _told(row: Mapping[str, Any], table: Mapping[str, Any]) -> str:
     if not isinstance(row["mean"], list):
         mean, ends = _cells(row["mean"], row)
         return f"{mean} ({ends}), {pixels}" if ends else f"{mean}, {pixels}"
-    seen = [k for k, mean in enumerate(row["mean"]) if mean is not None]
-    if not seen:
+    layers = [k for k, mean in enumerate(row["mean"]) if mean is not None]
+    if not layers:
         return f"no value, {pixels}"
     told = []
-    for k in sorted({seen[0], seen[len(seen) // 2], seen[-1]}):
+    for k in sorted({layers[0], layers[len(layers) // 2], layers[-1]}):
         mean, ends = _cells(row["mean"][k], {e: row[e][k] for e in ("low", "high")})
         told.append(f"{table['layer']} {k + 1}: {mean} ({ends})")
     return "; ".join(told) + f"; {pixels}"

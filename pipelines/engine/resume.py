@@ -66,9 +66,9 @@ def completed(
 
 def _changed(inputs: Sequence[Path], stored: Mapping[str, Any], there: Sequence[Path]) -> bool:
     """Whether inputs are newer than the outputs and of another content."""
-    made = min(path.stat().st_mtime_ns for path in there)
+    time_made = min(path.stat().st_mtime_ns for path in there)
     files = [file for path in inputs for file in ([path] if path.is_file() else path.rglob("*"))]
-    if all(file.stat().st_mtime_ns <= made for file in files):
+    if all(file.stat().st_mtime_ns <= time_made for file in files):
         return False
     digest = stored.get("input_sha256")
     return bool(digest) and digest != hash_of_files(inputs)

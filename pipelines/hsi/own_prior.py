@@ -49,12 +49,12 @@ def check(checks: Checks) -> dict[str, Any]:
                 np.asarray(data["cube"].values[known.used] - cube["cube"].values[known.used])
                 for data in (noisy, result)
             )
-            seen = np.isfinite(before) & np.isfinite(after)
-            gains[label].append(_decibels(before[seen], after[seen]))
+            finite = np.isfinite(before) & np.isfinite(after)
+            gains[label].append(_decibels(before[finite], after[finite]))
             if label == "own" and "std" in result:
                 std = np.asarray(result["std"].values[known.used], np.float64)
                 half = _Z90 * np.hypot(std, sigma[:, None, None])
-                covered.append(float((np.abs(after) <= half)[seen].mean()))
+                covered.append(float((np.abs(after) <= half)[finite].mean()))
         checks.progress(
             f"{entry.file}: " + ", ".join(f"{k} {v[-1]:.2f} dB" for k, v in gains.items())
         )

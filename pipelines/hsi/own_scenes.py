@@ -30,7 +30,7 @@ from sciddm.physics.spectral.tiles import Window
 from sciddm.pipelines.hsi.denoise import statistics_of, tile_at
 from sciddm.pipelines.hsi.survey import Scene, survey
 from sciddm.pipelines.hsi.training_data import coefficient_item
-from sciddm.pipelines.own_prior.items import PreparedItems, TrainingPart
+from sciddm.pipelines.own_prior.items import CroppedItems
 from sciddm.pipelines.own_prior.prepared import Stack
 from sciddm.pipelines.own_prior.sources import Kind, Source
 
@@ -67,30 +67,19 @@ def read_scene(source: Source) -> Stack:
     return Stack(images[None].astype(np.float32))
 
 
-class OwnScenes(PreparedItems):
+class OwnScenes(CroppedItems):
     """Coefficient images x0 (1, crop, crop) of a run's scenes with their guides cond (3, ...).
 
     Args:
-        prepared, split, length, seed: as of ``PreparedItems``.
+        prepared, split, length, seed: as of ``CroppedItems``.
         crop: side in pixels; smaller scenes are mirrored at their edges.
     """
 
     #: Kept with the model: `HyperspectralDenoising.from_pretrained` takes its method from it.
     representation: ClassVar[dict[str, str]] = {"method": "subspace"}
 
-    def __init__(
-        self,
-        prepared: str,
-        split: TrainingPart = "train",
-        length: int = 2000,
-        seed: int = 0,
-        crop: int = 64,
-    ) -> None:
-        super().__init__(prepared, split, length, seed)
-        self.crop = crop
-
     def item(self, values: NDArray[Any], rng: np.random.Generator) -> dict[str, Tensor]:
         """See ``PreparedItems``."""
-        missing = [(0, max(0, self.crop - n)) for n in values.shape[1:]]
-        stack = np.pad(values, [(0, 0), *missing], mode="symmetric")
+        borders = [(0, max(0, self.crop - n)) for n in values.shape[1:]]
+        stack = np.pad(values, [(0, 0), *borders], mode="symmetric")
         return coefficient_item(np.asarray(stack, np.float32), self.crop, rng)

@@ -284,8 +284,8 @@ def _overlays(
             overlays.append(Overlay("Standard deviation", std, (0.0, top), _unit(original)))
     flags = np.asarray(result["flags"][list(bands), ::step, ::step].data).astype(np.uint8)
     for mark in _marks(result, flags):
-        shown = ((flags & mark.bit) != 0).astype(np.float64)
-        overlays.append(Overlay(f"Flag: {mark.title}", shown, colour=mark.colour))
+        layer = ((flags & mark.bit) != 0).astype(np.float64)
+        overlays.append(Overlay(f"Flag: {mark.title}", layer, colour=mark.colour))
     return overlays
 
 

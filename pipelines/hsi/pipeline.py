@@ -215,8 +215,8 @@ class HyperspectralDenoising(Pipeline):
             told[FIELD] = errors.attribute()
         if made.bands is not None:
             bands = np.eye(scene.bands)
-            used = np.flatnonzero(known.used)
-            bands[np.ix_(used, used)] = made.bands
+            bands_used = np.flatnonzero(known.used)
+            bands[np.ix_(bands_used, bands_used)] = made.bands
             result.encoding[BETWEEN] = bands
         verdict = verdict_of(told, predicted, made.familiar)
         verdict = replace(verdict, calibrated=choice.calibrated(verdict.calibrated))

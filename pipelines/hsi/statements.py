@@ -44,9 +44,9 @@ def statements(attrs: Mapping[Any, Any]) -> Iterator[Statement]:
     share = attrs.get("dead_share")
     if isinstance(share, int | float) and share > 0:
         yield Statement(f"{100 * share:.2g} % of the entries were defects and were replaced.")
-    kept = attrs.get("kept_share")
-    if isinstance(kept, int | float) and kept > 0:
-        yield Statement(f"{100 * kept:.2g} % of the entries kept their measured values.")
+    kept_share = attrs.get("kept_share")
+    if isinstance(kept_share, int | float) and kept_share > 0:
+        yield Statement(f"{100 * kept_share:.2g} % of the entries kept their measured values.")
     factor = attrs.get("std_factor")
     if isinstance(factor, int | float):
         yield Statement(

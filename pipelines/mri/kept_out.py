@@ -125,14 +125,14 @@ def predicted(
     posterior = reconstruct_slice(denoiser, part, quick, seed, item, first=baseline)
     measured = resized(out, (rest.y.shape[-2], rest.y.shape[-1])).bool()
     factor = float(np.interp(acceleration, [*_FACTORS], [*_FACTORS.values()]))
-    found = prediction_of(rest, measured, posterior.samples[:, 0], baseline[0], factor)
+    prediction = prediction_of(rest, measured, posterior.samples[:, 0], baseline[0], factor)
     # As a density of the scan's own samples, whatever the noise level and scale that they were
     # divided by: those of two hypotheses can then be compared.
     coils = len(kspace)
     eye = torch.eye(coils, dtype=kspace.dtype, device=kspace.device)[..., None]
     mixing = frame.level * frame.whiten(eye)[..., 0] / frame.gain
-    change = 2 * float(torch.linalg.slogdet(mixing)[1]) * found.count / coils
-    return replace(found, log_score=found.log_score + change)
+    change = 2 * float(torch.linalg.slogdet(mixing)[1]) * prediction.count / coils
+    return replace(prediction, log_score=prediction.log_score + change)
 
 
 def slices_to_check(count: int) -> list[int]:

@@ -52,8 +52,8 @@ def measured_files(folder: Path, split: Split) -> list[Path]:
         )
     last = _VALIDATE_EVERY - 1
     validate = {k for k in range(len(units)) if k % _VALIDATE_EVERY == last} or {len(units) - 1}
-    chosen = [k for k in range(len(units)) if (k in validate) == (split == "validate")]
-    return [file for k in chosen for file in units[k]]
+    indices = [k for k in range(len(units)) if (k in validate) == (split == "validate")]
+    return [file for k in indices for file in units[k]]
 
 
 def _files(entry: Path) -> list[Path]:
@@ -145,9 +145,9 @@ class SplitSlices(Dataset[Any]):
         if self.split == "validate":
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
         first, second = split_entries(item["mask"], self.share, self.centre, generator)
-        shown = {"kspace": item["kspace"] * first, "maps": item["maps"], "mask": first}
+        first_half = {"kspace": item["kspace"] * first, "maps": item["maps"], "mask": first}
         held_out = {"kspace": item["kspace"] * second, "maps": item["maps"], "mask": second}
-        return {"y": least_squares(MeasuredSlices.measurement(shown)), **held_out}
+        return {"y": least_squares(MeasuredSlices.measurement(first_half)), **held_out}
 
     measurement = staticmethod(MeasuredSlices.measurement)
 

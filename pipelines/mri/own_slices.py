@@ -94,9 +94,9 @@ class OwnSlices(PreparedItems):
     ) -> None:
         super().__init__(prepared, split, length, seed)
         self.simulation = ImageSimulation(crop, off_resonance=off_resonance, variety=variety)
-        kept = keep is not None and split == "train"
+        mixes = keep is not None and split == "train"
         self.kept: Dataset[Any] | None = (
-            OwnSlices(str(keep), "train", length, seed, crop, 0.4, 1.0) if kept else None
+            OwnSlices(str(keep), "train", length, seed, crop, 0.4, 1.0) if mixes else None
         )
         self.keep_share = keep_share
 

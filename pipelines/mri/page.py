@@ -144,10 +144,10 @@ def _sections(result: xr.Dataset) -> Sequence[Section]:
 
 def _viewer(result: xr.Dataset, image: NDArray[Any]) -> Viewer:
     white = grey_window(image)[1] / 100
-    shown = {"Zero-filled": "zero_filled", "Reference": "reference"}
+    titles = {"Zero-filled": "zero_filled", "Reference": "reference"}
     layers = [
         Layer(title, magnitude(result, name) / white)
-        for title, name in shown.items()
+        for title, name in titles.items()
         if name in result and result[name].shape == image.shape
     ]
     return Viewer(

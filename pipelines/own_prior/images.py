@@ -95,8 +95,8 @@ def _layer(network: nn.Module) -> str:
 def _images(prepared: Prepared, part: Part, count: int) -> torch.Tensor:
     """(image, 1, y, x) of a part, at most ``count``, evenly from all of them."""
     images = np.concatenate([prepared.values(entry) for entry in prepared.of(part)])
-    chosen = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
-    return torch.from_numpy(np.array(images[chosen], np.float32))[:, None]
+    places = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
+    return torch.from_numpy(np.array(images[places], np.float32))[:, None]
 
 
 def _values(prepared: Prepared) -> dict[str, Any]:

@@ -174,9 +174,9 @@ def prepare(
     )
     prepared = Prepared(target, rule, str(folder), entries)
     _write_split(run / _SPLIT, prepared, kind.word, Counter(parts.values()))
-    held = {"rule": rule, "source": str(folder), "stamp": stamp}
+    header = {"rule": rule, "source": str(folder), "stamp": stamp}
     table = [asdict(entry) for entry in entries]
-    write_durably(target / _INDEX, json.dumps({**held, "entries": table}, indent=1).encode())
+    write_durably(target / _INDEX, json.dumps({**header, "entries": table}, indent=1).encode())
     return prepared
 
 
@@ -191,9 +191,9 @@ def load_prepared(folder: str | Path) -> Prepared:
     """
     folder = Path(folder)
     try:
-        held = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        entries = tuple(Entry(**{**e, "shape": tuple(e["shape"])}) for e in held["entries"])
-        return Prepared(folder, held["rule"], held["source"], entries)
+        content = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        entries = tuple(Entry(**{**e, "shape": tuple(e["shape"])}) for e in content["entries"])
+        return Prepared(folder, content["rule"], content["source"], entries)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: no prepared data ({error}): start with --fresh") from error
 
@@ -207,7 +207,7 @@ def _stamp(sources: Sequence[Source]) -> str:
 
 
 def _write_split(path: Path, prepared: Prepared, word: str, counts: Counter[Part]) -> None:
-    told = {
+    record = {
         "rule": RULES[prepared.rule],
         "group": word,
         "parts": "by the SHA-256 of the group's name: validate first, then test, the rest trains",
@@ -216,4 +216,4 @@ def _write_split(path: Path, prepared: Prepared, word: str, counts: Counter[Part
         "files": {e.file: {"group": e.group, "part": e.part} for e in prepared.entries},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path, (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode())
+    write_durably(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())

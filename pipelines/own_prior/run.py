@@ -120,8 +120,8 @@ def train_own_prior(
             _discard(run)
         _same_request(wanted, run)
         prepared, recipe = _recipe(contract, wanted, run, say)
-        done: dict[str, object] = _finished(run)
-        long_enough = float(str(done.get("seconds", 0))) >= wanted.seconds
+        finish: dict[str, object] = _finished(run)
+        long_enough = float(str(finish.get("seconds", 0))) >= wanted.seconds
         if not (is_model_folder(model) and long_enough):
             say(f"training for {clock(wanted.seconds)} at most: {run / 'metrics.csv'}")
             train(
@@ -131,9 +131,9 @@ def train_own_prior(
                 progress=progress,
                 devices=wanted.devices,
             )
-            done = {"seconds": wanted.seconds}
-            _write(run / "finished.json", done)
-        if done.get("weights") != weights_hash(model):
+            finish = {"seconds": wanted.seconds}
+            _write(run / "finished.json", finish)
+        if finish.get("weights") != weights_hash(model):
             _check(contract, wanted, prepared, run, say)
         _write(run / "finished.json", {"weights": weights_hash(model), "seconds": wanted.seconds})
     return model
@@ -227,7 +227,10 @@ def _same_request(wanted: OwnPrior, run: Path) -> None:
     before = json.loads(path.read_text(encoding="utf-8"))
     now = wanted.identity()
     other = [key for key in now if before.get(key) != now[key]]
-    if other:
+    if other and not (run / "planned").is_file():  # refused before anything was trained
+        _discard(run)
+        _write(path, now)
+    elif other:
         raise InputError(
             f"{run}: was started with another {other[0]} ({before.get(other[0])}): take --fresh, "
             "or another folder for the run"

@@ -103,11 +103,11 @@ def sources_of(folder: Path, kind: Kind) -> list[Source]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         own = sorted(name for name in files if not name.startswith("."))
-        taken = [name for name in own if name.lower().endswith(kind.suffixes)]
-        for name in taken:
+        own_kind = [name for name in own if name.lower().endswith(kind.suffixes)]
+        for name in own_kind:
             path = Path(place) / name
             found.append(Source(path, path.relative_to(folder).as_posix()))
-        rest = [Path(place) / name for name in own if name not in taken]
+        rest = [Path(place) / name for name in own if name not in own_kind]
         if rest and (series := _series(Path(place), folder, rest, kind, modalities)):
             found += series
         else:
@@ -124,11 +124,13 @@ def sources_of(folder: Path, kind: Kind) -> list[Source]:
     if not others:
         raise InputError(f"{folder}: holds no files: name the folder of the training data")
     suffix, count = others.most_common(1)[0]
-    told = f"{count} {'files' if count > 1 else 'file'} {suffix or 'without a suffix'}"
+    instead = f"{count} {'files' if count > 1 else 'file'} {suffix or 'without a suffix'}"
     domain = _ELSEWHERE.get(suffix)
     advice = f", which --domain {domain} reads" if domain and domain != kind.domain else ""
-    read = ", ".join(kind.suffixes) + (" or DICOM" if kind.modality else "")
-    raise InputError(f"{folder}: no file for {kind.domain} ({read}) in it, but {told}{advice}")
+    suffixes = ", ".join(kind.suffixes) + (" or DICOM" if kind.modality else "")
+    raise InputError(
+        f"{folder}: no file for {kind.domain} ({suffixes}) in it, but {instead}{advice}"
+    )
 
 
 def grouped(

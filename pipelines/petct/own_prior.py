@@ -125,11 +125,11 @@ def _arguments(prepared: Prepared) -> Mapping[str, Any]:
 def _accepts(model: Model) -> str:
     if not isinstance(model.model, NetworkDenoiser | Segmenter):
         return "it segments nothing"
-    held = model.representation
-    if held.get("kind") != "petct-mask":
+    about = model.representation
+    if about.get("kind") != "petct-mask":
         return "it is no model of PET/CT"
-    same = list(held.get("spacing_mm", [])) == list(SPACING_MM)
-    plain = list(held.get("modalities", [])) == ["pet", "ct"]
+    same = list(about.get("spacing_mm", [])) == list(SPACING_MM)
+    plain = list(about.get("modalities", [])) == ["pet", "ct"]
     return "" if same and plain else "its grid or its modalities are others"
 
 

@@ -49,9 +49,9 @@ def read_recording(source: Source) -> Stack:
     rate = int(recording.attrs["rate"])
     if rate != RATE:
         wave = resample(wave, rate, RATE)
-    stored = np.clip(np.round(wave.numpy() * 32768), -32768, 32767).astype(np.int16)
-    clean = len(stored) >= _LEAST_SECONDS * RATE and dynamic_range(stored) >= CLEAN_RANGE_DB
-    return Stack(stored[None] if clean else stored[None][:0])
+    samples = np.clip(np.round(wave.numpy() * 32768), -32768, 32767).astype(np.int16)
+    clean = len(samples) >= _LEAST_SECONDS * RATE and dynamic_range(samples) >= CLEAN_RANGE_DB
+    return Stack(samples[None] if clean else samples[None][:0])
 
 
 class OwnMixtures(SpeechMixtures):
@@ -77,9 +77,9 @@ class OwnMixtures(SpeechMixtures):
         super().__init__("denoise", None, split, frames, length, snr, seed=seed)
 
     def _load(self, root: str | None, more: Sequence[str]) -> None:
-        held = load_prepared(self.prepared)
+        data = load_prepared(self.prepared)
         part: Part = self.part or self.split
-        self.utterances: list[NDArray[np.int16]] = [held.values(e)[0] for e in held.of(part)]
+        self.utterances: list[NDArray[np.int16]] = [data.values(e)[0] for e in data.of(part)]
         lengths = np.array([len(wave) for wave in self.utterances], float)
         self.share = lengths / lengths.sum()
         self.noises, self.rooms = [], []

@@ -409,9 +409,9 @@ class Enhancement:
                 f"In validation, 90 % intervals hold {100 * least:.0f} % of the quietest quarter "
                 f"of the sound and {100 * max(by_level):.0f} % of the quarter that is held best."
             )
-            held = least >= _HELD
+            holds = least >= _HELD
             calibrated = Finding(
-                "yes" if held else "no", least, _HELD, text, "" if held else "too small"
+                "yes" if holds else "no", least, _HELD, text, "" if holds else "too small"
             )
         if levels.tones is None:
             return Verdict(calibrated=calibrated)

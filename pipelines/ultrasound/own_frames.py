@@ -29,7 +29,7 @@ from sciddm.data_adapters.ultrasound.files import FRAME_SUFFIXES
 from sciddm.errors import InputError
 from sciddm.physics.ultrasound.representation import represent
 from sciddm.physics.ultrasound.waves import SAMPLES_PER_PERIOD
-from sciddm.pipelines.own_prior.items import PreparedItems, TrainingPart, corner
+from sciddm.pipelines.own_prior.items import CroppedItems, TrainingPart
 from sciddm.pipelines.own_prior.prepared import Prepared, Stack, load_prepared
 from sciddm.pipelines.own_prior.sources import Kind, Source
 
@@ -37,7 +37,7 @@ __all__ = ["KIND", "OwnFrames", "check_one_kind", "is_echoes", "read_frames"]
 
 KIND = Kind("ultrasound", FRAME_SUFFIXES, modality="US")
 
-_FRAMES, _SILENT, _TRIES = 8, 0.02, 8
+_FRAMES, _SILENT = 8, 0.02
 
 
 def read_frames(source: Source) -> Stack:
@@ -49,19 +49,18 @@ def read_frames(source: Source) -> Stack:
     data = open_frames(source.path)
     form = represent(data)
     count = data.sizes["frame"]
-    chosen = np.unique(np.linspace(0, count - 1, min(_FRAMES, count)).round().astype(int))
-    frames = [form.to_model(np.asarray(data["frames"].values[k])) for k in chosen]
+    places = np.unique(np.linspace(0, count - 1, min(_FRAMES, count)).round().astype(int))
+    frames = [form.to_model(np.asarray(data["frames"].values[k])) for k in places]
     values = compand(torch.from_numpy(np.stack(frames).astype(np.float32))).numpy()
     echoes = float(data.attrs["kind"] in ("rf", "iq"))
     return Stack(values[np.abs(values).max((1, 2)) > _SILENT], {"echoes": echoes})
 
 
-class OwnFrames(PreparedItems):
+class OwnFrames(CroppedItems):
     """Crops (1, crop, crop) of a run's frames, companded, mirrored sideways at random.
 
     Args:
-        prepared, split, length, seed: as of ``PreparedItems``.
-        crop: side in samples.
+        prepared, split, length, seed, crop: as of ``CroppedItems``.
     """
 
     def __init__(
@@ -72,8 +71,7 @@ class OwnFrames(PreparedItems):
         seed: int = 0,
         crop: int = 64,
     ) -> None:
-        super().__init__(prepared, split, length, seed)
-        self.crop = crop
+        super().__init__(prepared, split, length, seed, crop)
         self.representation = {
             "kind": "us-tissue",
             "data": "rf" if is_echoes(load_prepared(prepared)) else "envelope",
@@ -83,15 +81,9 @@ class OwnFrames(PreparedItems):
 
     def item(self, values: NDArray[Any], rng: np.random.Generator) -> Tensor:
         """See ``PreparedItems``."""
-        for _ in range(_TRIES):  # beside the sector a picture is dark
-            z, x = corner(values.shape, self.crop, rng)
-            part = values[z, x]
-            if (np.abs(part) > _SILENT).mean() > 0.5:
-                break
-        frame = np.zeros((self.crop, self.crop), np.float32)
-        frame[: part.shape[0], : part.shape[1]] = part
-        mirrored = frame[:, ::-1] if rng.random() < 0.5 else frame
-        return torch.from_numpy(np.ascontiguousarray(mirrored))[None]
+        # Beside the sector a picture is dark.
+        frame = self.cropped(values, rng, lambda part: bool((np.abs(part) > _SILENT).mean() > 0.5))
+        return torch.from_numpy(np.ascontiguousarray(frame))[None]
 
 
 def is_echoes(prepared: Prepared) -> bool:

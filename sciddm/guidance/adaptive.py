@@ -56,23 +56,23 @@ class Adaptive(Guidance):
         unit = float(s**2 / a)
         if self._small is None:
             self._small = torch.zeros(x_t.shape[0], dtype=torch.long, device=x_t.device)
-        done = self._small >= self.patience
+        finished = self._small >= self.patience
         out: Tensor
-        if bool(done.all()):
+        if bool(finished.all()):
             assert self._last is not None
             out = self.prior(x_t, t, y, cond) + unit * self._last
             return out
         with prior_means(self.denoiser) as means:
             guided = self.denoiser(x_t, t, y, cond)
         change = guided - means[0]
-        item = done.reshape(-1, *[1] * (x_t.ndim - 1))
+        item = finished.reshape(-1, *[1] * (x_t.ndim - 1))
         fresh = change / unit if unit else torch.zeros_like(change)
         if self._last is None:
             self._last = fresh
         out = torch.where(item, means[0] + unit * self._last, guided)
         size = change.abs().square().flatten(1).mean(1).sqrt()
         small = size < self.tolerance * self.spread(float(t)) ** 0.5
-        kept = fresh if self.reuse else torch.zeros_like(fresh)
-        self._last = torch.where(item, self._last, kept)
-        self._small = torch.where(done, self._small, torch.where(small, self._small + 1, 0))
+        reserve = fresh if self.reuse else torch.zeros_like(fresh)
+        self._last = torch.where(item, self._last, reserve)
+        self._small = torch.where(finished, self._small, torch.where(small, self._small + 1, 0))
         return out

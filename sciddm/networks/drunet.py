@@ -53,9 +53,9 @@ class DRUNet(nn.Module):
     def forward(self, x: Tensor, level: Tensor, cond: Tensor | None = None) -> Tensor:
         ny, nx = x.shape[-2:]
         sigma = level.exp().to(x.dtype).reshape(-1, 1, 1, 1).expand(len(x), 1, ny, nx)
-        told = torch.cat([x, sigma], dim=1)
-        told = functional.pad(told, (0, -nx % 8, 0, -ny % 8), mode="replicate")
-        first = self.m_head(told)
+        channels = torch.cat([x, sigma], dim=1)
+        channels = functional.pad(channels, (0, -nx % 8, 0, -ny % 8), mode="replicate")
+        first = self.m_head(channels)
         second = self.m_down1(first)
         third = self.m_down2(second)
         fourth = self.m_down3(third)

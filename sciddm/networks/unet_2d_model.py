@@ -136,8 +136,8 @@ class UNet2DModel(nn.Module):
         skips = [x]
         for block in self.down_blocks:
             assert isinstance(block, _Block)
-            x, made = block.down(x, embedding)
-            skips += made
+            x, states = block.down(x, embedding)
+            skips += states
         if self.mid_block is not None:
             x = self.mid_block(x, embedding)
         for block in self.up_blocks:
@@ -312,12 +312,12 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         h = self.conv1(self.activation(self.norm1(x)))
-        told = self.time_emb_proj(self.activation(embedding))[:, :, None, None]
+        shift = self.time_emb_proj(self.activation(embedding))[:, :, None, None]
         if self.scale_shift:
-            gain, offset = told.chunk(2, dim=1)
+            gain, offset = shift.chunk(2, dim=1)
             h = self.norm2(h) * (1 + gain) + offset
         else:
-            h = self.norm2(h + told)
+            h = self.norm2(h + shift)
         h = self.conv2(self.activation(h))
         x = x if self.conv_shortcut is None else self.conv_shortcut(x)
         out: Tensor = (x + h) / self.scale
@@ -394,14 +394,14 @@ class _Block(nn.Module):
 
     def down(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The features of the next resolution, and all that the way back up sees."""
-        made = []
+        states = []
         for i in range(len(self.resnets)):
             x = self._step(i, x, embedding)
-            made.append(x)
+            states.append(x)
         for sampler in getattr(self, "downsamplers", ()):
             x = sampler(x)
-            made.append(x)
-        return x, made
+            states.append(x)
+        return x, states
 
     def up(self, x: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
         """The features of the next resolution; what it sees is taken off ``skips``."""

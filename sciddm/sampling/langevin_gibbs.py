@@ -83,7 +83,7 @@ def langevin_gibbs(
     level = torch.as_tensor(sigma, dtype=torch.float64, device=w.device).expand(w.shape[0])
     shape = (-1, *[1] * (w.ndim - 1))
     freedom = w[0].numel() * (2 if w.is_complex() else 1)
-    found, levels = [], []
+    states, levels = [], []
     for i in range(draws * every):
         randn = generator.at(i)
         times = process.times(level)
@@ -102,10 +102,10 @@ def langevin_gibbs(
         level = level.clamp(low, high)
         levels.append(level)
         if (i + 1) % every == 0:
-            found.append(_denoised(denoiser, w, level, inner))
+            states.append(_denoised(denoiser, w, level, inner))
             if callback is not None:
-                callback(len(found), draws)
-    return WarmChain(torch.stack(found), torch.stack(levels))
+                callback(len(states), draws)
+    return WarmChain(torch.stack(states), torch.stack(levels))
 
 
 def _chi_square(randn: Callable[[Tensor], Tensor], w: Tensor, freedom: int) -> Tensor:

@@ -61,8 +61,8 @@ def red_diff(
         level = weight(sigma) if callable(weight) else weight * sigma
         z = generator.at(i)(m)
         x_t = a * m + s * z
-        found = (x_t - a * denoiser(x_t, t)) / s
-        g = measurement.grad(m) + level * (found - z)
+        epsilon = (x_t - a * denoiser(x_t, t)) / s
+        g = measurement.grad(m) + level * (epsilon - z)
         first = 0.9 * first + 0.1 * g
         second = 0.999 * second + 0.001 * g.abs().square()
         unbiased = first / (1 - 0.9 ** (i + 1))

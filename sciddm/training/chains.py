@@ -157,9 +157,9 @@ class Chains:
         process, t, later = self.process, items["t"], items["done"] - len(self.errors)
         draws = self._draws(items["place"].tolist(), items["done"].tolist())
         shorter = (-draws.uniform() * _LONGEST_STEP).exp().to(t)
-        drawn = self._draw(draws).to(t)
+        levels = self._draw(draws).to(t)
         falling = process.times(process.sigma(t) * shorter).clamp(min=process.t_min)
-        new = torch.where(later == 0, torch.minimum(drawn, t), torch.where(later > 0, falling, t))
+        new = torch.where(later == 0, torch.minimum(levels, t), torch.where(later > 0, falling, t))
         items["x"] = _less_noise(process, items["x0"], items["x"], t, new, draws)
         items["t"] = new
 

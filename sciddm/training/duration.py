@@ -18,14 +18,14 @@ def seconds_of(text: str) -> float:
     Raises:
         InputError: of no such form, or not above 0.
     """
-    told = text.strip().lower().replace(" ", "")
+    words = text.strip().lower().replace(" ", "")
     try:
-        if ":" in told:
-            hours, minutes, seconds = (int(part) for part in told.split(":"))
+        if ":" in words:
+            hours, minutes, seconds = (int(part) for part in words.split(":"))
             total = 3600.0 * hours + 60.0 * minutes + seconds
         else:
-            match = _WORDS.fullmatch(told)
-            if not told or match is None:
+            match = _WORDS.fullmatch(words)
+            if not words or match is None:
                 raise ValueError
             total = sum(float(match[unit] or 0) * size for unit, size in _SECONDS.items())
     except ValueError:

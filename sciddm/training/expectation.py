@@ -170,9 +170,9 @@ def write_draws(
     for numbers, batch in batches(items, size):
         path = folder / f"{split}-{numbers[0]:06d}.safetensors"
         if not path.exists():
-            drawn = draw(measure(batch), numbers).cpu()
-            real = torch.view_as_real(drawn.resolve_conj()) if drawn.is_complex() else drawn
-            name = "complex" if drawn.is_complex() else "real"
+            images = draw(measure(batch), numbers).cpu()
+            real = torch.view_as_real(images.resolve_conj()) if images.is_complex() else images
+            name = "complex" if images.is_complex() else "real"
             write_durably(path, save({name: real.contiguous()}))
         after()
 

@@ -200,11 +200,11 @@ def train(
             stack.enter_context(claim([out / _MODEL]))
 
         team.first(prepare)
-        made = _train(
+        model = _train(
             recipe, out, stop, team, strategy, resume=resume, max_time=max_time, progress=progress
         )
         team.maximum([0.0])  # the first process may still write the model
-        return made
+        return model
 
 
 def _check_shares(recipe: Recipe, processes: int) -> None:

@@ -91,7 +91,7 @@ def import_model(
         if folder is None:
             raise ModelError(f"{path}: no {_UNET} of diffusers ({_WEIGHTS}, config.json): check it")
         try:
-            config, sigmas, parametrization, said = _diffusers(folder)
+            config, sigmas, parametrization, kind = _diffusers(folder)
             channels = int(config["unet"].get("in_channels", 3))
         except ModelError:
             raise
@@ -105,7 +105,7 @@ def import_model(
         weights, offset, parametrization = path, (0.0, 1.0), "x0"
         state = _state(path)
         config, sigmas = _drunet(path, state), (1e-3, _DRUNET_MAX)
-        said, channels = "DRUNet", int(config["channels"])
+        kind, channels = "DRUNet", int(config["channels"])
     pair = channels == 2
     if low is None and high is None and pair:
         low, high = -1.0, 1.0
@@ -140,7 +140,7 @@ def import_model(
         raise ModelError(f"{source}: {error}") from error
     card = Card(
         name=_name(path),
-        summary=f"{said}, trained elsewhere; {channels} channels, values {low:g} to {high:g}.",
+        summary=f"{kind}, trained elsewhere; {channels} channels, values {low:g} to {high:g}.",
         limits="Nothing was measured: no metrics, no calibration, no score of distribution shift.",
         weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
     )
@@ -168,10 +168,10 @@ def _diffusers(folder: Path) -> tuple[dict[str, Any], tuple[float, float], str, 
     files = [p / "scheduler_config.json" for p in places]
     about = next((_json(p) for p in files if p.is_file()), None)
     if about is None:
-        said = "a diffusers UNet2DModel (no scheduler beside it: linear betas, predicts noise)"
+        summary = "a diffusers UNet2DModel (no scheduler beside it: linear betas, predicts noise)"
         about = {}
     else:
-        said = f"a diffusers UNet2DModel with {about.get(_CLASS, 'a scheduler')}"
+        summary = f"a diffusers UNet2DModel with {about.get(_CLASS, 'a scheduler')}"
     if str(about.get(_CLASS, "")).startswith("EDM"):
         if (
             about.get("prediction_type", "epsilon") != "epsilon"
@@ -181,7 +181,7 @@ def _diffusers(folder: Path) -> tuple[dict[str, Any], tuple[float, float], str, 
                 f"{folder}: EDM networks are read with sigma_data 0.5 and no v: convert it"
             )
         sigmas = (float(about.get("sigma_min", 0.002)), float(about.get("sigma_max", 80.0)))
-        return {**config, "schedule": "edm"}, sigmas, "edm", said
+        return {**config, "schedule": "edm"}, sigmas, "edm", summary
     for key in ("trained_betas", "rescale_betas_zero_snr"):
         if about.get(key):
             raise ModelError(f"{folder}: the scheduler has {key}, which is not supported")
@@ -201,7 +201,7 @@ def _diffusers(folder: Path) -> tuple[dict[str, Any], tuple[float, float], str, 
         config["beta_max"] = float(about.get("beta_end", 0.02))
         process = DDPM(config["beta_min"], config["beta_max"], config["power"], steps)
     low, high = (float(process.sigma(t)) for t in (process.t_min, process.t_max))
-    return config, (low, min(high, 1e3)), "x0", said
+    return config, (low, min(high, 1e3)), "x0", summary
 
 
 def _drunet(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def _state(path: Path) -> dict[str, Tensor]:
         if path.suffix.lower() == ".safetensors":
             return dict(load_file(path))
         check_archive(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
     except ModelError:
         raise
     except (OSError, ValueError, SafetensorError) as error:
@@ -252,11 +252,11 @@ def _state(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"{path}: holds more than weights, or is damaged: save its state dict"
         ) from error
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+    if isinstance(weights, Mapping) and isinstance(weights.get("state_dict"), Mapping):
+        weights = weights["state_dict"]
+    if not isinstance(weights, Mapping) or not all(isinstance(v, Tensor) for v in weights.values()):
         raise ModelError(f"{path}: holds more than weights: save its state dict")
-    return {str(k): v for k, v in found.items()}
+    return {str(k): v for k, v in weights.items()}
 
 
 def _renamed(key: str) -> str:

@@ -232,13 +232,13 @@ def _checked(folder: Path, card: Card) -> str:
 
 def _names(values: dict[str, Any]) -> set[str]:
     """Names of the figures in a card's nested metrics."""
-    found = set()
+    names = set()
     for key, value in values.items():
         if isinstance(value, dict):
-            found |= _names(value)
+            names |= _names(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            found.add(str(key).lower().replace("_", " ").split(" ")[0])
-    return found
+            names.add(str(key).lower().replace("_", " ").split(" ")[0])
+    return names
 
 
 @contextmanager

@@ -44,14 +44,14 @@ def read_solver_statistics(folder: str | Path) -> SolverStatistics:
     source = Path(folder) / STATISTICS
     try:
         with safe_open(source, "np") as stored:
-            told = (stored.metadata() or {}).get(_HASH)
+            digest = (stored.metadata() or {}).get(_HASH)
             parts = {name: stored.get_tensor(name).astype(np.float64) for name in _PARTS}
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
             f"{source}: no readable solver statistics ({error}): measure them with "
             "sampling.solver_statistics"
         ) from error
-    if told != weights_hash(folder):
+    if digest != weights_hash(folder):
         raise ModelError(
             f"{source}: the statistics are of other weights than the folder's: measure them again "
             "with sampling.solver_statistics"

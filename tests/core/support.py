@@ -15,6 +15,19 @@ from torch import Tensor
 from sciddm.process import PROCESSES, Process
 
 F64 = torch.float64
+#: What the recipes of tests share: a network that trains in a moment.
+TINY_RECIPE = {
+    "process": {"name": "EDM", "sigma_min": 0.01, "sigma_max": 10.0},
+    "network": {
+        "name": "UNet",
+        "in_channels": 1,
+        "out_channels": 1,
+        "channels": [4, 8],
+        "num_res_blocks": 1,
+        "norm_num_groups": 2,
+    },
+    "denoiser": {"parametrization": "edm", "data_std": 1.0},
+}
 
 Run = Callable[[Tensor, "Impulses"], Tensor]
 

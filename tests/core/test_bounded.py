@@ -25,8 +25,8 @@ def test_a_step_beyond_the_data_ends_at_them() -> None:
     assert torch.allclose(out[0], exact[0] * back[0])
     assert torch.equal(out[1], (lengths[:, None] * back)[1])
     assert torch.equal(out[2], torch.zeros(8, dtype=F64))  # away from the data
-    left = m.residual(mean + out)[0]
-    assert abs(float(A(back)[0] @ left)) < 1e-9 * float(e[0].norm() ** 2)
+    remainder = m.residual(mean + out)[0]
+    assert abs(float(A(back)[0] @ remainder)) < 1e-9 * float(e[0].norm() ** 2)
     assert torch.equal(bounded(0 * back, e, m), 0 * back)
 
 

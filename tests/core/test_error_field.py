@@ -47,8 +47,8 @@ def test_draws_have_the_stated_variance_and_correlation():
     disc = np.zeros((3, 96, 96))
     disc[1] = np.hypot(y - 40, x - 50) < 6
     disc /= disc.sum()
-    seen = np.array([(field.draw((3, 96, 96), rng) * disc).sum() for _ in range(400)])
-    assert seen.var() == pytest.approx(field.variance(disc), rel=0.2)
+    sums = np.array([(field.draw((3, 96, 96), rng) * disc).sum() for _ in range(400)])
+    assert sums.var() == pytest.approx(field.variance(disc), rel=0.2)
 
 
 def test_layers_may_have_a_correlation_of_their_own():
@@ -72,8 +72,8 @@ def test_weights_of_simulated_errors_are_found_again():
     errors = np.sqrt(table @ np.array([0.7, 0.2, 0.02])) * rng.standard_normal(len(table))
     weights = fit_weights(table, errors)
     assert weights == pytest.approx((0.7, 0.2, 0.02), rel=0.2)
-    held = np.abs(errors) <= 1.6449 * np.sqrt(table @ np.array(weights))
-    assert held.mean() == pytest.approx(0.9, abs=0.002)
+    inside = np.abs(errors) <= 1.6449 * np.sqrt(table @ np.array(weights))
+    assert inside.mean() == pytest.approx(0.9, abs=0.002)
 
 
 def test_the_sentence_says_length_and_common_share():

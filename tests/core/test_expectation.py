@@ -244,8 +244,8 @@ def test_batches_hold_one_shape() -> None:
         def __getitem__(self, index: int) -> dict[str, Tensor]:
             return {"y": torch.zeros(2 if index in (3, 4) else 3)}
 
-    found = [numbers for numbers, _ in batches(Mixed(), 2)]
-    assert found == [[0, 1], [2], [3, 4], [5, 6]]
+    orders = [numbers for numbers, _ in batches(Mixed(), 2)]
+    assert orders == [[0, 1], [2], [3, 4], [5, 6]]
 
 
 @pytest.mark.parametrize(

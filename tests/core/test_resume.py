@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 import yaml
+from support import TINY_RECIPE
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -54,16 +55,7 @@ class Draws(Dataset[Any]):
 RECIPE: dict[str, Any] = {
     "name": "draws",
     "summary": "Noise.",
-    "process": {"name": "EDM", "sigma_min": 0.01, "sigma_max": 10.0},
-    "network": {
-        "name": "UNet",
-        "in_channels": 1,
-        "out_channels": 1,
-        "channels": [4, 8],
-        "num_res_blocks": 1,
-        "norm_num_groups": 2,
-    },
-    "denoiser": {"parametrization": "edm", "data_std": 1.0},
+    **TINY_RECIPE,
     "data": {"dataset": f"{__name__}.Draws"},
     "optimisation": {"batch_size": 4, "steps": 13, "warmup_steps": 2, "precision": "32"},
 }

@@ -11,6 +11,7 @@ from typing import ClassVar
 import pytest
 import torch
 import yaml
+from support import TINY_RECIPE
 from torch.utils.data import Dataset
 
 from sciddm.denoiser import NetworkDenoiser
@@ -44,16 +45,7 @@ class Levels(Dataset):
 RECIPE = {
     "name": "levels",
     "summary": "Constant images.",
-    "process": {"name": "EDM", "sigma_min": 0.01, "sigma_max": 10.0},
-    "network": {
-        "name": "UNet",
-        "in_channels": 1,
-        "out_channels": 1,
-        "channels": [4, 8],
-        "num_res_blocks": 1,
-        "norm_num_groups": 2,
-    },
-    "denoiser": {"parametrization": "edm", "data_std": 1.0},
+    **TINY_RECIPE,
     "noise": {"mean": 0.0, "std": 0.5},
     "data": {"dataset": f"{__name__}.Levels", "arguments": {"spread": 1.0}},
     "optimisation": {

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from support import TINY_RECIPE
 from torch import Tensor
 
 from sciddm.denoiser import NetworkDenoiser
@@ -57,16 +58,7 @@ STEPS = 50
 RECIPE: dict[str, Any] = {
     "name": "fields",
     "summary": "Smooth images.",
-    "process": {"name": "EDM", "sigma_min": 0.01, "sigma_max": 10.0},
-    "network": {
-        "name": "UNet",
-        "in_channels": 1,
-        "out_channels": 1,
-        "channels": [4, 8],
-        "num_res_blocks": 1,
-        "norm_num_groups": 2,
-    },
-    "denoiser": {"parametrization": "edm", "data_std": 1.0},
+    **TINY_RECIPE,
     "data": {"dataset": "items_of_a_team.Fields"},
     # Two processes share five items: 2 and 3.
     "optimisation": {"lr": 5e-3, "batch_size": 5, "steps": STEPS, "precision": "32"},

@@ -50,15 +50,15 @@ def test_an_item_is_done_when_it_has_stopped_to_grow(tmp_path: Path) -> None:
         os.utime(file, ns=(1, 1))
 
     script = Script(begin, more, rest, rest, again, rest, rest)
-    seen = []
+    arrived = []
 
     def look() -> list[Job]:
         return [Job(path, path) for path in sorted(tmp_path.iterdir())]
 
     with suppress(KeyboardInterrupt):
         for jobs in arrivals(look, wait=script):
-            seen.append([job.source.name for job in jobs])
-    assert seen == [["a.h5", "series"], ["a.h5"]]
+            arrived.append([job.source.name for job in jobs])
+    assert arrived == [["a.h5", "series"], ["a.h5"]]
 
 
 def test_a_watched_folder(

@@ -68,15 +68,15 @@ CASES = {
 )
 def test_each_domain_says_what_was_run(domain, attrs, words, papers):
     statements = importlib.import_module(f"sciddm.pipelines.{domain}.statements").statements
-    found = list(statements({**RUN, **attrs}))
-    text = " ".join(map(str, found))
+    sentences = list(statements({**RUN, **attrs}))
+    text = " ".join(map(str, sentences))
     for word in words:
         assert word in text
-    cited = {key for statement in found for key in statement.cites}
+    cited = {key for statement in sentences for key in statement.cites}
     assert set(papers) <= cited
     for key in cited:
         assert f"{REFERENCES[key].short}" in text
-    for statement in found:
+    for statement in sentences:
         assert statement.text.endswith(".")
         assert len(statement.text.split()) <= 40
         assert not re.search(r"\bNone\b|\bnan\b|{|}", statement.text)

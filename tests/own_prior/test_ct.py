@@ -86,6 +86,8 @@ def test_a_folder_of_ct_gives_a_model_with_figures(tmp_path, sciddm: Sciddm, mon
     assert {"own", "fbp"} == set(card["metrics"]["60 views"])
     pipeline = CTReconstruction.from_pretrained(run / "model")
     assert pipeline.representation["pixel_mm"] == [PIXEL, PIXEL]
-    answer = sciddm("train", "--domain", "ct", "--data", tmp_path / "data", "--from", "mri-brain")
-    assert answer.code == 2
-    assert "no prior of CT in HU" in answer.err
+    command = ["train", "--domain", "ct", "--data", tmp_path / "data", "-o", tmp_path / "other"]
+    for start in ("mri-brain", "mri-brain-conditional"):  # a refusal does not bind the run to it
+        answer = sciddm(*command, "--from", start)
+        assert answer.code == 2
+        assert "it is no prior of" in answer.err

@@ -111,12 +111,12 @@ class PosteriorSampling:
             shown, start, grid, _QUICK_SAMPLES, index, seed, lambda part: None
         )
         measured = out[:, None].expand(rest.y.shape)
-        found = prediction_of(rest, measured, posterior.samples[:, 0], start[0], self.spread)
+        prediction = prediction_of(rest, measured, posterior.samples[:, 0], start[0], self.spread)
         # As a density of the line integrals themselves, whatever their statistical weights.
         assert isinstance(rest.A, WeightedProjection)
         roots = rest.A.root.expand(rest.y.shape)[measured]
         change = float(roots[roots > 0].double().log().sum())
-        return replace(found, log_score=found.log_score + change)
+        return replace(prediction, log_score=prediction.log_score + change)
 
     def _sampled(
         self,

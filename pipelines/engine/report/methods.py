@@ -46,10 +46,10 @@ def paragraph(
         attrs: of the result.
         verdict: None for a result that is no estimate.
     """
-    found = [*statements, *_run(attrs)]
+    all_statements = [*statements, *_run(attrs)]
     if verdict is not None:
-        found += _verdicts(verdict)
-    return found
+        all_statements += _verdicts(verdict)
+    return all_statements
 
 
 def methods_block(found: Sequence[Statement]) -> str:

@@ -175,7 +175,7 @@ def draw(panel: Panel) -> bytes:
     place = layout.frame
     frame = (place.left, layout.below / total, place.width, place.height)
     axes = figure.add_axes(frame, facecolor=DARK)
-    shown = axes.imshow(
+    scale = axes.imshow(
         image,
         cmap=colour_scale(panel.colours),
         vmin=panel.window[0],
@@ -205,11 +205,11 @@ def draw(panel: Panel) -> bytes:
         below_it = bool((finite < panel.window[0]).any())
         above_it = bool((finite > panel.window[1]).any())
         if image.ndim == 3:
-            shown = _named_scale(panel)
+            scale = _named_scale(panel)
         extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[
             below_it, above_it
         ]
-        bar = figure.colorbar(shown, cax=bar_axes, orientation="horizontal", extend=extend)
+        bar = figure.colorbar(scale, cax=bar_axes, orientation="horizontal", extend=extend)
         bar.outline.set_visible(False)
         bar_axes.tick_params(colors=INK, labelsize=8, length=2, pad=2)
         bar_axes.set_xlabel(panel.unit, color=INK, fontsize=8, labelpad=1)

@@ -85,23 +85,23 @@ def spectra_block(spectra: Spectra) -> str:
     """The block as HTML; hidden until the script has read it."""
     every = 1
     while True:
-        chosen = _Coded(spectra, every)
-        if chosen.bytes <= _BUDGET or chosen.shape[1] * chosen.shape[2] <= 4:
+        code = _Coded(spectra, every)
+        if code.bytes <= _BUDGET or code.shape[1] * code.shape[2] <= 4:
             break
         every += 1
     bands = len(spectra.x)
     about = {
-        "shape": chosen.shape, "lines": chosen.lines, "samples": chosen.samples,
+        "shape": code.shape, "lines": code.lines, "samples": code.samples,
         "size": spectra.size, "x": _rounded(spectra.x), "xLabel": spectra.x_label,
-        "yLabel": spectra.y_label, "interval": _INTERVAL, "scales": chosen.scales,
-        "sheets": [name for name, _ in chosen.sheets],
+        "yLabel": spectra.y_label, "interval": _INTERVAL, "scales": code.scales,
+        "sheets": [name for name, _ in code.sheets],
         "marks": [mark._asdict() for mark in spectra.marks],
     }  # fmt: skip
     images = "".join(
         f'<img alt="" hidden data-sheet src="data:image/png;base64,{sheet}">'
-        for _, sheet in chosen.sheets
+        for _, sheet in code.sheets
     )
-    apart = int(chosen.lines[1] - chosen.lines[0]) if len(chosen.lines) > 1 else 1
+    apart = int(code.lines[1] - code.lines[0]) if len(code.lines) > 1 else 1
     part = f" One pixel of {apart} in each direction." if apart > 1 else ""
     note = (
         f"Move over the picture, or take the arrows, to choose a pixel.{part} {bands} bands. "
@@ -135,8 +135,8 @@ class _Coded:
         share = (estimate - low[:, None, None]) / (high - low)[:, None, None]
         codes = _levels(1 + 254 * share, np.isfinite(estimate))
         # The difference is taken from what the page shows, so that errors do not add up.
-        shown = low[:, None, None] + (high - low)[:, None, None] * (codes - 1.0) / 254
-        away = before - shown
+        decoded = low[:, None, None] + (high - low)[:, None, None] * (codes - 1.0) / 254
+        away = before - decoded
         most = np.nanmax(np.abs(away), axis=(1, 2), initial=0, where=np.isfinite(away))
         most = np.where(most > 0, most, 1.0)
         root = np.sqrt(np.abs(away) / most[:, None, None]) * np.sign(away)

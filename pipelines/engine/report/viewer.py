@@ -172,12 +172,12 @@ def viewer_block(viewer: Viewer) -> str:
     levels = [scales[k].levels for k in used] + [even(*o.window) for o in viewer.overlays]
     whole = volumes[0].shape
     step = max(1.0, max(whole[1:]) / _LONGEST)
-    wanted = (whole[0], *(max(1, round(n / step)) for n in whole[1:]))
+    size = (whole[0], *(max(1, round(n / step)) for n in whole[1:]))
     if viewer.space is not None:
-        wanted = (max(1, round(whole[0] / max(1.0, whole[0] / _LONGEST))), *wanted[1:])
+        size = (max(1, round(whole[0] / max(1.0, whole[0] / _LONGEST))), *size[1:])
     axes, budget = (1, _BUDGET) if viewer.space is None else (3, _VOLUME_BUDGET)
     pairs = list(zip([*volumes, *over], levels, strict=True))
-    shape = budgeted(pairs, wanted, budget, axes)
+    shape = budgeted(pairs, size, budget, axes)
     places = _places(whole[0], shape[0])
     sheets = []
     for volume, table in pairs:

@@ -97,8 +97,8 @@ def row_of(
 def figures_of(facts: Mapping[str, Fact]) -> Row:
     """The columns of facts, and under ``figures`` the names of those that people are told."""
     own = {key: fact.value for key, fact in facts.items() if key not in (*LEADING, *ABOUT)}
-    told = [key for key, fact in facts.items() if fact.text and key in own]
-    plain: Row = jsonable({**own, "figures": told})
+    keys = [key for key, fact in facts.items() if fact.text and key in own]
+    plain: Row = jsonable({**own, "figures": keys})
     return plain
 
 

@@ -81,6 +81,6 @@ class SteadyTones:
             & (lasting > _STABLE * amplitude)
             & (lasting > _HUM * np.quantile(lasting, 0.1, axis=1, keepdims=True))
         )
-        held = np.where(notes, lasting**2, 0.0).sum(0)
-        self._tonal += int((held[loud] > _TONAL * power[loud]).sum())
+        steady_power = np.where(notes, lasting**2, 0.0).sum(0)
+        self._tonal += int((steady_power[loud] > _TONAL * power[loud]).sum())
         self._loud += int(loud.sum())
