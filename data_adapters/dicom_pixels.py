@@ -26,6 +26,7 @@ from pydicom.uid import UID, JPEGExtended12Bit
 
 from sciddm.data_adapters.checks import one_line, reading
 from sciddm.data_adapters.dicom_jpeg12 import register_decoder
+from sciddm.data_adapters.gate.codestream import check_frames
 from sciddm.errors import InputError
 
 __all__ = ["frame_count", "has_pixels", "is_colour", "picture_frames", "stored_frames"]
@@ -117,7 +118,8 @@ def _decoded(
     file: Path, dataset: Dataset, *, raw: bool
 ) -> Iterator[tuple[NDArray[Any], dict[str, Any]]]:
     """(frame, what pydicom says of it) for all frames."""
-    if not has_pixels(dataset):
+    keyword = next((name for name in _PIXELS if name in dataset), None)
+    if keyword is None:
         raise InputError(f"{file}: no pixels in it: export it again")
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     if syntax == JPEGExtended12Bit:
@@ -128,6 +130,7 @@ def _decoded(
         raise InputError(f"{file}: its compression ({syntax.name}) is unknown: {_EXTRA}") from error
     if decoder.is_encapsulated and not decoder.is_available:
         raise InputError(f"{file}: no decoder for its compression ({syntax.name}) here: {_EXTRA}")
+    check_frames(file, dataset, keyword, frame_count(dataset))
     frames = range(frame_count(dataset))  # by number: pydicom then corrects signs in place
     with reading(file):
         for frame, told in decoder.iter_array(dataset, indices=frames, raw=raw):

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from sciddm import __version__
+from sciddm.data_adapters.isolation import copy_caller
 from sciddm.errors import SciddmError
 from sciddm.pipelines.commands.demo import demo
 from sciddm.pipelines.commands.docs import docs
@@ -91,6 +92,7 @@ class CommandLine(TyperGroup):
         if debug:
             arguments.insert(0, "--debug")
         if standalone_mode:  # the process is ours
+            copy_caller()
             keep_freed_memory()
             collect_seldom()
             wait_briefly()

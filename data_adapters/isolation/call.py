@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
+from sciddm.data_adapters.isolation.forked import can_fork
 from sciddm.data_adapters.isolation.limits import limits_for
-from sciddm.data_adapters.isolation.serve import INSIDE
+from sciddm.data_adapters.isolation.serve import INSIDE, load
 from sciddm.data_adapters.isolation.worker import Worker, WorkerError
 from sciddm.errors import InputError, SciddmError
 
-__all__ = ["isolated", "prepare"]
+__all__ = ["copy_caller", "isolated", "prepare"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,6 +26,7 @@ R = TypeVar("R")
 _VARIABLE = "SCIDDM_ISOLATION"
 _lock = threading.RLock()
 _worker: Worker | None = None
+_copies = False
 
 
 class WorkerTraceError(Exception):
@@ -53,14 +55,23 @@ def isolated(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def prepare(modules: Sequence[str] = ()) -> None:
-    """Starts the worker and lets it load modules, so that the first file does not wait for it.
+    """Starts the worker with its modules, so that the first file does not wait for it.
 
     Args:
         modules: names.
     """
-    if _enabled():
-        with _lock:
-            _started().load(["xarray", "h5py", *modules])
+    if not _enabled():
+        return
+    with _lock:
+        if _worker is None and _copies and can_fork():
+            load(modules)  # the caller needs them, too
+        _started().load(["xarray", *modules])
+
+
+def copy_caller() -> None:
+    """Lets workers of this process be copies of it: it is the command line's, with one thread."""
+    global _copies
+    _copies = True
 
 
 def _call(module: str, name: str, args: Any, kwargs: Any, path: Path | None) -> Any:
@@ -150,7 +161,7 @@ def _enabled() -> bool:
 def _started() -> Worker:
     global _worker
     if _worker is None:
-        _worker = Worker()
+        _worker = Worker(fork=_copies and can_fork())
     return _worker
 
 

@@ -10,12 +10,13 @@ import socket
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from sciddm.data_adapters.isolation.transport import ClosedError, receive, send
 from sciddm.errors import InputError, SciddmError
 
-__all__ = ["INSIDE", "serve"]
+__all__ = ["INSIDE", "load", "serve"]
 
 #: Value of SCIDDM_ISOLATION within a worker.
 INSIDE = "inside"
@@ -38,7 +39,7 @@ def serve(handle: int) -> None:
         except (ClosedError, OSError):
             return
         if len(call) == 1:
-            _load(call[0])
+            load(call[0])
             continue
         folder, *called = call
         if folder:  # relative names are the caller's
@@ -88,11 +89,12 @@ def _raised(error: BaseException) -> tuple[Any, ...]:
     return "raised", type(error).__name__, str(error), traceback.format_exc()
 
 
-def _load(modules: tuple[str, ...]) -> None:
+def load(modules: Sequence[str]) -> None:
+    """Imports modules; one that cannot be imported is told of when it is needed."""
     for module in modules:
         try:
             importlib.import_module(module)
-        except ImportError:  # told when it is needed
+        except ImportError:
             continue
 
 

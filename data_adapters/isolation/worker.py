@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sciddm.data_adapters.isolation.forked import Forked
 from sciddm.data_adapters.isolation.limits import Limits
+from sciddm.data_adapters.isolation.serve import serve
 from sciddm.data_adapters.isolation.transport import ClosedError, receive, send
 
 __all__ = ["Worker", "WorkerError"]
@@ -40,30 +43,18 @@ class WorkerError(Exception):
 class Worker:
     """A process that runs functions by their names.
 
+    Args:
+        fork: it is a copy of this process; otherwise it starts Python anew.
+
     Raises:
         OSError: no process can be started.
     """
 
-    def __init__(self) -> None:
-        import json
-
+    def __init__(self, fork: bool = False) -> None:
         self._link, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-c",
-                    _START,
-                    str(theirs.fileno()),
-                    json.dumps(sys.path),
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, **_ENVIRONMENT},
-                start_new_session=True,  # Ctrl-C is the caller's
+            self._process = (
+                Forked(serve, theirs.fileno(), _ENVIRONMENT) if fork else _anew(theirs.fileno())
             )
 
     @property
@@ -119,6 +110,18 @@ class Worker:
         if code < 0:
             return f"crashes ({signal.Signals(-code).name})"
         return f"ends (exit code {code})"
+
+
+def _anew(handle: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", _START, str(handle), json.dumps(sys.path)],
+        pass_fds=[handle],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **_ENVIRONMENT},
+        start_new_session=True,  # Ctrl-C is the caller's
+    )
 
 
 def _folder() -> str | None:

@@ -27,7 +27,12 @@ def on_path(name: str, *options: str, **renamed: str) -> Callable[[Path, Request
         options, renamed: options that it takes.
     """
     function = deferred(name)
-    return lambda path, request: function(path, **request.values(*options, **renamed))
+
+    def call(path: Path, request: Request) -> Any:
+        return function(path, **request.values(*options, **renamed))
+
+    call.__module__ = function.__module__
+    return call
 
 
 def on_data(name: str, *options: str, **renamed: str) -> Callable[[Any, Request, Context], Any]:

@@ -21,5 +21,5 @@ def deferred(name: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         return attrgetter(function)(importlib.import_module(module))(*args, **kwargs)
 
-    call.__name__ = function
+    call.__name__, call.__module__ = function, module
     return call

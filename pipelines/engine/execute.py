@@ -94,6 +94,8 @@ def _execute(verb: Transform[..., Any, Any], ends: Ends, request: Request, runni
     if running.watch:
         return _watch(verb, ends, request, running)
     planned = _plan(verb, ends.inputs, ends.target, running)
+    if not running.parallel.divides:
+        _ready_to_read(verb)
     outcomes = _do(verb, planned, ends.target, request, running)
     failed = [o for o in outcomes if o.status == "failed"]
     if running.as_json:
@@ -120,6 +122,7 @@ def _watch(verb: Transform[..., Any, Any], ends: Ends, request: Request, running
     make_folder(target)
     if target.resolve() == folders[0].resolve():
         raise InputError(f"{target}: is the folder that is watched: give another as output")
+    _ready_to_read(verb)
     with verb.on_device(request):
         verb.prepare(request)  # before the first item: no item can mend what this refuses
     words = shlex.join(["sciddm", *running.arguments])
@@ -137,6 +140,12 @@ def _watch(verb: Transform[..., Any, Any], ends: Ends, request: Request, running
         if not running.as_json and outcomes:
             show(outcomes, output())
     return 1 if any(o.status == "failed" for o in outcomes) else 0
+
+
+def _ready_to_read(verb: Transform[..., Any, Any]) -> None:
+    """Starts the process that reads files, before torch is loaded: it is cheap until then."""
+    if verb.source is not None:
+        isolation.prepare([verb.source.reader] if verb.source.reader else [])
 
 
 def _do_one(
@@ -214,7 +223,6 @@ def _do(
         outcomes = divided(verb, tasks, parallel, tell)
         _settle(folders)  # what workers left that were lost
     else:
-        isolation.prepare()  # loads while the model does
         if planned.batch and (running.overwrite or any(not p.exists() for p in outputs)):
             with verb.on_device(request):
                 verb.prepare(request)

@@ -45,6 +45,12 @@ class Source(Generic[D, R]):
     option: str = ""
     pipe: str = ""
 
+    @property
+    def reader(self) -> str:
+        """Module of the adapter that opens files; empty where the verb's own function does."""
+        module = str(getattr(self.open, "__module__", ""))
+        return module if module.startswith("sciddm.data_adapters.") else ""
+
     def data(self, given: Any, request: R) -> tuple[D, Path | None]:
         """The data of a path, or the data themselves; and the path."""
         if isinstance(given, str | Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
 import sys
@@ -89,8 +90,10 @@ def _digest(path: Path) -> bytes:
 
 def _versions() -> dict[str, str]:
     """Of the libraries that are loaded, so that none is loaded for this."""
-    found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        if name in sys.modules:
-            found[name] = metadata.version(name)
-    return found
+    loaded = {name: _version(name) for name in _LIBRARIES if name in sys.modules}
+    return {"python": platform.python_version(), **loaded}
+
+
+@functools.cache
+def _version(name: str) -> str:
+    return metadata.version(name)  # parses a file of metadata: milliseconds, for every item

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +21,7 @@ from sciddm.pipelines.engine.summary import Fact, jsonable
 from sciddm.pipelines.hsi.describe import damage, median_fact, significant
 from sciddm.pipelines.hsi.survey import Scene, survey
 from sciddm.progress import Progress
+from sciddm.storage import csv_text
 
 __all__ = [
     "listing",
@@ -146,12 +145,8 @@ def _text(table: xr.Dataset, suffix: str) -> str:
     if suffix != ".csv":
         return json.dumps(jsonable(numbers), indent=2) + "\n"
     lists = {k: v for k, v in numbers.items() if isinstance(v, list) and k != "bad_bands"}
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["band", *lists])
-    for number, row in enumerate(zip(*lists.values(), strict=True), start=1):
-        writer.writerow([number, *(v if isinstance(v, str) else f"{v:.9g}" for v in row)])
-    return buffer.getvalue()
+    rows = enumerate(zip(*lists.values(), strict=True), start=1)
+    return csv_text([["band", *lists], *([number, *row] for number, row in rows)], digits=9)
 
 
 def write_bad_bands(table: xr.Dataset, path: Path, at: Path) -> None:

@@ -13,6 +13,7 @@ it leaves the new ones: the next start finishes the switch.
 """
 
 from sciddm.storage.claims import BusyError, Claim, claim, recover
+from sciddm.storage.csv_text import csv_text, original_text
 from sciddm.storage.durable import write_durably
 from sciddm.storage.refusal import refusal, refusals_told
 from sciddm.storage.transaction import transaction
@@ -21,6 +22,8 @@ __all__ = [
     "BusyError",
     "Claim",
     "claim",
+    "csv_text",
+    "original_text",
     "recover",
     "refusal",
     "refusals_told",

@@ -22,7 +22,9 @@ import scipy.io
 import xarray as xr
 
 from sciddm.data_adapters import open_cube, open_frames, open_kspace, read_nifti
+from sciddm.data_adapters.ct.dicom import read_dicom
 from sciddm.data_adapters.dicom_modality import modality_of
+from sciddm.data_adapters.dicom_pixels import picture_frames, stored_frames
 from sciddm.data_adapters.isolation import call
 from sciddm.data_adapters.isolation.limits import Limits
 from sciddm.data_adapters.labelled import read_labelled
@@ -78,7 +80,6 @@ def deflated(path: Path) -> Path:
 
 
 def test_deflated_dicom(tmp_path: Path) -> None:
-    from sciddm.data_adapters.ct.dicom import read_dicom
     from sciddm.data_adapters.petct.images import open_pet
 
     path = deflated(tmp_path / "a.dcm")
@@ -95,6 +96,82 @@ def test_a_deflated_image_of_usual_size_is_read(
     monkeypatch.setattr("sciddm.data_adapters.memory._SMALL", 2**29)
     path = deflated(tmp_path / "a.dcm")
     assert modality_of(path) == "US"
+
+
+def encapsulated(path: Path, syntax: str, frame: bytes, rows: int, frames: int = 1) -> Path:
+    """A square image of one encoded frame, whatever that holds."""
+    d = pydicom.Dataset()
+    d.SOPClassUID, d.SOPInstanceUID = pydicom.uid.CTImageStorage, "1.2.3"
+    d.SeriesInstanceUID, d.Modality = "1.2.4", "CT"
+    d.ImagePositionPatient, d.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    d.PixelSpacing, d.SliceThickness = [1, 1], 1
+    d.RescaleSlope, d.RescaleIntercept = 1, 0
+    d.Rows = d.Columns = rows
+    d.NumberOfFrames = frames
+    d.SamplesPerPixel, d.PhotometricInterpretation = 1, "MONOCHROME2"
+    d.BitsAllocated = d.BitsStored = 16
+    d.HighBit, d.PixelRepresentation = 15, 0
+    d.PixelData = pydicom.encaps.encapsulate([frame])
+    d["PixelData"].VR = "OB"
+    d["PixelData"].is_undefined_length = True
+    d.file_meta = pydicom.dataset.FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = syntax
+    d.save_as(path, enforce_file_format=True)
+    return path
+
+
+def jpeg2000(size: int) -> bytes:
+    """The main header of a code stream (ITU-T T.800, A.5.1), and no more."""
+    siz = struct.pack(">HHIIIIIIIIHBBB", 41, 0, size, size, 0, 0, size, size, 0, 0, 1, 15, 1, 1)
+    return b"\xff\x4f\xff\x51" + siz + b"\xff\xd9"
+
+
+def jpeg(size: int) -> bytes:
+    """The start of a lossless JPEG frame (ITU-T T.81, B.2.2), after a comment."""
+    frame = struct.pack(">HBHHBBBB", 11, 16, size, size, 1, 1, 0x11, 0)
+    return b"\xff\xd8\xff\xfe\x00\x04ab\xff\xff\xc3" + frame + b"\xff\xd9"
+
+
+RLE = struct.pack("<16I", 2, 64, 66, *[0] * 13) + b"\x81\x00" * 2
+
+
+@pytest.mark.parametrize(
+    ("syntax", "frame"),
+    [
+        (pydicom.uid.RLELossless, RLE),
+        (pydicom.uid.JPEG2000Lossless, jpeg2000(16)),
+        (pydicom.uid.HTJ2KLossless, jpeg2000(16)),
+        (pydicom.uid.JPEGLosslessSV1, jpeg(16)),
+        (pydicom.uid.JPEGLSLossless, jpeg(16)),
+    ],
+)
+@pytest.mark.parametrize(("rows", "frames"), [(8192, 1), (64, 2**20)])
+def test_an_encapsulated_image_that_claims_more_than_it_holds(
+    tmp_path: Path, syntax: str, frame: bytes, rows: int, frames: int
+) -> None:
+    path = encapsulated(tmp_path / "a.dcm", syntax, frame, rows, frames)
+    header = pydicom.dcmread(path)
+    for decode in (picture_frames, lambda file, d: list(stored_frames(file, d))):
+        refused(lambda p, decode=decode: decode(p, header), path, "claims the shape|too much")
+
+
+@pytest.mark.parametrize(
+    ("syntax", "frame"),
+    [
+        (pydicom.uid.JPEG2000Lossless, jpeg2000(60_000)),
+        (pydicom.uid.JPEG2000Lossless, jpeg2000(2**32 - 1)),
+        (pydicom.uid.HTJ2KLossless, jpeg2000(60_000)),
+        (pydicom.uid.JPEGLosslessSV1, jpeg(60_000)),
+        (pydicom.uid.JPEGBaseline8Bit, jpeg(60_000)),
+        (pydicom.uid.JPEGLSLossless, jpeg(60_000).replace(b"\xff\xc3", b"\xff\xf7")),
+    ],
+)
+def test_a_code_stream_that_asks_for_more_than_the_image(
+    tmp_path: Path, syntax: str, frame: bytes
+) -> None:
+    """A codec allocates what its own header says: it is not asked."""
+    path = encapsulated(tmp_path / "a.dcm", syntax, frame, 16)
+    refused(read_dicom, path, "in an image of 16 x 16")
 
 
 def test_png(tmp_path: Path) -> None:

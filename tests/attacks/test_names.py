@@ -5,6 +5,7 @@ What a terminal would obey is in tests/cli/test_stopped.py.
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from sciddm.data_adapters import save_cube
 from sciddm.pipelines.cli import app
+from sciddm.storage import csv_text, original_text
 
 _NAMES = (
     '"><script>alert(1)<!--<img src=x onerror=alert(1)>{{7*7}}.npz',
@@ -31,12 +33,15 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.obeyed: list[str] = []
+        self.texts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.obeyed += [k for k, v in attrs if k.startswith("on") or v == "x"]
 
     def handle_data(self, data: str) -> None:
+        if self.cdata_elem is None:
+            self.texts.append(data)
         if self.cdata_elem == "script" and data.lstrip().startswith("alert(1)"):
             self.obeyed.append(data)
 
@@ -75,3 +80,50 @@ def test_a_name_is_only_a_name(
     assert not page.obeyed
     for said in (answer.stdout, answer.stderr):
         assert not set(said) & set("\x1b\x07\u202e")
+
+
+_FORMULAS = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "  =1", "\uff1d1", "a;=1;b")
+
+
+@pytest.mark.parametrize("text", _FORMULAS)
+def test_a_text_is_no_formula_of_a_spreadsheet(text: str) -> None:
+    """Whether it divides cells at commas, semicolons or tabs."""
+    written = csv_text([["name", "number"], [text, -0.5]])
+    for mark in ",;\t":
+        cells = [c for row in csv.reader(written.splitlines(), delimiter=mark) for c in row]
+        numbers = {"-0.5"} if mark == "," else {c for c in cells if c.endswith(",-0.5")}
+        texts = [c for c in cells if c not in numbers]
+        assert not any(c.strip().startswith(("=", "+", "-", "@", "\uff1d")) for c in texts)
+    (_, back) = csv.reader(written.splitlines())
+    assert original_text(back[0]) == text
+    assert back[1] == "-0.5"
+
+
+def test_tables_hold_no_formulas(tmp_path: Path, scene: xr.Dataset) -> None:
+    """Names of files and of what is wrong with them, in the table of a batch."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("=cmd|' calc'!A0.npz", "@a;=1.npz", '"><img src=x onerror=alert(1)>.npz'):
+        save_cube(scene, source / name)
+    (source / "+a.npz").write_bytes(b"=1")
+    words = ["hsi", "denoise", *sorted(map(str, source.iterdir()))]
+    answer = CliRunner().invoke(app, [*words, "-o", str(out), "--method", "lowrank", "--report"])
+    assert answer.exit_code == 1, answer.output
+    with (out / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    texts = [c for row in rows for c in row.values() if c and not _is_number(c)]
+    assert not any(c.startswith(("=", "+", "-", "@")) for c in texts)
+    assert {original_text(row["output"]) for row in rows} == {p.name for p in source.iterdir()}
+
+    page = Page((out / "index.html").read_text())
+    assert not page.obeyed
+    assert "onerror=alert(1)" in "".join(page.texts)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -227,3 +229,80 @@ def test_netcdf_files_that_end_the_process_that_reads_them(
     except InputError as error:
         assert "bad.nc" in str(error)  # noqa: PT017
     assert float(open_cube(good)["cube"].sum()) == 60
+
+
+def as_command(code: str, folder: Path) -> list[Any]:
+    """What a process says that may copy itself, as the command line's may."""
+    start = """
+        import fcntl, json, os, signal, sys, threading
+        sys.path.insert(0, sys.argv[1])
+        from sciddm.data_adapters.isolation import call, copy_caller, prepare
+        copy_caller()
+    """
+    code = textwrap.dedent(start) + textwrap.dedent(code)
+    here = str(Path(__file__).parent)
+    words = [sys.executable, "-W", "error", "-c", code, here]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    said: list[Any] = json.loads(ended.stdout)
+    return said
+
+
+def test_a_command_reads_in_a_copy_of_itself(tmp_path: Path) -> None:
+    """It has the caller's modules at once, and nothing else of the caller's."""
+    said = as_command(
+        """
+        signal.signal(signal.SIGTERM, lambda *a: None)
+        lock = open("lock", "w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        read, write = os.pipe()
+        prepare(["isolation_samples"])
+        import isolation_samples as samples
+        first = samples.Variable("a.h5")[0]
+        lock.close()
+        with open("lock") as again:
+            fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the copy does not hold it
+        os.close(write)
+        end = os.read(read, 1)  # nor the other end of the pipe
+        try:
+            samples.read_crash("a.h5")
+        except Exception as error:
+            crash = str(error)
+        second = samples.Variable("a.h5")[0]
+        os.kill(call._worker.pid, signal.SIGTERM)
+        code = call._worker._process.wait(5)
+        call._shut_down()
+        print(json.dumps([os.getpid(), first[1], second[1], end.decode(), crash, code]))
+        """,
+        tmp_path,
+    )
+    caller, first, second, end, crash, code = said
+    assert len({caller, first, second}) == 3
+    assert end == ""
+    assert "crashes (SIGSEGV)" in crash
+    assert code == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("before", "copied"),
+    [
+        ("", True),
+        ("sys.modules['torch'] = os", False),
+        ("stop = threading.Event(); threading.Thread(target=stop.wait).start()", False),
+    ],
+)
+def test_only_a_process_with_one_thread_is_copied(
+    tmp_path: Path, before: str, copied: bool
+) -> None:
+    code = f"""
+        {before}
+        prepare(["isolation_samples"])
+        kind = type(call._worker._process).__name__
+        import isolation_samples as samples
+        value = int(samples.Variable("a.h5")[3][0])
+        call._shut_down()
+        if "stop" in globals():
+            stop.set()
+        print(json.dumps([kind, value]))
+    """
+    assert as_command(code, tmp_path) == ["Forked" if copied else "Popen", 3]

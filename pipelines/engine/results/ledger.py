@@ -63,17 +63,20 @@ def finish(folder: Path, token: str, changes: Row) -> None:
         token: of ``begin``.
         changes: columns that were not known before.
     """
-    append(folder, {**changes, "status": "done", "id": token, "time": time.time()})
+    line = {**changes, "status": "done", "id": token, "time": time.time()}
+    # Not flushed: the outputs themselves say that they are there, and the next line flushes it.
+    append(folder, line, flushed=False)
 
 
-def append(folder: Path, line: Row) -> None:
-    """Adds a line: whole and on the disk, or not at all."""
+def append(folder: Path, line: Row, *, flushed: bool = True) -> None:
+    """Adds a line: whole, and on the disk unless that can wait."""
     place = folder / LEDGER
     place.mkdir(exist_ok=True)
     with _lock(place, shared=True), _own(place).open("ab") as file:
         file.write(json.dumps(line, ensure_ascii=True).encode() + b"\n")
         file.flush()
-        os.fsync(file.fileno())
+        if flushed:
+            os.fsync(file.fileno())
 
 
 def read(folder: Path, *, merge: bool = True) -> list[Row]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +13,11 @@ from sciddm.errors import InputError
 from sciddm.pipelines.engine.batch import one_line
 from sciddm.pipelines.engine.results.ledger import LEDGER, read
 from sciddm.pipelines.engine.results.row import JUDGED, Row, columns_of
-from sciddm.storage import write_durably
+from sciddm.storage import csv_text, original_text, write_durably
 
 __all__ = ["CSV", "PAGE", "PARQUET", "read_results", "write_results"]
 
 CSV, PARQUET, PAGE = "results.csv", "results.parquet", "index.html"
-#: A spreadsheet would take a text that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_results(folder: Path) -> list[Row]:
@@ -75,21 +72,16 @@ def read_results(path: Path) -> list[Row]:
 
 def _csv(rows: Sequence[Row]) -> str:
     columns = columns_of(rows)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in columns])
-    return text.getvalue()
+    return csv_text([columns, *([_cell(row.get(name)) for name in columns] for row in rows)])
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+def _cell(value: Any) -> str | float:
+    if value is None or isinstance(value, str):
+        return value or ""
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return _cell(" | ".join(value))
+        return " | ".join(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -100,7 +92,7 @@ def _value(text: str | None) -> Any:
     try:
         value = json.loads(text)
     except ValueError:
-        return text.removeprefix("'")
+        return original_text(text)
     return value if isinstance(value, bool | int | float) else text
 
 
