@@ -20,7 +20,7 @@ class Reference:
         title: of the paper.
         venue: journal with volume and pages, or conference.
         year: of publication.
-        link: DOI, or arXiv number as "arXiv:NUMBER".
+        link: DOI, arXiv number as "arXiv:NUMBER", or the address of a paper without both.
         journal: whether the venue is a journal.
     """
 
@@ -56,14 +56,15 @@ class Reference:
     def bibtex(self) -> str:
         """The entry for BibTeX."""
         kind, place = ("article", "journal") if self.journal else ("inproceedings", "booktitle")
-        is_arxiv = self.link.startswith("arXiv:")
-        link = ("eprint", self.link.removeprefix("arXiv:")) if is_arxiv else ("doi", self.link)
         fields = [
             ("author", " and ".join(self.authors)), ("title", f"{{{self.title}}}"),
-            (place, self.venue), ("year", str(self.year)), link,
+            (place, self.venue), ("year", str(self.year)),
         ]  # fmt: skip
-        if is_arxiv:
-            fields.append(("archiveprefix", "arXiv"))
+        if self.link.startswith("arXiv:"):
+            number = self.link.removeprefix("arXiv:")
+            fields += [("eprint", number), ("archiveprefix", "arXiv")]
+        else:
+            fields.append(("url" if self.link.startswith("https:") else "doi", self.link))
         return _entry(kind, self.key, fields)
 
 
@@ -127,7 +128,8 @@ REFERENCES: dict[str, Reference] = {
             ("Zhu, Yuanzhi", "Zhang, Kai", "Liang, Jingyun", "Cao, Jiezhang", "Wen, Bihan",
              "Timofte, Radu", "Van Gool, Luc"),
             "Denoising diffusion models for plug-and-play image restoration",
-            "CVPR Workshops", 2023, "arXiv:2305.08995",
+            "IEEE/CVF Conference on Computer Vision and Pattern Recognition Workshops", 2023,
+            "arXiv:2305.08995",
         ),
         Reference(
             "song2023pigdm",
@@ -147,7 +149,8 @@ REFERENCES: dict[str, Reference] = {
             "uecker2014",
             ("Uecker, Martin", "Lai, Peng", "Murphy, Mark J.", "Virtue, Patrick", "Elad, Michael",
              "Pauly, John M.", "Vasanawala, Shreyas S.", "Lustig, Michael"),
-            "ESPIRiT: an eigenvalue approach to autocalibrating parallel MRI",
+            "ESPIRiT - an eigenvalue approach to autocalibrating parallel MRI: where SENSE meets "
+            "GRAPPA",
             "Magnetic Resonance in Medicine 71:990-1001", 2014, "10.1002/mrm.24751", journal=True,
         ),
         Reference(
@@ -182,7 +185,7 @@ REFERENCES: dict[str, Reference] = {
              "Ye, Chengze", "Wagner, Fabian", "Bayer, Siming", "Maier, Andreas"),
             "Filter2Noise: interpretable self-supervised single-image denoising for low-dose CT "
             "with attention-guided bilateral filtering",
-            "arXiv preprint", 2025, "arXiv:2504.13519", journal=True,
+            "arXiv preprint", 2025, "arXiv:2504.13519v1", journal=True,
         ),
         Reference(
             "kim2021", ("Kim, Kwanyoung", "Ye, Jong Chul"),
@@ -218,7 +221,7 @@ REFERENCES: dict[str, Reference] = {
              "Gerkmann, Timo"),
             "Speech enhancement and dereverberation with diffusion-based generative models",
             "IEEE/ACM Transactions on Audio, Speech, and Language Processing 31:2351-2364", 2023,
-            "arXiv:2208.05830", journal=True,
+            "10.1109/TASLP.2023.3285241", journal=True,
         ),
         Reference(
             "lemercier2023",
@@ -226,15 +229,15 @@ REFERENCES: dict[str, Reference] = {
             "StoRM: a diffusion-based stochastic regeneration model for speech enhancement and "
             "dereverberation",
             "IEEE/ACM Transactions on Audio, Speech, and Language Processing 31:2724-2737", 2023,
-            "arXiv:2212.11851", journal=True,
+            "10.1109/TASLP.2023.3294692", journal=True,
         ),
         Reference(
             "stevens2024",
             ("Stevens, Tristan S. W.", "Meral, Faik C.", "Yu, Jason", "Apostolakis, Iason Z.",
              "Robert, Jean-Luc", "van Sloun, Ruud J. G."),
             "Dehazing ultrasound using diffusion models",
-            "IEEE Transactions on Medical Imaging 43:3546-3558", 2024, "arXiv:2307.11204",
-            journal=True,
+            "IEEE Transactions on Medical Imaging 43:3546-3558", 2024,
+            "10.1109/TMI.2024.3363460", journal=True,
         ),
         Reference(
             "wahl2009",

@@ -129,8 +129,13 @@ def region_table(attrs: Mapping[Any, Any]) -> Table | None:
             one = {end: row[end][k] for end in ("low", "high")}
             name = f"{row['label']}, {table['layer']} {k + 1}"
             rows.append([name, str(row["pixels"]), *_cells(mean, one)])
-    title = f"Regions of {table['mask']}: {table['correlation']}"
-    return Table(title, rows, ("label", "pixels", "mean", percent), folded=len(rows) > _SHOWN)
+    return Table(
+        f"Regions of {table['mask']}",
+        rows,
+        ("label", "pixels", "mean", percent),
+        folded=len(rows) > _SHOWN,
+        note=f"{table['correlation'][:1].upper()}{table['correlation'][1:]}.",
+    )
 
 
 def _cells(mean: float | None, ends: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,16 @@ def test_version(sciddm: Sciddm) -> None:
     assert (answer.code, answer.out.strip()) == (0, f"sciddm {package.__version__}")
 
 
+def test_python_m_sciddm_is_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sciddm"]
+    said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == f"sciddm {package.__version__}"
+    wrong = [*command, "mri", "reconstruct", "no.h5", "-o", "a.nii"]
+    result = subprocess.run(wrong, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: no.h5: ")
+
+
 def test_help_needs_nothing_heavy(tmp_path: Path) -> None:
     """Start-up stays quick because these are imported by the commands that need them."""
     code = (

@@ -128,8 +128,26 @@ def test_every_entry_of_bibtex_is_whole():
     for key, reference in REFERENCES.items():
         assert key == reference.key
         assert 1980 < reference.year < 2027
-        assert re.match(r"arXiv:\d{4}\.\d{4,5}$|10\.\d{4}/|https://", reference.link), key
+        assert re.match(r"arXiv:\d{4}\.\d{4,5}(v\d)?$|10\.\d{4}/|https://", reference.link), key
         for author in reference.authors:
             family, _, given = author.partition(", ")
             assert family
             assert given, author
+
+
+def test_a_link_stands_in_the_field_of_its_kind():
+    for key, reference in REFERENCES.items():
+        entry = bibtex([key]).split("\n\n")[1]
+        fields = dict(re.findall(r"^  (\w+) = \{(.*)\},$", entry, re.MULTILINE))
+        if "doi" in fields:
+            assert re.fullmatch(r"10\.\d{4,}/\S+", fields["doi"]), key
+        elif "eprint" in fields:
+            assert re.fullmatch(r"\d{4}\.\d{5}(v\d)?", fields["eprint"]), key
+            assert fields["archiveprefix"] == "arXiv"
+        else:
+            assert fields["url"].startswith("https://"), key
+        place = "journal" if reference.journal else "booktitle"
+        assert fields[place] == reference.venue
+        # arXiv numbers carry the year and month of the first version, which is no later.
+        if "eprint" in fields:
+            assert 2000 + int(fields["eprint"][:2]) <= reference.year

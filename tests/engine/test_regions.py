@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -105,6 +106,11 @@ def test_the_mean_of_a_region_and_its_interval_have_closed_forms(volume, labels)
         assert facts[f"roi_{label}_high"].value == pytest.approx(mean + 1.644854 * std, rel=1e-5)
     assert "25 % of their variance is common" in facts["roi_correlation"].value
     assert "measured here" in result.page()
+    headings = re.findall(r"<h2>(.*?)</h2>(?:<p>(.*?)</p>)?", result.page())
+    (heading,) = [h for h in headings if h[0].startswith("Regions of")]
+    assert len(heading[0].split()) <= 5, "a heading is no sentence"
+    assert "25 % of their variance is common" in heading[1]
+    assert heading[1].endswith(".")
     assert f"{facts['roi_7_mean'].value:.5g}" in result.page()
 
 

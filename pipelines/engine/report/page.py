@@ -89,12 +89,21 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; the first column names what the others say."""
+    """Rows of text; the first column names what the others say.
+
+    Attributes:
+        title: a heading of some words.
+        rows: cells.
+        header: of the columns.
+        folded: closed until it is asked for.
+        note: sentences above the rows.
+    """
 
     title: str
     rows: Sequence[Sequence[str]]
     header: Sequence[str] = ()
     folded: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -275,6 +284,7 @@ def _table(table: Table) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
         f"<table>{head}<tbody>{body}</tbody></table></div>"
     )
+    inner = (f"<p>{escape(table.note)}</p>" if table.note else "") + inner
     if table.folded:
         return f"<details><summary>{escape(table.title)}</summary>{inner}</details>"
     wide = ' class="wide"' if len(table.header) > _NARROW else ""
