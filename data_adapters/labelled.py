@@ -36,6 +36,7 @@ def write_labelled(
     form: Literal["nc", "zarr"],
     kind: str,
     fill: Mapping[str, float] | None = None,
+    zarr_format: Literal[2, 3] = 3,
 ) -> None:
     """Writes a data set.
 
@@ -45,6 +46,7 @@ def write_labelled(
         form: format.
         kind: "kspace" or "result".
         fill: of variables in which a value stands for none, that value.
+        zarr_format: version of the format of a store.
     """
     held = dataset.copy(deep=False)
     held.attrs = {**plain(dataset.attrs), ATTRS: encode(dataset.attrs), "sciddm_kind": kind}
@@ -61,7 +63,9 @@ def write_labelled(
         with warnings.catch_warnings():
             # Names are text of a fixed length, which zarr writes but has not specified yet.
             warnings.filterwarnings("ignore", "The data type .FixedLengthUTF32")
-            held.to_zarr(path, mode="w", consolidated=False, write_empty_chunks=True)
+            held.to_zarr(
+                path, mode="w", consolidated=False, write_empty_chunks=True, zarr_format=zarr_format
+            )
     else:
         write_dataset(_split(held), path)
 

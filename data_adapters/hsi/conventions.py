@@ -2,7 +2,8 @@
 
 A cube with a transform is written with the coordinates of its pixels' centres, and a variable
 `spatial_ref` that holds the coordinate reference system (CF, and GDAL's `crs_wkt` and
-`GeoTransform`). Lines and samples of the file are the variables `line` and `sample`, from which
+`GeoTransform`). The axes of a turned grid have no coordinates: `GeoTransform` alone tells where its
+pixels lie. Lines and samples of the file are the variables `line` and `sample`, from which
 `unconventional` gives `y` and `x` back.
 """
 
@@ -40,15 +41,20 @@ def conventional(
     """
     held = dataset
     transform, crs = dataset.attrs.get("transform"), dataset.attrs.get("crs")
-    if transform is not None and not (float(transform[1]) or float(transform[3])):
+    if transform is not None:
         line, sample = corner(dataset)
         a, b, c, d, e, f = moved(transform, line, sample)
         held = held.assign_coords(
             line=("y", np.asarray(dataset["y"].values)),
             sample=("x", np.asarray(dataset["x"].values)),
-            y=("y", f + e * (np.arange(dataset.sizes["y"]) + 0.5)),
-            x=("x", c + a * (np.arange(dataset.sizes["x"]) + 0.5)),
         )
+        if b or d:
+            held = held.drop_vars(["y", "x"])
+        else:
+            held = held.assign_coords(
+                y=("y", f + e * (np.arange(dataset.sizes["y"]) + 0.5)),
+                x=("x", c + a * (np.arange(dataset.sizes["x"]) + 0.5)),
+            )
         about: dict[str, Any] = {"GeoTransform": " ".join(f"{v:.17g}" for v in (c, a, b, f, d, e))}
         degrees = False
         if crs:
@@ -56,7 +62,7 @@ def conventional(
             degrees = bool(known.is_geographic)
             about |= {"crs_wkt": known.to_wkt(), _GRID: known.to_wkt()}
             about["grid_mapping_name"] = "latitude_longitude" if degrees else "unknown"
-        for axis in ("x", "y"):
+        for axis in ("x", "y") if "x" in held.coords else ():
             if degrees:
                 name, unit = _DEGREES[axis]
                 held[axis].attrs.update(standard_name=name, units=unit, axis=axis.upper())

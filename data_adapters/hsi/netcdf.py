@@ -37,6 +37,7 @@ from sciddm.errors import InputError
 
 __all__ = ["read_netcdf", "write_emit", "write_netcdf"]
 
+_VERSION_3 = "zarr.json"  # of a store's version 3; version 2 has .zgroup
 _KIND = "cube"
 _BANDS, _LOCATION = "sensor_band_parameters", "location"
 _GROUPS = ("", _BANDS, _LOCATION)
@@ -71,9 +72,12 @@ def read_netcdf(source: str | Path, variable: str | None = None) -> xr.Dataset:
                 if _BANDS in file.groups:
                     return _read_emit(path, variable)
         opened = _opened(path, None, zarr)
+        form = "zarr" if zarr else "nc"
         if opened.attrs.get("sciddm_kind") == _KIND and ATTRS in opened.attrs:
-            return _read_own(path, opened, "zarr" if zarr else "nc")
-        return _read_other(path, opened, "zarr" if zarr else "nc", variable)
+            held = _read_own(path, opened, form)
+        else:
+            held = _read_other(path, opened, form, variable)
+        return held.assign_attrs(zarr_format=3) if zarr and (path / _VERSION_3).exists() else held
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -> None:
@@ -97,7 +101,8 @@ def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -
             held.rename(cube=name),
             {name if k == "cube" else k: v for k, v in fill.items()},
         )
-    write_labelled(held, path, form, _KIND, fill)
+    version = held.attrs.pop("zarr_format", 2)  # GDAL reads version 3 from 3.12 on
+    write_labelled(held, path, form, _KIND, fill, 3 if version == 3 else 2)
 
 
 def write_emit(dataset: xr.Dataset, path: Path) -> None:

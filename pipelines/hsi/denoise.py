@@ -137,7 +137,7 @@ def denoise_scene(
     taken, spread, count = np.zeros(bands), np.zeros(bands), np.zeros(bands)
     attributes: dict[str, Any] = dict(fitted.attributes)
     steps = _Steps(progress, len(windows))
-    unlike = SelfReference(known.moments)
+    unlike = SelfReference(known.moments, statistics.noise)
     losses: list[tuple[Window, NDArray[np.uint8]]] = []
     tiles = (tile_at(scene, known, window) for window in windows)
 

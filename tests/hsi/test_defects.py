@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from sciddm.classical.spectral.moments import Moments
 from sciddm.data_adapters.hsi import build_cube
 from sciddm.physics.spectral.defects import defect_rate, has_company
 from sciddm.physics.spectral.estimate import estimate_noise
 from sciddm.physics.spectral.flags import Flag, counts
-from sciddm.physics.spectral.misfit import unexplained
+from sciddm.physics.spectral.misfit import SelfReference, unexplained
 from sciddm.physics.spectral.stuck import frequent_values
 from sciddm.pipelines.hsi import HyperspectralDenoising
 from sciddm.simulation.hsi import noise
@@ -164,3 +165,18 @@ def test_counts_of_flags():
     assert found["dead"].tolist() == [2, 0]
     assert found["outlier"].tolist() == [1, 0]
     assert found["stuck"].tolist() == [0, 2]
+
+
+def test_a_pixel_with_more_noise_is_not_unlike_all_others():
+    """Few pixels for the bands: noise alone has a large share of the scene's variance."""
+    rng = np.random.default_rng(0)
+    bands, side = 100, 16
+    spectra, share = rng.random((3, bands)), rng.random((3, side * side))
+    sigma = 0.01 * (1 + 0.6 * share[0] / share[0].mean())
+    values = spectra.T @ share + sigma * rng.standard_normal((bands, side * side))
+    values[:, 40] += np.where(np.arange(bands) // 20 % 2, 0.3, -0.3)
+    moments = Moments(values.mean(axis=1))
+    moments.add(values.reshape(bands, side, side))
+    level = np.full(bands, np.sqrt((sigma**2).mean()))
+    alone = SelfReference(moments, level)(values.reshape(bands, side, side)).ravel()
+    assert np.flatnonzero(alone).tolist() == [40]

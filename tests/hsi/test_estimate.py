@@ -7,6 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from sciddm.errors import InputError
+from sciddm.physics.spectral import estimate
 from sciddm.physics.spectral.estimate import (
     _regression,
     complete_stripes,
@@ -236,3 +237,18 @@ def test_many_replaced_entries_of_a_pixel_solve_their_equations():
     assert model.damping <= 1
     filled, _ = model.complete(broken, model.inspect(broken, known) != 0)
     assert np.abs(filled).max() < 3
+
+
+def test_the_nonnegative_solution_is_found_however_many_steps_it_takes(monkeypatch):
+    rng = np.random.default_rng(0)
+    matrix = np.eye(30) + 0.2 * rng.random((30, 30))
+    truth = np.maximum(rng.normal(size=30), 0)
+    found = estimate._nonnegative(matrix, matrix @ truth)
+    np.testing.assert_allclose(found, truth, atol=1e-12)
+
+    def never_done(*_, **__):
+        raise RuntimeError("Maximum number of iterations reached.")
+
+    monkeypatch.setattr(estimate, "nnls", never_done)
+    ended = estimate._nonnegative(matrix, matrix @ truth)
+    np.testing.assert_allclose(ended, truth, atol=1e-4)

@@ -56,7 +56,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear, nnls
 
 from sciddm.errors import InputError
 from sciddm.physics.spectral.defects import defect_rate, has_company
@@ -95,6 +95,7 @@ _STILL = 0.05  # change of replaced entries, in units of the residuals
 _STRIPED = 0.005  # share of columns, in all bands together, that is many
 _AGAIN = 2  # times that stripes are sought in what the noise was without them
 _OWN, _FITTED_ENTRIES = 10, 2**22  # directions of a scene, and entries that they are found from
+_MOST_STEPS = 30  # of the nonnegative solution, a band
 _PIECE = 8192  # pixels whose products are summed in double precision at a time
 
 
@@ -440,7 +441,7 @@ def _fitted(
     diagonal = np.diag(precision)
     squared = beta**2 - variance[:, None] * (diagonal - precision**2 / diagonal[:, None])
     np.fill_diagonal(squared, 1.0)
-    own, _ = nnls(squared, variance)
+    own = _nonnegative(squared, variance)
     alone = _without_neighbours(precision) / count / freedom
     own = np.where(alone > _SHARED * variance, alone, own)
     single = (bad & ~lost).sum(axis=(1, 2))
@@ -692,6 +693,18 @@ def _regression(
     beta = -precision / np.diag(precision)[:, None] * size[:, None] / size
     np.fill_diagonal(beta, 0.0)
     return mean, beta, precision / size[:, None] / size
+
+
+def _nonnegative(matrix: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The x >= 0 with the least |matrix x - values|.
+
+    The active set method ends after a number of steps that many narrow bands can need more of; the
+    interior method is less exact, but always ends.
+    """
+    try:
+        return np.asarray(nnls(matrix, values, maxiter=_MOST_STEPS * len(values))[0], np.float64)
+    except RuntimeError:
+        return np.asarray(lsq_linear(matrix, values, (0, np.inf)).x, np.float64)
 
 
 def _damping(precision: NDArray[np.float64]) -> float:

@@ -18,6 +18,10 @@ the direction in which that is largest is its leverage
 
 with the scene's mean m and covariance C of N pixels. Where it is large no other pixel says
 anything of it, and an estimate would only add the error of that direction to the pixel's noise.
+An estimate follows a pixel in the K directions in which the scene varies by more than noise does,
+those with eigenvalues beyond (1 + sqrt(B / N))^2 in units of the noise (Marchenko and Pastur,
+1967). With all B directions a pixel with more noise than most, as bright ones have, would be unlike
+all others, too.
 """
 
 from __future__ import annotations
@@ -35,8 +39,8 @@ __all__ = ["LIMIT", "SelfReference", "unexplained"]
 LIMIT = 6.0
 _WIDTHS = (4, 8, 16, 32, 64)
 _MOST = 4.0  # c
-_OWN = 0.25  # of the variance in a direction, beyond the B / N that noise has
-_RIDGE = 1e-9  # of the correlation matrix
+_OWN = 0.25  # of the variance in a direction, beyond the K / N that any pixel has
+_LEAST = 1e-6  # noise of a band, in units of its standard deviation: single precision
 _PIXELS = 2**14  # at a time
 
 
@@ -70,18 +74,20 @@ class SelfReference:
 
     Args:
         moments: of the scene.
+        sigma: (band,) standard deviation of the noise, in the unit of the moments.
     """
 
-    def __init__(self, moments: Moments) -> None:
+    def __init__(self, moments: Moments, sigma: NDArray[np.floating[Any]]) -> None:
         covariance = moments.covariance
-        bands = len(covariance)
         size = np.sqrt(np.maximum(np.diag(covariance), np.finfo(np.float64).tiny))
-        correlation = covariance / size[:, None] / size + _RIDGE * np.eye(bands)
+        noise = np.maximum(np.asarray(sigma, np.float64), _LEAST * size)
         count = max(moments.count, 1)
+        power, axes = np.linalg.eigh(covariance / noise[:, None] / noise)
+        signal = power > (1 + np.sqrt(len(power) / count)) ** 2
         self._mean = moments.mean
-        self._white = np.linalg.inv(np.linalg.cholesky(correlation)) / size / np.sqrt(count)
-        noise = min(1.0, bands / count)
-        self._limit = noise + _OWN * (1 - noise)
+        self._white = (axes[:, signal] / np.sqrt(power[signal] * count)).T / noise
+        shared = min(1.0, signal.sum() / count)
+        self._limit = shared + _OWN * (1 - shared)
 
     def __call__(self, values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         """(y, x) bool of the pixels (band, y, x), in the unit of the moments."""

@@ -17,8 +17,14 @@ a small part of t, and t / n more for the level of all n columns. Jumps beyond `
 standard deviations are edges of the scene along whole columns, and are left out.
 
 Texture of the scene has jumps of columns too, but as many of lines. So there are offsets only where
-a quarter of the jumps is beyond chance, and three times what it is in the other direction. Where
-fewer columns have offsets, `stripes` finds them.
+a quarter of the jumps is beyond chance, and three times what it is in the other direction. An
+object that is longer along the columns than across them has such jumps too, but they go on: its
+brightness rises over several columns and falls again. Offsets that are independent from column to
+column take back what they gave, so that neighbouring jumps have the correlation
+
+    r = sum d_x d_{x+1} / sum d_x^2 = -1/2
+
+and an object's more than 0. Where fewer columns have offsets, `stripes` finds them.
 """
 
 from __future__ import annotations
@@ -48,6 +54,7 @@ _EXCESS = 2.0  # times the noise: what is left of jumps outside of the scene's s
 _CHANCE = 2.0  # standard errors
 _OTHER = 3.0  # times the jumps in the other direction
 _EDGE = 4.0
+_RETURN = -0.1  # correlation of neighbouring jumps: of offsets and a scene together
 _LEAST = 8  # columns
 
 
@@ -144,8 +151,15 @@ def every_offset(jumps: Jumps, other: Jumps, directions: Array | None = None) ->
     error = np.array(
         [np.median(e[k]) if k.any() else 0.0 for e, k in zip(jumps.error, seen, strict=True)]
     )
-    solved = [_axis(j, o, e) for j, o, e in zip(jumps.middle, other.middle, error, strict=True)]
+    solved = [
+        _axis(j, o, e, most=1.0) for j, o, e in zip(jumps.middle, other.middle, error, strict=True)
+    ]
     striped = np.array([s is not None for s in solved])
+    # Of one band few columns tell the correlation within .1; all of them together do.
+    if not striped.any() or _correlation(jumps.middle[striped]).mean() > _RETURN:
+        return offsets
+    striped &= _correlation(jumps.middle) < 0
+    solved = [s if k else None for s, k in zip(solved, striped, strict=True)]
     if directions is None or striped.mean() < _MOST_BANDS or not (error[striped] > 0).all():
         for b, one in enumerate(solved):
             if one is not None:
@@ -180,7 +194,7 @@ def every_offset(jumps: Jumps, other: Jumps, directions: Array | None = None) ->
         else:  # as large as chance and the scene leave it
             left[k] = float(np.median(np.abs(along[k][whole]))) / _MIDDLE if whole.any() else 0.0
     for i, b in enumerate(map(int, np.flatnonzero(striped))):
-        own = _axis(rest[i], None, 1.0)
+        own = _axis(rest[i], None, 1.0, most=0.0)
         values, std = (np.zeros(count + 1), 0.0) if own is None else own
         offsets.values[b] = (values + basis[i] @ common) * error[b]
         offsets.std[b] = np.hypot(std, np.sqrt((basis[i] ** 2) @ left**2)) * error[b]
@@ -224,14 +238,36 @@ def _same(white: Array, across: Array, basis: Array, flat: Array) -> tuple[Array
     return _axis(series[0], series[1], float(np.sqrt(max(noise, 1.0) / total)))
 
 
-def _axis(jump: Array, other: Array | None, chance: float) -> tuple[Array, float] | None:
-    """(offsets, standard deviation of their errors) of one band; None where there are none."""
+def _correlation(jump: Array) -> Array:
+    """r of each row, (row,): of neighbouring jumps, edges cut down to what offsets can be."""
+    size = np.abs(jump)
+    most = _EDGE * np.nanpercentile(size, _LOW, axis=-1, keepdims=True) / _QUARTILE
+    cut = np.clip(jump, -most, most)
+    both = np.isfinite(cut[..., 1:] + cut[..., :-1])
+    product = np.where(both, cut[..., 1:] * cut[..., :-1], 0).sum(axis=-1)
+    square = np.where(both, (cut[..., 1:] ** 2 + cut[..., :-1] ** 2) / 2, 0).sum(axis=-1)
+    return np.asarray(np.where(square > 0, product / np.where(square > 0, square, 1), 0.0))
+
+
+def _axis(
+    jump: Array, other: Array | None, chance: float, most: float = _RETURN
+) -> tuple[Array, float] | None:
+    """(offsets, standard deviation of their errors) of one band; None where there are none.
+
+    Args:
+        jump: between the columns.
+        other: between the lines; None where these say nothing.
+        chance: standard error of a jump.
+        most: the largest correlation of neighbouring jumps that offsets have.
+    """
     seen = np.isfinite(jump)
     if seen.sum() < _LEAST - 1:
         return None
     size = np.abs(jump[seen])
     low = float(np.percentile(size, _LOW))
     if not low > _CHANCE * max(chance, 1e-12 * float(size.max())):
+        return None
+    if float(_correlation(jump)) > most:
         return None
     across = np.zeros(0) if other is None else np.abs(other[np.isfinite(other)])
     if len(across) >= _LEAST - 1 and low <= _OTHER * float(np.percentile(across, _LOW)):
