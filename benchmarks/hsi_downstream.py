@@ -27,8 +27,8 @@ from sciddm.data_adapters.hsi import build_cube
 from sciddm.pipelines.hsi import HyperspectralDenoising
 from sciddm.pipelines.hsi.denoise import middle_window, statistics_of, tile_at
 from sciddm.pipelines.hsi.methods.subspace import FittedSubspace, Subspace
-from sciddm.pipelines.hsi.scenes import Wanted, simulate_pair
 from sciddm.pipelines.hsi.survey import Scene, survey
+from sciddm.simulation.hsi.pair import Wanted, simulate_pair
 
 Array = NDArray[np.float64]
 _SIDE, _STEP = 48, 3  # pixels; every so many are unmixed
