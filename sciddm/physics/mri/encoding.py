@@ -12,6 +12,7 @@ from sciddm.device import to_numpy
 from sciddm.errors import InputError
 from sciddm.physics import CartesianMRI, ChannelNoise, Measurement
 from sciddm.physics.fourier import fft2c, ifft2c, resized
+from sciddm.physics.mri.joint_maps import maps_without_air
 from sciddm.physics.mri.masks import calibration_region
 from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_phase
 from sciddm.physics.mri.second_set import second_set
@@ -121,7 +122,8 @@ def encode(
     # Whitened data have noise 1; multiplied by the mean noise level they stay in the scan's units.
     level = float(covariance.diagonal().real.mean().sqrt())
     whiten = noise.whitening()
-    region, white = None, kspace
+    second: Tensor | None = None
+    overlap = 0.0
     if maps is None:
         lines, seen = kspace, mask
         if calibration is not None:
@@ -129,16 +131,20 @@ def encode(
             seen = (lines != 0).any(0)
         region, white = calibration_region(to_numpy(seen)), whiten(lines)
         maps = estimate_maps(white, region, noise)
+        second, overlap = second_set(white, region, level * whiten(maps))
+        filled = maps_without_air(
+            whiten(kspace), mask, white, region, whiten(maps), second is not None
+        )
+        if filled is not None:
+            maps = _of_channels(filled, noise)
+            second, overlap = None, 0.0
     low = _low_resolution(kspace, mask, maps, level, whiten)
     gain, phase = bright_level(low), unit_phase(low)
     if not gain > 0:
         raise InputError("the centre of k-space holds no signal")
     frame = Frame(maps, phase, gain, level, whiten, matrix)
     zero_filled = _with_pixels((maps.conj() * ifft2c(kspace)).sum(0), matrix)
-    second, overlap = (None, 0.0)
-    if region is not None:
-        second, overlap = second_set(white, region, frame.white_maps)
-        second = None if second is None else second * phase
+    second = None if second is None else second * phase
     measurement = frame.measurement(kspace, mask, iterations=iterations)
     return EncodedSlice(measurement, frame, zero_filled, second, overlap)
 
@@ -153,7 +159,12 @@ def estimate_maps(
     """
     if white.shape[0] == 1:
         return torch.ones_like(white)
-    maps = noise.draw(espirit(white, region, noise_std=noise_std))
+    return _of_channels(espirit(white, region, noise_std=noise_std), noise)
+
+
+def _of_channels(white_maps: Tensor, noise: ChannelNoise) -> Tensor:
+    """Maps of whitened coils as unit-norm maps of the scan's own channels."""
+    maps = noise.draw(white_maps)
     out: Tensor = maps / torch.linalg.vector_norm(maps, dim=0).where(maps.abs().sum(0) > 0, 1.0)
     return out
 
