@@ -93,6 +93,7 @@ bench-samplers: setup
 
 # Seconds and memory: on an idle machine.
 bench-speed: setup
+	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.ct_speed
 	$(BIN)/python -m benchmarks.petct_speed

@@ -33,15 +33,15 @@ ROUNDS, GUIDED_ROUNDS = 31, 3
 QUALITIES = ("fast", "balanced")
 
 
-def scan() -> xr.Dataset:
+def scan(size: tuple[int, int] = (SIZE, SIZE), coils: int = COILS) -> xr.Dataset:
     """R = 4, 30 dB, of a disc with random smooth texture: what is in it costs no time."""
     from sciddm.physics.mri.masks import make_mask
     from sciddm.simulation.mri.scan import simulate_scan, smooth_phase, undersample
 
-    y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
-    texture = 0.7 + 0.1 * np.sin(smooth_phase((SIZE, SIZE), seed=0, strength=4.0, order=12))
+    y, x = np.mgrid[-1 : 1 : size[0] * 1j, -1 : 1 : size[1] * 1j]
+    texture = 0.7 + 0.1 * np.sin(smooth_phase(size, seed=0, strength=4.0, order=12))
     image = texture * (np.hypot(y / 0.85, x / 0.7) < 1)
-    full = simulate_scan(image, COILS, snr_db=30, seed=0)
+    full = simulate_scan(image, coils, snr_db=30, seed=0)
     return undersample(full, make_mask("random", image.shape, 4, 16, seed=0))
 
 

@@ -38,6 +38,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from sciddm.acceleration import NO_PLAN, Plan, evaluating
 from sciddm.ledger import record
 from sciddm.losses.mask_loss import MaskLoss
 from sciddm.precision import Precision, network_arithmetic
@@ -187,6 +188,7 @@ class NetworkDenoiser(Denoiser):
         self.center = center
         self.complex_data = complex_data
         self.precision: Precision = precision
+        self.plan: Plan = NO_PLAN
         # A bridge ends at sigma = inf; there the network is told the level just before the end.
         ends_in_noise = math.isfinite(process.sigma(process.t_max))
         self._ceiling = math.inf if ends_in_noise else process.sigma(0.9999 * process.t_max)
@@ -278,7 +280,7 @@ class NetworkDenoiser(Denoiser):
         if cond is not None and cond.is_complex():
             cond = self._to_network(cond, 0.0)
         level = self._level(t, x)
-        with network_arithmetic(self.precision, x.device):
+        with network_arithmetic(self.precision, x.device), evaluating(self.plan):
             out = self.network(inputs, level, cond)
         answer: Tensor = out.to(x.dtype)
         return answer

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -135,9 +135,13 @@ class Request(BaseModel):
 
 
 class NetworkRequest(Request):
-    """Base of the requests of verbs that run networks: they have a device."""
+    """Base of the requests of verbs that run networks: they have a device and
+    a model whose card may have a plan of acceleration."""
 
     device: Device = "auto"
+    accelerate: Literal["plan", "none"] = option(
+        "plan", "Follow the model card's certified acceleration plan, or compute without it."
+    )
 
 
 def _is_there(path: Path) -> None:

@@ -90,11 +90,13 @@ class Verb(ABC, Generic[P, R]):
         if not isinstance(request, NetworkRequest):
             yield ""
             return
+        from sciddm import acceleration
         from sciddm.device import resolve, use
         from sciddm.pipelines.engine.exhaustion import memory_advice
 
         device = resolve(request.device)
-        with use(device), memory_advice(request, str(device)):
+        following = acceleration.use(request.accelerate)
+        with use(device), following, memory_advice(request, str(device)):
             yield str(device)
 
     def _documentation(self) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 import sciddm
 from sciddm import zoo
+from sciddm.acceleration import follows_plans
 from sciddm.data_adapters.mri import open_kspace
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.device import placed, to_numpy
@@ -145,6 +146,8 @@ class MRIReconstruction(Pipeline):
     ) -> Settings:
         """What a quality level means with this model: its card's factor, if it has one."""
         chosen = settings_for(self.denoiser, quality, samples)
+        if follows_plans():
+            chosen = self.denoiser.plan.apply(chosen, quality)
         known = self.calibration.get(quality, {})
         if "spread" not in known:
             return chosen

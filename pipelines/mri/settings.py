@@ -120,6 +120,7 @@ class PriorSettings(Settings):
             from that of the last.
         krylov: conjugate gradient steps of MMPS, one VJP each.
         inflation: noise added for MMPS, in units of the noise level.
+        precondition: conjugate gradient steps of MMPS's preconditioner, 0 for none.
         lam: weight of the prior in the proximal step that follows it.
     """
 
@@ -129,6 +130,7 @@ class PriorSettings(Settings):
     approach: tuple[tuple[int, float], ...] = ()
     krylov: int = 3
     inflation: float = 0.0
+    precondition: int = 0
     lam: float = 2.0
 
     @property
@@ -177,7 +179,13 @@ class PriorSettings(Settings):
         gradient steps do not reach the data; the proximal step does.
         """
         seen = self._seen(denoiser, levels, first)
-        informed = MMPS(seen, measurement, self.krylov, self.inflation)
+        informed = MMPS(
+            seen,
+            measurement,
+            self.krylov,
+            self.inflation,
+            precondition=self.precondition,
+        )
         return DiffPIR(informed, measurement, self.lam)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sciddm.denoiser import Denoiser
 from sciddm.guidance.base import AnyMeasurement, Guided
-from sciddm.physics.cg import conjugate_gradient_image
+from sciddm.physics.cg import conjugate_gradient_image, preconditioned_image
 from sciddm.process import Scalar, expand
 
 __all__ = ["MMPS"]
@@ -29,6 +29,9 @@ class MMPS(Guided):
     Args:
         krylov: conjugate gradient steps.
         inflation: standard deviation added to the data's, in units of the noise level s/a.
+        precondition: conjugate gradient steps for (H r^2 H^H + R)^-1 as an approximate inverse,
+            with r^2 from ``spread``; 0 for none. The first step is then PiGDM's, of the best
+            length: it costs products with H and saves VJPs.
     """
 
     def __init__(
@@ -37,10 +40,13 @@ class MMPS(Guided):
         measurement: AnyMeasurement,
         krylov: int = 3,
         inflation: float = 0.0,
+        *,
+        precondition: int = 0,
     ) -> None:
         super().__init__(denoiser, measurement)
         self.krylov = krylov
         self.inflation = inflation
+        self.precondition = precondition
 
     def forward(
         self, x_t: Tensor, t: Scalar, y: Tensor | None = None, cond: Tensor | None = None
@@ -58,12 +64,30 @@ class MMPS(Guided):
             back = scale * vjp(m.A.adjoint(v))  # V H^H v, which is also what the answer is made of
             return noise * v + m.A(back), back
 
+        floor = m.sigma**2 if isinstance(noise, Tensor) else noise
         with torch.no_grad():
+            if self.precondition:
+                r2 = self.spread(float(t))
+
+                def inverse(r: Tensor) -> Tensor:
+                    # (R + r^2 H H^H)^-1 r, by Woodbury's formula; R is white here.
+                    ridge = m.A.ridge(r, noise / r2, iterations=self.precondition)
+                    return (r - m.A(ridge)) / noise
+
+                return mean + preconditioned_image(
+                    covariance,
+                    inverse,
+                    e,
+                    torch.zeros_like(mean),
+                    m.A.range_ndim,
+                    self.krylov,
+                    floor=floor,
+                )
             return mean + conjugate_gradient_image(
                 covariance,
                 e,
                 torch.zeros_like(mean),
                 m.A.range_ndim,
                 self.krylov,
-                floor=m.sigma**2 if isinstance(noise, Tensor) else noise,
+                floor=floor,
             )

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sciddm.networks.attention import SpatialAttention
-from sciddm.networks.group_norm import GroupNorm
+from sciddm.networks.group_norm import GroupNorm, silu_of
 
 __all__ = ["DiffusionUNet"]
 
@@ -187,10 +187,10 @@ class _Block(nn.Module):
         self.skip_connection = nn.Identity() if same else _Conv(dims, before, after, 1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        h = self.conv1(functional.silu(self.norm1(x)))
+        h = self.conv1(silu_of(self.norm1, x))
         told = self.time_emb_proj(functional.silu(emb))
         h = h + told[(..., *[None] * (x.ndim - 2))]
-        h = self.conv2(functional.silu(self.norm2(h)))
+        h = self.conv2(silu_of(self.norm2, h))
         out: Tensor = self.skip_connection(x) + h
         return out
 

@@ -6,8 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-__all__ = ["GroupNorm"]
+from sciddm.acceleration.norm_silu import norm_silu
+from sciddm.acceleration.switch import active
+
+__all__ = ["GroupNorm", "silu_of"]
 
 
 class _Normalise(torch.autograd.Function):
@@ -65,9 +69,22 @@ class GroupNorm(nn.GroupNorm):
     code gives their gradients too.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
+    def for_input_alone(self, input: Tensor) -> bool:
+        """Whether a gradient is wanted with respect to the input and nothing else."""
         frozen = self.affine and not (self.weight.requires_grad or self.bias.requires_grad)
-        if frozen and input.requires_grad and torch.is_grad_enabled():
+        return frozen and input.requires_grad and torch.is_grad_enabled()
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.for_input_alone(input):
             out: Tensor = _Normalise.apply(input, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
             return out
         return super().forward(input)
+
+
+def silu_of(norm: GroupNorm, x: Tensor) -> Tensor:
+    """silu(norm(x)), as the plan of the network says."""
+    if active().norm_silu and norm.for_input_alone(x):
+        return norm_silu(norm, x)
+    # Nobody else sees the norm's output. A gradient needs it, so it is overwritten without one.
+    y = norm(x)
+    return functional.silu(y, inplace=not y.requires_grad)

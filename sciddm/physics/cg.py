@@ -11,6 +11,7 @@ __all__ = [
     "conjugate_gradient",
     "conjugate_gradient_image",
     "preconditioned_conjugate_gradient",
+    "preconditioned_image",
 ]
 
 
@@ -57,6 +58,51 @@ def conjugate_gradient_image(
     """
     start = torch.zeros_like(rhs)
     return _iterate(apply, start, zero, rhs, rhs, ndim, iterations, floor=floor)
+
+
+def preconditioned_image(
+    apply: Callable[[Tensor], tuple[Tensor, Tensor]],
+    precondition: Callable[[Tensor], Tensor],
+    rhs: Tensor,
+    zero: Tensor,
+    ndim: int,
+    iterations: int,
+    floor: float = 0.0,
+) -> Tensor:
+    """As ``conjugate_gradient_image``, in fewer steps the nearer C M is to a multiple of I.
+
+    ``precondition`` need not be linear: directions are conjugate by Polak and Ribiere's formula,
+    which corrects for a C that changes (Golub and Ye, 1999). For such a C directions of the first
+    two steps are conjugate exactly.
+
+    Args:
+        apply, rhs, zero, ndim, iterations, floor: as there.
+        precondition: r -> C r, C Hermitian positive definite, an approximate inverse of M.
+    """
+    image, r = zero, rhs
+    z = precondition(r)
+    p, rz = z, _dot(r, z, ndim)
+    eps, tiny = torch.finfo(rz.dtype).eps, torch.finfo(rz.dtype).tiny
+    floor *= 1 - 100 * eps
+    enough = (2 * eps) ** 2 * rz + tiny
+    unsolved = torch.ones_like(rz, dtype=torch.bool)
+    of_image = (*rz.shape[: rhs.ndim - ndim], *[1] * (zero.ndim - rhs.ndim + ndim))
+    for k in range(iterations):
+        mp, bp = apply(p)
+        curvature = _dot(p, mp, ndim)
+        unsolved = unsolved & (rz > enough)
+        unsolved = unsolved & (curvature > 0) & (curvature >= floor * _dot(p, p, ndim))
+        step = torch.where(unsolved, rz / curvature.where(unsolved, 1.0), 0.0)
+        image = _add(image, step.reshape(of_image), bp)
+        if k == iterations - 1:  # the residual is of no more use, and C may cost much
+            break
+        before, r = r, _add(r, -step, mp)
+        z = precondition(r)
+        new = _dot(r, z, ndim)
+        ahead = new - _dot(before, z, ndim)
+        p = _add(z, torch.where(unsolved, ahead / rz.where(unsolved, 1.0), 0.0), p)
+        rz = new
+    return image
 
 
 def preconditioned_conjugate_gradient(

@@ -21,12 +21,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from sciddm.denoiser import Denoiser
@@ -34,6 +33,9 @@ from sciddm.random.streams import Streams
 from sciddm.sampling.edm_space import log_snr_at, to_state, to_w
 from sciddm.sampling.steps import Mean
 from sciddm.sampling.transition import Leg
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 __all__ = ["DPMSolverV3", "SolverStatistics", "solver_statistics"]
 
@@ -61,6 +63,9 @@ class SolverStatistics:
     @cached_property
     def integrals(self) -> tuple[CubicSpline, CubicSpline, CubicSpline]:
         """L and S, and c itself, as functions of lambda."""
+        # Half a second of imports, which other samplers need not spend.
+        from scipy.interpolate import CubicSpline
+
         slope, growth, offset = (
             CubicSpline(self.levels, v, axis=0) for v in (self.slope, self.growth, self.offset)
         )
@@ -126,6 +131,8 @@ def solver_statistics(
                 v = randn(w).sign()
                 diagonal += a * v * vjp(v) / probes
         slopes.append(1 - diagonal.mean(other).double().cpu().numpy())
+    from scipy.interpolate import CubicSpline
+
     slope = np.stack(slopes)
     spline = CubicSpline(grid, slope, axis=0)
 

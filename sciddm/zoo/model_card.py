@@ -22,6 +22,7 @@ class Card(BaseModel):
     training itself: steps, hours, hardware. ``calibration`` holds what makes the pipeline's
     intervals hold what they promise, by quality: {"level": 0.9, "fast": {"spread": 1.5, ...}};
     ``shift`` what the pipeline's score of distribution shift is on data like the training's.
+    ``acceleration`` is the model's ``Plan``, which ``benchmarks.certify`` writes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +38,7 @@ class Card(BaseModel):
     coverage: dict[str, Any] = Field(default_factory=dict)
     calibration: dict[str, Any] = Field(default_factory=dict)
     shift: dict[str, Any] = Field(default_factory=dict)
+    acceleration: dict[str, Any] = Field(default_factory=dict)
     limits: str = ""
     weights_sha256: str = ""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sciddm.acceleration import Plan
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import ModelError
 from sciddm.models import AnyModel
@@ -70,6 +71,11 @@ def from_pretrained(source: str | Path) -> Model:
     )
     if model.card.weights_sha256 and model.card.weights_sha256 != model.weights_sha256:
         raise ModelError(f"{folder}: the weights are not those of the model card (hash differs)")
+    if isinstance(model.model, NetworkDenoiser):
+        try:
+            model.model.plan = Plan.from_card(model.card.acceleration)
+        except ModelError as error:
+            raise ModelError(f"{folder}: the card's {error}") from error
     return model
 
 

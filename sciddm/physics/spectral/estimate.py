@@ -58,6 +58,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear, nnls
 
+from sciddm.acceleration.median import median
 from sciddm.errors import InputError
 from sciddm.physics.spectral.defects import defect_rate, has_company
 from sciddm.physics.spectral.flags import Flag
@@ -748,7 +749,7 @@ def _spread(values: NDArray[np.floating[Any]], bad: NDArray[np.bool_]) -> NDArra
     found = []
     for band, gone in zip(values, bad, strict=True):
         left = band[~gone] if gone.any() else band.ravel()
-        found.append(_MAD * np.median(np.abs(left - np.median(left))) if left.size else 0.0)
+        found.append(_MAD * median(np.abs(left - median(left))) if left.size else 0.0)
     return np.asarray(found, np.float64)
 
 
