@@ -9,6 +9,7 @@ import pytest
 import torch
 import xarray as xr
 
+from sciddm.acceleration import NO_PLAN, Plan, use
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.errors import InputError
 from sciddm.metrics.volume import psnr_volume
@@ -161,3 +162,33 @@ def test_the_std_of_a_result_is_that_of_its_scan(pipeline, monkeypatch):
     np.testing.assert_allclose(wide["std"], 1.5 / lacking * plain["std"], rtol=1e-3)
     np.testing.assert_array_equal(wide["reconstruction"], plain["reconstruction"])
     assert wide.attrs["std_widening"] == 1.5
+
+
+def test_without_acceleration_a_plan_changes_no_bit_and_with_it_the_plan_is_followed():
+    torch.manual_seed(0)
+    config = {"name": "UNet", "in_channels": 2, "out_channels": 2, "channels": [8, 8]}
+    config |= {"num_res_blocks": 1, "patch": 2, "norm_num_groups": 4}
+    process = process_from_config({"name": "EDM", "sigma_min": 0.002, "sigma_max": 10.0})
+    network = build_network(config)
+    for parameter in network.parameters():
+        parameter.detach().normal_(0, 0.05)
+    denoiser = NetworkDenoiser(network, process, data_std=0.6, complex_data=True)
+    pipeline = MRIReconstruction(denoiser.requires_grad_(False))
+    scan = undersample(full_scan(), make_mask("equispaced", SHAPE, 2, 12, seed=4))
+
+    def run(plan: Plan, quality: str = "fast") -> xr.Dataset:
+        denoiser.plan = plan
+        return pipeline(scan, quality=quality)
+
+    plan = Plan(norm_silu=True, settings={"fast": {"krylov": 2, "precondition": 3}})
+    today = run(NO_PLAN)
+    followed = run(plan)
+    with use("none"):
+        switched_off = run(plan)
+    for name in ("reconstruction", "std"):
+        np.testing.assert_array_equal(switched_off[name], today[name])
+        assert not np.array_equal(followed[name], today[name])
+    assert followed.attrs["krylov"] == 2
+    assert switched_off.attrs == today.attrs
+    rounding = run(Plan(norm_silu=True))["reconstruction"]
+    np.testing.assert_allclose(rounding, today["reconstruction"], rtol=1e-3, atol=1e-3)
