@@ -35,6 +35,8 @@ _MARK = b"DICM"
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")  # of a file without the mark, little endian
 _MOST_ELEMENT, _LONGEST = 0x30, 0x200  # of its first element: the number, and the length
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_AMONG_OTHERS = "remove it from the folder"
+_ALONE = "give a DICOM series (its folder), or a volume as .nii, .nii.gz, .mha or .nrrd"
 _DEPTH = 3  # patient, study, series
 
 
@@ -136,8 +138,13 @@ def series_of(headers: dict[Path, Dataset]) -> list[SeriesFiles]:
     return [SeriesFiles(uid, files) for uid, files in groups.items()]
 
 
-def open_dicom(file: Path, *, pixels: bool) -> FileDataset:
+def open_dicom(file: Path, *, pixels: bool, alternative: str = _AMONG_OTHERS) -> FileDataset:
     """Reads a file.
+
+    Args:
+        file: the file.
+        pixels: whether they are read.
+        alternative: what to do where it is no DICOM.
 
     Raises:
         InputError: not DICOM.
@@ -146,7 +153,7 @@ def open_dicom(file: Path, *, pixels: bool) -> FileDataset:
         bare = _is_bare(_start(file))
         dataset = checked_dcmread(file, stop_before_pixels=not pixels, force=bare)
     except InvalidDicomError as error:
-        raise InputError(f"{file}: not a DICOM file: remove it from the folder") from error
+        raise InputError(f"{file}: not a DICOM file: {alternative}") from error
     if bare and "TransferSyntaxUID" not in dataset.file_meta:  # not compressed, then
         implicit = bool(dataset.original_encoding[0])
         syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
@@ -169,7 +176,7 @@ def _read(file: Path, *, alone: bool = False) -> Iterator[tuple[Path, Dataset]]:
     if not dicom and not alone and file.suffix.lower() != ".dcm":
         return  # a text or a picture beside the slices
     with reading(file):
-        header = open_dicom(file, pixels=False)
+        header = open_dicom(file, pixels=False, alternative=_ALONE if alone else _AMONG_OTHERS)
     if "DirectoryRecordSequence" in header:
         return  # the index of a medium
     incomplete = "SOPClassUID" not in header or "SeriesInstanceUID" not in header

@@ -27,10 +27,12 @@ def available_memory() -> int:
     """Bytes that are free, as far as the system says."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):  # not Linux
-        return _WITHOUT_SYSCONF
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, IndexError, ValueError):  # not Linux
+        pass
+    return _WITHOUT_SYSCONF
 
 
 def plausible_size(stored: int) -> int:

@@ -51,7 +51,10 @@ def read_npz(source: str | Path, stated: Stated | None = None) -> xr.Dataset:
     name = next((k for k in (*KINDS, "frames") if k in arrays and arrays[k].ndim >= 2), None)
     if name is None:
         held = ", ".join(f"{k} {v}" for k, v in shapes.items()) or "nothing"
-        raise InputError(f"{path}: no array rf, iq, envelope, bmode or frames in it ({held})")
+        raise InputError(
+            f"{path}: no array rf, iq, envelope, bmode or frames in it, but {held}: save the "
+            "frames under the one of these names that they are"
+        )
     kind = str(known.get("kind") or ("bmode" if name == "frames" else name))
     values = arrays[name]
     if kind == "iq" and not np.iscomplexobj(values):

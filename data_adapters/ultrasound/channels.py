@@ -105,7 +105,9 @@ def _from_arrays(path: Path, arrays: dict[str, Any], given: dict[str, Any]) -> x
                 arrays[name] = arrays[other]
     if "rf" not in arrays:
         held = ", ".join(f"{k} {np.shape(v)}" for k, v in arrays.items()) or "nothing"
-        raise InputError(f"{path}: no array rf of channel data in it ({held})")
+        raise InputError(
+            f"{path}: no array rf of channel data in it, but {held}: save them under this name"
+        )
     values = arrays["rf"]
     single = {k: np.ravel(v)[0] for k, v in arrays.items() if np.size(v) == 1 and k != "rf"}
     numbers = {k: float(v) for k, v in single.items() if np.asarray(v).dtype.kind in "iuf"}

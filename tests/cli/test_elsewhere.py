@@ -97,6 +97,22 @@ def test_a_damaged_file_of_the_own_domain_keeps_its_message(sciddm, tmp_path):
     assert "looks like" not in answer.err
 
 
+@pytest.mark.parametrize("words", [["ct", "denoise"], ["petct", "suv"], ["petct", "segment"]])
+def test_one_file_is_not_told_to_leave_a_folder(sciddm, tmp_path, words):
+    path = tmp_path / "notes.h5"
+    path.write_bytes(b"hello")
+    given = ["--pet", path, "--ct", path] if "segment" in words else [path]
+    answer = sciddm(*words, *given, "-o", tmp_path / "o.nii.gz")
+    assert answer.code == 2
+    [line] = answer.error_lines
+    assert "notes.h5: not a DICOM file: give a DICOM series (its folder), or a volume" in line
+    # In a folder of slices it is the folder that has to be put right.
+    folder = images(tmp_path)
+    (folder / "z.dcm").write_bytes(b"hello")
+    answer = sciddm("ct", "denoise", folder, "-o", tmp_path / "o.nii.gz")
+    assert "z.dcm: not a DICOM file: remove it from the folder" in answer.err
+
+
 def test_no_domain_claims_a_file_that_is_nobodys(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("hello")

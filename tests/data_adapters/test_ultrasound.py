@@ -495,6 +495,7 @@ def test_scan_conversion_round_trip(apex, half):
     ("arrays", "words"),
     [
         ({"rf": np.ones(5)}, "no array rf"),
+        ({"img": np.ones((5, 6))}, r"but img \(5, 6\): save the frames under the one of these"),
         ({"rf": np.ones((2, 3, 4, 5))}, "axes"),
         ({"rf": np.full((3, 4), np.nan)}, "NaN"),
         ({"iq": np.ones((3, 4, 3))}, "last axis of two"),
