@@ -15,6 +15,7 @@ from sciddm.data_adapters.audio.encoding import encoding_for
 from sciddm.data_adapters.audio.metadata import Metadata
 from sciddm.data_adapters.audio.read import AudioFile
 from sciddm.data_adapters.audio.write import AudioSink
+from sciddm.storage.scratch_array import release
 
 __all__ = ["save_enhanced"]
 
@@ -29,7 +30,7 @@ def save_enhanced(
     """Writes the outputs; what was done to level and tags is added to the result's attributes.
 
     Args:
-        result: ``enhanced`` and, of several samples, ``std``, (channel, time), with the attributes
+        result: ``enhanced`` and, where asked for, ``std``, (channel, time), with the attributes
             rate, container and subtype of the input.
         path: the recording.
         at: from each output to where it is written.
@@ -70,4 +71,5 @@ def _written(values: xr.DataArray, sink: AudioSink) -> AudioSink:
         for start in range(0, values.sizes["time"], _BLOCK):
             block = values.isel(time=slice(start, start + _BLOCK)).values
             sink.write(np.ascontiguousarray(block, dtype=np.float32))
+            release(block)
     return sink

@@ -10,14 +10,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciddm.pipelines.speech.pipeline import Enhancement
+from sciddm.storage.scratch_array import release, scratch_array
 
 __all__ = ["collected"]
 
-_IN_MEMORY = 2**27  # bytes of one variable
+_IN_MEMORY = 2**25  # bytes of one variable
+_TIMES = 2**24  # samples
 
 
 def collected(run: Enhancement, scratch: Callable[[], Path]) -> xr.Dataset:
-    """The result of a run: enhanced, noisy and, of several samples, std, (channel, time).
+    """The result of a run: enhanced, noisy and, where asked for, std, (channel, time).
 
     Recordings of minutes have the coordinate time in seconds; longer ones have the rate alone.
 
@@ -27,19 +29,20 @@ def collected(run: Enhancement, scratch: Callable[[], Path]) -> xr.Dataset:
     """
     recording = run.recording
     shape = (recording.channels, recording.frames)
-    names = ("enhanced", "noisy", *(("std",) if run.settings.samples > 1 else ()))
+    names = ("enhanced", "noisy", *(("std",) if run.std else ()))
     arrays = {name: _array(name, shape, scratch) for name in names}
     position = 0
     for block in run:
         end = position + block.noisy.shape[1]
         for name, array in arrays.items():
             array[:, position:end] = getattr(block, name)
+            release(array)
         position = end
     dataset = xr.Dataset(
         {name: (("channel", "time"), array) for name, array in arrays.items()}, attrs=run.attrs
     )
     # An hour at 48 kHz has 1.4 GB of times, which the rate says as well.
-    if 8 * recording.frames <= _IN_MEMORY:
+    if recording.frames <= _TIMES:
         time = np.arange(recording.frames) / recording.rate
         dataset = dataset.assign_coords(time=("time", time, {"units": "s"}))
     for name in names:
@@ -51,5 +54,4 @@ def _array(name: str, shape: tuple[int, int], scratch: Callable[[], Path]) -> ND
     if 4 * shape[0] * shape[1] <= _IN_MEMORY:
         return np.empty(shape, np.float32)
     # Frame by frame, as blocks are written and read.
-    file = np.memmap(scratch() / f"{name}.f32", np.float32, "w+", shape=shape[::-1])
-    return file.T
+    return scratch_array(scratch() / f"{name}.f32", shape[::-1], np.float32).T

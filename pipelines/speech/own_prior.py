@@ -1,7 +1,7 @@
 """A predictor of speech of one's own: contract and checks.
 
 Mixtures of speakers that training has not heard are enhanced with the model, and with the one that
-training began with, in one evaluation.
+training began with, in one evaluation. From them comes the law of the model's error, too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sciddm.metrics.speech import si_sdr
+from sciddm.physics.speech.error_law import Case, calibrated
 from sciddm.pipelines.own_prior.contract import Checks, Contract
 from sciddm.pipelines.own_prior.split import Part
 from sciddm.pipelines.speech.own_mixtures import KIND, OwnMixtures, read_recording
@@ -29,10 +30,11 @@ from sciddm.zoo.pretrained import Model
 __all__ = ["CONTRACT", "check"]
 
 _MIXTURES = 12
+_CASES = 4  # from which on there is a law of the error
 
 
 def check(checks: Checks) -> dict[str, Any]:
-    """SI-SDR of mixtures of other speakers."""
+    """SI-SDR of mixtures of other speakers, and the law of the error."""
     part: Part = "test" if checks.prepared.of("test") else "validate"
     if checks.start is not None:
         _keep_front(checks)
@@ -41,6 +43,7 @@ def check(checks: Checks) -> dict[str, Any]:
         pipelines["start"] = SpeechEnhancement.from_pretrained(checks.start)
     mixtures = OwnMixtures(str(checks.prepared.folder), "validate", part=part)
     rows: dict[str, list[float]] = {label: [] for label in ("noisy", *pipelines)}
+    cases: list[Case] = []
     begin = time.monotonic()
     for number in range(_MIXTURES):
         if number and time.monotonic() - begin > checks.seconds:
@@ -50,13 +53,19 @@ def check(checks: Checks) -> dict[str, Any]:
         recording = xr.DataArray(noisy[None], dims=("channel", "time"), attrs={"rate": RATE})
         for label, pipeline in pipelines.items():
             result = pipeline(recording, quality="fast", seed=number)
-            rows[label].append(si_sdr(result["enhanced"].values[0], target))
+            answer = result["enhanced"].values[0]
+            rows[label].append(si_sdr(answer, target))
+            if label == "own":
+                cases.append((noisy, answer, target))
     metrics = {label: round(float(np.mean(values)), 2) for label, values in rows.items()}
     checks.progress(f"SI-SDR dB: {metrics}")
     count = len(rows["noisy"])
-    return {
+    parts: dict[str, Any] = {
         "metrics": {"what": f"SI-SDR dB of {count} mixtures of {part} speakers, fast", **metrics}
     }
+    if count >= _CASES:
+        parts["calibration"] = {"level": 0.9, "fast": calibrated(cases, RATE)}
+    return parts
 
 
 def _keep_front(checks: Checks) -> None:

@@ -39,8 +39,11 @@ class Excerpt:
     def of(cls, result: xr.Dataset) -> Self:
         """The excerpt of a result."""
         excerpt = cls(int(result.attrs["rate"]), result.sizes["time"])
-        std = result["std"].values if "std" in result else None
-        excerpt.push(Block(result["noisy"].values, result["enhanced"].values, std))
+        # What lies outside is not read: an hour lies on the disk.
+        part = result.isel(time=slice(excerpt.start, excerpt._stop))
+        excerpt._position = excerpt.start
+        std = part["std"].values if "std" in part else None
+        excerpt.push(Block(part["noisy"].values, part["enhanced"].values, std))
         return excerpt
 
     def push(self, block: Block) -> None:
@@ -110,7 +113,7 @@ def _section(excerpt: Excerpt, channels: int, duration: float) -> Section:
         ("Taken away", noisy[0] - enhanced[0], "The difference; speech in it was lost."),
     ]
     if "std" in excerpt:
-        shown.append(("Standard deviation", excerpt["std"][0], "Where the samples disagree."))
+        shown.append(("Standard deviation", excerpt["std"][0], "Of the error to expect."))
     panels = [
         Panel(
             title,

@@ -26,6 +26,7 @@ from sciddm.ledger import tally
 from sciddm.metrics.speech import LevelMeter
 from sciddm.physics.speech.chunks import Chunking
 from sciddm.physics.speech.clean_input import CleanInput
+from sciddm.physics.speech.error_law import ErrorLaw
 from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.pause_gate import PauseGate
 from sciddm.physics.speech.steady_tones import LIMIT
@@ -33,6 +34,7 @@ from sciddm.physics.speech.stft import STFT
 from sciddm.physics.speech.upper_band import BAND
 from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
+from sciddm.pipelines.speech.error_estimate import with_error
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
 from sciddm.pipelines.speech.live import LiveEnhancement, Network, live_blocks
 from sciddm.pipelines.speech.settings import Kind, Quality, Settings, settings_for
@@ -69,8 +71,9 @@ class SpeechEnhancement(Pipeline):
         gate: takes more away where the model finds no speech, if given.
         clean: gives the recording back where it has no noise, if given.
         chunking: how long recordings are cut; by what the model's networks can see if not given.
-        calibration: the card's entry: for a quality {"spread": factor} on the standard deviation
-            of samples, by which 90 % intervals held 90 % of validation recordings, and
+        calibration: the card's entry: for a quality {"error_law": {...}}, an
+            `sciddm.physics.speech.error_law.ErrorLaw`, or {"spread": factor} on the standard
+            deviation of samples, by which 90 % intervals held 90 % of validation recordings, and
             {"by_level": [...]}, what they held in each quarter of level, the quietest first.
         provenance: name and hash of the model.
     """
@@ -155,6 +158,7 @@ class SpeechEnhancement(Pipeline):
         samples: int | None = None,
         seed: int = 0,
         attenuation_limit: float | None = None,
+        std: bool = False,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Enhances a recording in memory; `open` does it block by block.
@@ -165,11 +169,12 @@ class SpeechEnhancement(Pipeline):
             samples: draws of the posterior, in place of the quality's number.
             seed: of all noise. The same channel gets the same noise whatever else is there.
             attenuation_limit: the most that is taken away, in dB; None for no limit.
+            std: whether the error's standard deviation is estimated of one sample, too.
             progress: called after each channel of a chunk.
 
         Returns:
-            enhanced, noisy and, for several samples, std, all (channel, time), and attributes;
-            see `Pipeline`.
+            enhanced, noisy and, where asked for, std, all (channel, time), and attributes; see
+            `Pipeline`.
 
         Raises:
             InputError: unusable data or options.
@@ -180,13 +185,14 @@ class SpeechEnhancement(Pipeline):
             samples=samples,
             seed=seed,
             attenuation_limit=attenuation_limit,
+            std=std,
             progress=progress,
         )
         check_size(
             Path(run.recording.name), "sound", (run.recording.channels, run.recording.frames), 16
         )
         blocks = list(run)
-        names = ["enhanced", "noisy"] + ["std"] * (run.settings.samples > 1)
+        names = ["enhanced", "noisy"] + ["std"] * run.std
         variables = {
             name: (
                 ("channel", "time"),
@@ -205,6 +211,7 @@ class SpeechEnhancement(Pipeline):
         samples: int | None = None,
         seed: int = 0,
         attenuation_limit: float | None = None,
+        std: bool = False,
         settings: Settings | None = None,
         progress: Progress | None = None,
     ) -> Enhancement:
@@ -213,7 +220,7 @@ class SpeechEnhancement(Pipeline):
         Args:
             data: as for a call, or any `Recording`.
             settings: in place of those of the quality, to choose sampler and steps oneself.
-            quality, samples, seed, attenuation_limit, progress: as for a call.
+            quality, samples, seed, attenuation_limit, std, progress: as for a call.
         """
         if attenuation_limit is not None and not attenuation_limit >= 0:
             raise InputError(f"an attenuation limit is at least 0 dB, not {attenuation_limit}")
@@ -227,12 +234,22 @@ class SpeechEnhancement(Pipeline):
                 f"{chosen.samples} samples: with the sampler {chosen.sampler!r} this model always "
                 "gives the same answer, take another quality or one sample"
             )
+        named = "" if settings is not None else quality
+        entry = self.calibration.get(named, {})
+        law = ErrorLaw.of(entry["error_law"]) if "error_law" in entry else None
+        if std and law is None and chosen.samples < 2:
+            raise InputError(
+                "std: this model has no error law for this quality, and one sample tells nothing "
+                "of the error: take two samples or more"
+            )
         return Enhancement(
             self,
             _recording(data),
             chosen,
-            quality="" if settings is not None else quality,
-            spread=1.0 if settings is not None else self._spread(quality),
+            quality=named,
+            std=std or chosen.samples > 1,
+            law=law,
+            spread=float(entry.get("spread", 1.0)),
             seed=seed,
             attenuation_limit=attenuation_limit,
             progress=progress,
@@ -265,9 +282,6 @@ class SpeechEnhancement(Pipeline):
             attenuation_limit,
         )
 
-    def _spread(self, quality: str) -> float:
-        return float(self.calibration.get(quality, {}).get("spread", 1.0))
-
 
 class Enhancement:
     """One run over one recording: iterate over it once, then read `attrs`.
@@ -275,6 +289,7 @@ class Enhancement:
     Attributes:
         recording: what is enhanced.
         settings: sampler, steps, samples.
+        std: whether the blocks have a standard deviation.
     """
 
     def __init__(
@@ -284,6 +299,8 @@ class Enhancement:
         settings: Settings,
         *,
         quality: str,
+        std: bool,
+        law: ErrorLaw | None,
         spread: float,
         seed: int,
         attenuation_limit: float | None,
@@ -292,6 +309,8 @@ class Enhancement:
         self.pipeline = pipeline
         self.recording = recording
         self.settings = settings
+        self.std = std
+        self._law = law
         self._spread = spread
         self._quality = quality
         self._seed = seed
@@ -313,7 +332,11 @@ class Enhancement:
         estimator = Estimator(placed(self.pipeline.model), self.settings)
         self._levels = measure(self.recording)
         offset = self._levels.mean[:, None]
-        for block in self._live() if self.pipeline.causal else self._whole(estimator):
+        blocks = self._live() if self.pipeline.causal else self._whole(estimator)
+        if self.std and self._law is not None:
+            rate, limit = self.recording.rate, self._attenuation_limit
+            blocks = with_error(blocks, self._law, rate, offset, limit)
+        for block in blocks:
             self._meter.push(block.noisy - offset, block.enhanced - offset)
             self._seconds = time.perf_counter() - start
             yield block
@@ -370,6 +393,11 @@ class Enhancement:
             **self.pipeline.provenance,
             **asdict(self.settings),
             **({"spread": self._spread} if self.settings.samples > 1 else {}),
+            **(
+                {"error_law": json.dumps(self._law.config)}
+                if self.std and self._law is not None
+                else {}
+            ),
             "quality": self._quality,
             "seed": self._seed,
             **(
@@ -403,7 +431,7 @@ class Enhancement:
         """Is the standard deviation calibrated, is the recording like speech?"""
         calibrated = Finding()
         by_level = self.pipeline.calibration.get(self._quality, {}).get("by_level")
-        if self.settings.samples > 1 and by_level and self._spread > 0:
+        if self.std and by_level:
             least = float(min(by_level))
             text = (
                 f"In validation, 90 % intervals hold {100 * least:.0f} % of the quietest quarter "

@@ -32,8 +32,7 @@ _P, _FILES = "sciddm.pipelines.speech", "sciddm.data_adapters.audio"
 Samples = Annotated[
     int | None,
     Option(
-        "Number of posterior samples; their mean is the result. Two or more give the standard "
-        "deviation, too, as NAME_std.wav. The quality decides if not given.",
+        "Number of posterior samples; their mean is the result. The quality decides if not given.",
         ge=1,
     ),
 ]
@@ -52,6 +51,9 @@ class Enhance(JudgedRequest):
     quality: Quality = "balanced"
     samples: Samples = None
     attenuation_limit: Limit = None
+    std: bool = option(
+        False, "Write the error's standard deviation, NAME_std.wav, of 1 sample, too."
+    )
     seed: Seed = 0
 
 
@@ -108,10 +110,9 @@ def _enhance(data: AudioFile | xr.DataArray, request: Enhance, context: Context)
 
 
 def _outputs(path: Path, request: Enhance) -> list[Path]:
-    # Asked before the number of samples of the quality is known: the standard deviation is written
-    # where samples are asked for.
-    several = request.samples is not None and request.samples > 1
-    std = [path.with_name(f"{path.stem}_std.wav")] if several else []
+    # Asked before the number of samples of the quality is known: that number writes none.
+    told = request.std or (request.samples or 1) > 1
+    std = [path.with_name(f"{path.stem}_std.wav")] if told else []
     return [path, *std, path.with_suffix(".json")]
 
 

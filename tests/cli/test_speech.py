@@ -105,6 +105,16 @@ def test_json_report_and_spread(sciddm: Sciddm, fake: SpeechEnhancement, tmp_pat
     np.testing.assert_array_equal(open_audio(tmp_path / "again.wav"), open_audio(target))
 
 
+def test_std_without_a_law_is_refused_in_one_sentence(
+    sciddm: Sciddm, fake: SpeechEnhancement, tmp_path: Path
+) -> None:
+    words = [write(tmp_path / "in.wav"), "-o", tmp_path / "out.wav", "--quality", "fast", "--std"]
+    answer = sciddm("speech", "enhance", *words)
+    assert answer.code == 2
+    assert "two samples" in answer.err
+    assert not (tmp_path / "out.wav").exists()
+
+
 def test_one_damaged_file_among_many_and_resuming(
     sciddm: Sciddm, fake: SpeechEnhancement, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import soundfile
 import torch
 from cli_helpers import Sciddm
 
+from sciddm.physics.speech.error_law import ErrorLaw
 from sciddm.pipelines.own_prior.prepared import prepare
 from sciddm.pipelines.own_prior.sources import Source
 from sciddm.pipelines.speech.own_mixtures import KIND, OwnMixtures, read_recording
@@ -73,5 +74,10 @@ def test_a_folder_of_recordings_gives_a_model(tmp_path, sciddm: Sciddm):
     card = json.loads((run / "model" / "card.json").read_text())
     assert set(card["metrics"]) == {"what", "noisy", "own"}
     words = ["speech", "enhance", tmp_path / "data" / "s0_a.wav", "-o", tmp_path / "out.wav"]
-    answer = sciddm(*words, "--model", run / "model", "--quality", "fast")
+    answer = sciddm(*words, "--model", run / "model", "--quality", "fast", "--std")
     assert answer.code == 0, answer.err
+    law = ErrorLaw.of(card["calibration"]["fast"]["error_law"])
+    kept = json.loads((tmp_path / "out.json").read_text())
+    assert ErrorLaw.of(json.loads(kept["error_law"])) == law
+    std, _ = soundfile.read(tmp_path / "out_std.wav")
+    assert std.max() > 0

@@ -18,6 +18,7 @@ def test_long_results_lie_on_the_disk_and_have_no_time_axis(
     limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "_IN_MEMORY", limit)
+    monkeypatch.setattr(collect, "_TIMES", limit)
     wave = (0.1 * np.random.default_rng(0).standard_normal((2, 3000))).astype(np.float32)
     noisy = xr.DataArray(wave, dims=("channel", "time"), attrs={"rate": 16_000})
     pipeline = SpeechEnhancement(scaling(1.0))
