@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks.speech_problems import RATE, build, load_problems
-from sciddm.physics.speech.error_law import Case, ErrorLaw, calibrated, held
+from sciddm.physics.speech.error_law import Case, ErrorLaw, calibration, coverage_by_level
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 from sciddm.pipelines.speech.training_data import SpeechMixtures
 from sciddm.pipelines.speech.training_scenes import SpeechScenes
@@ -66,7 +66,7 @@ def fit(model: str, task: str, quality: str, items: int) -> dict[str, Any]:
     for truth, noisy in validation(task, items):
         noisy, truth = noisy.astype(np.float32), truth.astype(np.float32)
         cases.append((noisy, answer(pipeline, noisy, quality), truth))
-    return calibrated(cases, RATE)
+    return calibration(cases, RATE)
 
 
 def test_cases(utterances: int, folder: Path) -> Iterator[tuple[str, str, Wave, Wave]]:
@@ -131,7 +131,7 @@ def table(qualities: list[str], utterances: int, folder: Path) -> None:
     ]
     for (model, quality, condition), group in cases.items():
         law = ErrorLaw.of(pipelines[model].calibration[quality]["error_law"])
-        inside, shares = held(law, group, RATE)
+        inside, shares = coverage_by_level(law, group, RATE)
         quarter = ", ".join(f"{100 * s:.0f}" for s in shares[0])
         least = min(min(row) for row in shares)
         ranks = [f"{rank:.2f}" for rank in _ranks(law, group)]

@@ -34,26 +34,26 @@ def with_error(
         offset: of each channel, (channel, 1).
         attenuation_limit: in dB, or None.
     """
-    kept = 0.0 if attenuation_limit is None else float(10 ** (-attenuation_limit / 20))
-    held = Block(*(np.zeros((len(offset), 0), np.float32) for _ in fields(Block)))
+    share = 0.0 if attenuation_limit is None else float(10 ** (-attenuation_limit / 20))
+    buffer = Block(*(np.zeros((len(offset), 0), np.float32) for _ in fields(Block)))
 
     def signals() -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        nonlocal held
+        nonlocal buffer
         for block in blocks:
-            held = _joined(held, block)
+            buffer = _concatenate(buffer, block)
             noisy = block.noisy - offset
             answer = block.enhanced - offset
-            yield noisy, (answer - kept * noisy) / (1 - kept) if kept < 1 else noisy
+            yield noisy, (answer - share * noisy) / (1 - share) if share < 1 else noisy
 
     for std in law.stream(signals(), rate):
         n = std.shape[1]
-        assert held.std is not None
-        whole = np.hypot((1 - kept) * std, held.std[:, :n])
-        yield Block(held.noisy[:, :n], held.enhanced[:, :n], whole.astype(np.float32))
-        held = Block(held.noisy[:, n:], held.enhanced[:, n:], held.std[:, n:])
+        assert buffer.std is not None
+        whole = np.hypot((1 - share) * std, buffer.std[:, :n])
+        yield Block(buffer.noisy[:, :n], buffer.enhanced[:, :n], whole.astype(np.float32))
+        buffer = Block(buffer.noisy[:, n:], buffer.enhanced[:, n:], buffer.std[:, n:])
 
 
-def _joined(first: Block, second: Block) -> Block:
+def _concatenate(first: Block, second: Block) -> Block:
     std = np.zeros_like(second.noisy) if second.std is None else second.std
     assert first.std is not None
     pairs = ((first.noisy, second.noisy), (first.enhanced, second.enhanced), (first.std, std))

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sciddm.metrics.speech import si_sdr
-from sciddm.physics.speech.error_law import Case, calibrated
+from sciddm.physics.speech.error_law import Case, calibration
 from sciddm.pipelines.own_prior.contract import Checks, Contract
 from sciddm.pipelines.own_prior.split import Part
 from sciddm.pipelines.speech.own_mixtures import KIND, OwnMixtures, read_recording
@@ -64,7 +64,7 @@ def check(checks: Checks) -> dict[str, Any]:
         "metrics": {"what": f"SI-SDR dB of {count} mixtures of {part} speakers, fast", **metrics}
     }
     if count >= _CASES:
-        parts["calibration"] = {"level": 0.9, "fast": calibrated(cases, RATE)}
+        parts["calibration"] = {"level": 0.9, "fast": calibration(cases, RATE)}
     return parts
 
 

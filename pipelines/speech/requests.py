@@ -111,8 +111,8 @@ def _enhance(data: AudioFile | xr.DataArray, request: Enhance, context: Context)
 
 def _outputs(path: Path, request: Enhance) -> list[Path]:
     # Asked before the number of samples of the quality is known: that number writes none.
-    told = request.std or (request.samples or 1) > 1
-    std = [path.with_name(f"{path.stem}_std.wav")] if told else []
+    with_std = request.std or (request.samples or 1) > 1
+    std = [path.with_name(f"{path.stem}_std.wav")] if with_std else []
     return [path, *std, path.with_suffix(".json")]
 
 

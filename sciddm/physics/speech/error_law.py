@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from sciddm.errors import InputError
 from sciddm.uncertainty.calibration import conformal_factor
 
-__all__ = ["Case", "ErrorLaw", "calibrated", "held", "quarters"]
+__all__ = ["Case", "ErrorLaw", "calibration", "coverage_by_level", "quarters"]
 
 _WINDOW_S, _HOP_S = 0.032, 0.008
 _REACH = 31  # frames to each side of the mean over half a second
@@ -134,22 +134,22 @@ class ErrorLaw:
         """
         hop = _hop(rate)
         step, margin = _SEGMENT * hop, (_REACH + 4) * hop
-        held: list[NDArray[np.float64]] = []
-        begin, position, end = 0, 0, 0  # of what is held; of what is due; of all that came
+        buffer: list[NDArray[np.float64]] = []
+        begin, position, end = 0, 0, 0  # of the buffer; of what is due; of all that came
         for pair in blocks:
             both = np.stack([np.asarray(part, dtype=np.float64) for part in pair])
-            held.append(both)
+            buffer.append(both)
             end += both.shape[-1]
             while end >= position + step + margin:
-                whole = np.concatenate(held, axis=-1)
+                whole = np.concatenate(buffer, axis=-1)
                 yield self._piece(whole[..., : position + step + margin - begin], rate)[
                     :, position - begin : position + step - begin
                 ]
                 position += step
                 cut = max(0, position - margin) - begin
-                held, begin = [whole[..., cut:]], begin + cut
+                buffer, begin = [whole[..., cut:]], begin + cut
         if end > position:
-            whole = np.concatenate(held, axis=-1)
+            whole = np.concatenate(buffer, axis=-1)
             yield self._piece(whole, rate)[:, position - begin :]
 
     def _piece(self, both: NDArray[np.float64], rate: int) -> NDArray[np.float32]:
@@ -163,7 +163,7 @@ class ErrorLaw:
         return out
 
 
-def held(
+def coverage_by_level(
     law: ErrorLaw, cases: Sequence[Case], rate: int
 ) -> tuple[NDArray[np.bool_], list[list[float]]]:
     """Which samples of the truths 90 % intervals hold.
@@ -185,7 +185,7 @@ def held(
     return inside, shares
 
 
-def calibrated(cases: Sequence[Case], rate: int) -> dict[str, Any]:
+def calibration(cases: Sequence[Case], rate: int) -> dict[str, Any]:
     """A card's entry: the law of all cases, and what laws of one half hold of the other half.
 
     Args:
@@ -193,7 +193,9 @@ def calibrated(cases: Sequence[Case], rate: int) -> dict[str, Any]:
         rate: in Hz.
     """
     halves = [[case for i, case in enumerate(cases) if i // 2 % 2 == k] for k in (0, 1)]
-    shares = [held(ErrorLaw.fit(halves[k], rate), halves[1 - k], rate)[1][0] for k in (0, 1)]
+    shares = [
+        coverage_by_level(ErrorLaw.fit(halves[k], rate), halves[1 - k], rate)[1][0] for k in (0, 1)
+    ]
     return {
         "error_law": ErrorLaw.fit(cases, rate).config,
         "by_level": [round(float(share), 3) for share in np.mean(shares, axis=0)],
@@ -250,9 +252,12 @@ def _features(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """m (channel, frame) and the terms (channel, frame, 5) that c is multiplied by."""
     answer = np.asarray(answer, dtype=np.float64)
-    kept = _power(answer, rate)
-    taken = _power(np.asarray(noisy, dtype=np.float64) - answer, rate)
-    near, near_taken = _around(kept), _around(taken)
-    scale = near + near_taken + _TINY
-    terms = [np.log(part / scale + _FLOOR) for part in (kept, taken, near, near_taken)]
+    answer_power = _power(answer, rate)
+    residual_power = _power(np.asarray(noisy, dtype=np.float64) - answer, rate)
+    answer_mean, residual_mean = _around(answer_power), _around(residual_power)
+    scale = answer_mean + residual_mean + _TINY
+    terms = [
+        np.log(part / scale + _FLOOR)
+        for part in (answer_power, residual_power, answer_mean, residual_mean)
+    ]
     return scale, np.stack([np.ones_like(scale), *terms], axis=-1)
