@@ -158,7 +158,7 @@ class ErrorLaw:
         at = np.arange(both.shape[-1]) / _hop(rate)
         frames = np.arange(logarithm.shape[-1])
         std = [self.factor * np.exp(0.5 * np.interp(at, frames, row)) for row in logarithm]
-        silent = ~both.any(axis=(0, 2))
+        silent = np.abs(both).max(axis=(0, 2)) == 0
         out: NDArray[np.float32] = np.where(silent[:, None], 0, np.stack(std)).astype(np.float32)
         return out
 
@@ -251,9 +251,9 @@ def _features(
     noisy: Waves, answer: Waves, rate: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """m (channel, frame) and the terms (channel, frame, 5) that c is multiplied by."""
-    answer = np.asarray(answer, dtype=np.float64)
-    answer_power = _power(answer, rate)
-    residual_power = _power(np.asarray(noisy, dtype=np.float64) - answer, rate)
+    estimate: NDArray[np.float64] = np.asarray(answer, dtype=np.float64)
+    answer_power = _power(estimate, rate)
+    residual_power = _power(np.asarray(noisy, dtype=np.float64) - estimate, rate)
     answer_mean, residual_mean = _around(answer_power), _around(residual_power)
     scale = answer_mean + residual_mean + _TINY
     terms = [
