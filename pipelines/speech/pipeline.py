@@ -41,6 +41,7 @@ from sciddm.pipelines.speech.settings import Kind, Quality, Settings, settings_f
 from sciddm.priors.predictor import Predictor
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
+from sciddm.storage.free_memory import give_back
 from sciddm.uncertainty.verdict import Finding, Verdict
 
 __all__ = ["SpeechEnhancement"]
@@ -340,6 +341,7 @@ class Enhancement:
             self._meter.push(block.noisy - offset, block.enhanced - offset)
             self._seconds = time.perf_counter() - start
             yield block
+            give_back()
 
     def _whole(self, estimator: Estimator) -> Iterator[Block]:
         """Chunk by chunk, each with some of its future."""
