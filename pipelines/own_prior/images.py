@@ -70,7 +70,8 @@ def check(checks: Checks) -> dict[str, Any]:
             if prior is model:
                 coverage[name] = round(posterior.coverage(truth, _LEVEL), 3)
         metrics[name] = row
-        checks.progress(f"{name}: {row}, coverage {coverage[name]}")
+        before = f" (start {row['start']} dB)" if "start" in row else ""
+        checks.progress(f"{name}: PSNR {row['PSNR']} dB{before}, coverage {coverage[name]}")
     return {"metrics": metrics, "coverage": coverage, "shift": _shift(model, checks.prepared)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from sciddm.errors import ModelError
@@ -29,7 +28,7 @@ class Plan:
 
     norm_silu: bool = False
     attention: bool = False
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def from_card(cls, entry: Mapping[str, Any]) -> Self:
@@ -50,7 +49,7 @@ class Plan:
             isinstance(v, Mapping) for v in settings.values()
         ):
             raise ModelError("acceleration: settings are values by quality: correct it")
-        return cls(**{**entry, "settings": MappingProxyType(dict(settings))})
+        return cls(**{**entry, "settings": dict(settings)})
 
     def apply(self, settings: S, quality: str) -> S:
         """A pipeline's settings (a dataclass) with the plan's values for a quality.

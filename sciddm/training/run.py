@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import time
-import warnings
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +34,7 @@ from sciddm.training.duration import seconds_of
 from sciddm.training.launch import Options, launch
 from sciddm.training.log import PlainCheckpoints, TrainingLog
 from sciddm.training.module import TrainingModule
+from sciddm.training.progress import TrainingProgress, quiet_lightning
 from sciddm.training.recipe import Recipe
 from sciddm.training.rounds import train_in_rounds
 from sciddm.training.stop import StopRequest
@@ -133,7 +133,7 @@ def train(
             processes. The weights are then those of a training without a break, unless a limit of
             time decided its learning rate; on another number of processes, up to rounding.
         max_time: such as 2h or HH:MM:SS, in place of the recipe's; counts all runs together.
-        progress: show Lightning's progress bar.
+        progress: show how far it is.
         devices: processes of this machine, one a GPU where there are some; None for one a GPU, or
             one.
         nodes: machines that train together; None for one.
@@ -293,31 +293,31 @@ def _train(
         num_workers=o.workers,
         persistent_workers=o.workers > 0,
     )
-    trainer = lightning.Trainer(
-        max_steps=o.steps,
-        **_processes(team, strategy),
-        precision=_precision(o.precision),
-        gradient_clip_val=o.gradient_clip,
-        enable_checkpointing=False,
-        use_distributed_sampler=False,
-        # The stream has no end: an epoch is as many steps as would show every item once.
-        val_check_interval=max(1, length // o.batch_size),
-        check_val_every_n_epoch=None,
-        logger=TrainingLog(out),
-        plugins=[PlainCheckpoints()],
-        default_root_dir=out,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        log_every_n_steps=25,
-        num_sanity_val_steps=0,
-    )
+    with quiet_lightning():
+        trainer = lightning.Trainer(
+            max_steps=o.steps,
+            **_processes(team, strategy),
+            precision=_precision(o.precision),
+            gradient_clip_val=o.gradient_clip,
+            enable_checkpointing=False,
+            use_distributed_sampler=False,
+            # The stream has no end: an epoch is as many steps as would show every item once.
+            val_check_interval=max(1, length // o.batch_size),
+            check_val_every_n_epoch=None,
+            logger=TrainingLog(out),
+            plugins=[PlainCheckpoints()],
+            default_root_dir=out,
+            enable_progress_bar=progress,
+            callbacks=[TrainingProgress()] if progress else [],
+            enable_model_summary=False,
+            log_every_n_steps=25,
+            num_sanity_val_steps=0,
+        )
     if steps and team.writes:
         with refusals_told(out / "metrics.csv"):
             _keep_log(out / "metrics.csv", steps)
     # A SIGTERM that comes before the first step has ended is Lightning's.
-    with suppress(SIGTERMException), warnings.catch_warnings():
-        # The folder holds the claim and the checkpoints.
-        warnings.filterwarnings("ignore", "Experiment logs directory")
+    with suppress(SIGTERMException), quiet_lightning():
         if o.patience is not None and not steps:
             # The first weights are the ones to be better than: those of ``start_from``.
             trainer.validate(module, validation, verbose=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import copy
+import pickle
 from dataclasses import dataclass
 
 import numpy as np
@@ -224,3 +226,11 @@ def test_shortcuts_are_tried_alone_and_together():
     assert list(shortcuts(plan, "balanced")) == ["norm_silu", "settings", "all"]
     assert shortcuts(plan, "balanced")["settings"] == Plan(settings=plan.settings)
     assert list(shortcuts(plan, "fast")) == ["norm_silu"]
+
+
+def test_a_model_with_a_plan_can_be_copied_and_sent():
+    """Averaging of weights copies a model; workers get one by pickle."""
+    plan = Plan.from_card({"norm_silu": True, "settings": {"fast": {"steps": 3}}})
+    for known in (NO_PLAN, plan):
+        assert copy.deepcopy(known) == known
+        assert pickle.loads(pickle.dumps(known)) == known
