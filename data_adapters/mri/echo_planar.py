@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 __all__ = ["corrected", "ghost_phase"]
@@ -51,11 +50,15 @@ def corrected(line: ComplexArray, places: slice, phase: NDArray[np.complex64]) -
     """
     whole = np.zeros((line.shape[0], len(phase)), np.complex64)
     whole[:, places] = line
+    import scipy.fft  # a quarter of a second, which other scans need not spend
+
     moved = scipy.fft.ifftshift(_profile(whole) * phase, axes=-1)
     back = scipy.fft.fftshift(scipy.fft.fft(moved, axis=-1, norm="ortho"), axes=-1)
     return np.asarray(back[:, places], np.complex64)
 
 
 def _profile(line: NDArray[Any]) -> NDArray[Any]:
+    import scipy.fft
+
     moved = scipy.fft.ifftshift(line, axes=-1)
     return np.asarray(scipy.fft.fftshift(scipy.fft.ifft(moved, axis=-1, norm="ortho"), axes=-1))

@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 __all__ = ["Crop"]
@@ -57,6 +56,8 @@ class Crop:
             return slice(first, first + count), line
         if count == self.samples:
             start = self.samples // 2 - self.kept // 2
+            import scipy.fft  # a quarter of a second, which other scans need not spend
+
             profile = _centred(scipy.fft.ifft, line)[:, start : start + self.kept]
             return slice(0, self.kept), _centred(scipy.fft.fft, profile)
         matrix, places = self._partial(first, count)
@@ -80,5 +81,7 @@ class Crop:
 
 
 def _centred(transform: Any, lines: NDArray[Any]) -> NDArray[Any]:
+    import scipy.fft
+
     moved = scipy.fft.ifftshift(lines, axes=-1)
     return np.asarray(scipy.fft.fftshift(transform(moved, axis=-1, norm="ortho"), axes=-1))

@@ -20,7 +20,6 @@ import sciddm
 from sciddm.data_adapters.attributes import sidecar
 from sciddm.data_adapters.commit import commit
 from sciddm.data_adapters.image_format import in_frames
-from sciddm.data_adapters.nifti import write_nifti
 from sciddm.data_adapters.save import RESULT_SUFFIXES, save_result
 from sciddm.data_adapters.series_result import (
     check_series_outputs,
@@ -132,6 +131,8 @@ def save_mri_result(
     """
     path = Path(path)
     single = path.suffix.lower() == _DCM
+    if phase or noise_map:  # nibabel takes a third of a second to import
+        from sciddm.data_adapters.nifti import write_nifti
     if phase:
         for place in _phase_files(path):
             angle = np.angle(dataset["complex_image"].transpose(*_DIMS).values).astype(np.float32)
