@@ -64,13 +64,15 @@ def _run(words: list[str]) -> None:
     from sciddm.pipelines.cli import app
 
     clock = _Clock()
+    from sciddm.pipelines.engine.request import NetworkRequest
     from sciddm.pipelines.engine.source import Source
     from sciddm.pipelines.engine.verb import Transform
 
     begin = Transform.result
 
     def result(self: Any, given: Any, request: Any, context: Any) -> Any:
-        _watch(clock)
+        if isinstance(request, NetworkRequest):  # others need no torch
+            _watch(clock)
         self.compute = clock.timed("rest of the computation", self.compute)
         return begin(self, given, request, context)
 

@@ -33,6 +33,8 @@ __all__ = ["CASES", "Case", "main", "stages_of"]
 RESULTS = Path(__file__).parent / "results"
 FIELDS = ("case", "mode", "round", *STAGES, "total", "gib")
 
+_TOLD = {"before": "before 0.2", "none": "without", "plan": "with"}
+
 #: What makes the input of a case in a folder; its command line, IN and OUT standing for files.
 Case = tuple[Callable[[Path], None], str]
 
@@ -88,18 +90,18 @@ def _table(rows: list[dict[str, str]]) -> str:
         "# Where the seconds go",
         "",
         "Processor seconds of whole commands with one thread, child processes included: medians. "
-        "Without and with: `--accelerate none` and `plan`, run in turn.",
+        "Without and with: `--accelerate none` and `plan`, run in turn; before 0.2: the commit before "
+        "there was acceleration, which has no plans and other imports.",
         "",
         f"| command | acceleration | runs | {' | '.join(STAGES)} | total | GiB |",
         "|" + "---|" * (len(STAGES) + 5),
     ]
     for case in CASES:
-        for mode in ("none", "plan"):
+        for mode, told in _TOLD.items():
             own = [r for r in rows if r["case"] == case and r["mode"] == mode]
             if not own:
                 continue
             values = [median(float(r[name] or 0) for r in own) for name in FIELDS[3:]]
-            told = "without" if mode == "none" else "with"
             numbers = " | ".join(f"{v:.2f}" for v in values)
             lines.append(f"| {case} | {told} | {len(own)} | {numbers} |")
     lines += [
