@@ -33,7 +33,7 @@ __all__ = ["CASES", "Case", "main", "stages_of"]
 RESULTS = Path(__file__).parent / "results"
 FIELDS = ("case", "mode", "round", *STAGES, "total", "gib")
 
-_TOLD = {"before": "before 0.2", "none": "without", "plan": "with"}
+_TOLD = {"before": "before", "none": "without", "plan": "with"}
 
 #: What makes the input of a case in a folder; its command line, IN and OUT standing for files.
 Case = tuple[Callable[[Path], None], str]
@@ -90,7 +90,7 @@ def _table(rows: list[dict[str, str]]) -> str:
         "# Where the seconds go",
         "",
         "Processor seconds of whole commands with one thread, child processes included: medians. "
-        "Without and with: `--accelerate none` and `plan`, run in turn; before 0.2: the commit before "
+        "Without and with: `--accelerate none` and `plan`, run in turn; before: the commit before "
         "there was acceleration, which has no plans and other imports.",
         "",
         f"| command | acceleration | runs | {' | '.join(STAGES)} | total | GiB |",
