@@ -10,13 +10,14 @@ from torch import Tensor
 from sciddm.denoiser import Denoiser
 from sciddm.priors.mirrored import Mirrored
 from sciddm.priors.turned import Turned
-from sciddm.random.streams import AntitheticStreams
+from sciddm.random.streams import AntitheticStreams, Streams
 
-__all__ = ["START", "draws", "mirrored", "turned"]
+__all__ = ["START", "draws", "mirrored", "turned", "turning_noise"]
 
 #: The step under which the noise that sampling starts with is drawn.
 START = 2**31
 _MOST = 10_000  # draws of a slice: more than anybody wants
+_FOUR = 4  # quarter turns
 _AT_ONCE = 2**19  # pixels in a batch: two slices of 512 x 512
 
 
@@ -63,3 +64,24 @@ def mirrored(model: Denoiser, streams: AntitheticStreams) -> Denoiser:
 def turned(model: Denoiser, streams: AntitheticStreams) -> Denoiser:
     """The model as the draws of a batch see it: every one turned by a quarter more."""
     return Turned(model, [item % _MOST for item in streams.items])
+
+
+def turning_noise(streams: AntitheticStreams, like: Tensor) -> Tensor:
+    """Unit noise (B, C, y, x) to start from, which quarter turns of the image leave the same.
+
+    With R a quarter turn and m white noise, n = (m - R m + R^2 m - R^3 m) / 2 has R n = -n. Draws
+    in fours get n, -n, n, -n: they are antithetic, and each sees the same noise after its own
+    number of turns (`turned`). So the mean of four draws turns with the
+    image. At the centre of turns, and for sides of which only one is even, this holds but for a
+    pixel.
+    """
+    side = max(like.shape[-2:])
+    whole = like.new_empty(*like.shape[:-2], side, side)
+    fours = Streams(streams.seed, [item // _FOUR for item in streams.items])
+    white = fours.randn(whole, START)
+    turns = [torch.rot90(white, k, (-2, -1)) for k in range(_FOUR)]
+    noise = (turns[0] - turns[1] + turns[2] - turns[3]) / 2
+    y, x = ((side - n) // 2 for n in like.shape[-2:])
+    cut = noise[..., y : y + like.shape[-2], x : x + like.shape[-1]]
+    signs = torch.tensor([1 - 2 * (item % 2) for item in streams.items], device=like.device)
+    return cut * signs.view(-1, *[1] * (like.ndim - 1))

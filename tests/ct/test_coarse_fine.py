@@ -14,7 +14,8 @@ from torch import Tensor
 from sciddm.physics.tomography.coarse_fine import (
     body_of,
     coarse,
-    fused,
+    detail_share,
+    flat_tissue,
     leftover,
     measured_noise,
     noise_like,
@@ -39,11 +40,15 @@ def noise(softness: float, seed: int = 0) -> Tensor:
     return torch.from_numpy(NOISE * field / field.std()).float()
 
 
+def left_of(y: Tensor, fine: Tensor) -> float:
+    return leftover(y, fine, WATER, flat_tissue(fine, WATER, BODY))
+
+
 def test_what_was_left_is_measured():
     """An estimate that leaves a share of the noise: that share, of the flatter half of the body."""
     n = noise(4.0)
     detail = float((n - torch.from_numpy(ndimage.gaussian_filter(n.numpy(), 3.0)))[BODY].std())
-    found = [leftover(WATER + n, WATER + share * n, WATER, BODY) for share in (0.0, 0.3, 0.7)]
+    found = [left_of(WATER + n, WATER + share * n) for share in (0.0, 0.3, 0.7)]
     assert found[0] == 0
     assert found[2] / found[1] == pytest.approx(7 / 3, rel=0.02)
     assert 0.75 * 0.7 * detail < found[2] < 0.7 * detail
@@ -53,14 +58,14 @@ def test_detail_that_halving_loses_is_no_noise():
     """Lines of two pixels, which only the fine scale keeps: nothing is left of the noise."""
     lines = 40.0 * torch.from_numpy((np.mgrid[:SIDE, :SIDE][1] % 16 < 2).astype(np.float32))
     y, fine = WATER + lines + noise(0.0), WATER + lines
-    assert leftover(y, fine, WATER, BODY) < 2.0
+    assert left_of(y, fine) < 2.0
 
 
 def test_the_blend_keeps_edges_and_drops_noise():
     edge = torch.zeros(SIDE, SIDE)
     edge[:, 61:64] = 200.0
     fine, halved = WATER + edge + noise(6.0), WATER.clone()
-    blend = fused(fine, halved, BODY)
+    blend = halved + detail_share(fine, halved, BODY) * (fine - halved)
     kept = (blend - WATER)[30:98, 61:64].mean() / 200
     assert kept > 0.75
     flat = BODY & (np.abs(np.mgrid[:SIDE, :SIDE][1] - 62) > 12)
@@ -94,11 +99,11 @@ def bundled() -> CTDenoising:
 def test_noise_is_measured_whatever_its_window(softness):
     """Level within a tenth; the level before the window within a third for every window."""
     field = window_noise(noise(1.0), softness)
-    found = measured_noise(WATER + field, WATER, WATER, BODY)
+    found = measured_noise(WATER + field, WATER, flat_tissue(WATER, WATER, BODY))
     assert found.sd == pytest.approx(float(field[BODY].std()), rel=0.1)
-    plain = measured_noise(WATER + noise(1.0), WATER, WATER, BODY)
+    plain = measured_noise(WATER + noise(1.0), WATER, flat_tissue(WATER, WATER, BODY))
     assert found.unfiltered == pytest.approx(plain.unfiltered, rel=0.33)
-    twice = measured_noise(WATER + 2 * field, WATER, WATER, BODY)
+    twice = measured_noise(WATER + 2 * field, WATER, flat_tissue(WATER, WATER, BODY))
     assert twice.unfiltered == pytest.approx(2 * found.unfiltered, rel=1e-5)
 
 
@@ -111,7 +116,7 @@ def test_pixels_of_unknown_size_count_as_small_ones(bundled):
 
 
 def test_no_noise_is_none():
-    assert measured_noise(WATER, WATER, WATER, BODY).unfiltered == 0
+    assert measured_noise(WATER, WATER, flat_tissue(WATER, WATER, BODY)).unfiltered == 0
 
 
 @pytest.mark.parametrize("white", [True, False], ids=["white", "ramp"])

@@ -18,6 +18,12 @@ its noise has more of a scan's texture, at an error that grows with g^2 E|y - E[
 The steps are those of the probability flow: with few of them, draws of a Gaussian p(x0 | y) are
 narrower than they should be, by .49 with three steps, .62 with four, and still more with ResShift's
 own noisy ones. So their standard deviation, pooled over neighbours, has a factor (`settings`).
+
+A network may keep noise of a texture that it does not know. So the noise is measured in the image
+(`noise_texture`), a draw of it is added as a probe, and two estimates that smooth more take the
+network's place as far as it keeps more of the probe than a scan of full dose would
+(`noise_response`): the network's own of an image with stretched contrast, and the blend of that
+with the one of halved images (`coarse_fine`).
 """
 
 from __future__ import annotations
@@ -39,18 +45,21 @@ from sciddm.physics.tomography.coarse_fine import (
     Noise,
     body_of,
     coarse,
+    detail_share,
     disagreement,
-    fused,
+    flat_tissue,
     leftover,
     measured_noise,
     noise_like,
 )
+from sciddm.physics.tomography.noise_texture import noise_texture
 from sciddm.pipelines.ct.methods.base import Estimate, Tick
 from sciddm.pipelines.ct.settings import ResidualSettings
 from sciddm.posterior import Posterior
-from sciddm.random.streams import AntitheticStreams
+from sciddm.random.streams import AntitheticStreams, Streams
 from sciddm.sampling import DDIM, sample, uniform
-from sciddm.sampling.draws import START, draws, turned
+from sciddm.sampling.draws import draws, turned, turning_noise
+from sciddm.uncertainty.noise_response import Candidate, mixture, true_level
 from sciddm.uncertainty.pooled_std import pooled_std
 
 __all__ = ["MeasuredSlice", "ResidualDiffusion", "most_noise"]
@@ -66,6 +75,9 @@ _SMALLEST = 32  # pixels a side
 # The blend of scales begins and is full at so many times the most noise of the training; at other
 # pixels where so many HU of noise are left in flat tissue.
 _BLEND, _BLEND_LEFT = (0.85, 1.0), (6.0, 13.0)
+_LEAST_DOSE = 0.04  # of the training, in full doses: that of the most noise
+_PROBE = 0.2  # of the noise
+_PROBE_STEP = 2**31 + 1  # that its noise is drawn under
 _LEAST_STD = 3.0  # HU: what the draws do not see, as of rounding
 
 
@@ -136,8 +148,8 @@ class ResidualDiffusion:
         triple = stack.with_neighbours(index)
         runs = self._runs(triple, index, seed, tick, self.grid, self.settings.samples)
         first, drawn = runs[:, 0], runs[:, 1]
-        noisy, mean = triple[1], first.mean(0)
-        mean, wider = self._checked(triple, mean, stack, index, seed)
+        noisy = triple[1]
+        mean, wider = self._checked(triple, first, stack, index, seed)
         std = self._std(drawn, wider) if len(drawn) > 1 else None
         return Estimate(mean + self.settings.grain * (noisy - mean), std)
 
@@ -151,43 +163,75 @@ class ResidualDiffusion:
     def _checked(
         self,
         triple: Tensor,
-        mean: Tensor,
+        first: Tensor,
         stack: SliceStack,
         index: int,
         seed: int,
     ) -> tuple[Tensor, Tensor | float]:
-        """The estimate, blended with that of halved images where its noise is not known, and a
+        """The estimate, mixed with smoother ones as far as it keeps noise that it should not, and a
         further variance, HU^2: the local power by which both scales differ, at other pixels.
 
-        See `coarse_fine`. The denoiser at both scales sees the contrast stretched by `_STRETCH`:
-        what is left of unknown noise is less then, since it is stronger than most detail.
+        Args:
+            first: the first evaluation of every draw (K, y, x).
         """
+        mean = first.mean(0)
         if min(triple.shape[-2:]) < _SMALLEST:
             return mean, 0.0
 
-        def stretched(images: Tensor) -> Tensor:
-            seen = (images - _AIR) * _STRETCH + _AIR
-            few = self._runs(seen, index, seed, lambda part: None, self.grid[:1], _FEW)
-            return (few[:, 0].mean(0) - _AIR) / _STRETCH + _AIR
+        def denoised(images: Tensor, stretch: float, samples: int) -> Tensor:
+            seen = (images - _AIR) * stretch + _AIR
+            few = self._runs(seen, index, seed, lambda part: None, self.grid[:1], samples)
+            return (few[:, 0] - _AIR) / stretch + _AIR
 
-        halved = coarse(triple, stretched)
+        def halved_of(images: Tensor, samples: int) -> Tensor:
+            return coarse(images, lambda small: denoised(small, _STRETCH, samples))
+
+        halves = halved_of(triple, _FEW)
+        halved = halves.mean(0)
         body = body_of(halved)
         if body is None:
             return mean, 0.0
-        fine = stretched(triple)
-        noise = measured_noise(triple[1], fine, halved, body)
-        left = leftover(triple[1], fine, halved, body)
-        blend = fused(fine, halved, body)
+        stretched = denoised(triple, _STRETCH, _FEW)
+        fine = stretched.mean(0)
+        flat = flat_tissue(fine, halved, body)
+        texture = noise_texture(to_numpy((triple[1] - halved).double()), flat, body)
+        white = Streams(seed, [index]).randn(triple.new_empty(1, *texture.shape), _PROBE_STEP)
+        probe = texture.draw(to_numpy(white[0].double()))
+        probed = _with(triple, _PROBE * torch.from_numpy(probe).to(triple))
+
+        def response(after: Tensor, before: Tensor) -> Tensor:
+            return (after - before) / _PROBE
+
+        detail = detail_share(fine, halved, body)
+        of_halved = response(halved_of(probed, 1)[0], halves[0])
+        of_fine = response(denoised(probed, _STRETCH, 1)[0], stretched[0])
+        level = true_level(to_numpy(of_halved.double()), probe, body)
+        noise = measured_noise(triple[1], halved, flat)
         pixel_mm = stack.spacing[2] if stack.spacing else math.nan
-        share = _part(noise.unfiltered / most_noise(pixel_mm), _BLEND)
-        other = self._other_pixels(pixel_mm)
+        beyond = noise.unfiltered / most_noise(pixel_mm)
+        blend = halved + detail * (fine - halved)
+        least, other = _part(beyond, _BLEND), self._other_pixels(pixel_mm)
         if other:
+            left = leftover(triple[1], fine, halved, flat)
             by_left = _part(left * noise_like(left, mean, blend, body), _BLEND_LEFT)
-            share = max(share, by_left)
-        self.measured[index] = MeasuredSlice(noise, left, share)
-        estimate = mean + share * (blend - mean)
-        wider = torch.from_numpy(disagreement(estimate, halved) * body).to(mean) if other else 0.0
-        return estimate, wider
+            least = max(least, by_left)
+        mixed = mixture(
+            Candidate(mean, response(denoised(probed, 1.0, 1)[0], first[0])),
+            [
+                Candidate(fine, of_fine),
+                Candidate(blend, of_halved + detail * (of_fine - of_halved)),
+            ],
+            probe=probe,
+            level=level,
+            wanted=min(1.0, _LEAST_DOSE / max(level * beyond, 1e-3) ** 2),
+            where=body,
+            least=least,
+        )
+        self.measured[index] = MeasuredSlice(noise, mixed.left, mixed.share)
+        wider: Tensor | float = 0.0
+        if other:
+            wider = torch.from_numpy(disagreement(mixed.estimate, halved) * body).to(mean)
+        return mixed.estimate, wider
 
     def _other_pixels(self, pixel_mm: float) -> bool:
         """Whether pixels are unlike those of the training, so that noise has other textures."""
@@ -219,7 +263,7 @@ class ResidualDiffusion:
                     first.append(estimate)
                 callback()
 
-            x = self.model.process.prior(streams.randn(end, START), end, grid[0])
+            x = self.model.process.prior(turning_noise(streams, end), end, grid[0])
             drawn = sample(
                 turned(self.model, streams),
                 x,
@@ -234,6 +278,12 @@ class ResidualDiffusion:
             return torch.cat([first[0] if first else drawn, drawn], dim=1)
 
         return draws(y, samples, index, seed, tick, sampler)
+
+
+def _with(triple: Tensor, probe: Tensor) -> Tensor:
+    """The slices with a probe in the middle one, and where it stands for a missing neighbour."""
+    middle = triple[1]
+    return torch.stack([s + probe if torch.equal(s, middle) else s for s in triple])
 
 
 def _part(value: float, ends: tuple[float, float]) -> float:

@@ -6,8 +6,9 @@ network's estimate, c that from halved images, carried back, and y the input:
 
 - Where tissue is flat both should agree. The part of f - c that goes with y - f, the noise taken
   away, is noise that f left. Its standard deviation there is the ``leftover``.
-- Where it is large, f and c are blended by place: c where f - c is no stronger than its median
-  nearby, which is noise; f where it is stronger, which is detail that halving has lost (``fused``).
+- Both are blended by place: c where f - c is no stronger than its median nearby, which is noise; f
+  where it is stronger, which is detail that halving has lost (``detail_share``). How far the blend
+  should replace an estimate, ``sciddm.uncertainty.noise_response`` says.
 - In flat tissue y - c is the noise itself: c has next to none of it. Its power in octaves of
   spatial frequency gives its level and its texture (``measured_noise``).
 
@@ -35,8 +36,9 @@ __all__ = [
     "Noise",
     "body_of",
     "coarse",
+    "detail_share",
     "disagreement",
-    "fused",
+    "flat_tissue",
     "leftover",
     "measured_noise",
     "noise_like",
@@ -79,22 +81,23 @@ class Noise:
 
 
 def coarse(triple: Tensor, denoise: Callable[[Tensor], Tensor]) -> Tensor:
-    """The estimate (y, x) from halved images.
+    """Estimates (..., y, x) from halved images.
 
     Args:
         triple: (3, y, x), HU: the slice between its neighbours.
-        denoise: of such images, (3, y, x) -> (y, x).
+        denoise: of such images, (3, y, x) -> (..., y, x).
     """
     ny, nx = triple.shape[-2:]
-    total = triple.new_zeros(ny, nx)
+    parts = []
     for dy, dx in _CORNERS:
         moved = torch.roll(triple, (-dy, -dx), (-2, -1))
         even = pad(moved[None], (0, nx % 2, 0, ny % 2), mode="replicate")
         small = to_numpy(denoise(avg_pool2d(even, 2)[0]))
-        whole = ndimage.zoom(small, 2, order=3, grid_mode=True, mode="nearest")[:ny, :nx]
-        back = torch.from_numpy(np.ascontiguousarray(whole)).to(total.device)
-        total += torch.roll(back, (dy, dx), (0, 1))
-    return total / len(_CORNERS)
+        factors = (1,) * (small.ndim - 2) + (2, 2)
+        whole = ndimage.zoom(small, factors, order=3, grid_mode=True, mode="nearest")
+        back = torch.from_numpy(np.ascontiguousarray(whole[..., :ny, :nx])).to(triple.device)
+        parts.append(torch.roll(back, (dy, dx), (-2, -1)))
+    return torch.stack(parts).mean(0)
 
 
 def body_of(image: Tensor) -> Bools | None:
@@ -104,11 +107,10 @@ def body_of(image: Tensor) -> Bools | None:
     return inner if inner.sum() >= _FEWEST else None
 
 
-def leftover(noisy: Tensor, fine: Tensor, halved: Tensor, body: Bools) -> float:
+def leftover(noisy: Tensor, fine: Tensor, halved: Tensor, flat: Bools) -> float:
     """Standard deviation, HU, of the noise that an estimate left, in flat tissue."""
     left = _detail((fine - halved).clamp(-_MOST_HU, _MOST_HU))
     taken = _detail((noisy - fine).clamp(-_MOST_HU, _MOST_HU))
-    flat = _flat(left, body)
     energy = float((taken[flat] ** 2).sum())
     if energy == 0:
         return 0.0
@@ -116,16 +118,14 @@ def leftover(noisy: Tensor, fine: Tensor, halved: Tensor, body: Bools) -> float:
     return max(0.0, share) * float(np.sqrt((taken[flat] ** 2).mean()))
 
 
-def measured_noise(noisy: Tensor, fine: Tensor, halved: Tensor, body: Bools) -> Noise:
+def measured_noise(noisy: Tensor, halved: Tensor, flat: Bools) -> Noise:
     """Level and texture of the noise y - c in flat tissue.
 
     Args:
         noisy: the image y, HU (y, x).
-        fine: the estimate f; where it agrees with c, tissue is flat.
         halved: the estimate c.
-        body: where to look.
+        flat: where to look.
     """
-    flat = _flat(_detail((fine - halved).clamp(-_MOST_HU, _MOST_HU)), body)
     noise = to_numpy((noisy - halved).clamp(-2 * _MOST_HU, 2 * _MOST_HU).double())
     blurred = [noise, *(ndimage.gaussian_filter(noise, width) for width in _OCTAVES)]
     bands = [
@@ -137,22 +137,23 @@ def measured_noise(noisy: Tensor, fine: Tensor, halved: Tensor, body: Bools) -> 
     return Noise(float(noise[flat].std()), bands[3] / share)
 
 
-def _flat(difference: Floats, body: Bools) -> Bools:
-    """The half of the body in which two estimates differ least."""
+def flat_tissue(fine: Tensor, halved: Tensor, body: Bools) -> Bools:
+    """The half of the body in which the estimates of two scales differ least (y, x)."""
+    difference = _detail((fine - halved).clamp(-_MOST_HU, _MOST_HU))
     power = ndimage.gaussian_filter(difference**2, _NEAR)
     return np.asarray(body & (power <= np.median(power[body])))
 
 
-def fused(fine: Tensor, halved: Tensor, body: Bools) -> Tensor:
-    """c + (1 - w) (f - c), w = min(1, 2 N / P): P is the power of f - c at a place, N its median
-    nearby."""
+def detail_share(fine: Tensor, halved: Tensor, body: Bools) -> Tensor:
+    """w of the blend c + w (f - c), by place: 1 - min(1, 2 N / P), P the power of f - c at a place,
+    N its median nearby."""
     power = disagreement(fine, halved)
     inside = np.where(body, power, np.nan)[::2, ::2]
     usual = _median_nearby(inside)
     whole = np.kron(usual, np.ones((2, 2)))[: power.shape[0], : power.shape[1]]
     whole = np.where(np.isfinite(whole), whole, np.median(power[body]))
     share = np.minimum(1.0, _FACTOR * whole / np.maximum(power, 1e-6))
-    return halved + torch.from_numpy(1.0 - share).to(fine) * (fine - halved)
+    return torch.from_numpy(1.0 - share).to(fine)
 
 
 def noise_like(left: float, estimate: Tensor, blend: Tensor, body: Bools) -> float:
