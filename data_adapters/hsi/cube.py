@@ -233,8 +233,36 @@ def lazy_cube(cube: Any, name: str | Literal[False] | None = None) -> da.Array:
     """
     # dask states no types: checkers take that of the default, "auto", for that of the argument.
     chunks: Any = cast(Any, chunks_of(cube.shape, cube.dtype.itemsize))
-    out: da.Array = da.from_array(cube, chunks=chunks, name=name, asarray=True)
+    source = cube if isinstance(cube, np.ndarray) else _Sliced(cube)
+    out: da.Array = da.from_array(source, chunks=chunks, name=name, asarray=True, fancy=False)
     return out
+
+
+class _Sliced:
+    """What reads slices, for any index of slices and integers: dask hands on what a user asks for.
+
+    Args:
+        cube: that is indexed by three slices.
+    """
+
+    ndim = 3
+
+    def __init__(self, cube: Any) -> None:
+        self.cube, self.shape, self.dtype = cube, cube.shape, cube.dtype
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        given = index if isinstance(index, tuple) else (index,)
+        given += (slice(None),) * (3 - len(given))
+        at = [
+            i if isinstance(i, slice) else range(n)[i]
+            for i, n in zip(given, self.shape, strict=True)
+        ]
+        parts = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in at)
+        values: NDArray[Any] = self.cube[parts]
+        return values[tuple(slice(None) if isinstance(i, slice) else 0 for i in at)]
+
+    def __dask_tokenize__(self) -> Any:
+        return self.cube.__dask_tokenize__()
 
 
 def _nm_per(units: str | None, values: NDArray[Any]) -> float:

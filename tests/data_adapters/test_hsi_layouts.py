@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import rasterio
 import scipy.io
+import xarray as xr
 
 from sciddm.data_adapters.hsi import build_cube, cube_files, open_cube, save_cube
+from sciddm.data_adapters.hsi.hdf_cube import HdfCube
 from sciddm.errors import InputError
 
 VALUES = np.arange(3 * 40 * 32, dtype=np.int16).reshape(3, 40, 32)
@@ -211,3 +213,19 @@ def test_a_variable_of_a_file_that_holds_one_cube(tmp_path):
     save_cube(build_cube(Path("s"), VALUES, form="t"), tmp_path / "a.tif")
     with pytest.raises(InputError, match="leave --variable out"):
         open_cube(tmp_path / "a.tif", "x")
+
+
+@pytest.mark.parametrize("suffix", [".hdr", ".tif", ".nc", ".zarr", ".npz", ".mat", ".he5"])
+def test_any_part_of_a_lazy_cube_is_that_of_the_whole(tmp_path, suffix):
+    """Bands one by one, single spectra, steps: what a page and a user ask for."""
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".he5":
+        with h5py.File(path, "w") as file:
+            file.create_dataset("cube", data=VALUES.transpose(1, 0, 2))
+        stored = HdfCube(path, "/cube", ("y", "band", "x"), (40, 3, 32), VALUES.dtype)
+        cube = xr.DataArray(stored.lazy(), dims=("band", "y", "x"))
+    else:
+        save_cube(xr.Dataset({"cube": (("band", "y", "x"), VALUES)}), path)
+        cube = open_cube(path)["cube"]
+    for index in (1, -1, (2, 5), (2, slice(3, 30, 4), 7), (slice(None), -3, 4), (0, 1, 2)):
+        np.testing.assert_array_equal(cube[index].values, VALUES[index])
