@@ -222,7 +222,8 @@ def _sum(a: Tensor, basis: Tensor) -> Tensor:
 
 def _unit(maps: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(maps, dim=0)
-    return maps / norm.where(norm > 0, 1.0)
+    out: Tensor = maps / norm.where(norm > 0, 1.0)
+    return out
 
 
 def _projection(maps: Tensor, basis: Tensor, weight: Tensor, penalty: Tensor) -> Tensor:
