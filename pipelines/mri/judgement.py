@@ -122,7 +122,7 @@ def vortex_remark(maps: Tensor, images: Sequence[Tensor]) -> str | None:
 
 def judgement(
     consistencies: Sequence[Consistency],
-    noise: str | None,
+    reasons: Sequence[str],
     calibrated: Finding,
     shift: ShiftScore | None,
     scores: Sequence[float],
@@ -132,13 +132,14 @@ def judgement(
 
     Args:
         consistencies: of every slice.
-        noise: see ``noise_remark``.
+        reasons: why the images do not fit whatever their residuals: see ``noise_remark`` and
+            ``step_motion.step_remark``.
         calibrated: whether lines that were kept out were predicted.
         shift: the model's score of distribution shift, if it has one.
         scores: of every slice, by it.
         remarks: other warnings.
     """
-    fits = fit_finding(consistencies, [] if noise is None else [noise])
+    fits = fit_finding(consistencies, reasons)
     attrs = consistency_attributes(consistencies)
     familiar = Finding()
     if shift is not None:

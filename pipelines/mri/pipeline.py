@@ -49,6 +49,7 @@ from sciddm.pipelines.mri.retrospective import Undersampling
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.slices import reconstruct_slice
+from sciddm.pipelines.mri.step_motion import step_motion, step_remark
 from sciddm.pipelines.mri.wrapped import overlap_remark, separated
 from sciddm.posterior import Posterior
 from sciddm.progress import Progress
@@ -327,7 +328,7 @@ class MRIReconstruction(Pipeline):
             for i, (encoded, posterior) in enumerate(drawn)
         ]
         unknowns = [int((encoded.frame.maps.abs().sum(0) > 0).sum()) for encoded, _ in drawn]
-        noise = noise or overstated_remark(consistencies, unknowns)
+        reasons = [noise or overstated_remark(consistencies, unknowns), self._motion(drawn, source)]
         scores = (
             [self.shift(self.denoiser, posterior.mean) for _, posterior in drawn]
             if self.shift is not None
@@ -343,7 +344,18 @@ class MRIReconstruction(Pipeline):
         if finding.answer == "yes" and not self.calibration:
             finding = Finding(sentence=_UNCALIBRATED)
         finding = choice.calibrated(finding)
-        return judgement(consistencies, noise, finding, self.shift, scores, remarks)
+        told = [reason for reason in reasons if reason is not None]
+        return judgement(consistencies, told, finding, self.shift, scores, remarks)
+
+    @staticmethod
+    def _motion(drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling) -> str | None:
+        """A sentence where some slices show that the object moved once."""
+        steps = []
+        for i in slices_to_check(len(drawn)):
+            lines = source.lines(i)
+            if lines is not None:
+                steps.append(step_motion(drawn[i][0], *lines, source.acceleration))
+        return step_remark([step for step in steps if step is not None])
 
     def _predicted(
         self,
@@ -413,7 +425,7 @@ def _nothing(
         **settings.attributes(),
         noise_std=level,
         acceleration=round(source.acceleration, 3),
-        **judgement([], None, Finding(), None, []),
+        **judgement([], [], Finding(), None, []),
     )
 
 

@@ -100,7 +100,7 @@ def test_a_noise_level_far_from_what_the_scan_shows_is_named():
 def test_attributes_hold_the_three_verdicts_and_every_reason():
     told = [consistency_of(measurement(1e-2), samples(s), mask()) for s in (0.003, 0.04)]
     calibrated = Finding("no", 1.6, 1.2, "Lines were not predicted.")
-    attrs = judgement(told, "The noise level is off.", calibrated, None, [], ["Another."])
+    attrs = judgement(told, ["The noise level is off."], calibrated, None, [], ["Another."])
     verdict = Verdict.from_attributes(attrs)
     assert (verdict.fits.answer, verdict.familiar.answer) == ("no", "not checked")
     assert "(slice 2)" in verdict.fits.sentence
@@ -108,7 +108,7 @@ def test_attributes_hold_the_three_verdicts_and_every_reason():
     warnings = json.loads(attrs["warnings"])
     assert warnings == [verdict.fits.sentence, calibrated.sentence, "Another."]
     assert attrs["contradicts"] == 1
-    good = judgement(told[:1], None, Finding(), None, [])
+    good = judgement(told[:1], [], Finding(), None, [])
     assert json.loads(good["warnings"]) == []
     assert good["verdict_fits"] == "yes"
 
