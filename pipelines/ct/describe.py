@@ -42,7 +42,7 @@ def denoising_facts(result: xr.Dataset) -> list[Fact]:
         found.append(Fact("strength", "strength", strength, f"{strength:g}"))
     for key, label in (
         ("noise_hu", "noise in flat tissue"),
-        ("noise_left_hu", "noise left (two scales)"),
+        ("noise_left_hu", "noise left"),
     ):
         level = number(attrs, key)
         if level is not None:

@@ -72,7 +72,7 @@ class Mixture:
 
     Attributes:
         estimate: (y, x).
-        left: standard deviation of the noise that it keeps.
+        left: standard deviation of the noise that it keeps, over that of the noise.
         share: how far the last candidate took the first one's place.
     """
 
@@ -114,7 +114,9 @@ def mixture(
         if other is last:
             share = max(share, least)
         mixed = mixed.towards(other, share)
-    left = level * float(np.sqrt((_floats(mixed.response)[where] ** 2).mean()))
+    left = float(np.sqrt((_floats(mixed.response)[where] ** 2).mean()))
+    power = float(np.sqrt((probe[where] ** 2).mean()))
+    left = left / power if power > 0 else 0.0
     return Mixture(mixed.estimate, left, share)
 
 

@@ -227,7 +227,7 @@ class ResidualDiffusion:
             where=body,
             least=least,
         )
-        self.measured[index] = MeasuredSlice(noise, mixed.left, mixed.share)
+        self.measured[index] = MeasuredSlice(noise, mixed.left * noise.sd, mixed.share)
         wider: Tensor | float = 0.0
         if other:
             wider = torch.from_numpy(disagreement(mixed.estimate, halved) * body).to(mean)
