@@ -121,7 +121,8 @@ def write_simulation(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) ->
         at: from each of `simulation_outputs` to where it is written.
     """
     attrs = {k: v for k, v in result.attrs.items() if k not in _RUN}
-    held = result.drop_attrs(deep=False).assign_attrs(attrs)
+    held = result.copy()
+    held.attrs = dict(attrs)  # of this copy alone
     if "truth" in held:
         truth = held.assign(cube=held["truth"]).drop_vars("truth")
         write_cube(truth, _beside(path, "truth"), at)
