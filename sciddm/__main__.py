@@ -2,4 +2,5 @@
 
 from sciddm.pipelines.cli import main
 
-main()
+if __name__ == "__main__":  # a worker that Python starts anew imports this file, too
+    main()

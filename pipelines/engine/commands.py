@@ -248,11 +248,11 @@ def _of_comparison(verb: Comparison[..., Any, Any]) -> Parts:
         leading.append(_keyword("reference", Annotated[Path | None, reference], None))
 
     def body(context: typer.Context, request: Any, values: dict[str, Any]) -> int:
-        scores = verb.scores(values["reference"], values["estimate"], request)
+        scores = verb.scores(values["reference"], values["estimate"], request, values["jobs"])
         print_scores(scores, values["as_json"])
         return 0 if scores.complete else 1
 
-    return leading, [_keyword("as_json", _Json, False)], body
+    return leading, [_keyword("jobs", _Jobs, 1), _keyword("as_json", _Json, False)], body
 
 
 def _of_action(verb: Action[..., Any]) -> Parts:

@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from sciddm.errors import InputError
 from sciddm.pipelines.engine.batch import named_items, stem
 from sciddm.pipelines.engine.request import Request
-from sciddm.pipelines.engine.scores import Columns, Score, Scores, pairs, score_pairs
+from sciddm.pipelines.engine.scores import Columns, Pair, Score, Scores, pairs, score_pair
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.summary import Fact
 from sciddm.pipelines.engine.verb import Verb
@@ -90,13 +90,14 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
             return self.scores(first, second, self.request.of(options))
         return self.scores(second, first, self.request.of(options))
 
-    def scores(self, reference: Any, estimate: Any, request: R) -> Scores:
+    def scores(self, reference: Any, estimate: Any, request: R, jobs: int = 1) -> Scores:
         """The scores of all pairs.
 
         Args:
             reference: a path, a folder of them, data, or None.
             estimate: likewise, never None.
             request: the options.
+            jobs: processes that share the pairs of folders.
 
         Raises:
             InputError: nothing to compare.
@@ -104,13 +105,8 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
         if reference is None and self.needs_reference:
             raise InputError(f"{self.domain} {self.name} compares with a reference: give one")
 
-        def compare(left: Any, right: Any, score: Score) -> None:
-            data = self._data(right, request)
-            assert data is not None
-            self.compare(self._data(left, request), data, score, **request.without())
-
         where = "the estimates"
-        found: list[tuple[str, Any, Any]]
+        found: list[Pair]
         if isinstance(estimate, str | Path):
             where = str(estimate)
             if isinstance(reference, str | Path):
@@ -124,8 +120,30 @@ class Comparison(Verb[P, R], Generic[P, R, D]):
                 found = [(Path(estimate).name, reference, estimate)]
         else:
             found = [(self.kind, reference, estimate)]
-        scores = score_pairs(found, compare, kind=self.kind, where=where)
+        if min(jobs, len(found)) > 1:
+            from sciddm.pipelines.engine.workers.scoring import Judge, score_by_workers
+
+            judge = Judge(self.request.__module__, self.name, request, where)
+            scores = score_by_workers(judge, found, jobs)
+        else:
+            scores = [self.score(pair, request, where) for pair in found]
         return Scores(scores, self.columns, self.kind, dict(self.overall(scores)))
+
+    def score(self, pair: Pair, request: R, where: str) -> Score:
+        """The score of one pair; what is wrong with it is its error.
+
+        Args:
+            pair: what is compared.
+            request: the options.
+            where: where the estimates are, for messages.
+        """
+
+        def compare(left: Any, right: Any, score: Score) -> None:
+            data = self._data(right, request)
+            assert data is not None
+            self.compare(self._data(left, request), data, score, **request.without())
+
+        return score_pair(pair, compare, kind=self.kind, where=where)
 
     def counterpart(self, reference: Path, *names: Path) -> Path:
         """The reference itself, or the one of the same name where it is a folder of them.

@@ -17,10 +17,12 @@ from sciddm.pipelines.engine.batch import one_line
 from sciddm.pipelines.engine.console import output, say
 from sciddm.pipelines.engine.summary import jsonable
 
-__all__ = ["Columns", "Score", "Scores", "pairs", "print_scores", "score_pairs"]
+__all__ = ["Columns", "Pair", "Score", "Scores", "pairs", "print_scores", "score_pair"]
 
 #: Metric -> what its column is called, and the format of its values.
 Columns = Mapping[str, tuple[str, str]]
+#: Name, reference and estimate; None where there is none.
+Pair = tuple[str, Any, Any]
 
 
 @dataclass
@@ -148,32 +150,26 @@ class Scores:
         return "\n".join(lines + [f"{k} over all: {v:.3f}" for k, v in self.overall.items()])
 
 
-def score_pairs(
-    pairs_: Sequence[tuple[str, Any, Any]],
-    compare: Callable[[Any, Any, Score], None],
-    *,
-    kind: str,
-    where: str,
-) -> list[Score]:
-    """The score of every pair; one that cannot be compared has its error, and the others go on.
+def score_pair(
+    pair: Pair, compare: Callable[[Any, Any, Score], None], *, kind: str, where: str
+) -> Score:
+    """The score of a pair; one that cannot be compared has its error.
 
     Args:
-        pairs_: name, reference and estimate, None where there is no estimate of that name.
-        compare: fills in the score of a pair.
+        pair: what is compared.
+        compare: fills in the score.
         kind: what one is called in messages.
         where: where the estimates are, for messages.
     """
-    scores = []
-    for name, reference, estimate in pairs_:
-        score = Score(name)
-        try:
-            if estimate is None:
-                raise InputError(f"{where}: holds no {kind} named {name}")
-            compare(reference, estimate, score)
-        except SciddmError as error:
-            score.error = one_line(error)
-        scores.append(score)
-    return scores
+    name, reference, estimate = pair
+    score = Score(name)
+    try:
+        if estimate is None:
+            raise InputError(f"{where}: holds no {kind} named {name}")
+        compare(reference, estimate, score)
+    except SciddmError as error:
+        score.error = one_line(error)
+    return score
 
 
 def print_scores(scores: Scores, as_json: bool) -> None:
