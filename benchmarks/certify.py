@@ -100,7 +100,9 @@ def _kept(weights: str, solve: Solve) -> Solve:
     """``solve``, whose answers are stored and not computed again."""
 
     def stored(plan: Plan, quality: str, case: int) -> Measured:
-        told = hashlib.sha256(str(plan).encode()).hexdigest()[:12]
+        parts = {f.name: getattr(plan, f.name) for f in fields(plan)}
+        parts["settings"] = dict(plan.settings.get(quality, {}))  # of other qualities is no matter
+        told = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
         key = {"weights": weights[:12], "plan": told, "quality": quality, "case": str(case)}
         for row in _rows():
             if all(row[k] == v for k, v in key.items()):
