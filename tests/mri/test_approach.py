@@ -128,3 +128,17 @@ def test_the_proximal_step_brings_a_cartesian_estimate_to_its_data(problem):
 
     alone = MMPS(prior, sharp, settings.krylov, settings.inflation)
     assert residual(settings.guide(prior, sharp, x_t, [t])) < 0.5 * residual(alone)
+
+
+def test_preconditioned_steps_are_fewer_and_lead_to_the_same_mean(problem):
+    prior, encoded, _ = problem
+    m = encoded.measurement
+    x = torch.randn(1, 1, SIZE, SIZE, dtype=torch.complex64, generator=torch.Generator())
+
+    def mean(krylov: int, precondition: int) -> torch.Tensor:
+        return MMPS(prior, m, krylov, precondition=precondition)(x, 0.3)
+
+    exact = mean(40, 0)
+    assert (mean(12, 20) - exact).norm() < 0.01 * exact.norm()
+    for steps in (1, 2):
+        assert (mean(steps, 8) - exact).norm() < 0.75 * (mean(steps, 0) - exact).norm()
