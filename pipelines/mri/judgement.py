@@ -18,6 +18,7 @@ from sciddm.physics.mri.smooth_phase import phase_vortices
 from sciddm.posterior import Consistency, Posterior
 from sciddm.uncertainty.consistency import consistency_attributes, fit_finding
 from sciddm.uncertainty.shift_score import ShiftScore
+from sciddm.uncertainty.texture import texture_finding
 from sciddm.uncertainty.verdict import Finding, Verdict
 
 __all__ = ["consistency_of", "judgement", "noise_remark", "overstated_remark", "vortex_remark"]
@@ -127,6 +128,8 @@ def judgement(
     shift: ShiftScore | None,
     scores: Sequence[float],
     remarks: Sequence[str] = (),
+    textures: Sequence[float | None] = (),
+    texture_limit: float = 0.0,
 ) -> dict[str, Any]:
     """Attributes of a result: the verdict with its figures, and all warnings.
 
@@ -138,12 +141,14 @@ def judgement(
         shift: the model's score of distribution shift, if it has one.
         scores: of every slice, by it.
         remarks: other warnings.
+        textures: of every slice, and the least of the training data; see ``texture_finding``.
+        texture_limit: likewise.
     """
     fits = fit_finding(consistencies, reasons)
     attrs = consistency_attributes(consistencies)
     familiar = Finding()
     if shift is not None:
-        familiar = shift.finding(scores)
+        familiar = texture_finding(shift.finding(scores), textures, texture_limit)
         attrs |= shift.attributes(scores)[0]
     verdict = Verdict(fits, calibrated, familiar)
     warnings = [*verdict.warnings, *remarks]

@@ -57,6 +57,7 @@ from sciddm.uncertainty.pooled_std import pooled_std
 from sciddm.uncertainty.prediction import Prediction
 from sciddm.uncertainty.shift_score import ShiftScore
 from sciddm.uncertainty.std_factor import spread_at
+from sciddm.uncertainty.texture import texture
 from sciddm.uncertainty.verdict import Finding
 
 __all__ = ["QUALITIES", "MRIReconstruction", "Quality", "Settings"]
@@ -345,7 +346,9 @@ class MRIReconstruction(Pipeline):
             finding = Finding(sentence=_UNCALIBRATED)
         finding = choice.calibrated(finding)
         told = [reason for reason in reasons if reason is not None]
-        return judgement(consistencies, told, finding, self.shift, scores, remarks)
+        limit = float(self._shift_entry.get("texture_limit", 0.0))
+        textures = [texture(to_numpy(p.mean[0, 0].abs())) for _, p in drawn] if limit else []
+        return judgement(consistencies, told, finding, self.shift, scores, remarks, textures, limit)
 
     @staticmethod
     def _motion(drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling) -> str | None:
