@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from benchmarks.publish import publish
+from sciddm.classical.spectral.spectrum_draws import SpectrumDraws
 from sciddm.data_adapters.hsi import build_cube
 from sciddm.pipelines.hsi import HyperspectralDenoising
 from sciddm.pipelines.hsi.denoise import middle_window, statistics_of, tile_at
@@ -63,17 +64,11 @@ def drawn(scene: Scene, quality: str, pixels: NDArray[np.intp]) -> list[Array]:
     assert isinstance(fitted, FittedSubspace)
     tile = tile_at(scene, known, middle_window(scene, _SIDE))
     fitted.calibrate(tile)
-    mean, variance = (v.reshape(len(v), -1)[:, pixels] for v in fitted.coefficients(tile))
-    parts = fitted.components
-    rng = np.random.default_rng(0)
-    out = []
-    for _ in range(_DRAWS):
-        c = mean + np.sqrt(variance) * rng.standard_normal(mean.shape)
-        white = parts.basis @ c + np.sqrt(parts.rest + parts.unseen)[:, None] * rng.standard_normal(
-            (len(parts.basis), len(pixels))
-        )
-        out.append((parts.mean[:, None] + parts.noise[:, None] * white) * known.scale)
-    return out
+    mean, variance = (
+        v.reshape(len(v), -1)[:, pixels].astype(np.float64) for v in fitted.coefficients(tile)
+    )
+    draw, rng = SpectrumDraws(fitted.components), np.random.default_rng(0)
+    return [draw(mean, variance, rng) * known.scale for _ in range(_DRAWS)]
 
 
 def main() -> None:

@@ -75,6 +75,7 @@ def statistics_of(scene: Scene, known: Survey) -> SceneStatistics:
         wavelength_nm=wavelength,
         valid=1 - float(known.dead.sum()) / entries,
         scale=known.scale,
+        mean_variance=known.noise.mean_variance(known.moments.count),
     )
 
 

@@ -31,6 +31,7 @@ from pydicom.uid import (
 )
 
 from tests.fuzz.instruments import INSTRUMENTS
+from tests.fuzz.products import PRODUCTS
 from tests.fuzz.sample import Sample
 
 __all__ = ["SAMPLES", "Sample"]
@@ -385,6 +386,7 @@ SAMPLES = (
     Sample("cube-mat5", "a.mat", _mat5, "cube"),
     Sample("cube-mat73", "a.mat", _mat73, "cube"),
     Sample("emit", "a.nc", _emit, "cube"),
+    *PRODUCTS,
     Sample("frames.npz", "a.npz", _frames_npz, "frames"),
     Sample("frames.h5", "a.h5", _frames_h5, "frames"),
     Sample("zea", "a.h5", _zea, "frames"),

@@ -54,9 +54,9 @@ class _Code:
 
 
 def _pickle_in_zarr(folder: Path) -> None:
-    (metadata,) = (p for p in (folder / "a.zarr").glob("cube/*") if p.name in _METADATA)
+    metadata = folder / "a.zarr" / "cube" / ".zarray"
     content = json.loads(metadata.read_text())
-    content["codecs"] = [{"name": "numcodecs.pickle", "configuration": {}}]
+    content["compressor"] = {"id": "pickle", "protocol": 5}
     metadata.write_text(json.dumps(content))
     for chunk in (folder / "a.zarr" / "cube").rglob("*"):
         if chunk.is_file() and chunk.name not in _METADATA:

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from sciddm.physics.spectral.stripes import column_offsets, common_level, signal_directions
+from sciddm.physics.spectral.stripes import (
+    _expected,
+    column_offsets,
+    common_level,
+    signal_directions,
+)
 
 BANDS, COLUMNS, LINES, RANK = 120, 60, 50, 6
 
@@ -87,3 +92,27 @@ def test_common_level_of_a_few_columns_is_their_median():
     values = np.array([[3.0, 1.0, 2.0, 9.0, 7.0], [5.0, 4.0, np.nan, np.nan, np.nan]])
     np.testing.assert_array_equal(common_level(values, np.isfinite(values)), [3.0, 4.5])
     assert common_level(values, np.zeros((2, 5), bool)).tolist() == [0.0, 0.0]
+
+
+def test_offsets_of_one_sign_do_not_draw_the_level_along():
+    """Many are too small to be seen, and all of them are above it."""
+    rng = np.random.default_rng(0)
+    bands, columns, lines = 80, 48, 48
+    offsets = np.zeros((bands, columns))
+    for row in offsets:
+        there = rng.random(columns) < 0.4
+        row[there] = np.abs(rng.normal(0, rng.uniform(0.2, 4), there.sum()))
+    error = np.full(offsets.shape, lines**-0.5)
+    values = 0.3 + offsets + error * rng.standard_normal(offsets.shape)
+    middle = np.median(values, axis=1, keepdims=True)
+    for sign in (1, -1):
+        found = sign * _expected(sign * (values - middle), error, error > 0)
+        left = (values - found).mean(axis=1) - 0.3
+        assert abs(left.mean()) < 0.02
+        assert left.std() < 0.05
+    # Those of both signs keep the law of both.
+    both = offsets * rng.choice([-1, 1], offsets.shape)
+    values = both + error * rng.standard_normal(both.shape)
+    left = (values - _expected(values, error, error > 0)).mean(axis=1)
+    assert abs(left.mean()) < 0.01
+    assert left.std() < 0.04

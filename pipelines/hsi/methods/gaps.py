@@ -38,7 +38,7 @@ class GappedData:
     def __init__(self, tile: Tile, known: Components) -> None:
         self._known, self._origin = known, tile.origin
         self._basis, self._dual = (m.astype(np.float32) for m in (known.basis, known.dual))
-        noise, mean = (v.astype(np.float32)[:, None] for v in (known.noise, known.mean))
+        noise, mean = (v.astype(np.float32)[:, None] for v in (known.noise, known.centre))
         bands, *self._shape = tile.values.shape
         values, valid = tile.values.reshape(bands, -1), tile.valid.reshape(bands, -1)
         self._projected = np.empty((self._basis.shape[1], values.shape[1]), np.float32)

@@ -247,7 +247,7 @@ class FittedSubspace(Fitted):
         rng = np.random.default_rng([seed, 11])
         shape = (len(known.power), *tile.values.shape[1:])
         direction = rng.standard_normal(shape).astype(np.float32)
-        noise, mean = (v.astype(np.float32)[:, None, None] for v in (known.noise, known.mean))
+        noise, mean = (v.astype(np.float32)[:, None, None] for v in (known.noise, known.centre))
         basis, dual = (m.astype(np.float32) for m in (known.basis, known.dual))
         away = np.tensordot(basis, direction, 1)
         moved = replace(tile, values=tile.values + np.float32(_STEP) * noise * away)
@@ -319,8 +319,8 @@ class FittedSubspace(Fitted):
     def coefficients(self, tile: Tile, seed: int = 0) -> tuple[Array, Array]:
         """Posterior mean and variance of the coefficients, (k, y, x).
 
-        Spectra of posterior draws are mean + noise (basis c), c of these moments: what is computed
-        of several bands needs them together, which the standard deviation of entries is not.
+        What is computed of several bands needs draws of whole spectra, which `SpectrumDraws` makes
+        of these moments.
         """
         with torch.inference_mode():
             found, sampled = self._whole(tile, seed, self._ticker(None))

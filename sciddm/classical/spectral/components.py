@@ -62,6 +62,8 @@ class Components:
     Attributes:
         noise: (band,) S.
         mean: (band,) m, in the scene's unit.
+        centre: (band,) what the data are about: m, or their own mean where offsets of columns or
+            lines leave it an error that all pixels of a band share.
         basis: (band, k) E, orthonormal where the noise of bands is independent.
         power: (k,) variance of each coefficient's signal in units of the noise, decreasing.
         rest: (band,) variance of the signal outside the subspace, in units of the noise.
@@ -73,11 +75,15 @@ class Components:
 
     noise: Array
     mean: Array
+    centre: Array
     basis: Array
     power: Array
     rest: Array
     dual: Array
     unseen: float
+    errors: Array
+    mean_error: float
+    wavelength_nm: Array | None = None
 
 
 def find_components(statistics: SceneStatistics, *, correlated: bool = False) -> Components:
@@ -117,19 +123,33 @@ def find_components(statistics: SceneStatistics, *, correlated: bool = False) ->
         )
     )
     level = float(moments.mean.mean())
-    mean = level + smooth(moments.mean - level, 1 / pixels)
+    mean = level + smooth(moments.mean - level, statistics.mean_variance / pixels)
+    # The level of a band is then that of the spectrum, not that which its columns left.
+    centre = mean if statistics.mean_variance <= 1 else moments.mean
     # Fine texture differs between neighbours. Where the pixels' own variance is surely larger than
     # the noise explains, it counts.
     own = np.einsum("bi,bc,ci->i", basis, signal, basis)
     power = np.where(own > 20 * edge, np.maximum(power, own), power)
     order = np.argsort(-power, kind="stable")
-    basis, power = basis[:, order], power[order]
+    basis, power, errors = basis[:, order], power[order], errors[order]
     outside = root @ (np.eye(len(noise)) - basis @ basis.T)
     left = np.einsum("ab,bc,ac->a", outside, signal, outside)
     error = np.sqrt(2 / max(1, moments.count))  # of a variance
     rest = np.where(left > 4 * error, left, 0.0)
     basis, dual = (np.ascontiguousarray(m @ basis) for m in (root, inverse))
-    return Components(noise, mean, basis, power, rest, dual, _UNSEEN * edge / len(noise))
+    return Components(
+        noise=noise,
+        mean=mean,
+        centre=centre,
+        basis=basis,
+        power=power,
+        rest=rest,
+        dual=dual,
+        unseen=_UNSEEN * edge / len(noise),
+        errors=errors,
+        mean_error=statistics.mean_variance / pixels,
+        wavelength_nm=statistics.wavelength_nm,
+    )
 
 
 def _chance(own: float) -> float:

@@ -42,6 +42,8 @@ class SceneStatistics:
         wavelength_nm: (band,), None where the file states none.
         valid: share of the entries that were measured.
         scale: the unit of all this, in the unit of the file.
+        mean_variance: of the bands' mean, in units of what the noise of independent pixels leaves:
+            more than 1 where columns or lines had offsets.
     """
 
     shape: tuple[int, int]
@@ -50,6 +52,7 @@ class SceneStatistics:
     wavelength_nm: NDArray[np.float64] | None = None
     valid: float = 1.0
     scale: float = 1.0
+    mean_variance: float = 1.0
 
     @property
     def noise(self) -> NDArray[np.float64]:

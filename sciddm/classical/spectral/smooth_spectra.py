@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 _LENGTHS = (2, 4, 8, 16, 32, 64, 128)  # L, in bands
 _SHARES = (0.0, 1e-3, 1e-2, 1e-1)  # g
 _AMPLITUDES = np.geomspace(1e-3, 10, 21)  # A, of what y has
+_NEGLIGIBLE = 1e-3  # share of a prior
 _LEAST_NOISE = 1e-3  # of the bands' median: below it bands are exact, and weights stay finite
 
 
@@ -59,18 +60,55 @@ class SmoothSpectra:
             error: eps.
         """
         unit = np.sqrt(error) / self._weight
-        z = spectrum / unit  # its error has variance 1
+        weights, gains = self._weighted(spectrum / unit)
+        z = spectrum / unit
+        means = [
+            vectors @ (gain * (vectors.T @ z))
+            for gain, (_, vectors) in zip(gains, self._priors, strict=True)
+        ]
+        out: Array = (weights @ np.array(means)) * unit
+        return out
+
+    def covariance(self, spectrum: Array, error: float) -> Array:
+        """Cov[u | y] (band, band), averaged over the priors, with that of their means."""
+        unit = np.sqrt(error) / self._weight
+        z = spectrum / unit
+        weights, gains = self._weighted(z)
+        total = np.zeros((len(z), len(z)))
+        middle = self(spectrum, error) / unit
+        for weight, gain, (_, vectors) in zip(weights, gains, self._priors, strict=True):
+            if weight < _NEGLIGIBLE:
+                continue
+            away = vectors @ (gain * (vectors.T @ z)) - middle
+            total += weight * ((vectors * gain) @ vectors.T + np.outer(away, away))
+        return np.asarray(total * unit[:, None] * unit)
+
+    def prior(self, spectrum: Array, error: float) -> Array:
+        """(band, band) covariance of spectra as smooth as y, in units of the noise, of mean
+        variance 1."""
+        weights, _ = self._weighted(spectrum / (np.sqrt(error) / self._weight))
+        total = np.zeros((len(self._weight), len(self._weight)))
+        for weight, (value, vectors) in zip(weights, self._priors, strict=True):
+            if weight >= _NEGLIGIBLE:
+                total += weight * (vectors * value) @ vectors.T
+        return total
+
+    def _weighted(self, z: Array) -> tuple[Array, list[Array]]:
+        """(share of each prior, what its posterior mean keeps of each eigenvector of it).
+
+        Args:
+            z: (band,) a spectrum whose error has variance 1.
+        """
         amplitude = _AMPLITUDES[:, None] * max(float((z**2).mean()), 1.0)
-        evidence, means = [], []
+        evidence, gains = [], []
         for value, vectors in self._priors:
             seen = vectors.T @ z
             power = amplitude * value
             log = -0.5 * (np.log1p(power) + seen**2 / (1 + power)).sum(1)
             share, total = _shares(log)
             evidence.append(total)
-            means.append(vectors @ ((share @ (power / (1 + power))) * seen))
-        out: Array = (_shares(np.array(evidence))[0] @ np.array(means)) * unit
-        return out
+            gains.append(share @ (power / (1 + power)))
+        return _shares(np.array(evidence))[0], gains
 
 
 def _shares(log: Array) -> tuple[Array, float]:

@@ -163,6 +163,25 @@ class NoiseModel:
     rate: NDArray[np.float64]
     defective: NDArray[np.bool_]
 
+    def mean_variance(self, pixels: int) -> float:
+        """Variance of a band's mean over so many pixels, in units of sigma^2 / pixels.
+
+        Columns without a stripe tell the level of a band as their median does. Where all of them
+        have an offset, that is off by the mean of the offsets.
+        """
+        bands = len(self.sigma)
+        noise = np.maximum(self.sigma, np.finfo(np.float64).tiny) ** 2 / max(pixels, 1)
+        level = np.zeros(bands)
+        for offsets in (self.stripes, self.lines):
+            count = offsets.shape[1]
+            there = offsets != 0
+            square = np.where(there, offsets**2, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+            every = (self.offset_std > 0) & there.any(axis=1)
+            free = np.maximum((~there).mean(axis=1), 1 / count)
+            some = np.where(there.any(axis=1), noise * (_MEDIAN_ERROR**2 / free - 1), 0.0)
+            level += np.where(every, square / count, some)
+        return 1.0 + float(np.mean(level / noise))
+
     def inspect(
         self,
         values: NDArray[np.floating[Any]],

@@ -13,10 +13,14 @@ McClure's t^2 r^2 / (t^2 + r^2), whose t shrinks to some standard errors (gradua
 both by iterated weights). It holds until about half of a column's bands are striped, while a
 regression of each band on all others has the other bands' stripes in its predictions.
 
-What is left over is offset or chance. It is taken for the sum of Gaussian noise of variance 1 / n
-and, in a share p of a band's columns, a Gaussian offset of variance v; both are fitted to the band
+What is left over is offset or chance. It is taken for the sum of the band's level, Gaussian noise
+of variance 1 / n and, in a share p of the band's columns, an offset; all are fitted to the band
 (expectation maximisation), and the offset's expected value is returned: a large one is taken as it
-is, one below its standard error hardly. A band of which no offset stands out has none.
+is, one below its standard error hardly. Offsets are Gaussian, of variance v, or half of that: of
+one sign in all bands, as those of detectors that leak are. Then those that nobody can see draw the
+level along, and a level that does not allow for it is a bias of the whole band. Which of the three
+laws it is tells their likelihood over all bands. Shares are drawn to their mean over the bands. A
+band of which no offset stands out has none, unless most other bands have.
 
 Blake and Zisserman, Visual Reconstruction, 1987 (graduated non-convexity); Black and Rangarajan, On
 the unification of line processes, outlier rejection, and robust statistics, 1996, table 1.
@@ -28,6 +32,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
 __all__ = ["column_offsets", "common_level", "signal_directions"]
 
@@ -37,9 +42,12 @@ _MOST = 4  # bands for each direction at least: with more of them a few bands ex
 _CONVEX, _SHRINKING = 30, 30  # rounds with each rho
 _LIMIT = 3.0  # t at last, in standard errors
 _SURE = 6.0  # standard errors that at least one of a striped band's offsets has
+_MOSTLY = 0.5  # share of striped bands from which offsets are sought in all
 _LIKELY = 0.5  # probability from which an offset is taken out
 _FEW = 3  # columns that agree
-_ROUNDS = 50  # of expectation maximisation
+_ROUNDS = 100  # of expectation maximisation
+_BELIEF = 8.0  # columns that the bands' mean share counts as
+_LARGEST = 60.0  # logarithm of odds: certain
 _AT_ONCE = 2**22  # numbers in an array, about
 
 
@@ -135,27 +143,58 @@ def _fitted(wanted: Array, weight: Array, basis: Array, power: Array) -> Array:
 def _expected(left: Array, error: Array, seen: NDArray[np.bool_]) -> Array:
     """Posterior mean of offsets in a mixture with none, band by band."""
     striped = (np.abs(left) > _SURE * error).any(axis=1, where=seen)
+    if striped.mean() > _MOSTLY:
+        striped = seen.any(axis=1)
     found = np.zeros_like(left)
-    square = np.where(seen, left, 0.0)[striped] ** 2
-    noise, there = error[striped] ** 2, seen[striped]
-    if not len(square):
-        return found
-    columns = np.maximum(there.sum(axis=1, keepdims=True), 1)
-    share = np.full((len(square), 1), 0.2)
-    variance = np.maximum(square.max(axis=1, keepdims=True) / 4, noise.max())
-    offset, gain = np.zeros_like(square), np.zeros_like(square)
-    for _ in range(_ROUNDS):
-        both = noise + variance
-        odds = share / (1 - share) * np.sqrt(noise / both)
-        # ln of the ratio of densities; large ones are certain.
-        ratio = np.minimum(square / 2 * (1 / noise - 1 / both), 60.0)
-        offset = np.where(there, odds * np.exp(ratio), 0.0)
-        offset = offset / (1 + offset)
-        gain = variance / both
-        moment = gain**2 * square + gain * noise
-        # One column of each kind is thought to have been seen before: shares of 0 and 1 are final.
-        share = (offset.sum(axis=1, keepdims=True) + 0.1) / (columns + 1)
-        total = np.maximum(offset.sum(axis=1, keepdims=True), 1e-9)
-        variance = np.maximum((offset * moment).sum(axis=1, keepdims=True) / total, 1e-12)
-    found[striped] = np.where(offset >= _LIKELY, offset * gain * left[striped], 0.0)
+    values = np.where(seen, left, 0.0)[striped]
+    if len(values):
+        laws = (_mixture(values, error[striped] ** 2, seen[striped], sign) for sign in (0, 1, -1))
+        found[striped] = max(laws, key=lambda law: law[1])[0]
     return found
+
+
+def _mixture(
+    values: Array, noise: Array, seen: NDArray[np.bool_], sign: int
+) -> tuple[Array, float]:
+    """(offsets (band, x), log likelihood of all) under one law.
+
+    Args:
+        values: (band, x).
+        noise: (band, x) variance of their chance.
+        seen: (band, x) bool.
+        sign: of the offsets; 0 for both.
+    """
+    columns = np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    share = np.full((len(values), 1), 0.2)
+    square = np.where(seen, values, 0.0) ** 2
+    variance = np.maximum(square.max(axis=1, keepdims=True) / 4, noise.max())
+    level = np.zeros((len(values), 1))
+    precision = np.where(seen, 1 / noise, 0.0)
+    total = np.maximum(precision.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    for _ in range(_ROUNDS):
+        away = values - level
+        gain = variance / (noise + variance)
+        offset, moment, tilt = _moments(gain * away, np.sqrt(gain * noise), sign)
+        without = np.log1p(-share) - (away**2 / noise + np.log(noise)) / 2
+        both = noise + variance
+        with_one = np.log(share) + tilt - (away**2 / both + np.log(both)) / 2
+        odds = np.clip(with_one - without, -_LARGEST, _LARGEST)
+        likely = np.where(seen, 1 / (1 + np.exp(-odds)), 0.0)
+        likelihood = float(np.where(seen, np.logaddexp(without, with_one), 0.0).sum())
+        # Shares of 0 and 1 would be final.
+        usual = np.clip(likely.sum() / columns.sum(), 1e-3, 1 - 1e-3)
+        share = (likely.sum(axis=1, keepdims=True) + _BELIEF * usual) / (columns + _BELIEF)
+        sure = np.maximum(likely.sum(axis=1, keepdims=True), 1e-9)
+        variance = np.maximum((likely * moment).sum(axis=1, keepdims=True) / sure, 1e-12)
+        level = (precision * (values - likely * offset)).sum(axis=1, keepdims=True) / total
+    return np.where(likely >= _LIKELY, likely * offset, 0.0), likelihood
+
+
+def _moments(mean: Array, width: Array, sign: int) -> tuple[Array, Array, Array | float]:
+    """(first, second moment, logarithm of twice the mass) of Gaussians cut off at 0."""
+    if not sign:
+        return mean, mean**2 + width**2, 0.0
+    far = sign * mean / width
+    mass = log_ndtr(far)
+    edge = sign * width * np.exp(-(far**2) / 2 - np.log(2 * np.pi) / 2 - mass)
+    return mean + edge, mean**2 + width**2 + mean * edge, np.log(2) + mass
