@@ -27,6 +27,7 @@ from sciddm.data_adapters.hsi.geotiff import read_geotiff, write_geotiff
 from sciddm.data_adapters.hsi.hyperion import read_hyperion
 from sciddm.data_adapters.hsi.neon import is_neon, read_neon
 from sciddm.data_adapters.hsi.netcdf import read_netcdf, write_emit, write_netcdf
+from sciddm.data_adapters.hsi.packing import for_bands, for_variable
 from sciddm.data_adapters.hsi.prisma import is_prisma, read_prisma
 from sciddm.data_adapters.hsi.tanager import is_tanager, read_tanager
 from sciddm.data_adapters.hsi.vrt import read_vrt, vrt_files
@@ -182,12 +183,12 @@ def write_cube(held: xr.Dataset, path: Path, at: Mapping[Path, Path]) -> None:
         held = held.assign(cube=cube.chunk(dict(zip(cube.dims, pieces, strict=True))))
     if suffix in ENVI_SUFFIXES:
         data, header = cube_outputs(path, held)
-        write_envi(held, at[data], at[header])
+        write_envi(for_bands(held), at[data], at[header])
     elif suffix in (".tif", ".tiff"):
-        write_geotiff(held, at[path])
+        write_geotiff(for_bands(held), at[path])
     elif suffix in (".mat", ".npz"):
         write_arrays(held, at[path])
     elif suffix == ".nc" and held.attrs.get("format") == "emit":
         write_emit(held, at[path])
     else:
-        write_netcdf(held, at[path], "zarr" if suffix == ".zarr" else "nc")
+        write_netcdf(for_variable(held), at[path], "zarr" if suffix == ".zarr" else "nc")

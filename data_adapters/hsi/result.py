@@ -176,7 +176,9 @@ def _layer(held: xr.Dataset, name: str) -> xr.Dataset:
     """The standard deviation or the flags as a cube of its own, of the same place and bands."""
     kind = np.dtype(np.float32 if name == "std" else np.uint8)
     layer = held.drop_vars([n for n in ("cube", "std", "flags", "noisy") if n in held])
+    packing = ("offset",) if name == "std" else ("gain", "offset")
     layer = layer.assign(cube=held[name].astype(kind))
+    layer = layer.drop_vars([n for n in packing if n in layer.coords])
     attrs = {k: v for k, v in held.attrs.items() if k not in ("nodata", "description")}
     layer.attrs = {**attrs, "description": _DESCRIPTIONS[name]}
     # A standard deviation scales with the cube but has no offset; flags do neither.

@@ -97,9 +97,11 @@ def test_gdal_and_rioxarray_see_the_same_place_and_packing(tmp_path, source, suf
         assert file.nodata == -9999
         assert file.dtypes == ("int16",) * BANDS
         same_values(file.read(), values)
-        if suffix != ".zarr" or source == "a.nc":
-            np.testing.assert_allclose(file.scales, 1e-4)
-            np.testing.assert_allclose(file.offsets, 0.05)
+        np.testing.assert_allclose(file.scales, 1e-4)
+        np.testing.assert_allclose(file.offsets, 0.05)
+    with rasterio.open(gdal.replace(f"b{suffix}", f"b_flags{suffix}")) as flags:
+        assert (set(flags.scales), set(flags.offsets)) == ({1.0}, {0.0})
+        assert flags.transform == PLACE
     if suffix != ".zarr":
         theirs = rioxarray.open_rasterio(gdal, masked=True)
         assert theirs.rio.crs.to_epsg() == 32633
