@@ -67,8 +67,8 @@ class Network:
     def __init__(self, model: object, channels: int) -> None:
         if not (isinstance(model, Predictor) and model.causal):
             raise InputError(
-                "this model sees the future, so it cannot be used live: give log-mmse, or the "
-                "folder of a causal model (recipes/speech-live.yaml)"
+                "this model sees the future, so it cannot be used live: give log-mmse, "
+                "speech-live or the folder of a causal model (recipes/speech-live.yaml)"
             )
         self._device = current()
         self._model, self._state = placed(model), model.start(channels)

@@ -75,7 +75,7 @@ class Stream(NetworkRequest):
     """
 
     model: str = option(
-        "log-mmse", "log-mmse, which needs no training, or the folder of a causal model."
+        "log-mmse", "log-mmse (untrained), speech-live, or the folder of a causal model."
     )
     rate: int | None = option(
         None, "Rate of raw samples / Hz; a WAV file is expected without it.", ge=1

@@ -79,12 +79,13 @@ class Predictor(nn.Module):
     def run(self, y: Tensor, state: CausalState) -> tuple[Tensor, CausalState]:
         """The estimate for the next frames y (B, 1, F, T), and the state behind them.
 
-        T is a multiple of the network's ``stride``, unless the recording ends there.
+        T is a multiple of the network's ``stride``, unless the recording ends there. In float32: how
+        the frames are cut must not show.
         """
         network = self.network
         assert isinstance(network, CausalDualPath)
         record(nfe=y.shape[0])
-        with network_arithmetic(self.precision, y.device):
+        with network_arithmetic("float32", y.device):
             out, state = network.run(self._seen(y), state)
         return self._estimate(y, out), state
 
