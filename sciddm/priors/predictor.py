@@ -79,8 +79,8 @@ class Predictor(nn.Module):
     def run(self, y: Tensor, state: CausalState) -> tuple[Tensor, CausalState]:
         """The estimate for the next frames y (B, 1, F, T), and the state behind them.
 
-        T is a multiple of the network's ``stride``, unless the recording ends there. In float32: how
-        the frames are cut must not show.
+        T is a multiple of the network's ``stride``, unless the recording ends there. In float32:
+        how the frames are cut must not show.
         """
         network = self.network
         assert isinstance(network, CausalDualPath)
