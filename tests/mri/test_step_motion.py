@@ -33,7 +33,7 @@ def scan(
     half = LINES // 2
     late = slice(SIDE // 2 + half, None) if upper else slice(0, SIDE // 2 - half)
     k[:, late] = second["kspace"].values[0][:, late]
-    mask = make_mask("random", (SIDE, SIDE), 3, LINES, seed=2)
+    mask = make_mask("random", (SIDE, SIDE), 2, LINES, seed=2)
     return (k * mask).astype(np.complex64), mask, float(first.attrs["noise_std"])
 
 
@@ -42,7 +42,7 @@ def encoded(k: Complex, mask: NDArray[np.bool_], noise: float) -> EncodedSlice:
     return encode(torch.from_numpy(k), torch.from_numpy(mask), psi)
 
 
-def step(k: Complex, mask: NDArray[np.bool_], noise: float, acceleration: float = 3) -> Step | None:
+def step(k: Complex, mask: NDArray[np.bool_], noise: float, acceleration: float = 2) -> Step | None:
     slice_ = encoded(k, mask, noise)
     return step_motion(slice_, torch.from_numpy(k), torch.from_numpy(mask), acceleration)
 
@@ -68,7 +68,7 @@ def test_a_step_is_named_with_its_size(
     assert remark is not None
     assert "moved once during the scan" in remark
     size = float(np.hypot(*here.shift[:2]))
-    assert size == pytest.approx(float(np.hypot(*shift)), abs=2)
+    assert size == pytest.approx(float(np.hypot(*shift)), abs=2.5)
     assert abs(here.shift[2]) == pytest.approx(degrees, abs=4)
 
 
@@ -85,6 +85,9 @@ def test_columns_are_searched_as_lines_are() -> None:
 def test_nothing_is_told_of_few_lines() -> None:
     k, mask, noise = scan((5, 0))
     assert step(k, mask, noise, acceleration=6) is None
+    few = mask.copy()
+    few[np.flatnonzero(mask[:, 0])[:8]] = False
+    assert step(k * few, few, noise) is None
     points = make_mask("poisson", (SIDE, SIDE), 3, LINES, seed=2)
     assert step(k * points, points & mask, noise) is None
 
