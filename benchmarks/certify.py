@@ -14,8 +14,8 @@ after the plan's file.
 ``--write`` puts the plan into the card if no row loses more than .1 dB or .005 in SSIM, and if
 coverage moves by no more than .01. Else it says which row refuses it, with exit code 1.
 
-``benchmarks/plans`` holds plans that are no part of a card. `mri-brain-preconditioned` is accepted (.78 of
-the time), near the limit of SSIM on four cases. `mri-brain-balanced`, with
+``benchmarks/plans`` holds plans that are no part of a card. `mri-brain-preconditioned` is
+accepted on four cases (.78 of the time), near the limit of SSIM. `mri-brain-balanced`, with
 shorter chains, takes .6 of the time and is refused.
 """
 
