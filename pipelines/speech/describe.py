@@ -28,7 +28,8 @@ def facts(result: xr.Dataset) -> list[Fact]:
         found.append(Fact("bandwidth_hz", "model's band", bandwidth, text))
     change = float(attrs["level_change_db"])
     if math.isfinite(change):
-        found.append(Fact("level_change_db", "level change", change, f"{change:+.1f} dB"))
+        text = f"{round(change, 1) or 0.0:+.1f} dB"  # no "-0.0"
+        found.append(Fact("level_change_db", "level change", change, text))
     unchanged = float(attrs.get("unchanged_share", 0.0))
     if unchanged >= _WORTH_TELLING:
         text = f"{unchanged:.0%}, since there is no noise"

@@ -97,6 +97,13 @@ def test_remarks_are_the_verdict():
     assert list(page.verdict.remarks) == ["The recording is clipped."]
 
 
+@pytest.mark.parametrize(("change", "text"), [(-0.04, "+0.0 dB"), (-0.06, "-0.1 dB")])
+def test_no_change_has_no_minus(change: float, text: str):
+    ones = np.ones((1, 100), np.float32)
+    page = speech_page(None, result_of(ones, ones, level_change_db=change))
+    assert f"({text} where" in page.verdict.headline
+
+
 def test_a_silent_recording_has_a_page():
     zeros = np.zeros((1, 100), np.float32)
     said = {"level_change_db": float("nan"), "warnings": '["The recording is silent."]'}
