@@ -53,6 +53,10 @@ _LAYOUTS = ((is_prisma, read_prisma), (is_tanager, read_tanager), (is_neon, read
 _PRODUCTS = ((is_enmap, read_enmap), (is_desis, read_desis))
 
 
+#: Bytes of a cube up to which it is read whole at once: every later look would cost a call.
+_SMALL = 2**24
+
+
 @isolated
 def open_cube(path: str | Path, variable: str | None = None) -> xr.Dataset:
     """Opens a hyperspectral cube; see `cube` for what is returned.
@@ -60,13 +64,26 @@ def open_cube(path: str | Path, variable: str | None = None) -> xr.Dataset:
     Args:
         path: ENVI (header or file of numbers), GeoTIFF, a virtual raster (.vrt), netCDF-4 (EMIT's
             granules, sciddm's own, others with one cube), Zarr, .mat or .npz; products of PRISMA,
-            EnMAP, DESIS, Tanager, NEON and Hyperion (L1R). All but .mat and .npz are read lazily.
+            EnMAP, DESIS, Tanager, NEON and Hyperion (L1R). All but .mat, .npz and small cubes are
+            read lazily.
         variable: name of the cube, with its group, in a file that holds several.
 
     Raises:
         InputError: unusable; one line that names the file and what helps.
     """
-    path = Path(path)
+    return _whole_if_small(_open(Path(path), variable))
+
+
+def _whole_if_small(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with small lazy variables in memory, in the same chunks."""
+    lazy = {name: v for name, v in dataset.variables.items() if v.chunks is not None}
+    if not lazy or sum(v.nbytes for v in lazy.values()) > _SMALL:
+        return dataset
+    whole = dataset.compute(scheduler="synchronous")  # a pool of threads costs more than it gives
+    return whole.assign({name: whole[name].chunk(v.chunksizes) for name, v in lazy.items()})
+
+
+def _open(path: Path, variable: str | None) -> xr.Dataset:
     if is_zarr(path):
         return read_netcdf(path, variable)
     suffix = path.suffix.lower()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import dask
 import dask.array as da
 import netCDF4
@@ -421,7 +423,9 @@ def test_every_part_of_raw_numbers_is_that_of_the_whole(tmp_path, order, offset)
         np.testing.assert_array_equal(raw[index], whole[index])
 
 
-def test_numbers_that_are_cut_off_while_they_are_read(tmp_path):
+def test_numbers_that_are_cut_off_while_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCIDDM_ISOLATION", "off")
+    monkeypatch.setattr("sciddm.data_adapters.hsi.files._SMALL", 0)  # read lazily
     path = tmp_path / "a.hdr"
     save_cube(in_memory(numbers((3, 40, 50))), path)
     opened = open_cube(path)
@@ -429,6 +433,16 @@ def test_numbers_that_are_cut_off_while_they_are_read(tmp_path):
         file.truncate(4000)
     with pytest.raises(InputError, match="cut off while it was read"):
         opened["cube"].load()
+
+
+@pytest.mark.parametrize("name", ["a.hdr", "a.tif", "a.nc", "a.zarr"])
+def test_a_small_cube_is_at_hand_when_its_file_is_gone(tmp_path, name):
+    values = numbers((3, 40, 50))
+    save_cube(in_memory(values), tmp_path / name)
+    opened = open_cube(tmp_path / name)
+    shutil.rmtree(tmp_path)
+    assert opened["cube"].chunks is not None
+    np.testing.assert_array_equal(opened["cube"], values)
 
 
 def test_a_cube_that_does_not_fit_on_the_disk(tmp_path, monkeypatch):
