@@ -18,6 +18,7 @@ from sciddm.pipelines.engine.scores import Pair, Score
 
 __all__ = ["Judge", "score_by_workers"]
 
+_TRIES_ALONE = 2
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 
 
@@ -50,7 +51,7 @@ def score_by_workers(
 ) -> list[Score]:
     """The scores in the order of the pairs, the same as those of one process.
 
-    A process that is lost costs time only. A pair that costs it twice has that as its error.
+    A process that is lost costs time only. A pair that costs it twice, alone, has that as its error.
 
     Args:
         judge: compares a pair; can be pickled.
@@ -60,8 +61,10 @@ def score_by_workers(
     with _share_of_threads(jobs):
         scores = _tried(judge, pairs, jobs)
         for number, pair in enumerate(pairs):
-            if scores[number] is None:
-                (scores[number],) = _tried(judge, [pair], 1)
+            # Whose fault a lost process was shows only where a pair is alone.
+            for _ in range(_TRIES_ALONE):
+                if scores[number] is None:
+                    (scores[number],) = _tried(judge, [pair], 1)
     return [
         score or Score(pair[0], error=f"{pair[0]}: the process that compared it ended, twice")
         for pair, score in zip(pairs, scores, strict=True)
