@@ -51,7 +51,7 @@ def score_by_workers(
 ) -> list[Score]:
     """The scores in the order of the pairs, the same as those of one process.
 
-    A process that is lost costs time only. A pair that costs it twice, alone, has that as its error.
+    A process that is lost costs time only. A pair that costs it twice, alone, has that as error.
 
     Args:
         judge: compares a pair; can be pickled.
