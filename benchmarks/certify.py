@@ -61,17 +61,17 @@ def main() -> None:
 
     model = zoo.from_pretrained(args.model)
     entry = model.card.acceleration if args.plan is None else json.loads(args.plan.read_text())
-    solve = _kept(model.weights_sha256, _solver(model))
-    found: list[Certificate] = []
+    solve = _cached(model.weights_sha256, _solver(model))
+    certificates: list[Certificate] = []
     for quality in args.quality:
         without = [solve(NO_PLAN, quality, i) for i in range(args.cases)]
         for name, plan in shortcuts(Plan.from_card(entry), quality).items():
             values = [solve(plan, quality, i) for i in range(args.cases)]
-            found.append(certify(f"{quality}, {name}", without, values))
-            print(found[-1], flush=True)
+            certificates.append(certify(f"{quality}, {name}", without, values))
+            print(certificates[-1], flush=True)
     name = model.name if args.plan is None else args.plan.stem
-    (RESULTS.parent / f"certify-{name}.md").write_text(_page(model.name, found))
-    refused = [c.name for c in found if not c.holds]
+    (RESULTS.parent / f"certify-{name}.md").write_text(_page(model.name, certificates))
+    refused = [c.name for c in certificates if not c.holds]
     if refused:
         sys.exit(f"refused: {'; '.join(refused)}")
     if args.write:
@@ -102,26 +102,26 @@ def _page(name: str, found: list[Certificate]) -> str:
     )
 
 
-def _kept(weights: str, solve: Solve) -> Solve:
+def _cached(weights: str, solve: Solve) -> Solve:
     """``solve``, whose answers are stored and not computed again."""
 
     def stored(plan: Plan, quality: str, case: int) -> Measured:
         parts = {f.name: getattr(plan, f.name) for f in fields(plan)}
         parts["settings"] = dict(plan.settings.get(quality, {}))  # of other qualities is no matter
-        told = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
-        key = {"weights": weights[:12], "plan": told, "quality": quality, "case": str(case)}
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+        key = {"weights": weights[:12], "plan": digest, "quality": quality, "case": str(case)}
         for row in _rows():
             if all(row[k] == v for k, v in key.items()):
                 return Measured(**{f.name: float(row[f.name]) for f in fields(Measured)})
-        found = solve(plan, quality, case)
-        values = {f.name: round(getattr(found, f.name), 5) for f in fields(Measured)}
+        answer = solve(plan, quality, case)
+        values = {f.name: round(getattr(answer, f.name), 5) for f in fields(Measured)}
         new = not RESULTS.exists()
         with RESULTS.open("a", newline="") as file:
             writer = csv.DictWriter(file, [*key, *values])
             if new:
                 writer.writeheader()
             writer.writerow(key | values)
-        return found
+        return answer
 
     return stored
 
@@ -137,13 +137,10 @@ def _solver(model: Any) -> Solve:
     """Solves validation cases with a model of MRI, the domain whose models have plans."""
     import numpy as np
 
-    from benchmarks.validation_scans import FIT, HELD_OUT, drawn, problems_of
+    from benchmarks.validation_scans import FIT, HELD_OUT, Drawn, drawn, problems_of
+    from sciddm.allocator import keep_freed_memory
     from sciddm.metrics.images import ssim
-    from sciddm.physics.mri.encoding import encode
-    from sciddm.physics.mri.noise import estimate_covariance
-    from sciddm.pipelines.engine.allocator import keep_freed_memory
     from sciddm.pipelines.mri.pipeline import MRIReconstruction
-    from sciddm.pipelines.mri.sampling import grid_of
 
     keep_freed_memory()
     torch.set_num_threads(1)
@@ -153,17 +150,9 @@ def _solver(model: Any) -> Solve:
     problems = [p for i, p in enumerate(problems_of(order)) if i % 4 in (0, 3)]
     pipeline = MRIReconstruction(denoiser, None, model.card.calibration)
 
-    def misfit(problem: Any, settings: Any, draws: torch.Tensor) -> float:
-        kspace, mask = torch.from_numpy(problem.raw), torch.from_numpy(problem.mask)
-        covariance = torch.from_numpy(estimate_covariance(problem.raw, problem.mask))
-        m = encode(
-            kspace,
-            mask,
-            covariance.to(torch.complex64),
-            iterations=settings.iterations,
-            grid=grid_of(problem.mask.shape, settings.finer),
-        ).measurement
-        error = m.residual(draws.mean(0))
+    def misfit(out: Drawn) -> float:
+        m = out.measurement
+        error = m.residual(out.draws.mean(0))
         count = int((m.y != 0).sum())
         return float((error.abs().square().sum() / count).sqrt() / m.sigma)
 
@@ -183,7 +172,7 @@ def _solver(model: Any) -> Solve:
             psnr=float(10 * np.log10(peak**2 / (error[head] ** 2).mean())),
             ssim=ssim(out.image, truth, peak),
             coverage=float(inside.mean()),
-            misfit=misfit(problem, settings, out.draws),
+            misfit=misfit(out),
             seconds=seconds,
         )
 

@@ -118,8 +118,10 @@ def main() -> None:
     if args.write:
         path = zoo.find(args.model) / CARD
         card = json.loads(path.read_text())
-        kept = {k: card["shift"][k] for k in ("texture_limit",) if k in card.get("shift", {})}
-        path.write_text(json.dumps({**card, "shift": entry | kept}, indent=2) + "\n")
+        other_limits = {
+            k: card["shift"][k] for k in ("texture_limit",) if k in card.get("shift", {})
+        }
+        path.write_text(json.dumps({**card, "shift": entry | other_limits}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

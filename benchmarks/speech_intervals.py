@@ -139,8 +139,8 @@ def table(qualities: list[str], utterances: int, folder: Path) -> None:
             f"| {model} | {quality} | {condition} | {100 * inside.mean():.0f} % | {quarter} | "
             f"{100 * least:.0f} % | {ranks[0]} | {ranks[1]} |"
         )
-    made = f"Made by `python -m benchmarks.speech_intervals --utterances {utterances}`."
-    RESULTS.write_text("\n".join([*lines, "", made]) + "\n")
+    origin = f"Made by `python -m benchmarks.speech_intervals --utterances {utterances}`."
+    RESULTS.write_text("\n".join([*lines, "", origin]) + "\n")
     print("\n".join(lines))
 
 

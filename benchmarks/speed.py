@@ -47,7 +47,7 @@ def scan(size: tuple[int, int] = (SIZE, SIZE), coils: int = COILS) -> xr.Dataset
 
 def one(model: str, quality: str) -> dict[str, float]:
     """One reconstruction, in this process."""
-    from sciddm.pipelines.engine.allocator import keep_freed_memory
+    from sciddm.allocator import keep_freed_memory
     from sciddm.pipelines.mri.pipeline import MRIReconstruction
 
     keep_freed_memory()  # as the command line does

@@ -33,7 +33,7 @@ __all__ = ["CASES", "Case", "main", "stages_of"]
 RESULTS = Path(__file__).parent / "results"
 FIELDS = ("case", "mode", "round", *STAGES, "total", "gib")
 
-_TOLD = {"before": "before", "none": "without", "plan": "with"}
+_LABELS = {"before": "before", "none": "without", "plan": "with"}
 
 #: What makes the input of a case in a folder; its command line, IN and OUT standing for files.
 Case = tuple[Callable[[Path], None], str]
@@ -60,9 +60,9 @@ def main() -> None:
                 ):
                     continue
                 options = ("--accelerate", mode) if len(modes) > 1 else ()
-                found = stages_of(case, *options)
-                _append(path, {"case": case, "mode": mode, "round": number, **found})
-                print(f"{case}, {mode}: {found['total']:.1f} s", flush=True)
+                seconds = stages_of(case, *options)
+                _append(path, {"case": case, "mode": mode, "round": number, **seconds})
+                print(f"{case}, {mode}: {seconds['total']:.1f} s", flush=True)
     text = _table(_rows(path))
     (RESULTS / "stages.md").write_text(text)
     print(text)
@@ -97,13 +97,13 @@ def _table(rows: list[dict[str, str]]) -> str:
         "|" + "---|" * (len(STAGES) + 5),
     ]
     for case in CASES:
-        for mode, told in _TOLD.items():
+        for mode, label in _LABELS.items():
             own = [r for r in rows if r["case"] == case and r["mode"] == mode]
             if not own:
                 continue
             values = [median(float(r[name] or 0) for r in own) for name in FIELDS[3:]]
             numbers = " | ".join(f"{v:.2f}" for v in values)
-            lines.append(f"| {case} | {told} | {len(own)} | {numbers} |")
+            lines.append(f"| {case} | {label} | {len(own)} | {numbers} |")
     lines += [
         "",
         f"Made by `python -m benchmarks.stages` on {datetime.date.today().isoformat()}, "
@@ -124,14 +124,16 @@ def stages_of(case: str, *options: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder)
-        told = [w.replace("IN/", f"{folder}/").replace("OUT/", f"{folder}/") for w in words.split()]
-        command = [sys.executable, "-m", "benchmarks.staged_command", *told, *options]
+        arguments = [
+            w.replace("IN/", f"{folder}/").replace("OUT/", f"{folder}/") for w in words.split()
+        ]
+        command = [sys.executable, "-m", "benchmarks.staged_command", *arguments, *options]
         one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
         done = subprocess.run(
             command, check=True, capture_output=True, text=True, env=os.environ | one
         )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    seconds: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return seconds
 
 
 def _mri(side: tuple[int, int], coils: int) -> Callable[[Path], None]:

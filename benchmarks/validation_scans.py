@@ -17,6 +17,7 @@ from benchmarks.mri import CACHE
 from benchmarks.problems import Problem, simulated
 from sciddm import zoo
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.physics import Measurement
 from sciddm.physics.mri.encoding import encode
 from sciddm.physics.mri.noise import estimate_covariance
 from sciddm.pipelines.mri.sampling import grid_of
@@ -49,6 +50,7 @@ class Drawn:
         draws: (K, 1, y, x) complex, in the prior's units.
         image, std, reference: (y, x), in the scan's units; std pooled, without any factor.
         head: (y, x) bool, pixels of the head or limb.
+        measurement: what the draws are to fit, in the prior's units.
     """
 
     draws: torch.Tensor
@@ -56,6 +58,7 @@ class Drawn:
     std: np.ndarray
     reference: np.ndarray
     head: np.ndarray
+    measurement: Measurement
 
 
 def problems_of(cases: tuple[Case, ...], accelerations: tuple[int, ...] = (4, 8)) -> list[Problem]:
@@ -69,8 +72,8 @@ def problems_of(cases: tuple[Case, ...], accelerations: tuple[int, ...] = (4, 8)
 
 def cache_of(model: zoo.Model, settings: Settings) -> Path:
     """Folder of the draws of one set of weights with one set of settings."""
-    told = hashlib.sha256(f"{model.weights_sha256} {settings}".encode()).hexdigest()
-    return CACHE / "validation" / told[:16]
+    digest = hashlib.sha256(f"{model.weights_sha256} {settings}".encode()).hexdigest()
+    return CACHE / "validation" / digest[:16]
 
 
 def drawn(
@@ -104,4 +107,5 @@ def drawn(
         std=pooled_std(images.abs().std(0).numpy()),
         reference=problem.reference,
         head=problem.head,
+        measurement=encoded.measurement,
     )

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from sciddm import __version__
+from sciddm.allocator import keep_freed_memory
 from sciddm.data_adapters.isolation import copy_caller
 from sciddm.errors import SciddmError
 from sciddm.pipelines.commands.demo import demo
@@ -26,7 +27,6 @@ from sciddm.pipelines.commands.results import results
 from sciddm.pipelines.commands.train import train
 from sciddm.pipelines.commands.verify import verify
 from sciddm.pipelines.domains import DOMAINS, load_domain
-from sciddm.pipelines.engine.allocator import keep_freed_memory
 from sciddm.pipelines.engine.collector import collect_seldom
 from sciddm.pipelines.engine.console import say, spoken
 from sciddm.pipelines.engine.signals import exit_code, stop_on_signals

@@ -39,19 +39,19 @@ def conventional(
         path: of the file, for messages.
         fill: fill values of variables.
     """
-    held = dataset
+    cube = dataset
     transform, crs = dataset.attrs.get("transform"), dataset.attrs.get("crs")
     if transform is not None:
         line, sample = corner(dataset)
         a, b, c, d, e, f = moved(transform, line, sample)
-        held = held.assign_coords(
+        cube = cube.assign_coords(
             line=("y", np.asarray(dataset["y"].values)),
             sample=("x", np.asarray(dataset["x"].values)),
         )
         if b or d:
-            held = held.drop_vars(["y", "x"])
+            cube = cube.drop_vars(["y", "x"])
         else:
-            held = held.assign_coords(
+            cube = cube.assign_coords(
                 y=("y", f + e * (np.arange(dataset.sizes["y"]) + 0.5)),
                 x=("x", c + a * (np.arange(dataset.sizes["x"]) + 0.5)),
             )
@@ -62,19 +62,19 @@ def conventional(
             degrees = bool(known.is_geographic)
             about |= {"crs_wkt": known.to_wkt(), _GRID: known.to_wkt()}
             about["grid_mapping_name"] = "latitude_longitude" if degrees else "unknown"
-        for axis in ("x", "y") if "x" in held.coords else ():
+        for axis in ("x", "y") if "x" in cube.coords else ():
             if degrees:
                 name, unit = _DEGREES[axis]
-                held[axis].attrs.update(standard_name=name, units=unit, axis=axis.upper())
+                cube[axis].attrs.update(standard_name=name, units=unit, axis=axis.upper())
             else:
-                held[axis].attrs.update(standard_name=_CARTESIAN[axis], axis=axis.upper())
-                held[axis].attrs.update({"units": "m"} if crs else {})
-        held = held.assign_coords({_GRID: ((), np.int32(0), about)})
-        held["cube"].attrs = {**held["cube"].attrs, "grid_mapping": _GRID}
-    if "wavelength" in held.coords:
-        held["wavelength"].attrs.setdefault("standard_name", "radiation_wavelength")
-    held = held.assign_attrs(Conventions="CF-1.11")
-    return held, dict(fill)
+                cube[axis].attrs.update(standard_name=_CARTESIAN[axis], axis=axis.upper())
+                cube[axis].attrs.update({"units": "m"} if crs else {})
+        cube = cube.assign_coords({_GRID: ((), np.int32(0), about)})
+        cube["cube"].attrs = {**cube["cube"].attrs, "grid_mapping": _GRID}
+    if "wavelength" in cube.coords:
+        cube["wavelength"].attrs.setdefault("standard_name", "radiation_wavelength")
+    cube = cube.assign_attrs(Conventions="CF-1.11")
+    return cube, dict(fill)
 
 
 def unconventional(opened: xr.Dataset) -> xr.Dataset:

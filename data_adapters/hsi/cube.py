@@ -251,11 +251,11 @@ class _Sliced:
         self.cube, self.shape, self.dtype = cube, cube.shape, cube.dtype
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
-        given = index if isinstance(index, tuple) else (index,)
-        given += (slice(None),) * (3 - len(given))
+        indices = index if isinstance(index, tuple) else (index,)
+        indices += (slice(None),) * (3 - len(indices))
         at = [
             i if isinstance(i, slice) else range(n)[i]
-            for i, n in zip(given, self.shape, strict=True)
+            for i, n in zip(indices, self.shape, strict=True)
         ]
         parts = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in at)
         values: NDArray[Any] = self.cube[parts]

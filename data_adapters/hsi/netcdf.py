@@ -74,10 +74,10 @@ def read_netcdf(source: str | Path, variable: str | None = None) -> xr.Dataset:
         opened = _opened(path, None, zarr)
         form = "zarr" if zarr else "nc"
         if opened.attrs.get("sciddm_kind") == _KIND and ATTRS in opened.attrs:
-            held = _read_own(path, opened, form)
+            cube = _read_own(path, opened, form)
         else:
-            held = _read_other(path, opened, form, variable)
-        return held.assign_attrs(zarr_format=3) if zarr and (path / _VERSION_3).exists() else held
+            cube = _read_other(path, opened, form, variable)
+        return cube.assign_attrs(zarr_format=3) if zarr and (path / _VERSION_3).exists() else cube
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path, form: Literal["nc", "zarr"]) -> None:

@@ -16,14 +16,14 @@ _NAMES = (("gain", "scale_factor"), ("offset", "add_offset"))
 
 def for_bands(dataset: xr.Dataset) -> xr.Dataset:
     """With coordinates in place of attributes."""
-    held = dataset
+    out = dataset
     for coordinate, attribute in _NAMES:
         value = dataset["cube"].attrs.get(attribute)
         if value is None or coordinate in dataset.coords:
             continue
         each = np.full(dataset.sizes["band"], float(np.asarray(value).reshape(-1)[0]))
-        held = held.assign_coords({coordinate: ("band", each)})
-    return held
+        out = out.assign_coords({coordinate: ("band", each)})
+    return out
 
 
 def for_variable(dataset: xr.Dataset) -> xr.Dataset:
@@ -32,12 +32,12 @@ def for_variable(dataset: xr.Dataset) -> xr.Dataset:
         return dataset
     if any(a in dataset["cube"].attrs for _, a in _NAMES):
         return dataset
-    found: dict[str, float] = {}
+    packing: dict[str, float] = {}
     for coordinate, attribute in _NAMES:
         if coordinate in dataset.coords:
             values = np.unique(np.asarray(dataset[coordinate].values, np.float64))
             if len(values) != 1:
                 return dataset
-            found[attribute] = float(values[0])
-    held = dataset.drop_vars([c for c, _ in _NAMES if c in dataset.coords])
-    return held.assign(cube=held["cube"].assign_attrs(found))
+            packing[attribute] = float(values[0])
+    bare = dataset.drop_vars([c for c, _ in _NAMES if c in dataset.coords])
+    return bare.assign(cube=bare["cube"].assign_attrs(packing))

@@ -121,13 +121,13 @@ def write_simulation(result: xr.Dataset, path: Path, at: Mapping[Path, Path]) ->
         at: from each of `simulation_outputs` to where it is written.
     """
     attrs = {k: v for k, v in result.attrs.items() if k not in _RUN}
-    held = result.copy()
-    held.attrs = dict(attrs)  # of this copy alone
-    if "truth" in held:
-        truth = held.assign(cube=held["truth"]).drop_vars("truth")
+    cube = result.copy()
+    cube.attrs = dict(attrs)  # of this copy alone
+    if "truth" in cube:
+        truth = cube.assign(cube=cube["truth"]).drop_vars("truth")
         write_cube(truth, _beside(path, "truth"), at)
-        held = held.drop_vars("truth")
-    write_cube(held, path, at)
+        cube = cube.drop_vars("truth")
+    write_cube(cube, path, at)
 
 
 def save_denoised(result: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:

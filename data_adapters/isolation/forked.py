@@ -9,7 +9,6 @@ the command line only, from its one thread, before torch is there.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import signal
@@ -20,13 +19,13 @@ import time
 import warnings
 from collections.abc import Callable
 
+from sciddm.allocator import keep_no_freed_memory
+
 __all__ = ["Forked", "can_fork"]
 
 _SECONDS_BETWEEN_LOOKS = 0.01
 #: Libraries with threads of their own that outlive their import.
 _WITH_THREADS = ("torch",)
-# mallopt's parameters and the GNU C library's own values.
-_ALLOCATOR = ((-4, 65536), (-1, 2**17), (-2, 2**17))
 
 
 def can_fork() -> bool:
@@ -100,7 +99,7 @@ def _become_worker(handle: int, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     _let_go(handle)
     gc.freeze()  # what the caller has made is not looked at again: its pages stay shared
-    _give_memory_back()
+    keep_no_freed_memory()  # a reader holds no file that it has sent
 
 
 def _let_go(handle: int) -> None:
@@ -114,11 +113,3 @@ def _let_go(handle: int) -> None:
             with contextlib.suppress(OSError):  # the one by which the folder was listed
                 os.fstat(number)
                 os.dup2(nothing, number, inheritable=number <= 2)
-
-
-def _give_memory_back() -> None:
-    """A command keeps freed memory for its network; a worker should hold no file it has sent."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in _ALLOCATOR:
-            mallopt(parameter, value)

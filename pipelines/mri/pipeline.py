@@ -345,10 +345,12 @@ class MRIReconstruction(Pipeline):
         if finding.answer == "yes" and not self.calibration:
             finding = Finding(sentence=_UNCALIBRATED)
         finding = choice.calibrated(finding)
-        told = [reason for reason in reasons if reason is not None]
+        sentences = [reason for reason in reasons if reason is not None]
         limit = float(self._shift_entry.get("texture_limit", 0.0))
         textures = [texture(to_numpy(p.mean[0, 0].abs())) for _, p in drawn] if limit else []
-        return judgement(consistencies, told, finding, self.shift, scores, remarks, textures, limit)
+        return judgement(
+            consistencies, sentences, finding, self.shift, scores, remarks, textures, limit
+        )
 
     @staticmethod
     def _motion(drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling) -> str | None:

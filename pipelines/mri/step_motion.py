@@ -76,14 +76,14 @@ def step_motion(
     """
     if acceleration > _MOST_ACCELERATION:
         return None
-    found = []
+    steps = []
     for side, axis in _sides(mask):
         shown = encoded.frame.measurement(kspace, mask & ~side)
         rest = encoded.frame.measurement(kspace, side)
-        found.append(_best(starting_image(shown, _ITERATIONS), rest, side, axis))
-    if not found:
+        steps.append(_best(starting_image(shown, _ITERATIONS), rest, side, axis))
+    if not steps:
         return None
-    return Step(sum(s.figure for s in found), max(found, key=lambda s: s.figure).shift)
+    return Step(sum(s.figure for s in steps), max(steps, key=lambda s: s.figure).shift)
 
 
 def step_remark(steps: Sequence[Step]) -> str | None:
@@ -102,14 +102,14 @@ def step_remark(steps: Sequence[Step]) -> str | None:
 
 def _sides(mask: Tensor) -> Iterator[tuple[Tensor, int]]:
     """Lines on one side of the calibration region, (ky, kx) bool, and their axis: -2 or -1."""
-    seen = to_numpy(mask)
+    pattern = to_numpy(mask)
     try:
-        region = calibration_region(seen)
+        region = calibration_region(pattern)
     except InputError:
         return
     for axis in (0, 1):
-        lines = seen.any(axis=1 - axis)
-        if lines.all() or not (seen == np.expand_dims(lines, 1 - axis)).all():
+        lines = pattern.any(axis=1 - axis)
+        if lines.all() or not (pattern == np.expand_dims(lines, 1 - axis)).all():
             continue
         places = np.flatnonzero(lines)
         parts = (places[places >= region[axis].stop], places[places < region[axis].start])
@@ -133,12 +133,12 @@ def _best(x: Tensor, rest: Measurement, side: Tensor, axis: int) -> Step:
     along = -1 if axis == -2 else -2
     y = ifftc(rest.y, (along,)).movedim(axis, -1)[..., at]
     rows = fftc(torch.eye(n, dtype=maps.dtype, device=maps.device), (0,))[at].mT
-    seen = maps.movedim(axis, -1)
+    coils = maps.movedim(axis, -1)
     power = float(y.abs().square().sum())
 
     def explained(movement: tuple[float, ...]) -> float:
         image = _moved(x, *movement)[0, 0].movedim(axis, -1)
-        z = (seen * image) @ rows
+        z = (coils * image) @ rows
         size = float(z.abs().square().sum()) * power
         return float((z.conj() * y).sum().abs()) ** 2 / size if size > 0 else 0.0
 
@@ -147,15 +147,15 @@ def _best(x: Tensor, rest: Measurement, side: Tensor, axis: int) -> Step:
     for step in _STEPS:
         reach = _REACH if step > 1 else step
         for part in range(3):
-            tried = [
+            candidates = [
                 (*movement[:part], float(value), *movement[part + 1 :])
                 for value in np.arange(movement[part] - reach, movement[part] + reach + 1, step)
                 if abs(value) <= _REACH and value != movement[part]
             ]
-            values = [explained(m) for m in tried]
+            values = [explained(m) for m in candidates]
             if values and max(values) > best:
                 best = max(values)
-                movement = tried[int(np.argmax(values))]
+                movement = candidates[int(np.argmax(values))]
     figure = math.log(max(best, _CHANCE) / max(rest_value, _CHANCE))
     return Step(figure, (movement[0], movement[1], movement[2]))
 

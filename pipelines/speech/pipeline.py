@@ -16,6 +16,7 @@ from torch import Tensor
 
 import sciddm
 from sciddm import zoo
+from sciddm.allocator import give_back
 from sciddm.classical.linear_prediction import LinearPrediction
 from sciddm.data_adapters.audio import ArrayRecording, AudioFile, Recording
 from sciddm.data_adapters.checks import check_size
@@ -41,7 +42,6 @@ from sciddm.pipelines.speech.settings import Kind, Quality, Settings, settings_f
 from sciddm.priors.predictor import Predictor
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
-from sciddm.storage.free_memory import give_back
 from sciddm.uncertainty.verdict import Finding, Verdict
 
 __all__ = ["SpeechEnhancement"]

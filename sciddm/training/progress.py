@@ -80,14 +80,14 @@ class TrainingProgress(ProgressBar):
         elapsed = pl_module.elapsed
         left = remaining_seconds(step, steps, self._first, elapsed, self._before, limit)
         figures = trainer.callback_metrics
-        told = [
+        losses = [
             f"{words} {float(figures[name]):.4g}"
             for name, words in (("loss", "loss"), ("val_loss", "validation"))
             if name in figures
         ]
         end = "" if left is None else f"{_clock(left)} left"
         done = step / steps if limit is None else max(step / steps, elapsed / limit)
-        words = ", ".join([f"step {step}", *told, *([end] if end else [])])
+        words = ", ".join([f"step {step}", *losses, *([end] if end else [])])
         self._bar.update(self._task, completed=min(1.0, done), description=words)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

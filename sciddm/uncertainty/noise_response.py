@@ -106,11 +106,11 @@ def mixture(
     """
     mixed, share, last = first, 0.0, smoother[-1]
     for other in smoother:
-        kept = kept_share(_floats(mixed.response), probe, where)
+        noise_share = kept_share(_floats(mixed.response), probe, where)
         change = _floats(last.estimate - mixed.estimate)
         responding = level * _floats(last.response - mixed.response)
         part = noise_part(change, responding, where)
-        share = blend_share(kept, wanted, part, _LOST if other is last else 0.0)
+        share = blend_share(noise_share, wanted, part, _LOST if other is last else 0.0)
         if other is last:
             share = max(share, least)
         mixed = mixed.towards(other, share)

@@ -15,12 +15,12 @@ from torch.nn import functional
 from sciddm.acceleration import NO_PLAN, Plan, active, evaluating, follows_plans, use
 from sciddm.acceleration.attention import attend
 from sciddm.acceleration.certificate import Measured, certify, shortcuts
-from sciddm.acceleration.median import median
 from sciddm.acceleration.norm_silu import norm_silu
 from sciddm.errors import ModelError
 from sciddm.networks.attention import Attention
 from sciddm.networks.group_norm import GroupNorm, silu_of
 from sciddm.physics.cg import conjugate_gradient_image, preconditioned_image
+from sciddm.physics.spectral.median import median
 
 
 def norm(dtype: torch.dtype) -> GroupNorm:

@@ -179,8 +179,8 @@ class ResidualDiffusion:
             return mean, 0.0
 
         def denoised(images: Tensor, stretch: float, samples: int) -> Tensor:
-            seen = (images - _AIR) * stretch + _AIR
-            few = self._runs(seen, index, seed, lambda part: None, self.grid[:1], samples)
+            contrast = (images - _AIR) * stretch + _AIR
+            few = self._runs(contrast, index, seed, lambda part: None, self.grid[:1], samples)
             return (few[:, 0] - _AIR) / stretch + _AIR
 
         def halved_of(images: Tensor, samples: int) -> Tensor:

@@ -89,10 +89,10 @@ def _share_of_threads(jobs: int) -> Iterator[None]:
     """Processes that start now have their share of the processors, unless the user gave one."""
     share = str(max(1, (os.cpu_count() or 1) // jobs))
     names = [f"{library}_NUM_THREADS" for library in _LIBRARIES]
-    added = [name for name in names if name not in os.environ]
-    os.environ.update(dict.fromkeys(added, share))
+    new_names = [name for name in names if name not in os.environ]
+    os.environ.update(dict.fromkeys(new_names, share))
     try:
         yield
     finally:
-        for name in added:
+        for name in new_names:
             del os.environ[name]

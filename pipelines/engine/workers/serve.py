@@ -39,7 +39,7 @@ def serve(handle: int) -> None:
         handle: descriptor of the socket. Whoever closes its other end ends this process; an item
             that is being done is interrupted, as by a signal.
     """
-    from sciddm.pipelines.engine.allocator import keep_freed_memory
+    from sciddm.allocator import keep_freed_memory
     from sciddm.pipelines.engine.collector import collect_seldom
     from sciddm.pipelines.engine.signals import exit_code, stop_on_signals
     from sciddm.pipelines.engine.streams import steady_output

@@ -14,7 +14,7 @@ from sciddm.physics import CartesianMRI, ChannelNoise, Measurement
 from sciddm.physics.fourier import fft2c, ifft2c, resized
 from sciddm.physics.mri.joint_maps import maps_without_air
 from sciddm.physics.mri.masks import calibration_region
-from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_phase
+from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_norm, unit_phase
 from sciddm.physics.mri.second_set import second_set
 from sciddm.physics.mri.sensitivities import espirit
 
@@ -164,9 +164,7 @@ def estimate_maps(
 
 def _of_channels(white_maps: Tensor, noise: ChannelNoise) -> Tensor:
     """Maps of whitened coils as unit-norm maps of the scan's own channels."""
-    maps = noise.draw(white_maps)
-    out: Tensor = maps / torch.linalg.vector_norm(maps, dim=0).where(maps.abs().sum(0) > 0, 1.0)
-    return out
+    return unit_norm(noise.draw(white_maps))
 
 
 def _with_pixels(image: Tensor, size: tuple[int, int]) -> Tensor:

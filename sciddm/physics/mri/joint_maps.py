@@ -31,7 +31,7 @@ from torch import Tensor
 from sciddm.physics.cg import conjugate_gradient
 from sciddm.physics.fourier import fft2c, resized
 from sciddm.physics.mri.cartesian import CartesianMRI
-from sciddm.physics.mri.scaling import low_resolution
+from sciddm.physics.mri.scaling import low_resolution, unit_norm
 from sciddm.physics.mri.smooth_phase import with_smooth_phase
 
 __all__ = ["joint_maps", "maps_misfit", "maps_without_air", "reaches_both_ends"]
@@ -84,8 +84,7 @@ def maps_without_air(
     """
     if len(white) < 2 or not reaches_both_ends(lines, region):
         return None
-    norm = torch.linalg.vector_norm(start, dim=0)
-    start = start / norm.where(norm > 0, 1.0)
+    start = unit_norm(start)
     maps = joint_maps(lines, region, start)
     misfit = maps_misfit(white, mask, maps)
     if misfit > _ENOUGH:
@@ -96,7 +95,7 @@ def maps_without_air(
         maps, misfit = (refined, after) if after < misfit else (maps, misfit)
     if misfit > _BETTER * maps_misfit(white, mask, start):
         return None
-    return with_smooth_phase(maps, norm > 0)
+    return with_smooth_phase(maps, start.abs().sum(0) > 0)
 
 
 def reaches_both_ends(white: Tensor, region: tuple[slice, slice]) -> bool:
@@ -148,7 +147,7 @@ def joint_maps(white: Tensor, region: tuple[slice, slice], start: Tensor) -> Ten
     a = _projection(start, whole, weight, roughness)
     centre = resized(torch.ones_like(patch[0].real), grid).bool()
     a = _fitted(resized(patch, grid), centre, a, low, roughness, _TURNS, _STEPS)
-    return _unit(_sum(a, whole))
+    return unit_norm(_sum(a, whole))
 
 
 def _refined(white: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
@@ -157,7 +156,7 @@ def _refined(white: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
     penalty = _penalty(_ALL_ORDER)
     a = _projection(maps, basis, torch.ones_like(maps[0].real), _LITTLE * penalty)
     a = _fitted(white * mask, mask, a, basis, _ALL_ROUGHNESS * penalty, _ALL_TURNS, _ALL_STEPS)
-    return _unit(_sum(a, basis))
+    return unit_norm(_sum(a, basis))
 
 
 def _fitted(
@@ -217,12 +216,6 @@ def _inner(size: tuple[int, int]) -> Tensor:
 
 def _sum(a: Tensor, basis: Tensor) -> Tensor:
     out: Tensor = torch.einsum("kc,kyx->cyx", a, basis)
-    return out
-
-
-def _unit(maps: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(maps, dim=0)
-    out: Tensor = maps / norm.where(norm > 0, 1.0)
     return out
 
 

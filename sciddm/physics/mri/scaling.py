@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sciddm.physics.fourier import ifft2c
 
-__all__ = ["bright_level", "low_resolution", "unit_phase"]
+__all__ = ["bright_level", "low_resolution", "unit_norm", "unit_phase"]
 
 
 def low_resolution(k: Tensor, width: tuple[int, int]) -> Tensor:
@@ -45,3 +45,10 @@ def bright_level(image: Tensor, quantile: float = 0.98) -> float:
 def unit_phase(image: Tensor) -> Tensor:
     """exp(i arg image), 1 where the image is 0."""
     return torch.polar(torch.ones_like(image.real), image.angle())
+
+
+def unit_norm(maps: Tensor) -> Tensor:
+    """Coil maps (coil, y, x) of norm 1 over the coils, 0 where they are 0."""
+    norm = torch.linalg.vector_norm(maps, dim=0)
+    out: Tensor = maps / norm.where(norm > 0, 1.0)
+    return out

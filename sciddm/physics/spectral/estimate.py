@@ -58,10 +58,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear, nnls
 
-from sciddm.acceleration.median import median
 from sciddm.errors import InputError
 from sciddm.physics.spectral.defects import defect_rate, has_company
 from sciddm.physics.spectral.flags import Flag
+from sciddm.physics.spectral.median import median
 from sciddm.physics.spectral.stripes import column_offsets, common_level, signal_directions
 from sciddm.physics.spectral.striping import Jumps, Offsets, column_jumps, every_offset
 from sciddm.physics.spectral.stuck import at_values, frequent_values

@@ -1,4 +1,5 @@
-"""Freed memory stays in the process: the second array of the same size costs no page faults."""
+"""Freed memory stays in the process, so that the second array of a size costs no page faults; it
+goes back to the system when it is told to."""
 
 from __future__ import annotations
 
@@ -6,12 +7,16 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from sciddm.allocator import give_back
 
 SCRIPT = """
 import resource, sys
-from sciddm.pipelines.engine.allocator import keep_freed_memory
+from sciddm.allocator import keep_freed_memory
 
 def faults(size=48 * 2**20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -48,3 +53,17 @@ def test_memory_is_kept():
 @glibc
 def test_the_environment_has_the_last_word():
     assert run("keep", MALLOC_TOP_PAD_="131072")[0] == "False"
+
+
+@glibc
+def test_holes_in_the_heap_go_back() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    blocks = [np.ones(8000) for _ in range(2000)]  # 64 kB each, on the heap: 128 MB
+    stay = blocks[::50]
+    before = resident()
+    del blocks
+    give_back()
+    assert before - resident() > 60e6
+    assert all(block.sum() == 8000 for block in stay)
