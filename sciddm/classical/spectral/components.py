@@ -71,6 +71,9 @@ class Components:
             the noise of bands is independent.
         unseen: variance per band of signal in directions too weak to tell from chance, in units of
             the noise. It is expected, not measured: directions of 1.5 times the edge in all.
+        errors: (k,) variance per band of each direction's own error, in units of the noise.
+        mean_error: that of the scene's mean.
+        wavelength_nm: (band,), None where the file states none.
     """
 
     noise: Array
