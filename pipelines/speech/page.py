@@ -10,6 +10,7 @@ import soundfile
 import xarray as xr
 from numpy.typing import NDArray
 
+from sciddm.pipelines.engine.report.charts import Chart, Curve
 from sciddm.pipelines.engine.report.page import Axis, Panel, Player, Report, Section, Table, Verdict
 from sciddm.pipelines.engine.summary import jsonable, warnings_of
 from sciddm.pipelines.speech.describe import facts
@@ -22,6 +23,7 @@ _SECONDS = 20.0
 _RUN_KEYS = ("model", "weights_sha256", "quality", "sampler", "steps", "samples", "nfe", "seed")
 _LABELS = {"weights_sha256": "weights' SHA-256", "nfe": "NFE per part"}
 _RANGE_DB = 70.0
+_FRAME_S, _POINTS, _QUIET = 0.02, 500, 1e-8  # of the chart of levels, down to -80 dB
 
 
 class Excerpt:
@@ -112,9 +114,7 @@ def _section(excerpt: Excerpt, channels: int, duration: float) -> Section:
         ("Enhanced", enhanced[0], "What the model leaves."),
         ("Taken away", noisy[0] - enhanced[0], "The difference; speech in it was lost."),
     ]
-    if "std" in excerpt:
-        shown.append(("Standard deviation", excerpt["std"][0], "Of the error to expect."))
-    panels = [
+    panels: list[Panel | Chart] = [
         Panel(
             title,
             _spectrogram(wave / top, rate),
@@ -126,6 +126,8 @@ def _section(excerpt: Excerpt, channels: int, duration: float) -> Section:
         )
         for title, wave, note in shown
     ]
+    if "std" in excerpt:
+        panels.append(_error_chart(enhanced[0] / top, excerpt["std"][0] / top, rate, start))
     players = [
         Player(title, _flac(wave / max(top, 1.0), rate), "audio/flac")
         for title, wave in (
@@ -139,6 +141,25 @@ def _section(excerpt: Excerpt, channels: int, duration: float) -> Section:
     return Section(
         "Before and after", panels, text=f"{part}{which}One scale for all.", players=players
     )
+
+
+def _error_chart(enhanced: NDArray[Any], std: NDArray[Any], rate: int, start: float) -> Chart:
+    """Levels of the result and of its standard deviation over time."""
+    size = max(round(_FRAME_S * rate), len(std) // _POINTS, 1)
+    count = max(len(std) // size, 1)
+    time = start + (np.arange(count) + 0.5) * size / rate
+
+    def level(wave: NDArray[Any]) -> NDArray[np.float64]:
+        frames = wave[: count * size].astype(np.float64).reshape(count, -1)
+        out: NDArray[np.float64] = 10 * np.log10((frames**2).mean(1) + _QUIET)
+        return out
+
+    curves = [
+        Curve("enhanced", time, level(enhanced)),
+        Curve("standard deviation", time, level(std)),
+    ]
+    note = "Of the error to expect, sample by sample, as levels."
+    return Chart("Standard deviation", curves, "time / s", "dB, 0 at the largest sample", note)
 
 
 def _spectrogram(wave: NDArray[Any], rate: int) -> NDArray[np.float32]:

@@ -436,8 +436,8 @@ class Enhancement:
         if self.std and by_level:
             least = float(min(by_level))
             text = (
-                f"In validation, 90 % intervals hold {100 * least:.0f} % of the quietest quarter "
-                f"of the sound and {100 * max(by_level):.0f} % of the quarter that is held best."
+                f"In validation, 90 % intervals hold {100 * least:.0f} to "
+                f"{100 * max(by_level):.0f} % of the sound in each quarter of its level."
             )
             holds = least >= _HELD
             calibrated = Finding(

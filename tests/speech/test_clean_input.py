@@ -96,7 +96,7 @@ def test_music_is_named_and_intervals_are_judged_by_the_card() -> None:
     assert any("music" in text for text in json.loads(attrs["warnings"]))
     finding = json.loads(attrs["verdict"])["calibrated"]
     assert (finding["figure"], finding["limit"]) == (0.7, 0.85)
-    assert "70 %" in finding["sentence"]
+    assert "hold 70 to 97 %" in finding["sentence"]
     attrs = pipeline(_data(_clean())).attrs
     assert attrs["verdict_familiar"] == "not checked"
     assert attrs["verdict_calibrated"] == "not checked"  # one sample has no interval

@@ -12,6 +12,7 @@ import soundfile
 import xarray as xr
 from PIL import Image
 
+from sciddm.pipelines.engine.report.charts import Chart
 from sciddm.pipelines.engine.report.page import Axis, Panel, Report, Section, Verdict, render
 from sciddm.pipelines.speech.enhance import Block
 from sciddm.pipelines.speech.page import Excerpt, speech_page
@@ -126,3 +127,15 @@ def test_a_panel_with_scales_fills_its_frame():
     y, x = (axis.mean() / size for axis, size in zip(np.nonzero(bright), bright.shape, strict=True))
     assert y == pytest.approx(1.5 / 4, abs=0.02)
     assert x == pytest.approx(3.5 / 5, abs=0.02)
+
+
+def test_the_standard_deviation_is_a_curve_of_levels():
+    enhanced = np.full((1, 2 * RATE), 0.5, np.float32)
+    std = np.full((1, 2 * RATE), 0.05, np.float32)
+    std[:, RATE:] = 0.005
+    result = result_of(enhanced, enhanced).assign(std=(("channel", "time"), std))
+    chart = next(p for p in speech_page(None, result).sections[0].panels if isinstance(p, Chart))
+    sound, error = chart.curves
+    np.testing.assert_allclose(sound.y, 0, atol=1e-4)  # at the largest sample
+    np.testing.assert_allclose(error.y[error.x < 0.95], -20, atol=1e-3)
+    np.testing.assert_allclose(error.y[error.x > 1.05], -40, atol=1e-3)
