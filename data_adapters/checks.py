@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sciddm.data_adapters.memory import memory_limit, plausible_size
 from sciddm.errors import InputError, SciddmError
+from sciddm.storage.special_files import check_regular
 
 __all__ = ["check_finite", "check_size", "existing_file", "memory_limit", "one_line", "reading"]
 
@@ -22,13 +23,14 @@ def existing_file(path: str | Path) -> Path:
     """The path of a file that is there and can be opened.
 
     Raises:
-        InputError: nothing there, a folder, or not readable.
+        InputError: nothing there, a folder, a pipe, a device, or not readable.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a data file: name one file in it")
     if not path.exists():
         raise InputError(f"{path}: no such file: check the name")
+    check_regular(path)
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: may not be read: change its permissions")
     return path

@@ -20,6 +20,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sciddm.data_adapters.checks import reading
 from sciddm.data_adapters.gate.dicom import checked_dcmread
 from sciddm.errors import InputError
+from sciddm.storage.special_files import check_regular
 
 __all__ = [
     "SeriesFiles",
@@ -121,6 +122,7 @@ def dicom_headers(path: Path) -> dict[Path, Dataset]:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder: check the name")
+    check_regular(path)
     if not path.is_dir():
         return dict(_read(path, alone=True))
     found = {f: h for file in _files(path) for f, h in _read(file)}

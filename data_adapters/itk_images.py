@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sciddm.data_adapters.checks import check_finite, check_size, existing_file, one_line
 from sciddm.data_adapters.gate.itk import check_itk
 from sciddm.data_adapters.isolation import isolated
+from sciddm.data_adapters.library_path import library_path
 from sciddm.data_adapters.read_back import incomplete
 from sciddm.errors import InputError, OutputError
 from sciddm.extras import extra
@@ -48,7 +49,7 @@ def read_itk(source: str | Path) -> xr.DataArray:
     # By the suffix, which the gate went by too: the library would try all of its formats.
     meta = path.suffix.lower() in (".mha", ".mhd")
     reader.SetImageIO("MetaImageIO" if meta else "NrrdImageIO")
-    reader.SetFileName(str(path))
+    reader.SetFileName(str(library_path(path)))
     try:
         reader.ReadImageInformation()
         size = [int(n) for n in reader.GetSize()]

@@ -22,6 +22,7 @@ from sciddm.data_adapters.gate.netcdf import check_netcdf
 from sciddm.data_adapters.gate.zarr import WHOLE, check_chunks, check_zarr
 from sciddm.data_adapters.hdf5 import ATTRS
 from sciddm.data_adapters.isolation import isolated
+from sciddm.data_adapters.library_path import netcdf_path
 from sciddm.data_adapters.netcdf import write_dataset
 from sciddm.errors import InputError
 
@@ -86,9 +87,10 @@ def read_labelled(path: Path, form: Literal["nc", "zarr"], kind: str) -> xr.Data
         else:
             check_zarr(path)
             check_chunks(path)
+    place = netcdf_path(path) if form == "nc" else path
     with (
         reading(path),
-        xr.open_dataset(path, mask_and_scale=False, decode_times=False, **options) as file,
+        xr.open_dataset(place, mask_and_scale=False, decode_times=False, **options) as file,
     ):
         if file.attrs.get("sciddm_kind") != kind or ATTRS not in file.attrs:
             names = ", ".join(map(str, file.variables)) or "nothing"

@@ -94,7 +94,7 @@ def read_nifti(source: str | Path, *, series: bool = False) -> xr.DataArray:
     path = existing_file(source)
     with reading(path):
         try:
-            volume = nib.load(path)
+            volume = nib.load(path.absolute())  # it takes ``~`` for the home folder
         except ImageFileError as error:
             raise InputError(f"{path}: not NIfTI, or damaged: copy or export again") from error
         if not isinstance(volume, nib.Nifti1Image):  # Nifti2Image is one too

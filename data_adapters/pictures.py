@@ -62,9 +62,9 @@ def _pages(path: Path, suffix: str) -> NDArray[Any]:
     with reading(path):
         if suffix in _PAGES:
             check_tiff(path)
-        shape = iio.improps(path, index=index).shape
+        shape = iio.improps(path.absolute(), index=index).shape
         check_size(path, "the picture", shape, 4, stored=path)
-        pages = np.asarray(iio.imread(path, index=index))
+        pages = np.asarray(iio.imread(path.absolute(), index=index))
     if pages.ndim > 2 and pages.shape[-1] in _COLOURS:
         if pages.dtype.kind not in "iuf":
             return pages

@@ -7,13 +7,14 @@ and reads up to the place where the other was.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -48,6 +49,11 @@ class Format:
     container: str
     subtype: str
     remarks: str
+
+
+def named(source: Path | BinaryIO | FinishedHeader) -> Any:
+    """A source as soundfile takes it: a name by its bytes, since it need not be UTF-8."""
+    return os.fsencode(source) if isinstance(source, Path) else source
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
@@ -113,7 +119,7 @@ def _format(path: Path, unfinished: bool) -> Format:
 
 
 def _described(path: Path, source: Path | BinaryIO | FinishedHeader) -> Format:
-    with _decoding(path), _Sequential(cast(Any, source)) as file:
+    with _decoding(path), _Sequential(named(source)) as file:
         return Format(
             int(file.samplerate),
             int(file.channels),
@@ -133,7 +139,7 @@ def _next(path: Path, unfinished: bool, key: str, start: int, size: int) -> Bloc
     with _decoding(path):
         if key not in _streams:
             source: Any = FinishedHeader(path) if unfinished else path
-            stream = _Sequential(cast(Any, source))
+            stream = _Sequential(named(source))
             _keep(key, stream)
             skipped = 0
             while skipped < start:

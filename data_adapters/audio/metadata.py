@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal
 
 import soundfile
 
+from sciddm.data_adapters.audio.decoder import named
 from sciddm.data_adapters.audio.headers import FinishedHeader
 from sciddm.data_adapters.isolation import isolated
 
@@ -87,7 +88,7 @@ def read_metadata(path: Path, container: str, *, unfinished: bool = False) -> Me
         unfinished: its header lacks the lengths.
     """
     source: Any = FinishedHeader(path) if unfinished else path
-    with soundfile.SoundFile(source) as file:
+    with soundfile.SoundFile(named(source)) as file:
         strings = file.copy_metadata()
     kind = _kind(container)
     opened: Any = FinishedHeader(path) if unfinished else path.open("rb")

@@ -17,6 +17,7 @@ from typing import Any
 
 from sciddm.data_adapters.checks import check_size
 from sciddm.errors import InputError
+from sciddm.storage.special_files import check_regular
 
 __all__ = ["CODECS", "WHOLE", "check_chunks", "check_zarr"]
 
@@ -65,6 +66,7 @@ def check_zarr(path: Path) -> None:
                 )
         for name in files:
             inner = Path(folder) / name
+            check_regular(inner)
             if name in _NAMES:
                 shown = str(Path(folder).relative_to(root))
                 arrays += _arrays(path, shown, _metadata(path, inner))

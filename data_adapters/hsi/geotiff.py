@@ -41,6 +41,7 @@ from sciddm.data_adapters.hsi.tiff_tags import (
     write_tags,
 )
 from sciddm.data_adapters.isolation import isolated
+from sciddm.data_adapters.library_path import library_path
 from sciddm.data_adapters.read_back import incomplete
 from sciddm.errors import InputError, OutputError
 
@@ -81,7 +82,7 @@ def read_raster(path: Path, driver: str, form: str) -> xr.Dataset:
     """
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # not every cube is
-        with rasterio.open(path, driver=driver) as file:
+        with rasterio.open(library_path(path), driver=driver) as file:
             tags = [file.tags(i) for i in file.indexes]
             imagery = [file.tags(i, ns="IMAGERY") for i in file.indexes]
             names = file.descriptions
@@ -97,7 +98,7 @@ def read_raster(path: Path, driver: str, form: str) -> xr.Dataset:
             mask = file.dataset_mask() != 0 if masked else None
             shape = (file.count, file.height, file.width)
             stored = _Raster(path, shape, np.result_type(*file.dtypes), driver)
-        opened = rioxarray.open_rasterio(path, mask_and_scale=False, driver=driver)
+        opened = rioxarray.open_rasterio(library_path(path), mask_and_scale=False, driver=driver)
         assert isinstance(opened, xr.DataArray)
         wavelength, fwhm, units = _wavelengths(tags, imagery, names)
         crs = opened.rio.crs

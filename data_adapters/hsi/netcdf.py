@@ -31,6 +31,7 @@ from sciddm.data_adapters.hsi.conventions import KEPT, conventional, place_of, u
 from sciddm.data_adapters.hsi.cube import build_cube, chunks_of, corner, per_unit
 from sciddm.data_adapters.isolation import isolated
 from sciddm.data_adapters.labelled import write_labelled
+from sciddm.data_adapters.library_path import netcdf_path
 from sciddm.data_adapters.netcdf import new_netcdf
 from sciddm.data_adapters.staging import is_zarr
 from sciddm.errors import InputError
@@ -68,7 +69,7 @@ def read_netcdf(source: str | Path, variable: str | None = None) -> xr.Dataset:
             check_chunks(path)
         else:
             check_netcdf(path)
-            with netCDF4.Dataset(path) as file:
+            with netCDF4.Dataset(netcdf_path(path)) as file:
                 if _BANDS in file.groups:
                     return _read_emit(path, variable)
         opened = _opened(path, None, zarr)
@@ -203,7 +204,12 @@ def _opened(path: Path, group: str | None, zarr: bool) -> xr.Dataset:
             full = "" if group is None else f"{group}/"
             return _lazy(store, lambda name, variable: _StoreArray(path, full + name, variable))
     with xr.open_dataset(
-        path, engine="netcdf4", group=group, mask_and_scale=False, decode_times=False, cache=False
+        netcdf_path(path),
+        engine="netcdf4",
+        group=group,
+        mask_and_scale=False,
+        decode_times=False,
+        cache=False,
     ) as file:
         return _lazy(file, lambda name, variable: _Variable(path, group, name, variable))
 
@@ -396,7 +402,7 @@ def _cubes(path: Path, zarr: bool) -> dict[str, tuple[int, ...]]:
             for name, array in group.arrays():
                 _noted(found, f"{key}/{name}", array.shape, np.dtype(array.dtype))
         return found
-    with netCDF4.Dataset(path) as file:
+    with netCDF4.Dataset(netcdf_path(path)) as file:
         groups: list[tuple[str, Any]] = [("", file)]
         while groups:
             prefix, part = groups.pop(0)
@@ -420,7 +426,7 @@ def _around(
 ) -> list[xr.Dataset]:
     """The root, all groups that hold lists of bands, and the cube's own group at last."""
     if group is None and not zarr:
-        with netCDF4.Dataset(path) as file:
+        with netCDF4.Dataset(netcdf_path(path)) as file:
             names = list(file.groups)
         return [*(_opened(path, n, False) for n in names), root]
     parents = [] if group is None else group.split("/")

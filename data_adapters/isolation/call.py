@@ -17,6 +17,7 @@ from sciddm.data_adapters.isolation.limits import limits_for
 from sciddm.data_adapters.isolation.serve import INSIDE, load
 from sciddm.data_adapters.isolation.worker import Worker, WorkerError
 from sciddm.errors import InputError, SciddmError
+from sciddm.storage.special_files import check_regular
 
 __all__ = ["copy_caller", "isolated", "prepare"]
 
@@ -46,6 +47,8 @@ def isolated(function: Callable[P, R]) -> Callable[P, R]:
         if os.environ.get(_VARIABLE) == INSIDE:
             return function(*args, **kwargs)
         path = _path(args)
+        if path is not None:
+            check_regular(path)
         if not _enabled():
             with _named(path):
                 return function(*args, **kwargs)

@@ -19,6 +19,7 @@ from sciddm.data_adapters.ultrasound.images import CLIPS, PICTURES, VIDEOS, read
 from sciddm.data_adapters.ultrasound.mha import read_mha
 from sciddm.data_adapters.ultrasound.zea import zea_group
 from sciddm.errors import InputError
+from sciddm.storage.special_files import is_regular
 
 __all__ = [
     "FRAME_SUFFIXES",
@@ -101,7 +102,7 @@ def write_frames(data: xr.Dataset, path: Path) -> None:
 def is_ultrasound(path: Path) -> bool:
     """Whether a file or folder holds ultrasound, by a quick look: its layout or its modality."""
     try:
-        if path.is_dir():
+        if path.is_dir() or not is_regular(path):
             return False
         if h5py.is_hdf5(path):
             return _holds_frames(path)

@@ -23,6 +23,7 @@ from sciddm.data_adapters.ultrasound.overlays import colour_flow, coloured, over
 from sciddm.data_adapters.ultrasound.sector import image_region
 from sciddm.data_adapters.ultrasound.videos import write_video
 from sciddm.errors import InputError, OutputError
+from sciddm.storage.special_files import check_regular
 
 __all__ = ["CLIPS", "PICTURES", "RANGE_DB", "VIDEOS", "grey_frames", "read_images", "write_images"]
 
@@ -134,6 +135,8 @@ def _uniform(path: Path, pages: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _read(path: Path) -> NDArray[Any]:
     """(frame, y, x[, channel])."""
+    # By an absolute name: imageio takes ``imageio:a.png`` for a download, ``~`` for another folder.
+    check_regular(path)
     if path.suffix.lower() in VIDEOS:
         options = options_for(path)
         try:
@@ -152,9 +155,9 @@ def _read(path: Path) -> NDArray[Any]:
         if path.suffix.lower() in _STACKS:
             check_tiff(path)
     with reading(path):  # imageio's stubs leave out `...`, which it documents
-        held = iio.improps(path, index=index)  # type: ignore[arg-type]
+        held = iio.improps(path.absolute(), index=index)  # type: ignore[arg-type]
         check_size(path, "the image", held.shape, 1, stored=path)
-        pages = np.asarray(iio.imread(path, index=index))  # type: ignore[arg-type]
+        pages = np.asarray(iio.imread(path.absolute(), index=index))  # type: ignore[arg-type]
     colours = pages.ndim > 2 and pages.shape[-1] in (3, 4)
     return pages[None] if pages.ndim == (3 if colours else 2) else pages
 
@@ -162,7 +165,7 @@ def _read(path: Path) -> NDArray[Any]:
 def _film(path: Path, options: list[str]) -> NDArray[Any]:
     """(frame, y, x, 3), read one by one: what a header says of their number is not relied on."""
     frames: list[NDArray[Any]] = []
-    for frame in iio.imiter(path, plugin="FFMPEG", input_params=options):
+    for frame in iio.imiter(path.absolute(), plugin="FFMPEG", input_params=options):
         frames.append(np.asarray(frame))
         if frames[0].nbytes * len(frames) > memory_limit():
             raise InputError(f"{path}: does not fit into memory: cut it")

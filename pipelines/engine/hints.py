@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sciddm.errors import InputError, OptionError
+from sciddm.storage.special_files import is_regular
 
 __all__ = ["Adviser", "advised", "set_adviser"]
 
@@ -32,7 +33,7 @@ def advised(error: InputError, path: Path, domain: str, verb: str) -> InputError
         domain: that cannot read it.
         verb: likewise.
     """
-    if isinstance(error, OptionError) or not path.exists():
+    if isinstance(error, OptionError) or not path.exists() or not is_regular(path):
         return error
     for adviser in _advisers:
         sentence = adviser(path, domain, verb)

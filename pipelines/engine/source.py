@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from sciddm.storage.special_files import check_regular
+
 __all__ = ["Source"]
 
 D = TypeVar("D")
@@ -55,5 +57,6 @@ class Source(Generic[D, R]):
         """The data of a path, or the data themselves; and the path."""
         if isinstance(given, str | Path):
             path = Path(given)
+            check_regular(path)
             return self.open(path, request), path
         return given, None

@@ -22,6 +22,7 @@ from sciddm.denoiser import Parametrization
 from sciddm.errors import InputError
 from sciddm.networks.build import check_arguments
 from sciddm.process import process_from_config
+from sciddm.storage.special_files import check_regular
 from sciddm.zoo.model_card import Card
 
 __all__ = [
@@ -77,7 +78,7 @@ class DataSpec(_Strict):
         module, _, name = self.dataset.rpartition(".")
         try:
             named = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
             raise ValueError(f"no dataset class {self.dataset!r}: {error}") from error
         if not (isinstance(named, type) and issubclass(named, Dataset)):
             raise ValueError(f"{self.dataset!r} is no class of torch.utils.data.Dataset")
@@ -365,6 +366,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             message names the file and the key.
     """
     path = find_recipe(path)
+    check_regular(path)
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 
 from sciddm.errors import ModelError
 from sciddm.models import AnyModel, build_model, describe_model, network_of
+from sciddm.storage.special_files import check_regular
 from sciddm.zoo.budget import Budget
 from sciddm.zoo.names import CARD, CONFIG, WEIGHTS, is_model_folder
 
@@ -102,6 +103,8 @@ def read_representation(folder: str | Path) -> dict[str, Any]:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
+        for name in (CONFIG, WEIGHTS):
+            check_regular(folder / name)
         if (folder / CONFIG).stat().st_size > _LONGEST:
             raise ValueError(f"{CONFIG} is larger than 1 MB")
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

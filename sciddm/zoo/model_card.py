@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sciddm.errors import ModelError
+from sciddm.storage.special_files import check_regular
 from sciddm.zoo.names import CARD
 
 __all__ = ["Card", "read_card"]
@@ -51,6 +52,7 @@ def read_card(folder: str | Path) -> Card:
     """
     path = Path(folder) / CARD
     try:
+        check_regular(path)
         return Card.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])

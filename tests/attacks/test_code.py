@@ -110,6 +110,12 @@ def test_a_recipe_calls_nothing_but_data(tmp_path: Path, dataset: str) -> None:
         load_recipe(recipe(tmp_path, data=data))
 
 
+@pytest.mark.parametrize("dataset", ["../../etc/passwd", "..a.b", "", ".", "a..b", "no.such"])
+def test_a_recipe_names_a_class_of_data(tmp_path: Path, dataset: str) -> None:
+    with pytest.raises(InputError, match=r"a\.yaml: data: no dataset class"):
+        load_recipe(recipe(tmp_path, data={"dataset": dataset}))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from sciddm.data_adapters import save_cube
+from sciddm.data_adapters import open_audio, open_cube, read_nifti, save_cube
+from sciddm.errors import InputError
 from sciddm.pipelines.cli import app
 from sciddm.storage import csv_text, original_text
 
@@ -127,3 +129,57 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_NUMBERS = np.arange(24, dtype=np.float32).reshape(2, 3, 4) + 1
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".nc", ".npz", ".hdr", ".zarr"])
+@pytest.mark.parametrize("stem", ["GTIFF_DIR:1:a", "file:x", " a ", "~", "http:a", "a%03d"])
+def test_a_library_reads_no_more_into_the_name_of_a_cube(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stem: str, suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_cube(xr.Dataset({"cube": (("band", "y", "x"), _NUMBERS)}), tmp_path / f"a{suffix}")
+    for path in sorted(tmp_path.iterdir()):
+        path.rename(path.with_name(stem + path.suffix))
+    assert np.array_equal(open_cube(f"{stem}{suffix}")["cube"].values, _NUMBERS)
+
+
+def test_a_home_folder_is_no_name_of_a_volume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nibabel
+
+    monkeypatch.chdir(tmp_path)
+    nibabel.save(nibabel.Nifti1Image(_NUMBERS, np.eye(4)), tmp_path / "a.nii")
+    (tmp_path / "a.nii").rename(tmp_path / "~.nii")
+    assert np.array_equal(np.sort(read_nifti("~.nii").values.ravel()), _NUMBERS.ravel())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_a_recording_whose_name_is_not_utf8(tmp_path: Path, suffix: str) -> None:
+    import soundfile
+
+    sound = np.linspace(-0.5, 0.5, 800, dtype=np.float32)
+    soundfile.write(tmp_path / f"a{suffix}", sound, 8000)
+    path = (tmp_path / f"a{suffix}").rename(tmp_path / f"\udcff{suffix}")
+    assert open_audio(path).sizes["time"] == 800
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("suffix", [".tif", ".nc"])
+def test_a_cube_whose_name_is_not_utf8(tmp_path: Path, suffix: str) -> None:
+    save_cube(xr.Dataset({"cube": (("band", "y", "x"), _NUMBERS)}), tmp_path / f"a{suffix}")
+    path = (tmp_path / f"a{suffix}").rename(tmp_path / f"\udcff{suffix}")
+    with pytest.raises(InputError, match="its name is not UTF-8"):
+        open_cube(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a separator elsewhere")
+def test_netcdf_takes_a_backslash_for_a_slash(tmp_path: Path) -> None:
+    save_cube(xr.Dataset({"cube": (("band", "y", "x"), _NUMBERS)}), tmp_path / "a.nc")
+    path = (tmp_path / "a.nc").rename(tmp_path / "a\\b.nc")
+    with pytest.raises(InputError, match="with a backslash: rename it"):
+        open_cube(path)
