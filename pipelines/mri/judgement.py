@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -130,6 +131,7 @@ def judgement(
     remarks: Sequence[str] = (),
     textures: Sequence[float | None] = (),
     texture_limit: float = 0.0,
+    doubt: str | None = None,
 ) -> dict[str, Any]:
     """Attributes of a result: the verdict with its figures, and all warnings.
 
@@ -143,13 +145,17 @@ def judgement(
         remarks: other warnings.
         textures: of every slice, and the least of the training data; see ``texture_finding``.
         texture_limit: likewise.
+        doubt: why the noise level may be wrong; residuals are in units of it, and a fit by them is
+            no "yes".
     """
     fits = fit_finding(consistencies, reasons)
+    if doubt is not None and fits.answer == "yes":
+        fits = replace(fits, answer="not checked", sentence=doubt)
     attrs = consistency_attributes(consistencies)
     familiar = Finding()
     if shift is not None:
         familiar = texture_finding(shift.finding(scores), textures, texture_limit)
         attrs |= shift.attributes(scores)[0]
     verdict = Verdict(fits, calibrated, familiar)
-    warnings = [*verdict.warnings, *remarks]
+    warnings = [*verdict.warnings, *([] if doubt is None else [doubt]), *remarks]
     return {**attrs, **verdict.attributes(), "warnings": json.dumps(warnings)}

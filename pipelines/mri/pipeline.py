@@ -311,7 +311,7 @@ class MRIReconstruction(Pipeline):
             acceleration=round(source.acceleration, 3),
             std_widening=round(widening, 3),
             **_prediction_attributes(predictions),
-            **self._judged(drawn, source, noise, given, predictions, choice),
+            **self._judged(drawn, source, noise, given, predictions, options),
         )
 
     def _judged(
@@ -321,7 +321,7 @@ class MRIReconstruction(Pipeline):
         noise: str | None,
         given: Tensor | None,
         predictions: list[Prediction],
-        choice: MethodChoice,
+        options: _Options,
     ) -> dict[str, Any]:
         """Attributes on whether to trust the images: the verdict, its figures, warnings."""
         consistencies = [
@@ -344,12 +344,13 @@ class MRIReconstruction(Pipeline):
         finding = calibrated(predictions, source.acceleration)
         if finding.answer == "yes" and not self.calibration:
             finding = Finding(sentence=_UNCALIBRATED)
-        finding = choice.calibrated(finding)
+        finding = options.choice.calibrated(finding)
         sentences = [reason for reason in reasons if reason is not None]
         limit = float(self._shift_entry.get("texture_limit", 0.0))
         textures = [texture(to_numpy(p.mean[0, 0].abs())) for _, p in drawn] if limit else []
+        doubt = source.noise_doubt() if options.noise_std is None else None
         return judgement(
-            consistencies, sentences, finding, self.shift, scores, remarks, textures, limit
+            consistencies, sentences, finding, self.shift, scores, remarks, textures, limit, doubt
         )
 
     @staticmethod

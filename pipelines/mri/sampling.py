@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,7 +20,13 @@ from sciddm.device import current
 from sciddm.errors import InputError
 from sciddm.physics.mri.encoding import EncodedSlice, encode
 from sciddm.physics.mri.masks import infer_mask
-from sciddm.physics.mri.noise import covariance_candidates, estimate_covariance
+from sciddm.physics.mri.noise import (
+    ComplexArray,
+    chosen_covariance,
+    covariance_candidates,
+    estimate_covariance,
+    noise_doubt,
+)
 
 __all__ = ["OnGrid", "OnTrajectory", "Sampling", "grid_of", "sampling_of"]
 
@@ -74,13 +81,31 @@ class Sampling(ABC):
         return torch.eye(int(self.alive.sum()), dtype=torch.complex64) * noise_std**2
 
     @abstractmethod
+    def _covariances(self) -> dict[str, ComplexArray]:
+        """Estimates from the scan's own k-space, by what they are from."""
+
+    @cached_property
+    def _candidates(self) -> dict[str, ComplexArray]:
+        return self._covariances()
+
     def _estimated_covariance(self) -> Tensor:
         """``covariance`` from the scan's noise samples or its own k-space."""
+        if self._noise is None:
+            found = chosen_covariance(self._candidates)
+        else:
+            data = self.kspace[:, self.alive]
+            found = estimate_covariance(data.numpy(), np.ones(data.shape[-2:], bool), self._noise)
+        return torch.from_numpy(found).to(torch.complex64)
 
     def own_noise_levels(self) -> list[float]:
-        """sqrt(E|n|^2), mean over the living coils, by each part of the scan that shows noise;
-        empty where it has no such parts."""
-        return []
+        """sqrt(E|n|^2), mean over the living coils, by each part of the scan that shows noise."""
+        return [float(np.sqrt(np.diag(psi).real.mean())) for psi in self._candidates.values()]
+
+    def noise_doubt(self) -> str | None:
+        """A sentence where the estimate of ``covariance`` may be wrong; None with a noise scan."""
+        if self._noise is not None:
+            return None
+        return noise_doubt(self._candidates, float(self.kspace.abs().max()))
 
     @abstractmethod
     def encode(
@@ -125,16 +150,8 @@ class OnGrid(Sampling):
             own = scan["calibration"].transpose("slice", "coil", "ky", "kx").values
             self.calibration = torch.from_numpy(np.ascontiguousarray(own)).to(torch.complex64)
 
-    def _estimated_covariance(self) -> Tensor:
-        found = estimate_covariance(
-            self.kspace[:, self.alive].numpy(), self.mask.numpy(), self._noise
-        )
-        return torch.from_numpy(found).to(torch.complex64)
-
-    def own_noise_levels(self) -> list[float]:
-        data = self.kspace[:, self.alive].numpy()
-        candidates = covariance_candidates(data, self.mask.numpy())
-        return [float(np.sqrt(np.diag(psi).real.mean())) for psi in candidates.values()]
+    def _covariances(self) -> dict[str, ComplexArray]:
+        return covariance_candidates(self.kspace[:, self.alive].numpy(), self.mask.numpy())
 
     def encode(
         self,
@@ -181,16 +198,10 @@ class OnTrajectory(Sampling):
             self.kspace.shape[0], *self.kspace.shape[2:], 2
         )
 
-    def _estimated_covariance(self) -> Tensor:
-        from sciddm.physics.mri.trajectory import outer_covariance
+    def _covariances(self) -> dict[str, ComplexArray]:
+        from sciddm.physics.mri.trajectory import trajectory_covariances
 
-        data = self.kspace[:, self.alive]
-        if self._noise is not None:
-            full = np.ones(data.shape[-2:], bool)
-            found = torch.from_numpy(estimate_covariance(data.numpy(), full, self._noise))
-        else:
-            found = outer_covariance(data, self.trajectory)
-        return found.to(torch.complex64)
+        return trajectory_covariances(self.kspace[:, self.alive], self.trajectory)
 
     def encode(
         self,

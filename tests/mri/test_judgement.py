@@ -136,3 +136,13 @@ def test_a_noise_level_that_no_image_leaves_is_overstated(factor: float, named: 
     assert (remark is not None) is named
     assert overstated_remark([Consistency(0.01, measured)], [measured]) is None
     assert overstated_remark([], []) is None
+
+
+def test_a_fit_in_units_of_a_doubtful_noise_level_is_no_yes():
+    good = Consistency(0.7, 1000, 0.6, 0.25)
+    assert judgement([good], [], Finding(), None, [])["verdict_fits"] == "yes"
+    attrs = judgement([good], [], Finding(), None, [], doubt="Nothing shows the noise.")
+    assert attrs["verdict_fits"] == "not checked"
+    assert json.loads(attrs["warnings"]) == ["Nothing shows the noise."]
+    bad = Consistency(3.0, 1000, 0.9, 0.25)
+    assert judgement([bad], [], Finding(), None, [], doubt="D.")["verdict_fits"] == "no"

@@ -7,9 +7,14 @@ import pytest
 
 from sciddm.errors import InputError
 from sciddm.physics.mri.masks import make_mask
-from sciddm.physics.mri.noise import _air, covariance_candidates, estimate_covariance
+from sciddm.physics.mri.noise import (
+    _air,
+    covariance_candidates,
+    estimate_covariance,
+    noise_doubt,
+)
 from sciddm.simulation.mri.phantom import head_phantom
-from sciddm.simulation.mri.scan import simulate_scan, undersample
+from sciddm.simulation.mri.scan import fft2c, ifft2c, simulate_scan, undersample
 
 COILS, SHAPE = 8, (160, 144)
 
@@ -171,5 +176,118 @@ def test_air_is_chosen_and_measured_on_different_lines():
     for _ in range(60):
         n = rng.standard_normal((1, 8, 128)) + 1j * rng.standard_normal((1, 8, 128))
         air = _air(n / np.sqrt(2), np.ones((8, 128), bool))
-        power.append(np.mean(np.abs(air) ** 2))
+        power.append(np.mean(np.abs(air.samples) ** 2))
     assert np.mean(power) == pytest.approx(1, abs=0.04)
+
+
+def limb(shape=(64, 56)):
+    """An object that reaches all four edges of the field of view, with sharp edges inside."""
+    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
+    image = 0.6 + 0.2 * np.sin(5 * y + 3 * x) * np.cos(4 * x)
+    image[np.hypot(y - 0.2, x + 0.1) < 0.35] = 0.1
+    image[np.hypot(y + 0.5, x - 0.4) < 0.2] = 1.0
+    return image.astype(np.float32)
+
+
+def level_of(psi):
+    return float(np.sqrt(np.diag(psi).real.mean()))
+
+
+def doubt_of(kspace, mask):
+    return noise_doubt(covariance_candidates(kspace, mask), float(np.abs(kspace).max()))
+
+
+@pytest.mark.parametrize(("coils", "snr"), [(8, 30.0), (6, 40.0), (12, 40.0)])
+def test_an_object_without_air_shows_its_noise_between_the_coils(coils, snr):
+    # Border and air hold signal: 2 to 10 times the noise.
+    scan = simulate_scan(limb(), coils, snr, seed=4)
+    mask = make_mask("random", (64, 56), 3, 12, seed=1)
+    kspace = undersample(scan, mask)["kspace"].values
+    assert level_of(estimate_covariance(kspace, mask)) == pytest.approx(
+        scan.attrs["noise_std"], rel=0.25
+    )
+    assert doubt_of(kspace, mask) is None
+
+
+def test_signal_in_border_and_air_is_no_agreement():
+    # With six coils at 40 dB both were 6 times too high, and within a tenth of each other.
+    scan = simulate_scan(limb(), 6, 40.0, seed=4)
+    kspace = scan["kspace"].values
+    assert not any("air" in name for name in covariance_candidates(kspace, np.ones((64, 56), bool)))
+
+
+def test_strongly_correlated_coils():
+    psi = 0.1 * np.eye(COILS) + 0.9
+    head = head_phantom(SHAPE, seed=2, contrast="t2")
+    scan = simulate_scan(head, COILS, 30.0, seed=3, noise_correlation=psi)
+    mask = make_mask("random", SHAPE, 4, 16, seed=1)
+    found = covariance_candidates(undersample(scan, mask)["kspace"].values, mask)
+    true = scan.attrs["noise_std"]
+    assert level_of(found["calibration"]) == pytest.approx(true, rel=0.12)
+    chosen = estimate_covariance(undersample(scan, mask)["kspace"].values, mask)
+    np.testing.assert_allclose(chosen, psi * true**2, atol=0.08 * true**2)
+
+
+def test_one_coil_without_air_is_doubted():
+    scan = simulate_scan(limb(), 1, 30.0, seed=4)
+    mask = make_mask("random", (64, 56), 3, 12, seed=1)
+    kspace = undersample(scan, mask)["kspace"].values
+    assert "Nothing in the scan shows its noise alone" in doubt_of(kspace, mask)
+
+
+@pytest.mark.parametrize("coils", [1, COILS])
+def test_a_head_with_air_is_not_doubted(coils):
+    scan = simulate_scan(head_phantom(SHAPE, seed=2, contrast="t2"), coils, 30.0, seed=3)
+    mask = make_mask("random", SHAPE, 4, 16, seed=1)
+    kspace = undersample(scan, mask)["kspace"].values
+    assert doubt_of(kspace, mask) is None
+    assert level_of(estimate_covariance(kspace, mask)) == pytest.approx(
+        scan.attrs["noise_std"], rel=0.07
+    )
+
+
+def hann(shape):
+    y, x = (np.hanning(n + 2)[1:-1] for n in shape)
+    return np.maximum(np.outer(y, x), 1e-3)
+
+
+def test_filtered_data_are_named_and_have_the_level_of_their_centre(scans):
+    scan = scans[30.0]
+    kspace, mask = scan["kspace"].values * hann(SHAPE), np.ones(SHAPE, bool)
+    assert "filtered" in doubt_of(kspace, mask)
+    assert level_of(estimate_covariance(kspace, mask)) == pytest.approx(
+        scan.attrs["noise_std"], rel=0.25
+    )
+
+
+def test_rounding_errors_are_no_noise(scans):
+    # Padded images have empty air, interpolated ones an empty border.
+    kspace = scans[30.0]["kspace"].values[0]
+    padded = fft2c(np.pad(ifft2c(kspace), ((0, 0), (40, 40), (36, 36))).astype(np.complex64))
+    mask = np.ones(padded.shape[1:], bool)
+    true = scans[30.0].attrs["noise_std"] * np.sqrt(kspace[0].size / padded[0].size)
+    assert 0.5 * true < level_of(estimate_covariance(padded, mask)) < 5 * true
+    assert doubt_of(padded, mask) is not None
+    wide = np.pad(kspace, ((0, 0), (40, 40), (36, 36)))
+    wide = fft2c(ifft2c(wide).astype(np.complex64)).astype(np.complex64)
+    assert level_of(estimate_covariance(wide, mask)) == pytest.approx(
+        scans[30.0].attrs["noise_std"], rel=0.25
+    )
+    assert doubt_of(wide, mask) is not None
+
+
+def test_no_noise_at_all_is_named(scans):
+    scan = simulate_scan(head_phantom(SHAPE, seed=2, contrast="t2"), 4, 400.0, seed=3)
+    clean = fft2c(ifft2c(scan["kspace"].values[0])).astype(np.complex64)
+    assert "rounding errors" in doubt_of(clean, np.ones(SHAPE, bool)) or "alone" in doubt_of(
+        clean, np.ones(SHAPE, bool)
+    )
+
+
+def test_a_readout_filter_takes_noise_at_the_ends_of_the_field_of_view():
+    # The ends have .3 of it: one coil has no third witness, and signal only adds.
+    scan = simulate_scan(head_phantom(SHAPE, seed=2, contrast="t2"), 1, 30.0, seed=3)
+    image = ifft2c(scan["kspace"].values[0])
+    along = np.clip(1.3 - np.abs(np.linspace(-1, 1, SHAPE[1])) ** 4, 0.3, 1)
+    level = level_of(estimate_covariance(fft2c(image * along), np.ones(SHAPE, bool)))
+    assert level == pytest.approx(scan.attrs["noise_std"], rel=0.15)

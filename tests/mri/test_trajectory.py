@@ -13,7 +13,7 @@ pytest.importorskip("pytorch_finufft", reason="needs the extra noncartesian")
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.networks import build_network
-from sciddm.physics.mri.trajectory import outer_covariance, visited_cells
+from sciddm.physics.mri.trajectory import trajectory_covariances, visited_cells
 from sciddm.physics.nufft import nufft
 from sciddm.pipelines.mri import MRIReconstruction
 from sciddm.pipelines.mri.describe import facts, sampling_mask
@@ -87,8 +87,21 @@ def test_noise_from_the_outermost_samples():
     scan, _ = radial_scan(63, noise=False)
     k = torch.from_numpy(scan["kspace"].values)
     t = torch.from_numpy(scan["trajectory"].values)[None]
-    level = float(outer_covariance(k * 0 + noise_like(k), t).diagonal().real.mean() ** 0.5)
-    assert level == pytest.approx(0.5, rel=0.05)
+    for psi in trajectory_covariances(k * 0 + noise_like(k), t).values():
+        assert float(psi.diagonal().real.mean() ** 0.5) == pytest.approx(0.5, rel=0.05)
+
+
+def test_air_along_radial_readouts_shows_the_noise_where_the_border_holds_signal():
+    scan, _ = radial_scan(63, noise=False)
+    k = torch.from_numpy(scan["kspace"].values)
+    t = torch.from_numpy(scan["trajectory"].values)[None]
+    found = trajectory_covariances(k + 0.06 * noise_like(k), t)
+    levels = {name: float(psi.diagonal().real.mean() ** 0.5) for name, psi in found.items()}
+    assert levels["air along the readouts"] == pytest.approx(0.03, rel=0.15)
+    assert levels["border"] > 1.3 * levels["air along the readouts"]
+    # On a spiral there is no air, and the border is doubted.
+    bent = t + 0.3 * torch.sin(t.flip(-1))
+    assert list(trajectory_covariances(k, bent)) == ["border"]
 
 
 def noise_like(k: torch.Tensor) -> torch.Tensor:

@@ -13,14 +13,17 @@ where there is no signal to speak of:
                   because the coils see one object (see sensitivities): what the patches have
                   outside that space is noise. A single coil's do not.
 
-Each can fail. A sharp image has signal in the border, a large one has no air, and where the
-receiver filters or grids the readout there is less noise in the air at the ends of the field of
-view than in the object. Calibration is the least precise (5 to 20 % of the power). So an estimate
-counts when another agrees with it, the smallest such, as signal only adds; if none do, the
-calibration estimate; without a calibration region, the smallest. Entries that were not measured
-(exact zeros: undersampling, zero padding) are left out, and medians make border and air indifferent
-to a few strong samples: for one coil |n|^2 is exponential, with the median sigma^2 ln 2; for C
-coils n^H Psi^-1 n follows a Gamma(C, 1) law.
+Each can fail. A sharp image has signal in the border, or a filter takes its noise. An object that
+fills the field of view leaves no air: there the lines near DC hold more than those far from it,
+noise is the same in all, and what differs is no estimate. Where the receiver filters or grids the
+readout there is less noise in the air at the ends of the field of view than in the object. Air that
+was emptied or padded holds rounding errors, and is no estimate. Calibration is the least precise (5
+to 20 % of the level). So an estimate counts when another agrees with it, the smallest such, as
+signal only adds; if none do, the larger of calibration and air, as both are noise; and the border
+where there is nothing else: an upper bound, of which ``noise_doubt`` warns. Entries that were not
+measured (exact zeros: undersampling, zero padding) are left out, and medians make border and air
+indifferent to a few strong samples: for one coil |n|^2 is exponential, with the median sigma^2
+ln 2; for C coils n^H Psi^-1 n follows a Gamma(C, 1) law.
 
 References:
     Pruessmann et al., Advances in sensitivity encoding with arbitrary k-space trajectories,
@@ -33,6 +36,8 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,10 +56,19 @@ _SLICES = 16
 _TYLER_ITERATIONS = 15
 #: Air is where the power is within this factor of the lowest.
 _QUIET = 1.1
+#: Power of lines near DC over that of lines far from it, below which air holds noise: in heads of
+#: training patients .97 to 1.08, and above 7 in limbs that fill the field of view.
+_FLAT = 2.0
+#: Part of the largest sample that single precision leaves of a number that should be 0.
+_ROUNDING = 1e-6
+#: Times below every other estimate, from which the border was filtered.
+_FILTERED = 1.5
 #: Slices whose calibration regions are used, and the side of the part that is used.
 _CALIBRATION_SLICES = 6
 _CALIBRATION_ROUNDS = 2
 _CALIBRATION_LIMIT = 32
+#: Side where the signal fills the space of the patches, which takes larger patches.
+_WIDE_CALIBRATION_LIMIT = 64
 #: Two estimates agree when their powers differ by less than this factor.
 _AGREEMENT = 1.4
 
@@ -78,7 +92,15 @@ def estimate_covariance(
     """
     if noise is not None:
         return _from_noise_scan(noise, np.shape(kspace)[-3])
-    candidates = covariance_candidates(kspace, mask)
+    return chosen_covariance(covariance_candidates(kspace, mask))
+
+
+def chosen_covariance(candidates: Mapping[str, ComplexArray]) -> ComplexArray:
+    """The estimate to believe, of `covariance_candidates`; see the module.
+
+    Raises:
+        InputError: there is none.
+    """
     if not candidates:
         raise InputError(
             "the scan holds too few samples to estimate its noise: give a noise-only scan"
@@ -93,8 +115,9 @@ def covariance_candidates(kspace: ArrayLike, mask: ArrayLike) -> dict[str, Compl
         kspace, mask: as for `estimate_covariance`.
 
     Returns:
-        "border"; "air along ky", "air along kx" for axes without gaps; "calibration" where there is
-        a calibration region large enough for the number of coils.
+        "border"; "air along ky", "air along kx" for axes without gaps, where there is air;
+        "calibration" where there is a calibration region large enough for the number of coils.
+        Border and air that hold nothing but rounding errors only if all do.
     """
     data = np.asarray(kspace)
     data = data[None] if data.ndim == 3 else data
@@ -107,7 +130,7 @@ def covariance_candidates(kspace: ArrayLike, mask: ArrayLike) -> dict[str, Compl
     sampled = np.broadcast_to(sampled, (slices, ny, nx))
 
     active = np.flatnonzero((data != 0).any(axis=(0, 2, 3)))
-    found: dict[str, list[ComplexArray]] = {}
+    found: dict[str, list[_Quiet]] = {}
     parts: list[tuple[ComplexArray, NDArray[np.bool_]]] = []
     for s in np.unique(np.linspace(0, slices - 1, min(slices, _SLICES)).round().astype(int)):
         kept = sampled[s] & (data[s] != 0).any(axis=0)
@@ -127,16 +150,64 @@ def covariance_candidates(kspace: ArrayLike, mask: ArrayLike) -> dict[str, Compl
         return covariance
 
     result = {}
-    for name, samples in found.items():
-        pooled = np.concatenate(samples, axis=1)
-        if pooled.shape[1] >= max(16, 2 * len(active)):
+    for name, pieces in found.items():
+        pooled = np.concatenate([piece.samples for piece in pieces], axis=1)
+        enough = pooled.shape[1] >= max(16, 2 * len(active))
+        if enough and (name == "border" or _trend(pieces) < _FLAT):
             result[name] = embed(robust_covariance(pooled))
-    if "border" in result:
-        start = result["border"][np.ix_(active, active)]
+    rounding = _ROUNDING * float(np.abs(data).max(initial=0.0))
+    real = {n: psi for n, psi in result.items() if math.exp(_level(psi) / 2) > rounding}
+    result = real or result
+    start = _start(result)
+    if start is not None:
+        start = start[np.ix_(active, active)]
         calibration = _calibration(parts[:: -(-len(parts) // _CALIBRATION_SLICES)], start)
-        if calibration is not None:
+        if calibration is not None and math.exp(_level(calibration) / 2) > rounding:
             result["calibration"] = embed(calibration)
     return result
+
+
+def noise_doubt(candidates: Mapping[str, ComplexArray], largest: float) -> str | None:
+    """A sentence where nothing in a scan shows its noise, or its noise is not white.
+
+    Args:
+        candidates: of `covariance_candidates`.
+        largest: magnitude of the largest sample.
+
+    Returns:
+        None where the estimate stands on noise alone.
+    """
+    if not candidates:
+        return None
+    levels = {name: math.exp(_level(psi) / 2) for name, psi in candidates.items()}
+    chosen = levels[_choose({name: 2 * math.log(level) for name, level in levels.items()})]
+    if max(levels.values()) <= _ROUNDING * largest:
+        return (
+            "The scan holds no noise beyond rounding errors: the noise level says nothing of a "
+            "receiver, and the standard deviation follows it."
+        )
+    others = [level for name, level in levels.items() if name != "border"]
+    if not others:
+        return (
+            f"Nothing in the scan shows its noise alone: the noise level of {chosen:.3g} is that "
+            "of the border of k-space. Signal there makes it several times too high, a filter too "
+            "low. Give the level (noise_std) or a noise-only scan."
+        )
+    if levels.get("border", 0.0) < min(others) / _FILTERED:
+        return (
+            "The border of k-space holds less noise than the rest: the data were filtered or "
+            f"interpolated, and the noise level of {chosen:.3g} is that of the centre. Use the "
+            "data before that, if there are any."
+        )
+    return None
+
+
+def _start(estimates: dict[str, ComplexArray]) -> ComplexArray | None:
+    """What the calibration region is whitened with at first: air, else the border's levels."""
+    air = [psi for name, psi in estimates.items() if name.startswith("air")]
+    if air:
+        return min(air, key=_level)
+    return np.diag(np.diag(estimates["border"])) if "border" in estimates else None
 
 
 def _level(covariance: ComplexArray) -> float:
@@ -157,9 +228,7 @@ def _choose(levels: dict[str, float]) -> str:
         # Where air agrees with the lowest, rather air: it is more precise.
         group = [name for name in confirmed if agree(name, lowest)]
         return next((name for name in group if name.startswith("air")), lowest)
-    if "calibration" in levels:
-        return "calibration"
-    return min(levels, key=levels.__getitem__)
+    return max([n for n in levels if n != "border"] or levels, key=levels.__getitem__)
 
 
 def _from_noise_scan(noise: ArrayLike, coils: int) -> ComplexArray:
@@ -175,19 +244,39 @@ def _from_noise_scan(noise: ArrayLike, coils: int) -> ComplexArray:
     return np.asarray(samples @ samples.conj().T / samples.shape[1])
 
 
-def _border(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> ComplexArray:
-    """The samples furthest from DC, (coil, sample): corners first, where signal is least."""
+@dataclass(frozen=True)
+class _Quiet:
+    """Samples that may be noise: (coil, sample), and how far from DC each was measured."""
+
+    samples: ComplexArray
+    distance: NDArray[np.float64]
+
+
+def _trend(pieces: Sequence[_Quiet]) -> float:
+    """Power of the half of the samples nearer to DC over that of the other half: 1 for noise."""
+    ratios = []
+    for piece in pieces:
+        power = np.abs(piece.samples) ** 2
+        power = (power / np.maximum(np.median(power, axis=1, keepdims=True), 1e-300)).mean(axis=0)
+        near = np.argsort(piece.distance, kind="stable")[: len(power) // 2]
+        far = np.setdiff1d(np.arange(len(power)), near)
+        ratios.append(float(np.median(power[near]) / max(np.median(power[far]), 1e-300)))
+    return float(np.median(ratios))
+
+
+def _border(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> _Quiet:
+    """The samples furthest from DC: corners first, where signal is least."""
     ny, nx = sampled.shape
     y, x = np.ogrid[:ny, :nx]
     radius = np.hypot((y - ny // 2) / ny, (x - nx // 2) / nx)[sampled]
     count = max(_BORDER_SAMPLES, round(_BORDER_FRACTION * radius.size))
     # No more than a quarter: a small scan has no border to spare.
     outermost = np.argsort(-radius, kind="stable")[: max(1, min(count, radius.size // 4))]
-    return kspace[:, sampled][:, outermost]
+    return _Quiet(kspace[:, sampled][:, outermost], radius[outermost])
 
 
-def _air(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> ComplexArray | None:
-    """Noise beyond the object along the last axis, (coil, sample); None if it cannot be had.
+def _air(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> _Quiet | None:
+    """Noise beyond the object along the last axis; None if it cannot be had.
 
     The position is chosen on every other line and the samples are taken from the rest, and the
     other way round: choosing and measuring on the same samples would find too little noise.
@@ -203,7 +292,7 @@ def _air(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> ComplexArray | Non
     width = max(4, size // 16)
     if size < 4 * width:
         return None
-    samples = []
+    samples, distances = [], []
     for chosen, taken in ((0, 1), (1, 0)):
         power = np.abs(hybrid[:, chosen::2]) ** 2
         # The median over lines keeps the few strong lines near DC from deciding, whose ringing
@@ -217,7 +306,34 @@ def _air(kspace: ComplexArray, sampled: NDArray[np.bool_]) -> ComplexArray | Non
         quiet = np.flatnonzero(windows < _QUIET * windows.min())
         positions = np.unique((quiet[:, None] + np.arange(width)) % size)
         samples.append(hybrid[:, taken::2][:, :, positions].reshape(len(hybrid), -1))
-    return np.concatenate(samples, axis=1)
+        distance = np.abs(lines[taken::2] - sampled.shape[0] // 2).astype(np.float64)
+        distances.append(np.repeat(distance, len(positions)))
+    return _Quiet(np.concatenate(samples, axis=1), np.concatenate(distances))
+
+
+def readout_air(kspace: ArrayLike) -> ComplexArray | None:
+    """Covariance from the air that readouts through DC, straight and evenly sampled, show.
+
+    All lie as near to DC, so signal is told by its lines: where an object reaches into the air,
+    some lines hold more than others, at neighbouring places alike.
+
+    Args:
+        kspace: (coil, readout, sample) complex, without gaps.
+
+    Returns:
+        (coil, coil); None where there is no air.
+    """
+    data = np.asarray(kspace, dtype=np.complex128)
+    air = _air(data, np.ones(data.shape[1:], bool))
+    if air is None:
+        return None
+    lines = np.unique(air.distance, return_inverse=True)[1]
+    power = np.abs(air.samples) ** 2
+    power = (power / np.maximum(np.median(power, axis=1, keepdims=True), 1e-300)).mean(axis=0)
+    odd = np.arange(len(power)) % 2 == 1
+    sums = np.bincount(lines, power * ~odd) / np.maximum(np.bincount(lines, ~odd), 1)
+    ordered = _Quiet(air.samples[:, odd], -sums[lines][odd])
+    return robust_covariance(air.samples) if _trend([ordered]) < _FLAT else None
 
 
 def _calibration(
@@ -236,7 +352,7 @@ def _calibration(
     """
     if len(start) < 2:
         return None
-    psi = np.diag(np.diag(start))
+    psi = start
     for _ in range(_CALIBRATION_ROUNDS):
         lower = np.linalg.cholesky(psi)
         white = [(np.tensordot(np.linalg.inv(lower), k, 1), mask) for k, mask in parts]
@@ -266,25 +382,47 @@ def _residual(
         region = calibration_region(sampled, minimum=8)
     except InputError:
         return None
-    parts = []
-    for part, size in zip(region, sampled.shape, strict=True):
-        half = _CALIBRATION_LIMIT // 2
-        parts.append(slice(max(part.start, size // 2 - half), min(part.stop, size // 2 + half)))
-    patch = kspace[:, parts[0], parts[1]]
-    coils, height, width = patch.shape
+    narrow = _central(kspace, region, _CALIBRATION_LIMIT)
+    wide = _central(kspace, region, _WIDE_CALIBRATION_LIMIT)
+    for patch, sides, share, rank_of in (
+        (narrow, (6, 5, 4, 3), 2.5, _signal_rank),
+        (wide, (7, 6, 5, 4, 3), 1.25, _rank_without_gap),
+    ):
+        outside = _outside_signal(patch, sides, share, rank_of)
+        if outside is not None:
+            return outside
+    return None
 
-    for k in (6, 5, 4, 3):
-        count, size = (height - k + 1) * (width - k + 1), coils * k * k
-        if count >= 2.5 * size:
+
+def _central(kspace: ComplexArray, region: tuple[slice, slice], limit: int) -> ComplexArray:
+    """The part of a region that lies within so many samples about DC."""
+    parts = [
+        slice(max(part.start, size // 2 - limit // 2), min(part.stop, size // 2 + limit // 2))
+        for part, size in zip(region, kspace.shape[1:], strict=True)
+    ]
+    return kspace[:, parts[0], parts[1]]
+
+
+def _outside_signal(
+    region: ComplexArray,
+    sides: Sequence[int],
+    share: float,
+    rank_of: Callable[[NDArray[np.float64], int], int],
+) -> tuple[ComplexArray, ComplexArray, float] | None:
+    """`_residual` with the largest patch of which the region holds `share` times its size."""
+    coils, height, width = region.shape
+    for k in sides:
+        count, size = max(height - k + 1, 0) * max(width - k + 1, 0), coils * k * k
+        if count >= share * size:
             break
     else:
         return None
-    rows = np.lib.stride_tricks.sliding_window_view(patch, (k, k), axis=(1, 2))
+    rows = np.lib.stride_tricks.sliding_window_view(region, (k, k), axis=(1, 2))
     rows = rows.transpose(1, 2, 0, 3, 4).reshape(count, size)
     gram = rows.conj().T @ rows
     values, vectors = np.linalg.eigh(gram)
     values, vectors = values[::-1], vectors[:, ::-1]
-    rank = _signal_rank(values, count)
+    rank = rank_of(values, count)
     if size - rank < max(0.15 * size, 2 * coils):
         return None
     null = vectors[:, rank:]
@@ -318,6 +456,26 @@ def _signal_rank(values: NDArray[np.float64], count: int) -> int:
             break
         rank = found
     return rank
+
+
+def _rank_without_gap(values: NDArray[np.float64], count: int) -> int:
+    """As `_signal_rank`, where the signal fills more than half of the space and ends without a gap.
+
+    Of all tails of the spectrum the longest is noise whose range is that of the Marchenko-Pastur
+    law of its own mean (Veraart et al., Magn Reson Med 76:1582, 2016):
+
+        lambda_1 - lambda_d <= 4 mean(lambda) sqrt(d / (n - rank))
+
+    Args:
+        values: eigenvalues, largest first.
+    """
+    size = len(values)
+    means = np.cumsum(values[::-1])[::-1] / np.arange(size, 0, -1)
+    for rank in range(size - 1):
+        ratio = (size - rank) / (count - rank)
+        if values[rank] - values[-1] <= 4 * means[rank] * math.sqrt(ratio):
+            return rank
+    return size
 
 
 def _marchenko_pastur_mean(ratio: float, fraction: float) -> float:

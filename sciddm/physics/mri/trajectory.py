@@ -16,14 +16,14 @@ from sciddm.errors import InputError
 from sciddm.physics import Measurement
 from sciddm.physics.fourier import fft2c
 from sciddm.physics.mri.encoding import CENTRE, EncodedSlice, Frame, estimate_maps
-from sciddm.physics.mri.noise import robust_covariance
+from sciddm.physics.mri.noise import ComplexArray, readout_air, robust_covariance
 from sciddm.physics.mri.scaling import bright_level, low_resolution, unit_phase
 from sciddm.physics.mri.smooth_phase import with_smooth_phase
 from sciddm.physics.noise import ChannelNoise
 from sciddm.physics.noncartesian import NonCartesianMRI
 from sciddm.physics.nufft import nufft_adjoint
 
-__all__ = ["encode_trajectory", "outer_covariance", "visited_cells"]
+__all__ = ["encode_trajectory", "trajectory_covariances", "visited_cells"]
 
 _GRIDDING_STEPS = 12
 #: Side of the centre below which ESPIRiT has too few patches, in samples.
@@ -31,6 +31,10 @@ _LEAST_SQUARE = 12
 #: Area per sample up to which k-space counts as sampled without gaps; 1 is Nyquist's. Golden
 #: angles leave gaps of nearly twice the mean.
 _GAP = 1.5
+#: Times the noise power of the border, from which air holds signal.
+_SIGNAL = 1.4
+#: Part of a step by which those of an evenly sampled readout may differ.
+_EVEN = 0.02
 #: Root of the sum of squares, over its maximum, above which a pixel counts as object.
 _OBJECT = 0.1
 
@@ -107,8 +111,11 @@ def visited_cells(trajectory: Tensor, size: tuple[int, int]) -> Tensor:
     return cells
 
 
-def outer_covariance(kspace: Tensor, trajectory: Tensor) -> Tensor:
-    """Noise covariance (coil, coil) from the samples furthest from DC, where signal is least.
+def trajectory_covariances(kspace: Tensor, trajectory: Tensor) -> dict[str, ComplexArray]:
+    """Noise covariances (coil, coil) that a scan permits, as ``noise.covariance_candidates``.
+
+    "border": the samples furthest from DC, where signal is least; "air along the readouts": where
+    they are straight and evenly sampled.
 
     Args:
         kspace: (slice, coil, shot, sample).
@@ -119,7 +126,27 @@ def outer_covariance(kspace: Tensor, trajectory: Tensor) -> Tensor:
     count = max(min(400, radius.numel() // 4), round(0.03 * radius.numel()), 2 * len(samples))
     outermost = radius.argsort(descending=True, stable=True)[:count]
     values = samples[:, outermost].to(torch.complex128)
-    return torch.from_numpy(robust_covariance(values.cpu().numpy())).to(kspace.device)
+    found = {"border": robust_covariance(values.cpu().numpy())}
+    if _straight(trajectory):
+        lines = kspace.movedim(1, 0).flatten(1, 2)
+        air = readout_air(lines.cpu().numpy())
+        # Both hold all the noise; where the border has less there is no air.
+        if air is not None and _power(air) < _SIGNAL * _power(found["border"]):
+            found["air along the readouts"] = air
+    return found
+
+
+def _power(covariance: ComplexArray) -> float:
+    return float(covariance.diagonal().real.mean())
+
+
+def _straight(trajectory: Tensor) -> bool:
+    """Whether all readouts are straight and evenly sampled."""
+    steps = trajectory.diff(dim=-2)
+    if steps.shape[-2] < 2:
+        return False
+    longest = float(steps.abs().max())
+    return float((steps - steps.mean(-2, keepdim=True)).abs().max()) < _EVEN * max(longest, 1e-9)
 
 
 def _maps(white: Tensor, side: int, noise: ChannelNoise, spread: float) -> Tensor:
