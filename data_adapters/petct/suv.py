@@ -17,28 +17,27 @@ CNTS   Philips' factor (7053,1000); or Bq/ml by (7053,1009), then the equation
 =====  =====================================================================================
 
 Enhanced (multi-frame) PET states its units as a code, and as a date-time what it is corrected to.
-Times are compared in one zone: a date-time with an offset from UTC is brought to that of the file
-(TimezoneOffsetFromUTC). A delay that leaves less than 1/64 of the dose is an error in the file.
+How times are compared is in `delay`. Lean body mass and body surface are told where the header
+has what they need, whatever the units.
 """
 
 from __future__ import annotations
 
-import datetime
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.dataset import Dataset
 
+from sciddm.data_adapters.petct.delay import delay_of
+from sciddm.data_adapters.petct.header_values import number, private_number
+from sciddm.data_adapters.petct.nuclide import HALF_LIVES_S, nuclide_of
 from sciddm.errors import InputError
 
 __all__ = ["Scaling", "decay_factor", "suv_scaling"]
 
-_PHILIPS, _GE = "Philips PET Private Group", "GEMS_PETD_01"
-_DAY = 86_400.0
-_MOST_HALF_LIVES = 6.0  # between injection and scan: nobody waits longer
-_LONG_LIVED = 12 * 3600.0  # s, half-life from which on the day of the injection matters
+_PHILIPS = "Philips PET Private Group"
+_SAME_HALF_LIFE = 0.03  # relative; tables differ by less
 _HEAVIEST_KG, _LIGHTEST_KG = 650.0, 2.0
 _LEAST_HEIGHT_M, _MOST_HEIGHT_M = 0.3, 2.8
 _LEAST_BQ = 1e5  # a dose below is one in MBq or mCi that was written as Bq
@@ -92,13 +91,14 @@ def suv_scaling(
             raise InputError(
                 f"{name}: its SUV is normalised by {kind}, not by body weight: export Bq/ml"
             )
-        return Scaling(1.0, {"suv_rule": "GML"})
+        return _scaled_already(first, 1.0, "GML", weight_kg, dose_mbq)
     to_activity, rule = 1.0, "BQML"
     if units == "CNTS":
-        factor = _private(first, 0x7053, 0x00, _PHILIPS)
-        if factor:
-            return Scaling(factor, {"suv_rule": "CNTS", "suv_factor": factor})
-        activity = _private(first, 0x7053, 0x09, _PHILIPS)
+        factor = private_number(first, 0x7053, 0x00, _PHILIPS)
+        activity = private_number(first, 0x7053, 0x09, _PHILIPS)
+        corrected = weight_kg is not None or dose_mbq is not None
+        if factor and not (corrected and activity):
+            return _scaled_already(first, factor, "CNTS", weight_kg, dose_mbq)
         if not activity:
             raise InputError(
                 f"{name}: its values are counts, without Philips' factors (7053,1000) or "
@@ -114,17 +114,16 @@ def suv_scaling(
     tracer = _tracer(first, name)
     dose = _dose(tracer, name, dose_mbq)
     told: dict[str, Any] = {"suv_rule": rule, "weight_kg": weight, "dose_mbq": dose / 1e6}
-    told |= _body(first, weight)
+    body, warnings = _body(first, weight)
+    told |= body
     decayed = dose
-    warnings: list[str] = []
     if weight < _LIGHTEST_KG:
         warnings.append(f"a weight of {weight:g} kg: SUV holds for it alone; is it in kg?")
     correction = _correction(first)
     if correction in ("START", "STATED"):
-        half_life = _number(tracer.get("RadionuclideHalfLife"))
-        if not half_life or half_life <= 0:
-            raise InputError(f"{name}: RadionuclideHalfLife (0018,1075) is missing: export it")
-        delay, remarks = _delay(headers, tracer, name, half_life)
+        half_life, remarks = _half_life(tracer, name)
+        warnings += remarks
+        delay, remarks = delay_of(headers, tracer, name, half_life, stated=correction == "STATED")
         warnings += remarks
         decayed = dose * decay_factor(delay, half_life)
         told |= {"uptake_min": delay / 60, "half_life_min": half_life / 60}
@@ -151,6 +150,42 @@ def _check_alike(headers: Sequence[Dataset], name: str) -> None:
                 f"{name}: its slices state {' and '.join(stated[:3])} for {keyword}: put slices of "
                 "one kind into a folder of their own"
             )
+    doses = {_injection(h) for h in headers}
+    if len(doses) > 1:
+        raise InputError(
+            f"{name}: its slices state {len(doses)} injections: put slices of one scan into a "
+            "folder of their own"
+        )
+
+
+def _injection(header: Dataset) -> tuple[str, ...]:
+    """Dose, half-life and time, as they are stated."""
+    tracers = header.get("RadiopharmaceuticalInformationSequence") or [Dataset()]
+    names = (
+        "RadionuclideTotalDose", "RadionuclideHalfLife", "RadiopharmaceuticalStartTime",
+        "RadiopharmaceuticalStartDateTime",
+    )  # fmt: skip
+    return tuple(str(tracers[0].get(n) or "") for n in names)
+
+
+def _scaled_already(
+    header: Dataset, factor: float, rule: str, weight_kg: float | None, dose_mbq: float | None
+) -> Scaling:
+    """Values that become SUV without weight and dose: the scanner used its own."""
+    told: dict[str, Any] = {"suv_rule": rule}
+    if rule != "GML":
+        told["suv_factor"] = factor
+    weight = number(header.get("PatientWeight")) or weight_kg
+    warnings = []
+    if weight and _LIGHTEST_KG <= weight < _HEAVIEST_KG:
+        body, warnings = _body(header, weight)
+        told |= {"weight_kg": weight, **body}
+    if dose_mbq is not None or (weight_kg is not None and weight_kg != weight):
+        warnings.append(
+            "its values are SUV by the weight and dose that the scanner knew: those that are given "
+            "here do not change them"
+        )
+    return Scaling(factor, told, warnings)
 
 
 def _check_corrections(header: Dataset, name: str) -> None:
@@ -168,7 +203,7 @@ def _check_corrections(header: Dataset, name: str) -> None:
 
 
 def _weight(header: Dataset, name: str, given: float | None) -> float:
-    weight = given if given is not None else _number(header.get("PatientWeight"))
+    weight = given if given is not None else number(header.get("PatientWeight"))
     if not weight:
         raise InputError(
             f"{name}: PatientWeight (0010,1030) is missing: give it in kg by --weight-kg"
@@ -198,7 +233,7 @@ def _dose(tracer: Dataset, name: str, given: float | None) -> float:
         if not 0 < given < 1e5:
             raise InputError(f"{name}: a dose of {given:g} MBq: give the right one by --dose-mbq")
         return given * 1e6
-    dose = _number(tracer.get("RadionuclideTotalDose"))
+    dose = number(tracer.get("RadionuclideTotalDose"))
     if not dose:
         raise InputError(
             f"{name}: RadionuclideTotalDose (0018,1074) is missing: give it by --dose-mbq"
@@ -230,185 +265,46 @@ def _correction(header: Dataset) -> str:
     return "STATED" if stated and not correction else correction
 
 
-def _body(header: Dataset, weight_kg: float) -> dict[str, Any]:
+def _half_life(tracer: Dataset, name: str) -> tuple[float, list[str]]:
+    """Of the tracer in s, and what is to be told of it.
+
+    Raises:
+        InputError: it is not stated, and the nuclide is not either.
+    """
+    stated = number(tracer.get("RadionuclideHalfLife"))
+    nuclide = nuclide_of(tracer)
+    if not stated or stated <= 0:
+        if not nuclide:
+            raise InputError(
+                f"{name}: RadionuclideHalfLife (0018,1075) is missing, and no nuclide is named: "
+                "export it"
+            )
+        half_life = HALF_LIVES_S[nuclide]
+        return half_life, [f"the half-life is not stated: that of {nuclide}, {half_life:g} s"]
+    if nuclide and abs(stated / HALF_LIVES_S[nuclide] - 1) > _SAME_HALF_LIFE:
+        return stated, [
+            f"a half-life of {stated:g} s is not that of {nuclide}, {HALF_LIVES_S[nuclide]:g} s: "
+            "the stated one was used"
+        ]
+    return stated, []
+
+
+def _body(header: Dataset, weight_kg: float) -> tuple[dict[str, Any], list[str]]:
     """Lean body mass (Janmahasatian et al., 2005) and body surface (Du Bois, 1916), where known.
 
     SUL = SUV x lean mass / weight; SUV-BSA [m2/l] = SUV x surface / weight.
     """
-    height = _number(header.get("PatientSize"))
-    if not height or not _LEAST_HEIGHT_M < height < _MOST_HEIGHT_M:
-        return {}
+    height = number(header.get("PatientSize"))
+    if not height or height <= 0:
+        return {}, []
+    if not _LEAST_HEIGHT_M < height < _MOST_HEIGHT_M:
+        return {}, [
+            f"a height of {height:g} m: SUV by lean body mass and by body surface are left out; "
+            "is it in m?"
+        ]
     surface = 0.007184 * weight_kg**0.425 * (100 * height) ** 0.725
     told: dict[str, Any] = {"height_m": height, "body_surface_m2": surface}
     offset = {"M": (6680.0, 216.0), "F": (8780.0, 244.0)}.get(str(header.get("PatientSex") or ""))
     if offset is not None:
         told["lean_mass_kg"] = 9270 * weight_kg / (offset[0] + offset[1] * weight_kg / height**2)
-    return told
-
-
-def _delay(
-    headers: Sequence[Dataset], tracer: Dataset, name: str, half_life_s: float
-) -> tuple[float, list[str]]:
-    """Seconds from the injection to the time the images are corrected to.
-
-    Raises:
-        InputError: no time, or none that can be.
-    """
-    zone = _zone(headers[0])
-    scan = _scan_start(headers, name, zone)
-    longest = _MOST_HALF_LIVES * half_life_s
-    stated = _moment(tracer.get("RadiopharmaceuticalStartDateTime"), zone)
-    if stated is not None:
-        delay = (scan - stated).total_seconds()
-        if 0 <= delay <= longest:
-            return delay, _zone_remarks(tracer.get("RadiopharmaceuticalStartDateTime"), zone)
-    start = _time(tracer.get("RadiopharmaceuticalStartTime"))
-    if start is None and stated is not None:
-        start = stated.time()
-    if start is None:
-        raise InputError(
-            f"{name}: the time of the injection, RadiopharmaceuticalStartDateTime (0018,1078) or "
-            "RadiopharmaceuticalStartTime (0018,1072), is missing: export the original series"
-        )
-    injected = datetime.datetime.combine(scan.date(), start)
-    # A time of day after the scan's is one of the day before.
-    delay = (scan - injected).total_seconds() % _DAY
-    if delay > longest:
-        told = f"{stated:%Y-%m-%d %H:%M:%S}" if stated is not None else f"{start:%H:%M:%S}"
-        raise InputError(
-            f"{name}: an injection at {told} and a scan at {scan:%Y-%m-%d %H:%M:%S} cannot be, "
-            f"with a half-life of {half_life_s / 60:.4g} min: correct the times, or their zone"
-        )
-    warnings = []
-    if stated is not None:
-        warnings.append(
-            "the date of the injection contradicts that of the scan (changed when names were "
-            "removed?): its time of day was used"
-        )
-    if half_life_s > _LONG_LIVED:
-        warnings.append(
-            f"the day of the injection is not known, and the half-life is {half_life_s / 3600:.3g} "
-            f"h: SUV holds if the injection was {delay / 3600:.3g} h before the scan"
-        )
-    return delay, warnings
-
-
-def _zone_remarks(stated: Any, zone: datetime.timedelta | None) -> list[str]:
-    """What is to be said of a date-time whose zone is known and that of the file is not."""
-    text = str(stated or "").strip()
-    if zone is not None or _offset(text[-5:]) is None:
-        return []
-    return [
-        f"the injection is stated with an offset from UTC ({text[-5:]}), and the scan without: "
-        "both were taken for local times"
-    ]
-
-
-def _zone(header: Dataset) -> datetime.timedelta | None:
-    """Offset of the file's times from UTC, where it is stated."""
-    return _offset(str(header.get("TimezoneOffsetFromUTC") or "").strip())
-
-
-def _offset(text: str) -> datetime.timedelta | None:
-    """+HHMM or -HHMM."""
-    if len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
-        return None
-    size = datetime.timedelta(hours=int(text[1:3]), minutes=int(text[3:]))
-    return size if text[0] == "+" else -size
-
-
-def _scan_start(
-    headers: Sequence[Dataset], name: str, zone: datetime.timedelta | None
-) -> datetime.datetime:
-    """The time that the images are corrected to: the stated one, else the start of the series,
-    unless that was given to it afterwards."""
-    first = headers[0]
-    if _correction(first) == "STATED":
-        moment = _moment(first.get("DecayCorrectionDateTime"), zone)
-        if moment is not None:
-            return moment
-    acquired = [
-        moment
-        for h in headers
-        if (moment := _together(h.get("AcquisitionDate"), h.get("AcquisitionTime"))) is not None
-    ]
-    earliest = min(acquired, default=None)
-    series = _together(first.get("SeriesDate"), first.get("SeriesTime"))
-    if series is not None and (earliest is None or series <= earliest):
-        return series
-    private = _moment(_private_text(first, 0x0009, 0x0D, _GE), zone)
-    if private is not None:
-        return private
-    if earliest is None:
-        raise InputError(
-            f"{name}: neither SeriesTime (0008,0031) nor AcquisitionTime (0008,0032) say when it "
-            "was scanned: export the original series"
-        )
-    return earliest
-
-
-def _private(header: Dataset, group: int, element: int, creator: str) -> float | None:
-    value = _number(_private_text(header, group, element, creator))
-    return value if value and value > 0 else None
-
-
-def _private_text(header: Dataset, group: int, element: int, creator: str) -> Any:
-    try:
-        value = header.private_block(group, creator)[element].value
-    except KeyError:
-        return None
-    # Of an implicit VR, unknown to the dictionary, the bytes come as they are.
-    return value.decode("ascii", "ignore") if isinstance(value, bytes) else value
-
-
-def _together(date: Any, time: Any) -> datetime.datetime | None:
-    day, moment = _date(date), _time(time)
-    return None if day is None or moment is None else datetime.datetime.combine(day, moment)
-
-
-def _moment(value: Any, zone: datetime.timedelta | None) -> datetime.datetime | None:
-    """A DT as a local time of the file; without an offset of its own it is one already."""
-    text = str(value or "").strip().strip("\0")
-    own = None
-    for sign in "+-":
-        text, found, after = text.partition(sign)
-        own = _offset(sign + after) if found else own
-    moment = _together(text[:8], text[8:]) if len(text) >= 10 else None
-    if moment is None or own is None or zone is None:
-        return moment
-    return moment - own + zone
-
-
-def _date(value: Any) -> datetime.date | None:
-    text = "".join(c for c in str(value or "") if c.isdigit())
-    try:
-        return datetime.date(int(text[:4]), int(text[4:6]), int(text[6:8]))
-    except ValueError:
-        return None
-
-
-def _time(value: Any) -> datetime.time | None:
-    """A TM: HH, HHMM or HHMMSS with a fraction; with colons as in old files."""
-    text = str(value or "").strip().strip("\0").replace(":", "")
-    whole, _, fraction = text.partition(".")
-    if not whole.isdigit() or len(whole) not in (2, 4, 6):
-        return None
-    parts = [int(p) for p in _pairs(whole)]
-    micro = int(f"{fraction[:6]:0<6}") if fraction.isdigit() else 0
-    hour, minute, second = [*parts, 0, 0][:3]
-    try:
-        return datetime.time(hour, minute, min(second, 59), micro)
-    except ValueError:
-        return None
-
-
-def _pairs(text: str) -> Iterable[str]:
-    return (text[i : i + 2] for i in range(0, len(text), 2))
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+    return told, []

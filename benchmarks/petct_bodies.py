@@ -1,0 +1,175 @@
+"""Tumours in whole bodies: crops of validation patients pasted into phantoms with organs.
+
+    python -m benchmarks.petct_bodies [--seeds 10] [--anywhere 1]
+
+Each seed is a validation patient's study (037-042 in turn), voxel for voxel, in a body of 1.3 m
+with brain, heart, liver, kidneys and bladder (`sciddm.simulation.petct.body`). Without a region
+the search must be refused; with the study's box as ``--roi``, and with a point of the tumour as
+``--point``, Dice stands beside that of the study alone. ``--anywhere N`` searches the whole body of
+the first N seeds at quality fast, which takes minutes each.
+
+Writes benchmarks/results/petct_bodies.md and .csv after every seed; a second call makes the seeds
+that are missing, or that other weights made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from benchmarks.publish import publish
+from sciddm.errors import InputError
+from sciddm.geometry.grid import grid_of
+from sciddm.metrics.masks import dice
+from sciddm.physics.petct.lesions import lesions_in
+from sciddm.pipelines.petct.pipeline import TumourSegmentation
+from sciddm.pipelines.petct.sarcoma import sarcoma_volumes
+from sciddm.simulation.petct.body import Body, body_about
+from sciddm.uncertainty.verdict import Verdict
+
+FIRST, PATIENTS = 37, 6
+WITHIN = 0.03
+Row = dict[str, Any]
+_COLUMNS = {
+    "seed": "{}", "case": "{}", "refused": "{}", "alone": "{:.3f}", "roi": "{:.3f}",
+    "change": "{:+.3f}", "point": "{:.3f}", "anywhere": "{:.3f}", "warned": "{}",
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--quality", default="balanced")
+    parser.add_argument("--anywhere", type=int, default=0, help="seeds that are searched whole")
+    args = parser.parse_args()
+    pipeline = TumourSegmentation.from_pretrained()
+    stamp = f"{pipeline.provenance['weights_sha256'][:12]} {args.quality}"
+    rows = {r["seed"]: r for r in stored() if r["stamp"] == stamp}
+    for seed in range(args.seeds):
+        row = rows.get(seed)
+        if row is not None and (seed >= args.anywhere or not math.isnan(row["anywhere"])):
+            continue
+        rows[seed] = score(pipeline, seed, args.quality, whole=seed < args.anywhere)
+        rows[seed]["stamp"] = stamp
+        made = [rows[k] for k in sorted(rows)]
+        publish("petct_bodies", report(made, args), made)
+
+
+def stored() -> list[Row]:
+    """Rows of earlier calls."""
+    path = Path(__file__).resolve().parent / "results" / "petct_bodies.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def score(pipeline: TumourSegmentation, seed: int, quality: str, *, whole: bool) -> Row:
+    """What is said and marked in one body."""
+    patient = FIRST + seed % PATIENTS
+    [(case, pet, ct, tumour)] = sarcoma_volumes(None, (patient, patient))
+    body = body_about(pet, ct, tumour, seed)
+    alone = pipeline(pet, ct, quality=quality)
+    row: Row = {"seed": seed, "case": case}
+    try:
+        pipeline(body.pet, body.ct, quality="fast", samples=1)
+        row["refused"] = "NO"
+    except InputError as error:
+        row["refused"] = "yes" if "--roi" in str(error) else "without a hint"
+    row["alone"] = dice(alone["mask"].values, tumour)
+    ends = ",".join(f"{v:.1f}" for pair in body.box.T for v in pair)
+    found = pipeline(body.pet, body.ct, quality=quality, roi=ends)
+    row["roi"] = dice(found["mask"].values, body.tumour)
+    row["change"] = row["roi"] - row["alone"]
+    at = pipeline(body.pet, body.ct, quality=quality, point=middle(body))
+    row["point"] = dice(at["mask"].values, body.tumour)
+    row |= {"anywhere": math.nan, "warned": "", "organs_marked": math.nan, "lesions": math.nan}
+    if whole:
+        row |= anywhere(pipeline(body.pet, body.ct, quality="fast", anywhere=True), body)
+    return row
+
+
+def middle(body: Body) -> list[float]:
+    """The voxel of the tumour that is nearest to its centre, x, y, z, mm."""
+    places = np.argwhere(body.tumour)
+    nearest = places[np.argmin(((places - places.mean(0)) ** 2).sum(1))]
+    return [float(v) for v in (grid_of(body.ct).affine @ [*nearest[::-1], 1.0])[:3]]
+
+
+def anywhere(result: xr.Dataset, body: Body) -> Row:
+    """Dice in the whole body, the share of hot organs that is marked, and whether it is said."""
+    mask = result["mask"].values > 0
+    said = Verdict.from_attributes(result.attrs).familiar.answer == "no"
+    return {
+        "anywhere": dice(mask, body.tumour),
+        "warned": "yes" if said and "larger than" in str(result.attrs["warnings"]) else "NO",
+        "organs_marked": float(mask[body.organs].mean()),
+        "lesions": len(lesions_in(result)),
+    }
+
+
+def report(rows: list[Row], args: argparse.Namespace) -> str:
+    """The table, and what is asked."""
+    change = [abs(r["change"]) for r in rows]
+    whole = [r for r in rows if r["warned"]]
+    lines = [
+        "# Tumours in whole bodies",
+        "",
+        "Crops of validation patients in a body with brain, heart, liver, kidneys and bladder. "
+        "Refused: without a region, with a hint at `--roi`. Dice of the crop alone, with its box "
+        "as `--roi`, with a point of the tumour as `--point`, and with `--anywhere`.",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"|{'---|' * len(_COLUMNS)}",
+    ]
+    for row in rows:
+        cells = [
+            "" if isinstance(row[k], float) and math.isnan(row[k]) else form.format(row[k])
+            for k, form in _COLUMNS.items()
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    refused = sum(r["refused"] == "yes" for r in rows)
+    lines += [
+        "",
+        f"- refused without a region: {refused} of {len(rows)}",
+        f"- Dice with `--roi` within {WITHIN} of the crop alone: "
+        f"{sum(c <= WITHIN for c in change)} of {len(rows)} (largest change {max(change):.3f})",
+        f"- Dice with `--point`: {np.mean([r['point'] for r in rows]):.3f} in the mean, alone "
+        f"{np.mean([r['alone'] for r in rows]):.3f}",
+    ]
+    lines += [
+        f"- seed {r['seed']}, searched whole: {100 * r['organs_marked']:.0f} % of the organs "
+        f"marked, {r['lesions']:.0f} lesions, warned: {r['warned']}"
+        for r in whole
+    ]
+    lines += [
+        "",
+        f"Made on {datetime.date.today()} by `python -m benchmarks.petct_bodies --seeds "
+        f"{args.seeds} --quality {args.quality} --anywhere {args.anywhere}`, {os.cpu_count()} "
+        "cores.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _value(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+if __name__ == "__main__":
+    main()
