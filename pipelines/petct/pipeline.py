@@ -26,6 +26,7 @@ from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.petct.draws import DiffusionDraws, OneEvaluation, Source, windows_of
 from sciddm.pipelines.petct.region import check_field, region_of
 from sciddm.pipelines.petct.representation import AIR_HU, Representation
+from sciddm.pipelines.petct.searched import remarks_on_lesions, searched_voxels
 from sciddm.pipelines.petct.settings import Settings, chosen
 from sciddm.priors.segmenter import Segmenter
 from sciddm.progress import Progress
@@ -138,11 +139,12 @@ class TumourSegmentation(Pipeline):
         region = region_of(roi, point, seen.crop_mm)
         if region is not None:
             grid = cropped(grid, region.low, region.high)
-        beyond = check_field(grid, seen.field_mm)
+        beyond = check_field(grid, seen.field_mm, named=region is not None)
         if beyond and not anywhere:
+            where = "a smaller one" if region is not None else "where to search (--roi, --point)"
             raise InputError(
-                f"{pet.attrs.get('source', 'PET')}: {beyond}: name where to search (--roi, --point)"
-                ", or accept that (--anywhere)"
+                f"{pet.attrs.get('source', 'PET')}: {beyond}: name {where}, or accept that "
+                "(--anywhere)"
             )
         suv = resample(pet.values, grid_of(pet), grid, method="spline")
         hu = resample(ct.values, ct_grid, grid, outside=AIR_HU)
@@ -196,7 +198,6 @@ class TumourSegmentation(Pipeline):
             "model_grid": list(grid.shape),
             "model_spacing_mm": list(seen.spacing_mm),
             "sample_dice": round(dice, 4),
-            "warnings": json.dumps(warnings),
             "seconds": round(time.perf_counter() - start, 3),
             "sciddm_version": sciddm.__version__,
         }
@@ -220,7 +221,10 @@ class TumourSegmentation(Pipeline):
             attrs=attrs,
         )
         lesions, labels = lesions_of(result, pet)
-        return result.assign({"label": (DIMS, labels), **lesion_variables(lesions)})
+        searched = searched_voxels(ct_grid, grid, region)
+        warnings += remarks_on_lesions(labels, searched, ct_grid, point)
+        result = result.assign({"label": (DIMS, labels), **lesion_variables(lesions)})
+        return result.assign_attrs(warnings=json.dumps(warnings))
 
     def _verdict(self, beyond: str) -> Verdict:
         """Whether the field of view is one that the model knows; nothing else is checked."""

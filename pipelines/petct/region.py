@@ -84,12 +84,13 @@ def region_of(
     return _box(str(roi))
 
 
-def check_field(grid: Grid, field_mm: Sequence[float] | None) -> str:
+def check_field(grid: Grid, field_mm: Sequence[float] | None, *, named: bool = False) -> str:
     """What is wrong with a field of view for a model, "" if nothing is.
 
     Args:
         grid: that the model would search.
         field_mm: [z, y, x], the largest that it was trained on; None for a model of whole bodies.
+        named: the user named it, as a region.
     """
     if field_mm is None:
         return ""
@@ -98,8 +99,9 @@ def check_field(grid: Grid, field_mm: Sequence[float] | None) -> str:
         return ""
     own, known = (" x ".join(f"{v / 10:.0f}" for v in size[::-1]) for size in (extent, field_mm))
     return (
-        f"a field of view of {own} cm (x, y, z) is larger than the crops round tumours that the "
-        f"model knows ({known} cm at most): in it organs are marked too"
+        f"a {'region' if named else 'field of view'} of {own} cm (x, y, z) is larger than the "
+        f"crops round tumours that the model knows ({known} cm at most): in it organs are marked "
+        "too"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -310,3 +311,20 @@ def test_a_side_file_that_fails_costs_nothing(sciddm, known, tmp_path, monkeypat
     assert read_nifti(out).values.any()
     assert (tmp_path / "m_lesions.csv").exists()
     assert "could not be written" in (tmp_path / "m.json").read_text()
+
+
+def test_a_field_of_view_that_is_too_large_is_named_on_every_channel(sciddm, known, tmp_path):
+    known.representation = replace(known.representation, field_mm=(30.0, 30.0, 30.0))
+    pet, ct = write_study(tmp_path)
+    command = ("petct", "segment", "--pet", pet, "--ct", ct, "-o", tmp_path / "m.nii.gz")
+    refused = sciddm(*command)
+    assert refused.code == 2
+    assert "larger than the crops" in refused.err
+    assert "--roi" in refused.err
+    done = sciddm(*command, "--anywhere", "--report", "--quality", "fast")
+    assert done.code == 0, done.err
+    told = json.loads((tmp_path / "m.json").read_text())
+    page = (tmp_path / "m.html").read_text()
+    for channel in (" ".join(done.err.split()), json.dumps(told["verdict"]), page):
+        assert "larger than the crops" in channel
+    assert told["verdict_familiar"] == "no"

@@ -23,6 +23,7 @@ from sciddm.pipelines.petct.pipeline import (
     tempered,
 )
 from sciddm.pipelines.petct.representation import Representation
+from sciddm.pipelines.petct.searched import cut_lesions
 from sciddm.random.streams import Streams
 from sciddm.simulation.petct.phantom import thigh_phantom
 
@@ -227,3 +228,51 @@ def test_regions_that_cannot_be():
     ):
         with pytest.raises((InputError, OptionError), match=message):
             pipeline(pet, ct, **options)
+
+
+def test_a_lesion_that_a_region_cuts_is_told():
+    """A box through the middle of the ball, and one that holds all of it."""
+    pet, ct = study()
+    x, y, _ = CENTRE
+    pipeline = uptake_pipeline()
+    whole = pipeline(pet, ct, quality="fast", roi=f"{x - 30},{x + 30},{y - 30},{y + 30},-40,40")
+    half = pipeline(pet, ct, quality="fast", roi=f"{x},{x + 30},{y - 30},{y + 30},-40,40")
+    assert json.loads(whole.attrs["warnings"]) == []
+    [said] = json.loads(half.attrs["warnings"])
+    assert said.startswith("lesion 1 reaches the end of what was searched")
+    assert half["lesion_mtv_ml"].item() < 0.7 * whole["lesion_mtv_ml"].item()
+
+
+def test_the_end_of_the_volume_cuts_a_lesion_too():
+    labels = np.zeros((4, 5, 6), np.int32)
+    labels[1:3, 1:3, 1:3] = 1
+    labels[1:3, 3:5, 4] = 2
+    everything = np.ones(labels.shape, bool)
+    assert cut_lesions(labels, everything) == [2]
+    above = everything.copy()
+    above[0] = False
+    assert cut_lesions(labels, above) == [1, 2]
+    corner = everything.copy()
+    corner[0, 0, 0] = False  # touches the first at a corner only
+    assert cut_lesions(labels, corner) == [2]
+
+
+def test_a_point_without_a_tumour_is_told():
+    """20 mm from the ball's surface, and in its middle."""
+    pet, ct = study()
+    pipeline = cropping_pipeline((90.0, 90.0, 90.0), (80.0, 80.0, 80.0))
+    beside = (CENTRE[0] - 38.0, CENTRE[1], CENTRE[2])
+    [said] = [
+        w
+        for w in json.loads(pipeline(pet, ct, quality="fast", point=beside).attrs["warnings"])
+        if "at the point" in w
+    ]
+    assert float(said.split("nearest is ")[1].split(" mm")[0]) == pytest.approx(20, abs=2)
+    inside = pipeline(pet, ct, quality="fast", point=CENTRE)
+    assert "at the point" not in inside.attrs["warnings"]
+
+
+def test_a_region_that_is_too_large_is_refused_by_its_own_name():
+    pet, ct = study()
+    with pytest.raises(InputError, match=r"a region of .* larger than the crops .* a smaller one"):
+        cropping_pipeline((30.0, 30.0, 30.0))(pet, ct, roi="-30,30,-30,30,-30,30")
