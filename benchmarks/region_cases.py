@@ -131,6 +131,13 @@ def _ct_names(role: Role) -> Iterator[str]:
             yield f"STS_{number:03d} {dose:g}"
 
 
+def _projection_names(role: Role) -> Iterator[str]:
+    """Low dose, and few views, whose errors are streaks."""
+    for number in _PATIENTS[role]:
+        for dose, views in ((0.25, 360), (0.1, 360), (1.0, 90)):
+            yield f"STS_{number:03d} {dose:g} {views}"
+
+
 def _ct_volume(name: str) -> tuple[Any, float, int]:
     import h5py
     import xarray as xr
@@ -157,16 +164,13 @@ def _ct(name: str, quality: str) -> Known:
 def _ct_projections(name: str, quality: str) -> Known:
     import sciddm
 
-    volume, dose, seed = _ct_volume(name)
+    patient, dose, views = name.split()
+    volume, fraction, seed = _ct_volume(f"{patient} {dose}")
     one = volume[1:2]
-    sinogram = sciddm.ct.simulate_dose(one, dose=dose, seed=seed, projections=True).data
-    ny, nx = one.shape[1:]
-    data = sciddm.ct.reconstruct(sinogram, quality=quality).data
-    side = data["estimate"].shape[-1]
-    truth = np.full((1, side, side), -1000, np.float32)
-    y, x = (side - ny) // 2, (side - nx) // 2
-    truth[:, y : y + ny, x : x + nx] = one.values
-    return _known(name, data, truth)
+    sinogram = sciddm.ct.simulate_dose(
+        one, dose=fraction, seed=seed, views=int(views), projections=True
+    ).data
+    return _known(name, sciddm.ct.reconstruct(sinogram, quality=quality).data, one)
 
 
 # Hyperspectral -------------------------------------------------------------------------------
@@ -235,7 +239,7 @@ _MAKE: dict[str, Callable[[str, str], Known]] = {
 _NAMES: dict[str, Callable[[Role], Iterator[str]]] = {
     "mri": _mri_names,
     "ct denoise": _ct_names,
-    "ct reconstruct": _ct_names,
+    "ct reconstruct": _projection_names,
     "hsi": _hsi_names,
 }
 DOMAINS = tuple(_MAKE)

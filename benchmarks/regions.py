@@ -143,6 +143,8 @@ def group_of(domain: str, known: Known) -> str:
     """What a result says of itself by which errors of regions differ."""
     if domain == "hsi":
         return "stripes" if known.attrs.get("striped_columns", 0) else "plain"
+    if domain == "ct reconstruct":
+        return "few views" if int(known.attrs["views"]) < 360 else "low dose"
     # The acceleration of a scan, which a result states, is in the name of its case.
     return known.name.split()[-1] if domain == "mri" else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from sciddm.pipelines.ct.projections import Scan, scan_of, truncation
 from sciddm.pipelines.ct.settings import POSTERIOR, TV, Quality, chosen
 from sciddm.pipelines.ct.simulate import keep_views, thin_sinogram
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
+from sciddm.pipelines.engine.regions import Grid
 from sciddm.pipelines.engine.summary import warnings_of
 from sciddm.posterior import Consistency
 from sciddm.progress import Progress
@@ -34,7 +35,16 @@ from sciddm.uncertainty.consistency import consistency_attributes, fit_finding
 from sciddm.uncertainty.prediction import Prediction, prediction_finding
 from sciddm.uncertainty.verdict import Finding, Verdict
 
-__all__ = ["CTReconstruction", "Reconstructed", "ReconstructionMethod", "ReconstructionRun"]
+if TYPE_CHECKING:
+    from sciddm.pipelines.ct.requests import Reconstruct
+
+__all__ = [
+    "CTReconstruction",
+    "Reconstructed",
+    "ReconstructionMethod",
+    "ReconstructionRun",
+    "reconstruction_grid",
+]
 
 ReconstructionMethod = Literal["posterior", "tv", "fbp"]
 
@@ -205,7 +215,7 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         if "sinogram" not in data or set(data["sinogram"].dims) != {"z", "view", "cell"}:
             raise InputError("the data set has no sinogram (z, view, cell): add it")
         super().__init__(options, progress, remarks)
-        self.scan = scan
+        self.scan, self.missing_views = scan, scan.missing_views
         self._data = data
         self._sinogram = data["sinogram"].transpose("z", "view", "cell")
         self._make, self._choice = prepare, choice
@@ -248,17 +258,12 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
         return to_device(values)
 
     def _facts(self) -> dict[str, Any]:
-        z = self._data["z"].values if "z" in self._data.coords else np.zeros(0)
-        # The sinogram says where its slices lie along z, and nothing of the patient's axes.
-        dz = float(np.abs(np.diff(z)).mean()) if len(z) > 1 else self.scan.pixel_mm
-        size = [dz or self.scan.pixel_mm, self.scan.pixel_mm, self.scan.pixel_mm]
         attrs = self._data.attrs
         told = ("source", "dose", "full_dose_flux", "feed_mm", "rows_missing")
         ratios = [round(p.ratio, 4) for p in self._predictions.values()]
         return {
             **{k: attrs[k] for k in told if attrs.get(k) is not None},
-            "voxel_size_mm": size,
-            **self._place(size),
+            **_place(self._data, self.scan),
             "mu_water": self.scan.mu_water,
             "views": self.scan.beam.views,
             **consistency_attributes(list(self._consistency.values()), self._all_remarks()),
@@ -289,16 +294,31 @@ class ReconstructionRun(SliceRun[SinogramMethod, Reconstructed]):
             familiar=familiar,
         )
 
-    def _place(self, voxel_size_mm: Sequence[float]) -> dict[str, Any]:
-        """Where the image lies: as the volume that the sinogram was simulated from, if it is laid
-        as that; else about the axis of rotation, in a patient of unknown orientation."""
-        attrs = self._data.attrs
-        simulated = (
-            attrs.get("image_affine") is not None
-            and tuple(int(n) for n in attrs["image_shape"]) == self.shape
-            and abs(float(attrs["image_pixel_mm"]) - self.scan.pixel_mm) < _SAME_MM
-        )
-        if simulated:
-            return {"affine": attrs["image_affine"], "orientation_known": True}
-        affine = centred_affine(voxel_size_mm, (len(self), *self.shape))
-        return {"affine": affine, "orientation_known": False}
+
+def reconstruction_grid(data: xr.Dataset, request: Reconstruct) -> Grid:
+    """Of the image that a request makes of a sinogram."""
+    scan = scan_of(data, request.size, request.pixel_mm)
+    return Grid((data.sizes["z"], *scan.shape), _place(data, scan))
+
+
+def _place(data: xr.Dataset, scan: Scan) -> dict[str, Any]:
+    """Where the image lies: as the volume that the sinogram was simulated from, if it is laid as
+    that; else about the axis of rotation, in a patient of unknown orientation."""
+    z = data["z"].values if "z" in data.coords else np.zeros(0)
+    # The sinogram says where its slices lie along z, and nothing of the patient's axes.
+    dz = float(np.abs(np.diff(z)).mean()) if len(z) > 1 else scan.pixel_mm
+    size = [dz or scan.pixel_mm, scan.pixel_mm, scan.pixel_mm]
+    attrs = data.attrs
+    simulated = (
+        attrs.get("image_affine") is not None
+        and tuple(int(n) for n in attrs["image_shape"]) == scan.shape
+        and abs(float(attrs["image_pixel_mm"]) - scan.pixel_mm) < _SAME_MM
+    )
+    if simulated:
+        return {
+            "voxel_size_mm": size,
+            "affine": attrs["image_affine"],
+            "orientation_known": True,
+        }
+    affine = centred_affine(size, (data.sizes["z"], *scan.shape))
+    return {"voxel_size_mm": size, "affine": affine, "orientation_known": False}

@@ -61,6 +61,11 @@ class Scan:
         """Its line integrals; made at the first use, since that takes seconds."""
         return Projector(self.beam, self.shape, self.pixel_mm, device=current())
 
+    @property
+    def missing_views(self) -> float:
+        """How many times its views an image of N pixels a side needs: pi N / 2 / views."""
+        return math.pi / 2 * max(self.shape) / self.beam.views
+
     def measurement(
         self,
         p: Tensor,

@@ -17,7 +17,6 @@ from sciddm.pipelines.engine.option import Model, Option, Quality, Samples, Seed
 from sciddm.pipelines.engine.request import (
     GuidanceRequest,
     ImageRequest,
-    JudgedRequest,
     Request,
     SamplerRequest,
 )
@@ -73,14 +72,11 @@ class Denoise(ImageRequest, SamplerRequest):
 
     def check(self) -> None:
         _check_draws(self)
-        if self.roi is not None:
-            if self.method != "residual" or self.samples == 1:
-                raise OptionError("roi", "needs a standard deviation: take residual, samples > 1")
-            if self.strength != 1:
-                raise OptionError("roi", "intervals are of the full strength: leave that out")
+        if self.roi is not None and self.strength != 1:
+            raise OptionError("roi", "intervals are of the full strength: leave that out")
 
 
-class Reconstruct(JudgedRequest, GuidanceRequest):
+class Reconstruct(ImageRequest, GuidanceRequest):
     """Reconstruct images in HU from low-dose or sparse projections.
 
     Beside OUT lie its standard deviation, where the method has one, and a JSON file with all that
@@ -137,13 +133,7 @@ class SimulateDose(Request):
 class Evaluate(Request):
     """Measure volumes against references: RMSE, PSNR, SSIM, HU bias, noise and its texture."""
 
-    window: tuple[float, float] = option(
-        (
-            -160.0,
-            240.0,
-        ),
-        "Lowest and highest HU that count.",
-    )
+    window: tuple[float, float] = option((-160.0, 240.0), "Lowest and highest HU that count.")
 
     def check(self) -> None:
         if not self.window[0] < self.window[1]:
@@ -152,10 +142,12 @@ class Evaluate(Request):
 
 
 def _check_draws(request: Denoise | Reconstruct) -> None:
-    for name in ("samples", "sampler", "steps", "guidance"):
-        has_draws = request.method in ("residual", "posterior")
+    has_draws = request.method in ("residual", "posterior")
+    for name in ("samples", "sampler", "steps", "guidance", "roi"):
         if getattr(request, name, None) is not None and not has_draws:
             raise OptionError(name, f"{request.method} draws none, leave it out")
+    if request.roi is not None and request.samples == 1:
+        raise OptionError("roi", "needs a standard deviation: take 2 samples or more")
 
 
 load_denoiser = lru_cache(maxsize=1)(deferred(f"{_P}.pipeline_denoising:CTDenoising.for_method"))
@@ -286,6 +278,7 @@ reconstruct = Transform(
     page=deferred(f"{_P}.page:reconstruction_page"),
     prepare=lambda request: load_reconstructor(request.method, request.model),
     estimate="reconstruction",
+    grid=deferred(f"{_P}.pipeline_reconstruction:reconstruction_grid"),
 )
 simulate_dose = Transform(
     SimulateDose,

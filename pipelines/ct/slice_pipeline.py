@@ -131,6 +131,8 @@ class SliceRun(ABC, Generic[M, R]):
 
     #: Names of the images (y, x) in what is yielded; one that is None has none.
     images: ClassVar[tuple[str, ...]]
+    #: How many times the views there are the image needs; 1 where there are no views.
+    missing_views: float = 1.0
 
     def __init__(
         self, options: dict[str, Any], progress: Progress | None, remarks: Sequence[str] = ()
@@ -236,7 +238,9 @@ class SliceRun(ABC, Generic[M, R]):
     def _errors(self) -> dict[str, str]:
         """How errors of pixels are alike, where the method has a standard deviation."""
         o = self._options
-        field = error_field(o["method"], model=o.get("model", "unnamed"))
+        field = error_field(
+            o["method"], model=o.get("model", "unnamed"), missing_views=self.missing_views
+        )
         strength = o.get("strength", 1.0)
         # Blended with the input an estimate has the input's noise, too, which the field knows not.
         return {} if field is None or strength != 1 else {FIELD: field.attribute()}

@@ -67,7 +67,7 @@ class PosteriorSampling:
         self.grid = karras(
             model.process, settings.steps, settings.sigma_max, settings.sigma_min, rho=4
         )
-        missing = _missing(scan)
+        missing = scan.missing_views
         self.error = settings.error / (missing - 1) if missing > 1 else math.inf
         self.spread = settings.spread * max(missing, 1.0) ** 0.25
         self.steps = (settings.steps + 1) * settings.samples
@@ -155,11 +155,6 @@ class PosteriorSampling:
         if s.krylov:
             informed = MMPS(model, m, s.krylov, s.inflation)
         return DiffPIR(informed, m, s.lam, self.error)
-
-
-def _missing(scan: Scan) -> float:
-    """How many times the views there are an image of N pixels a side needs: pi N / 2 / views."""
-    return math.pi / 2 * max(scan.shape) / scan.beam.views
 
 
 def _consistency(posterior: Posterior, m: Measurement) -> Consistency:
