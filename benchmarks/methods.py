@@ -1,17 +1,19 @@
 """All methods against the exact answer: writes docs/methods.md.
 
-    python -m benchmarks.methods [--chains 500]
+    python -m benchmarks.methods [--chains 500] [--only smc tmpd]
 
 Solvers: the end of the probability flow of a mixture in one dimension, sigma 10 to .05 on a
 log-uniform grid, 41 starts, root mean squared error. Posterior samplers: four problems with a
 mixture of six Gaussians in eight dimensions and four data, whose posterior is again a mixture;
 sliced Wasserstein distance of the draws to exact ones, sigma 20 to .02 (Karras, rho 7). Settings
-are those of the registry, the same for all problems. One processor, minutes.
+are those of the registry, the same for all problems. One processor, minutes; with ``--only`` the
+rows of other samplers stay those of the page.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -156,8 +158,34 @@ A prior may be a model (`sciddm.load("ct-prior")`) or a network trained elsewher
 """
 
 
-def page(chains: int) -> str:
-    """docs/methods.md."""
+def row_of(entry: PosteriorSampler, cases: Sequence[Problem]) -> str:
+    """A posterior sampler's row of numbers."""
+    cells = []
+    for problem in cases:
+        few, many = (score(problem, entry, n) for n in (20, 100))
+        if few is None or many is None:
+            cells.append("")
+        else:
+            cells.append(f"{few.distance:.3f} / {many.distance:.3f} ({many.variance:.1f})")
+    held = [coverage(entry, n) for n in (20, 100)]
+    cells.append("" if None in held else " / ".join(f"{100 * (v or 0):.0f} %" for v in held))
+    return f"| `{entry.name}` | {entry.cost} | " + " | ".join(cells) + " |"
+
+
+def rows_of_page() -> dict[str, str]:
+    """The rows of numbers that the page has already, by the sampler's name."""
+    text = DOCS.read_text().partition("## Posterior samplers")[2].partition("| name | method")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    return {line.split("`")[1]: line for line in rows}
+
+
+def page(chains: int, only: Sequence[str] | None = None) -> str:
+    """docs/methods.md.
+
+    Args:
+        chains: draws of each method.
+        only: samplers that are measured, all if not given.
+    """
     lines = [HEAD, "## Posterior samplers\n"]
     lines.append(
         "Sliced Wasserstein-2 distance to the exact posterior at 20 and at 100 steps, and in "
@@ -168,21 +196,14 @@ def page(chains: int) -> str:
         "operator. The last column: of 16 draws of one item each, the share of truths in their "
         "90 % intervals, where the posterior is Gaussian.\n"
     )
+    there = {} if only is None else rows_of_page()
     cases = problems(chains)
     titles = [f"{p.title} (floor {p.floor:.3f})" for p in cases]
     lines.append("| name | cost a step | " + " | ".join(titles) + " | 90 % intervals hold |")
     lines.append("|---|---|" + "---|" * (len(cases) + 1))
     for entry in POSTERIOR_SAMPLERS.values():
-        cells = []
-        for problem in cases:
-            few, many = (score(problem, entry, n) for n in (20, 100))
-            if few is None or many is None:
-                cells.append("")
-            else:
-                cells.append(f"{few.distance:.3f} / {many.distance:.3f} ({many.variance:.1f})")
-        held = [coverage(entry, n) for n in (20, 100)]
-        cells.append("" if None in held else " / ".join(f"{100 * (v or 0):.0f} %" for v in held))
-        lines.append(f"| `{entry.name}` | {entry.cost} | " + " | ".join(cells) + " |")
+        kept = only is not None and entry.name not in only
+        lines.append(there[entry.name] if kept else row_of(entry, cases))
         print(lines[-1], flush=True)
     lines.append(
         "\n| name | method | source | needs | log p(y) | when |\n|---|---|---|---|---|---|"
@@ -217,9 +238,10 @@ def main() -> None:
     """Measures all and writes the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--chains", type=int, default=500, help="draws of each method")
+    parser.add_argument("--only", nargs="+", choices=list(POSTERIOR_SAMPLERS), help="to measure")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    DOCS.write_text(page(arguments.chains // PARTICLES * PARTICLES))
+    DOCS.write_text(page(arguments.chains // PARTICLES * PARTICLES, arguments.only))
     print(f"wrote {DOCS}")
 
 

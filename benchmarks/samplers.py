@@ -89,7 +89,7 @@ TUNABLE: dict[str, Callable[[Setting], Draw]] = {
     "flowdps": lambda s: guided(
         lambda d, m: DiffPIR(d, m, s[0]), noise_from_prior=True, step=Ancestral
     ),
-    "ddrm": lambda s: stepped(lambda run: DDRM(run.linear, s[0])),
+    "ddrm": lambda s: stepped(lambda run: DDRM(run.linear, s[0], data_std=run.prior.data_std)),
     "flowchef": lambda s: stepped(lambda run: FlowChef(run.measurement, s[0])),
     "sitcom": lambda s: stepped(lambda run: SITCOM(run.measurement, run.count, 10, s[0])),
     "mgdm": lambda s: stepped(lambda run: MGDM(run.measurement, 5, 10, rate=s[0])),
@@ -122,8 +122,9 @@ is that of one draw in forwards of the network: one evaluation is one, and so is
 product (1.3 evaluations on the bundled brain prior, by `benchmarks.samplers_mri --price`). Settings
 of every method of every library are tuned alike, on {tuning} other sets of data for each problem,
 over the same list (`benchmarks/sampler_runs.py`). azula {azula} and deepinv {deepinv} run their own
-code with the same denoiser. Guidance of ours is tried with multistep (2M) and ancestral steps,
-DiffPIR with fresh noise as well, which is deepinv's with zeta 1; theirs has its library's steps.
+code with the same denoiser. Guidance of ours is tried with multistep (2M) and ancestral steps, DPS
+and STSL with ancestral ones alone, DiffPIR with fresh noise as well, which is deepinv's with zeta
+1; theirs has its library's steps.
 
 """
 

@@ -26,7 +26,7 @@ STEPS = {
 }
 #: Of guidance that takes several kinds of steps the last number is the kind: multistep.
 GRIDS: dict[str, list[tuple[float, ...]]] = {
-    "dps": [(v, 0.0) for v in (1.0, 5.0, 25.0, 125.0)],
+    "dps": [(v, 1.0) for v in (1.0, 5.0, 25.0, 125.0)],
     "diffpir": [(v, 0.0) for v in (0.3, 1.0, 3.0, 10.0)],
     "flowdps": [(v,) for v in (0.3, 1.0, 3.0, 10.0)],
     "dds": [(v, 0.0) for v in (1.0, 10.0, 100.0)],

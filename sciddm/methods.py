@@ -220,6 +220,10 @@ def stepped(
     return draw
 
 
+#: Power of weights below which errors of guidance make them, not the data; see ``smc``.
+_COLLAPSE = 0.05
+
+
 def _particles(run: Run) -> Draws:
     result = smc(
         PiGDM(run.prior, run.linear),
@@ -228,10 +232,12 @@ def _particles(run: Run) -> Draws:
         particles=run.samples,
         generator=run.streams,
         measured=run.measured,
+        collapse=_COLLAPSE,
+        rejuvenation=1.0,
         callback=run.callback,
     )
     # Where a single particle is left the product of mean weights says little more than nothing.
-    counts = bool((result.ess >= min(2, run.samples)).all())
+    counts = bool((result.ess >= min(2, run.samples)).all() and (result.tempering > 0).all())
     return Draws(result.x0, result.log_evidence if counts else None)
 
 
@@ -404,9 +410,10 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "Twisted sequential Monte Carlo",
             "Wu et al. 2023",
             "linear A",
-            "1 + 1 VJP",
-            "Competing modes, and the evidence: within half a nat from 50 steps on. The particles "
-            "of one item copy each other, so their own intervals are too narrow.",
+            "1 + 1 VJP, low levels up to twice",
+            "Competing modes, and the evidence: within half a nat from 50 steps on. Particles of "
+            "one item share ancestors: with few steps their own intervals are too narrow. Images "
+            "have too many data to weigh particles: there it is pigdm.",
             _particles,
             evidence=True,
         ),
@@ -464,7 +471,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A",
             "1 + 1 VJP",
             "20 steps or more. Its weight has to be tuned to the problem: 3 to 30 on the oracles.",
-            guided(lambda d, m: DPS(d, m, 10.0)),
+            guided(lambda d, m: DPS(d, m, 10.0), step=Ancestral),
         ),
         PosteriorSampler(
             "dds",
@@ -499,8 +506,9 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "Kawar et al. 2022",
             "A with a simple SVD",
             "1",
-            "Masks, one-coil Fourier masks; 20 steps. Its draws are too narrow.",
-            stepped(lambda run: DDRM(run.linear)),
+            "Masks, blur with a dense matrix, one-coil Fourier masks; no VJP. Its draws are "
+            "somewhat narrow.",
+            stepped(lambda run: DDRM(run.linear, data_std=run.prior.data_std)),
         ),
         PosteriorSampler(
             "repaint",
@@ -576,7 +584,7 @@ POSTERIOR_SAMPLERS: dict[str, PosteriorSampler] = {
             "any A, real data",
             "3 + 3 VJP",
             "Reference; as dps, with a correction that vanishes for Gaussian priors.",
-            guided(lambda d, m: STSL(d, m, 10.0)),
+            guided(lambda d, m: STSL(d, m, 10.0), step=Ancestral),
         ),
         PosteriorSampler(
             "red-diff",

@@ -14,6 +14,11 @@ proportion to them. Twists cancel from step to step: as K grows the particles' l
 posterior under the denoiser's own chain, whatever the twist. The product of the weights' means is
 an unbiased estimate of p(y).
 
+Guidance errs by a little at every datum, and log weights add that up: over thousands of data they
+differ by hundreds of nats from particle to particle, whatever these are worth. All but one would be
+discarded at every step, and K draws would be one. ``collapse`` notices it by the power that weights
+had to be taken to, and lets such an item's particles go on unweighed to the end.
+
 References:
     Wu, Trippe, Naesseth, Blei, Cunningham, Practical and Asymptotically Exact Conditional Sampling
     in Diffusion Models, 2023, algorithm 1 (twisted diffusion sampler).
@@ -35,6 +40,7 @@ from sciddm.physics.measurement import Measurement
 from sciddm.process import Process
 from sciddm.random.streams import Streams
 from sciddm.sampling.edm_space import log_snr_at
+from sciddm.sampling.rejuvenation import rejuvenated
 from sciddm.sampling.transition import Leg, Randn, markov
 
 __all__ = ["Particles", "smc"]
@@ -48,7 +54,8 @@ class Particles:
         x0: draws (K B, ...), of equal weight, particle k of item b at k B + b.
         log_evidence: log p(y) of each item (B,), nats.
         ess: effective sample size of each item at each level (N + 1, B), from 1 to K.
-        tempering: the smallest power that weights were taken to (B,); 1 where none was.
+        tempering: the smallest power that weights were taken to (B,); 1 where none was, 0 where
+            weights were set aside, which leaves the law of guidance and no evidence.
     """
 
     x0: Tensor
@@ -71,6 +78,8 @@ def smc(
     threshold: float = 0.5,
     multistep: bool = True,
     temper: bool = False,
+    collapse: float = 0.0,
+    rejuvenation: float = 0.0,
     callback: Callable[[int, int, Tensor, Tensor], None] | None = None,
 ) -> Particles:
     """Runs K particles of each item along ``grid`` with the Markov transition.
@@ -93,6 +102,13 @@ def smc(
             the power that keeps it there. Data of many dimensions leave one particle otherwise.
             The law is then between guidance's and the posterior, and the evidence is biased:
             ``Particles.tempering`` says by what.
+        collapse: set an item's weights aside from the step on where even this power of them leaves
+            fewer than ``threshold`` K effective particles: errors of guidance made them.
+            In a problem of eight unknowns with competing modes the power is .2 or more in nine of
+            ten steps, on a slice of 64 x 64 pixels .01.
+        rejuvenation: noise level, in standard deviations of the prior's data, from which draws
+            that copy another one come down anew (``rejuvenated``); 0 leaves copies. It costs the
+            steps below that level once more.
         callback: called after every step.
 
     Returns:
@@ -105,7 +121,7 @@ def smc(
     if particles < 1 or x.shape[0] % particles:
         raise ValueError(f"a batch of {x.shape[0]} does not hold sets of {particles} particles")
     items = x.shape[0] // particles
-    weights = _Weights(particles, items, threshold, temper, x)
+    weights = _Weights(particles, items, threshold, temper, collapse, x)
     steps = len(grid) - 1
     before: Tensor | None = None
     past: tuple[Twist, float] | None = None
@@ -135,6 +151,11 @@ def smc(
     chosen = weights.resample(_uniform(generator.at(steps), x, items), 1.0)
     if chosen is not None:
         x0 = x0[chosen]
+    if rejuvenation > 0:
+        level = rejuvenation * guided.data_std
+        x0 = rejuvenated(
+            guided, x0, grid, level, particles=particles, generator=generator, y=y, cond=cond
+        )
     return Particles(x0, weights.log_evidence, torch.stack(weights.ess), weights.tempering)
 
 
@@ -167,9 +188,16 @@ class _Weights:
     """Log weights (K, B) of the particles since they were last drawn anew."""
 
     def __init__(
-        self, particles: int, items: int, threshold: float, temper: bool, like: Tensor
+        self,
+        particles: int,
+        items: int,
+        threshold: float,
+        temper: bool,
+        collapse: float,
+        like: Tensor,
     ) -> None:
         self.particles, self.threshold, self.temper = particles, threshold, temper
+        self.collapse = collapse
         real = torch.float64
         self.log = torch.zeros(particles, items, dtype=real, device=like.device)
         self.log_evidence = torch.zeros(items, dtype=real, device=like.device)
@@ -187,6 +215,12 @@ class _Weights:
         floor = (self.threshold if threshold is None else threshold) * self.particles
         ess = _ess(self.log)
         self.ess.append(ess)
+        if self.particles > 1 and self.collapse > 0:
+            lost = _power(self.log, self.threshold * self.particles) < self.collapse
+            lost |= self.tempering == 0
+            self.log = torch.where(lost, 0.0, self.log)
+            self.tempering = torch.where(lost, 0.0, self.tempering)
+            ess = torch.where(lost, float(self.particles), ess)
         uneven = ess < floor * (1 - 1e-12)
         if self.temper:
             power = _power(self.log, self.threshold * self.particles)

@@ -14,7 +14,7 @@ def test_methods_are_listed_and_described(sciddm: Sciddm) -> None:
     assert [e["name"] for e in entries] == [*POSTERIOR_SAMPLERS, *SOLVERS]
     smc = json.loads(sciddm("methods", "info", "smc", "--json").out)
     assert smc["source"] == POSTERIOR_SAMPLERS["smc"].source
-    assert smc["cost"] == "1 + 1 VJP"
+    assert smc["cost"] == "1 + 1 VJP, low levels up to twice"
     assert smc["evidence"] is True
     assert "repaint" in sciddm("methods", "list").out
     assert "from 16 evaluations on" in sciddm("methods", "info", "unipc-3").out

@@ -12,10 +12,12 @@ from support import F64, randn, sliced_w2
 from sciddm.guidance import PiGDM
 from sciddm.ledger import tally
 from sciddm.oracles import GaussianDenoiser, MixtureDenoiser
-from sciddm.physics import Matrix, Measurement
+from sciddm.physics import Diagonal, Matrix, Measurement
+from sciddm.posterior import Posterior
 from sciddm.process import EDM, OUVE
 from sciddm.random.streams import Streams
 from sciddm.sampling import Ancestral, DPMSolver2M, karras, log_snr, sample, smc
+from sciddm.sampling.rejuvenation import copies
 from sciddm.sampling.smc import _Weights
 
 
@@ -164,11 +166,11 @@ def test_resampling_is_in_proportion_to_the_weights():
     """Systematic: each particle is copied within one of K w times; even weights copy none."""
     log = torch.log(torch.tensor([0.05, 0.5, 0.3, 0.15], dtype=F64))
     for u in torch.linspace(0.01, 0.99, 9, dtype=F64):
-        weights = _Weights(4, 1, 0.9, False, log)
+        weights = _Weights(4, 1, 0.9, False, 0.0, log)
         weights.add(log)
         counts = weights.resample(u[None]).bincount(minlength=4)
         assert (counts - 4 * log.exp()).abs().max() < 1
-        even = _Weights(4, 1, 0.9, False, log)
+        even = _Weights(4, 1, 0.9, False, 0.0, log)
         even.add(torch.full((4,), -7.0, dtype=F64))
         assert even.resample(u[None], 1.0).tolist() == [0, 1, 2, 3]
         assert float(even.log_evidence) == pytest.approx(-7.0)
@@ -187,6 +189,59 @@ def test_tempering_keeps_the_particles_apart_and_says_so():
     assert float(plain.tempering) == 1
     assert 0 < float(kept.tempering) < 0.9
     assert len(kept.x0.unique(dim=0)) > len(plain.x0.unique(dim=0))
+
+
+def gaussian(n: int, items: int = 10, draws: int = 4, **options):
+    """Coverage of 90 % intervals; half of n independent unknowns of uneven variance are seen."""
+    levels = torch.linspace(0.05, 2, n, dtype=F64)
+    prior = GaussianDenoiser(EDM(), torch.zeros(n, dtype=F64), torch.diag(levels**2))
+    seen = (torch.arange(n) % 2 == 0).to(F64)
+    truth = levels * randn(items, n, seed=1)
+    y = seen * (truth + 0.1 * randn(items, n, seed=2))
+    guided = PiGDM(prior, Measurement(y.repeat(draws, 1), Diagonal(seen, ndim=1), 0.1))
+    x, grid = 20 * randn(items * draws, n, seed=7), karras(prior.process, 20, 20.0, 0.02)
+    out = smc(guided, x, grid, particles=draws, generator=Bulk(5), **options)
+    return Posterior(out.x0.reshape(draws, items, n)).coverage(truth), out
+
+
+def test_weights_that_collapse_are_set_aside_for_good():
+    """Two items: hundreds of nats apart in the first, where no power keeps two of four."""
+    log = torch.zeros(1, dtype=F64)
+    weights, u = _Weights(4, 2, 0.5, False, 0.05, log), torch.full((2,), 0.5, dtype=F64)
+    uneven = torch.tensor([-900.0, 0.0, -600.0, -300.0], dtype=F64)
+    even = torch.tensor([-1.0, 0.0, -1.0, -0.5], dtype=F64)
+    weights.add(torch.stack([uneven, even], 1))
+    assert weights.resample(u) is None
+    assert weights.tempering.tolist() == [0, 1]
+    weights.add(torch.stack([6 * even, 6 * even], 1))  # would be drawn anew
+    chosen = weights.resample(u)
+    assert chosen.reshape(4, 2)[:, 0].tolist() == [0, 2, 4, 6]
+    assert (chosen.reshape(4, 2)[:, 1] == 3).sum() >= 2
+    assert weights.tempering.tolist() == [0, 1]
+
+
+def test_copies_are_moved_apart():
+    """Hundreds of data: of four particles one or two are left, whose intervals hold 7 %."""
+    held, plain = gaussian(300)
+    assert held < 0.2
+    assert int(copies(plain.x0, 4).sum()) > 10
+    held, moved = gaussian(300, rejuvenation=1.0)
+    assert held > 0.65
+    assert not copies(moved.x0, 4).any()
+    first = ~copies(plain.x0, 4)
+    assert (moved.x0[first] == plain.x0[first]).all()
+    assert (moved.log_evidence == plain.log_evidence).all()
+
+
+def test_moved_copies_keep_the_weights_of_modes():
+    """Sliced W2 .127 with copies, .122 without."""
+    plain, moved = (run("random", 4, 20, rejuvenation=level).x0 for level in (0.0, 1.0))
+    draws = measured_mixture("random").draws
+    assert sliced_w2(moved, draws) < sliced_w2(plain, draws)
+
+
+def test_weights_of_few_data_do_not_collapse():
+    assert (run("mask", 4, 20, collapse=0.05).tempering == 0).double().mean() < 0.05
 
 
 def test_a_process_with_an_endpoint():
