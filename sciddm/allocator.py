@@ -5,7 +5,7 @@ The GNU C library gives arrays of that size back to the system when they are fre
 clears every page of the next one: up to half of the time of a small network on a CPU. So a command
 keeps what is freed, at the price that memory stays at its largest. Where it works for hours on
 pieces, the holes that large arrays leave would add up: it gives them back now and then. A process
-that only reads files keeps nothing.
+that only reads files keeps little: as much as it needs for a small file, and no large array.
 
 All of it does nothing where the C library is not GNU's.
 """
@@ -16,14 +16,14 @@ import ctypes
 import os
 from functools import cache
 
-__all__ = ["give_back", "keep_freed_memory", "keep_no_freed_memory"]
+__all__ = ["give_back", "keep_freed_memory", "keep_little_freed_memory"]
 
 # mallopt's parameters, from malloc.h.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
 _NEVER = -1  # as an unsigned size, the largest there is
 _GROWTH = 64 * 2**20
-# The C library's own values.
-_USUAL = ((_MMAP_MAX, 65536), (_TRIM_THRESHOLD, 2**17), (_TOP_PAD, 2**17))
+#: Larger arrays go back to the system when they are freed; of the others so much may stay.
+_LARGE, _LITTLE = 2**25, 2**26
 
 
 def keep_freed_memory() -> bool:
@@ -40,13 +40,22 @@ def keep_freed_memory() -> bool:
     return _set(((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, _GROWTH)))
 
 
-def keep_no_freed_memory() -> bool:
-    """Takes `keep_freed_memory` back, as in a copy of a process that has done so.
+def keep_little_freed_memory() -> bool:
+    """Keeps up to 64 MiB of what is freed, and no array above 32 MiB.
+
+    It takes `keep_freed_memory` back, as in a copy of a process that has done so.
 
     Returns:
         whether the allocator took it.
     """
-    return _set(_USUAL)
+    return _set(
+        (
+            (_MMAP_MAX, 65536),  # the C library's own value
+            (_MMAP_THRESHOLD, _LARGE),
+            (_TRIM_THRESHOLD, _LITTLE),
+            (_TOP_PAD, 2**20),
+        )
+    )
 
 
 def give_back() -> None:

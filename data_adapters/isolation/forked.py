@@ -19,8 +19,6 @@ import time
 import warnings
 from collections.abc import Callable
 
-from sciddm.allocator import keep_no_freed_memory
-
 __all__ = ["Forked", "can_fork"]
 
 _SECONDS_BETWEEN_LOOKS = 0.01
@@ -99,7 +97,6 @@ def _become_worker(handle: int, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     _let_go(handle)
     gc.freeze()  # what the caller has made is not looked at again: its pages stay shared
-    keep_no_freed_memory()  # a reader holds no file that it has sent
 
 
 def _let_go(handle: int) -> None:

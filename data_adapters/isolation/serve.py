@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from sciddm.allocator import keep_little_freed_memory
 from sciddm.data_adapters.isolation.transport import ClosedError, receive, send
 from sciddm.errors import InputError, SciddmError
 
@@ -32,6 +33,7 @@ def serve(handle: int) -> None:
     os.environ["SCIDDM_ISOLATION"] = INSIDE
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides
     _no_core_files()
+    keep_little_freed_memory()  # a reader holds no large file that it has sent
     link = socket.socket(fileno=handle)
     while True:
         try:

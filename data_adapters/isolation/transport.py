@@ -20,7 +20,7 @@ __all__ = ["ClosedError", "receive", "send"]
 
 _HEADER = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<Q")
-_LARGE = 2**16
+_LARGE = 2**18  # below, a pipe is quicker than pages of memory that both map
 _ALIGNMENT = 64
 
 

@@ -16,14 +16,16 @@ from sciddm.allocator import give_back
 
 SCRIPT = """
 import resource, sys
-from sciddm.allocator import keep_freed_memory
+from sciddm.allocator import keep_freed_memory, keep_little_freed_memory
 
-def faults(size=48 * 2**20):
+def faults(size=int(sys.argv[2])):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     b"x" * size
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-taken = keep_freed_memory() if sys.argv[1] == "keep" else None
+taken = keep_freed_memory() if sys.argv[1] != "plain" else None
+if sys.argv[1] == "little":
+    taken = keep_little_freed_memory()
 first = faults()
 print(taken, first, sum(faults() for _ in range(4)))
 """
@@ -31,10 +33,10 @@ print(taken, first, sum(faults() for _ in range(4)))
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library")
 
 
-def run(mode: str, **environment: str) -> list[str]:
+def run(mode: str, size: int = 48 * 2**20, **environment: str) -> list[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     out = subprocess.run(
-        [sys.executable, "-c", SCRIPT, mode],
+        [sys.executable, "-c", SCRIPT, mode, str(size)],
         capture_output=True,
         text=True,
         check=True,
@@ -48,6 +50,14 @@ def test_memory_is_kept():
     taken, first, later = run("keep")
     assert taken == "True"
     assert int(later) < int(first) / 4
+
+
+@glibc
+@pytest.mark.parametrize(("size", "stays"), [(2**21, True), (48 * 2**20, False)])
+def test_a_reader_keeps_small_arrays_only(size: int, stays: bool) -> None:
+    taken, first, later = run("little", size)
+    assert taken == "True"
+    assert (int(later) < int(first) / 4) == stays
 
 
 @glibc
