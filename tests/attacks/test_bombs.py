@@ -25,6 +25,7 @@ from sciddm.data_adapters import open_cube, open_frames, open_kspace, read_nifti
 from sciddm.data_adapters.ct.dicom import read_dicom
 from sciddm.data_adapters.dicom_modality import modality_of
 from sciddm.data_adapters.dicom_pixels import picture_frames, stored_frames
+from sciddm.data_adapters.gate.codestream import check_frames
 from sciddm.data_adapters.isolation import call
 from sciddm.data_adapters.isolation.limits import Limits
 from sciddm.data_adapters.labelled import read_labelled
@@ -172,6 +173,95 @@ def test_a_code_stream_that_asks_for_more_than_the_image(
     """A codec allocates what its own header says: it is not asked."""
     path = encapsulated(tmp_path / "a.dcm", syntax, frame, 16)
     refused(read_dicom, path, "in an image of 16 x 16")
+
+
+def boxed(*boxes: tuple[bytes, bytes]) -> bytes:
+    """A file of JPEG 2000 (ITU-T T.800, I.4)."""
+    first = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+    return first + b"".join(struct.pack(">I4s", 8 + len(c), name) + c for name, c in boxes)
+
+
+def jpeg_without_lines(lines: int) -> bytes:
+    """A frame of 16 columns whose number of lines is told after its first scan."""
+    frame = struct.pack(">HBHHBBBB", 11, 16, 0, 16, 1, 1, 0x11, 0)
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 0, 0) + b"abc"
+    told = b"\xff\xdc" + struct.pack(">HH", 4, lines) if lines else b""
+    return b"\xff\xd8\xff\xc3" + frame + scan + told + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "frame", "stated"),
+    [
+        # What a box of free use holds is no header.
+        (
+            pydicom.uid.JPEG2000Lossless,
+            boxed((b"uuid", jpeg2000(16)), (b"jp2c", jpeg2000(60_000))),
+            "60000 x 60000",
+        ),
+        (pydicom.uid.JPEGLosslessSV1, jpeg_without_lines(60_000), "60000 x 16"),
+        (pydicom.uid.JPEGLosslessSV1, jpeg_without_lines(0), "0 x 16"),
+    ],
+)
+def test_a_size_that_stands_elsewhere(
+    tmp_path: Path, syntax: str, frame: bytes, stated: str
+) -> None:
+    path = encapsulated(tmp_path / "a.dcm", syntax, frame, 16)
+    refused(read_dicom, path, f"a frame of {stated} pixels in an image of 16 x 16")
+
+
+def test_a_size_in_its_box_is_that_of_the_image(tmp_path: Path) -> None:
+    frame = boxed((b"uuid", jpeg2000(60_000)), (b"jp2c", jpeg2000(16)))
+    path = encapsulated(tmp_path / "a.dcm", pydicom.uid.JPEG2000Lossless, frame, 16)
+    refused(read_dicom, path, "Unable to decode")  # by the codec: it is a header and no more
+
+
+_DEFLATED_FRAME = "1.2.840.10008.1.2.8.1"
+
+
+def deflated_frame(path: Path, nbytes: int) -> Path:
+    """An image of 16 x 16 pixels of 16 bits, deflated frame by frame (DICOM PS3.5, A.4.12)."""
+    packing = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    frame = packing.compress(bytes(nbytes)) + packing.flush()
+    encapsulated(path, pydicom.uid.RLELossless, frame + bytes(len(frame) % 2), 16)
+    content = path.read_bytes()
+    before = struct.pack("<HH2sH", 2, 16, b"UI", 20) + b"1.2.840.10008.1.2.5\0"
+    after = struct.pack("<HH2sH", 2, 16, b"UI", 22) + _DEFLATED_FRAME.encode() + b"\0"
+    length = struct.unpack_from("<I", content, 140)[0] + len(after) - len(before)
+    content = content[:140] + struct.pack("<I", length) + content[144:]
+    path.write_bytes(content.replace(before, after))
+    return path
+
+
+def test_a_deflated_frame(tmp_path: Path) -> None:
+    """No decoder here knows them: the reader says so, and the gate holds for one that does."""
+    path = deflated_frame(tmp_path / "a.dcm", _ZEROS)
+    assert path.stat().st_size < 20_000
+    refused(read_dicom, path, "its compression .* is unknown|unpacks to more than")
+    header = pydicom.dcmread(path)
+    refused(lambda p: check_frames(p, header, "PixelData", 1), path, "unpacks to more than its 512")
+    whole = pydicom.dcmread(deflated_frame(tmp_path / "b.dcm", 512))
+    check_frames(path, whole, "PixelData", 1)
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize(
+    ("syntax", "frame"),
+    [
+        (pydicom.uid.RLELossless, RLE),
+        (pydicom.uid.JPEG2000Lossless, jpeg2000(16)),
+        (pydicom.uid.JPEGLosslessSV1, jpeg(16)),
+    ],
+)
+def test_frames_that_a_header_does_not_count(
+    tmp_path: Path, syntax: str, frame: bytes, table: bool, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = encapsulated(tmp_path / "a.dcm", syntax, frame, 16, 3)
+    header = pydicom.dcmread(path)
+    header.PixelData = pydicom.encaps.encapsulate([frame] * 3, has_bot=table)
+    check_frames(path, header, "PixelData", 3)
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r"counts 1 frame, its pixels are 3 frames"):
+        check_frames(path, header, "PixelData", 1)
 
 
 def test_png(tmp_path: Path) -> None:
