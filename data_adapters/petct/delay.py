@@ -1,8 +1,13 @@
 """The time from the injection to that which PET images are corrected to.
 
 The images are corrected to the start of the scan: the time of the series, unless that was given to
-it after its first image was acquired (QIBA, FDG-PET/CT Profile, appendix G). Times are compared in
-one zone; see `moments`. What cannot be is refused, and what is unusual is told:
+it after its first image was acquired (QIBA, FDG-PET/CT Profile, appendix G). Then it is found from
+each image: t_acq + T_ave - t_frame, with the frame reference time t_frame and the time of the mean
+count rate in a frame of duration T, T_ave = ln(l T / (1 - exp(-l T))) / l, l = ln 2 / T_half
+(Vacha et al., IBSI manual for SUV, 2026). Images that are not corrected have a factor each.
+
+Times are compared in one zone; see `moments`. What cannot be is refused, and what is unusual is
+told:
 
 - an injection after the scan on the same day, or more than six half-lives before it: refused;
 - a date of the injection that contradicts that of the scan, as after removal of names: its time of
@@ -13,15 +18,19 @@ one zone; see `moments`. What cannot be is refused, and what is unusual is told:
 from __future__ import annotations
 
 import datetime
+import math
+import statistics
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from sciddm.data_adapters.petct.header_values import private_text
+from sciddm.data_adapters.petct.header_values import number, private_text
 from sciddm.data_adapters.petct.moments import date_of, moment_of, offset_of, time_of, together
 from sciddm.errors import InputError
 
-__all__ = ["delay_of"]
+__all__ = ["delay_of", "frame_factors"]
 
 _GE = "GEMS_PETD_01"
 _DAY = 86_400.0
@@ -29,11 +38,12 @@ _MOST_HALF_LIVES, _USUAL_HALF_LIVES = 6.0, 4.0  # between injection and scan
 _LONG_LIVED = 12 * 3600.0  # s, half-life from which on the day of the injection matters
 _SHORT_LIVED, _SHORTEST = 1800.0, 300.0  # s; tracers that live shorter are scanned at once
 _DATES = ("AcquisitionDate", "SeriesDate", "StudyDate", "ContentDate")
+_SAME_START = datetime.timedelta(seconds=30)  # of the images of one scan, as they tell it
 _NO_DATE = datetime.date(2000, 1, 1)
 
 
 def delay_of(
-    headers: Sequence[Dataset], tracer: Dataset, name: str, half_life_s: float, *, stated: bool
+    headers: Sequence[Dataset], tracer: Dataset, name: str, half_life_s: float, correction: str
 ) -> tuple[float, list[str]]:
     """Seconds from the injection to the time the images are corrected to, and what is to be told.
 
@@ -42,13 +52,14 @@ def delay_of(
         tracer: item of their RadiopharmaceuticalInformationSequence.
         name: of the series, for messages.
         half_life_s: of the nuclide.
-        stated: the images say what they are corrected to (DecayCorrectionDateTime).
+        correction: "START"; "STATED", where DecayCorrectionDateTime says to what; "NONE", where
+            the delay is that to the first image, and `frame_factors` make up for the rest.
 
     Raises:
         InputError: no time, or none that can be.
     """
     zone = offset_of(headers[0].get("TimezoneOffsetFromUTC"))
-    scan, dated = _scan_start(headers, name, zone, stated)
+    scan, dated = _scan_start(headers, name, half_life_s, correction)
     longest = _MOST_HALF_LIVES * half_life_s
     text = tracer.get("RadiopharmaceuticalStartDateTime")
     moment = moment_of(text, zone)
@@ -134,24 +145,49 @@ def _zone_remarks(text: object, zone: datetime.timedelta | None) -> list[str]:
     ]
 
 
-def _scan_start(
-    headers: Sequence[Dataset], name: str, zone: datetime.timedelta | None, stated: bool
-) -> tuple[datetime.datetime, bool]:
-    """The time that the images are corrected to, and whether its date is known.
+def frame_factors(headers: Sequence[Dataset], name: str, half_life_s: float) -> NDArray[np.float64]:
+    """What brings each uncorrected image to the start of the first one.
 
-    It is the stated one, else the start of the series, unless that was given to it afterwards.
+    exp(l (t_acq - t_first)) l T / (1 - exp(-l T)), with T the duration of the frame.
+
+    Raises:
+        InputError: the time or the duration of an image is missing.
     """
+    dated = _dated(headers[0])
+    times = [_acquired(h, dated) for h in headers]
+    durations = [number(h.get("ActualFrameDuration")) for h in headers]
+    if any(t is None for t in times) or any(d is None or d <= 0 for d in durations):
+        raise InputError(
+            f"{name}: DecayCorrection is NONE, and without AcquisitionTime and ActualFrameDuration "
+            "of every image SUV cannot be computed: export the corrected series"
+        )
+    first = min(t for t in times if t is not None)
+    rate = math.log(2) / half_life_s
+    out = []
+    for time, duration in zip(times, durations, strict=True):
+        assert time is not None
+        assert duration is not None
+        decay = rate * duration / 1000
+        elapsed = (time - first).total_seconds()
+        out.append(math.exp(rate * elapsed) * decay / -math.expm1(-decay))
+    return np.array(out)
+
+
+def _scan_start(
+    headers: Sequence[Dataset], name: str, half_life_s: float, correction: str
+) -> tuple[datetime.datetime, bool]:
+    """The time that the images are corrected to, and whether its date is known."""
     first = headers[0]
-    if stated:
+    zone = offset_of(first.get("TimezoneOffsetFromUTC"))
+    if correction == "STATED":
         moment = moment_of(first.get("DecayCorrectionDateTime"), zone)
         if moment is not None:
             return moment, True
-    dated = any(date_of(first.get(d)) is not None for d in _DATES)
-    acquired = [
-        _at(h, "Acquisition", dated) or moment_of(h.get("AcquisitionDateTime"), zone)
-        for h in headers
-    ]
+    dated = _dated(first)
+    acquired = [_acquired(h, dated) for h in headers]
     earliest = min((moment for moment in acquired if moment is not None), default=None)
+    if correction == "NONE" and earliest is not None:
+        return earliest, dated
     series = _at(first, "Series", dated)
     if series is not None and (earliest is None or series <= earliest):
         return series, dated
@@ -163,7 +199,35 @@ def _scan_start(
             f"{name}: neither SeriesTime (0008,0031) nor AcquisitionTime (0008,0032) say when it "
             "was scanned: export the original series"
         )
+    starts = [
+        moment + before
+        for h, moment in zip(headers, acquired, strict=True)
+        if moment is not None and (before := _before(h, half_life_s)) is not None
+    ]
+    if starts and max(starts) - min(starts) < _SAME_START:
+        return min(starts) + statistics.median(s - min(starts) for s in starts), dated
     return earliest, dated
+
+
+def _before(header: Dataset, half_life_s: float) -> datetime.timedelta | None:
+    """From the acquisition of an image to what it is corrected to: T_ave - t_frame."""
+    duration = number(header.get("ActualFrameDuration"))
+    reference = number(header.get("FrameReferenceTime"))
+    if not duration or not reference or duration <= 0 or reference <= 0:
+        return None
+    rate = math.log(2) / half_life_s
+    decay = rate * duration / 1000
+    average = math.log(decay / -math.expm1(-decay)) / rate
+    return datetime.timedelta(seconds=average - reference / 1000)
+
+
+def _dated(header: Dataset) -> bool:
+    return any(date_of(header.get(d)) is not None for d in _DATES)
+
+
+def _acquired(header: Dataset, dated: bool) -> datetime.datetime | None:
+    zone = offset_of(header.get("TimezoneOffsetFromUTC"))
+    return _at(header, "Acquisition", dated) or moment_of(header.get("AcquisitionDateTime"), zone)
 
 
 def _at(header: Dataset, of: str, dated: bool) -> datetime.datetime | None:

@@ -26,10 +26,19 @@ def private_number(header: Dataset, group: int, element: int, creator: str) -> f
 
 
 def private_text(header: Dataset, group: int, element: int, creator: str) -> Any:
-    """The value of a private element as it is stored."""
+    """The value of a private element as it is stored.
+
+    Where the group names no creator at all, as after some exports, the first block is taken to be
+    the creator's.
+    """
     try:
         value = header.private_block(group, creator)[element].value
     except KeyError:
-        return None
+        if any((group, block) in header for block in range(0x10, 0x100)):
+            return None
+        held = header.get((group, 0x1000 + element))
+        if held is None:
+            return None
+        value = held.value
     # Of an implicit VR, unknown to the dictionary, the bytes come as they are.
     return value.decode("ascii", "ignore") if isinstance(value, bytes) else value

@@ -84,7 +84,7 @@ def read_pet_series(
     check_size(path, "the series", slices.shape, 4)
     suv = np.empty(slices.shape, np.float32)
     for index, values, _ in slices.values():
-        suv[index] = values * scaling.factor
+        suv[index] = values * scaling.of(index)
     check_finite(path, "the series", suv)
     _check_range(path, suv)
     attrs = {**_place(slices), **scaling.told, "units": "SUV", "source": path.name}

@@ -12,7 +12,8 @@ SUV (QIBA, FDG-PET/CT Profile, appendix G).
 Units  values become SUV by
 =====  =====================================================================================
 BQML   the equation above
-GML    1: they are SUV already (SUV Type absent or BW)
+GML    1: they are SUV already (SUV Type absent or BW); of another SUV Type weight / `body_size`
+CM2ML  weight / (10 surface in m2): SUV by body surface
 CNTS   Philips' factor (7053,1000); or Bq/ml by (7053,1009), then the equation
 =====  =====================================================================================
 
@@ -24,12 +25,15 @@ has what they need, whatever the units.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from sciddm.data_adapters.petct.delay import delay_of
+from sciddm.data_adapters.petct.body_size import KINDS, body_size
+from sciddm.data_adapters.petct.delay import delay_of, frame_factors
 from sciddm.data_adapters.petct.header_values import number, private_number
 from sciddm.data_adapters.petct.nuclide import HALF_LIVES_S, nuclide_of
 from sciddm.errors import InputError
@@ -40,6 +44,7 @@ _PHILIPS = "Philips PET Private Group"
 _SAME_HALF_LIFE = 0.03  # relative; tables differ by less
 _HEAVIEST_KG, _LIGHTEST_KG = 650.0, 2.0
 _LEAST_HEIGHT_M, _MOST_HEIGHT_M = 0.3, 2.8
+_LEAST_MBQ, _MOST_MBQ = 50.0, 5000.0  # a number that is a dose in MBq alone: 50 mCi is none
 _LEAST_BQ = 1e5  # a dose below is one in MBq or mCi that was written as Bq
 
 
@@ -51,11 +56,17 @@ class Scaling:
         factor: SUV = factor x value.
         told: the numbers that led to it, for the attributes of the volume.
         warnings: what is to be known about it.
+        slices: further factor of each slice; None for none.
     """
 
     factor: float
     told: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
+    slices: NDArray[np.float64] | None = None
+
+    def of(self, index: int) -> float:
+        """The factor of a slice."""
+        return self.factor if self.slices is None else self.factor * float(self.slices[index])
 
 
 def decay_factor(seconds: float, half_life_s: float) -> float:
@@ -87,11 +98,13 @@ def suv_scaling(
     units = _units(first)
     if units == "GML":
         kind = str(first.get("SUVType") or "BW").strip().upper()
-        if kind != "BW":
-            raise InputError(
-                f"{name}: its SUV is normalised by {kind}, not by body weight: export Bq/ml"
-            )
-        return _scaled_already(first, 1.0, "GML", weight_kg, dose_mbq)
+        factor, remarks = (1.0, []) if kind == "BW" else _per_weight(first, name, kind, weight_kg)
+        scaling = _scaled_already(first, factor, "GML", weight_kg, dose_mbq)
+        return replace(scaling, warnings=remarks + scaling.warnings)
+    if units == "CM2ML":
+        factor, remarks = _per_weight(first, name, "BSA", weight_kg)
+        scaling = _scaled_already(first, factor, "CM2ML", weight_kg, dose_mbq)
+        return replace(scaling, warnings=remarks + scaling.warnings)
     to_activity, rule = 1.0, "BQML"
     if units == "CNTS":
         factor = private_number(first, 0x7053, 0x00, _PHILIPS)
@@ -107,25 +120,29 @@ def suv_scaling(
         to_activity, rule = activity, "CNTS to Bq/ml"
     elif units != "BQML":
         raise InputError(
-            f"{name}: Units are {units or 'missing'}, not BQML, GML or CNTS: export Bq/ml or SUV"
+            f"{name}: Units are {units or 'missing'}, not BQML, GML, CM2ML or CNTS: export Bq/ml "
+            "or SUV"
         )
     _check_corrections(first, name)
     weight = _weight(first, name, weight_kg)
     tracer = _tracer(first, name)
-    dose = _dose(tracer, name, dose_mbq)
+    dose, warnings = _dose(tracer, name, dose_mbq)
     told: dict[str, Any] = {"suv_rule": rule, "weight_kg": weight, "dose_mbq": dose / 1e6}
-    body, warnings = _body(first, weight)
+    body, remarks = _body(first, weight)
     told |= body
-    decayed = dose
+    warnings += remarks
+    decayed, slices = dose, None
     if weight < _LIGHTEST_KG:
         warnings.append(f"a weight of {weight:g} kg: SUV holds for it alone; is it in kg?")
     correction = _correction(first)
-    if correction in ("START", "STATED"):
+    if correction in ("START", "STATED", "NONE"):
         half_life, remarks = _half_life(tracer, name)
         warnings += remarks
-        delay, remarks = delay_of(headers, tracer, name, half_life, stated=correction == "STATED")
+        delay, remarks = delay_of(headers, tracer, name, half_life, correction)
         warnings += remarks
         decayed = dose * decay_factor(delay, half_life)
+        if correction == "NONE":
+            slices = frame_factors(headers, name, half_life)
         told |= {"uptake_min": delay / 60, "half_life_min": half_life / 60}
     elif correction != "ADMIN":
         raise InputError(
@@ -134,7 +151,7 @@ def suv_scaling(
         )
     factor = to_activity * weight * 1000 / decayed
     told |= {"decay_correction": correction, "suv_factor": factor}
-    return Scaling(factor, told, warnings)
+    return Scaling(factor, told, warnings, slices)
 
 
 def _check_alike(headers: Sequence[Dataset], name: str) -> None:
@@ -168,12 +185,48 @@ def _injection(header: Dataset) -> tuple[str, ...]:
     return tuple(str(tracers[0].get(n) or "") for n in names)
 
 
+def _per_weight(
+    header: Dataset, name: str, kind: str, weight_kg: float | None
+) -> tuple[float, list[str]]:
+    """From SUV by another size of the body to that by its weight.
+
+    Raises:
+        InputError: another SUV Type, or weight, height or sex are missing.
+    """
+    weight = number(header.get("PatientWeight")) or weight_kg
+    height = number(header.get("PatientSize"))
+    sex = str(header.get("PatientSex") or "").strip().upper()
+    usable = (
+        weight is not None
+        and _LIGHTEST_KG <= weight < _HEAVIEST_KG
+        and height is not None
+        and _LEAST_HEIGHT_M < height < _MOST_HEIGHT_M
+        and (kind == "BSA" or sex in ("M", "F", "O"))
+    )
+    if kind not in KINDS or not usable:
+        raise InputError(
+            f"{name}: its SUV is normalised by {kind}, not by body weight, and weight, height and "
+            "sex do not bring it back: export Bq/ml"
+        )
+    assert weight is not None
+    assert height is not None
+    size = body_size(kind, weight, height, sex)
+    if size <= 0:
+        raise InputError(
+            f"{name}: weight and height give a size {kind} of {size:.3g}: export Bq/ml"
+        )
+    told = [f"the stored SUV is by {kind}: brought to SUV by body weight"]
+    if kind != "BSA" and sex == "O":
+        told.append(f'the sex is "O": the mean of {kind} of both sexes was used')
+    return weight / (10 * size if kind == "BSA" else size), told
+
+
 def _scaled_already(
     header: Dataset, factor: float, rule: str, weight_kg: float | None, dose_mbq: float | None
 ) -> Scaling:
     """Values that become SUV without weight and dose: the scanner used its own."""
     told: dict[str, Any] = {"suv_rule": rule}
-    if rule != "GML":
+    if factor != 1:
         told["suv_factor"] = factor
     weight = number(header.get("PatientWeight")) or weight_kg
     warnings = []
@@ -197,9 +250,16 @@ def _check_corrections(header: Dataset, name: str) -> None:
     if isinstance(corrected, str):
         corrected = [corrected]
     done = {str(v).strip().upper() for v in corrected}
-    for code, word in (("ATTN", "attenuation"), ("DECY", "decay")):
-        if code not in done:
-            raise InputError(f"{name}: is not corrected for {word}: export the corrected series")
+    if "ATTN" not in done:
+        raise InputError(f"{name}: is not corrected for attenuation: export the corrected series")
+    correction = _correction(header)
+    if correction == "NONE" and "DECY" in done:
+        raise InputError(
+            f"{name}: DecayCorrection is NONE, and CorrectedImage names DECY: which one holds is "
+            "unknown, export the series again"
+        )
+    if correction != "NONE" and "DECY" not in done:
+        raise InputError(f"{name}: is not corrected for decay: export the corrected series")
 
 
 def _weight(header: Dataset, name: str, given: float | None) -> float:
@@ -228,22 +288,27 @@ def _tracer(header: Dataset, name: str) -> Dataset:
     return out
 
 
-def _dose(tracer: Dataset, name: str, given: float | None) -> float:
+def _dose(tracer: Dataset, name: str, given: float | None) -> tuple[float, list[str]]:
+    """In Bq, and what is to be told of it."""
     if given is not None:
         if not 0 < given < 1e5:
             raise InputError(f"{name}: a dose of {given:g} MBq: give the right one by --dose-mbq")
-        return given * 1e6
+        return given * 1e6, []
     dose = number(tracer.get("RadionuclideTotalDose"))
     if not dose:
         raise InputError(
             f"{name}: RadionuclideTotalDose (0018,1074) is missing: give it by --dose-mbq"
         )
+    if _LEAST_MBQ <= dose <= _MOST_MBQ:
+        return dose * 1e6, [
+            f"RadionuclideTotalDose is {dose:g} Bq, which is no dose: it was taken for MBq"
+        ]
     if not dose >= _LEAST_BQ:
         raise InputError(
-            f"{name}: RadionuclideTotalDose is {dose:g} Bq, too little to see: is it in MBq? give "
-            "it by --dose-mbq"
+            f"{name}: RadionuclideTotalDose is {dose:g} Bq, too little to see: is it in MBq "
+            "or mCi? give it by --dose-mbq"
         )
-    return dose
+    return dose, []
 
 
 def _units(header: Dataset) -> str:
@@ -302,9 +367,9 @@ def _body(header: Dataset, weight_kg: float) -> tuple[dict[str, Any], list[str]]
             f"a height of {height:g} m: SUV by lean body mass and by body surface are left out; "
             "is it in m?"
         ]
-    surface = 0.007184 * weight_kg**0.425 * (100 * height) ** 0.725
+    sex = str(header.get("PatientSex") or "")
+    surface = body_size("BSA", weight_kg, height, sex)
     told: dict[str, Any] = {"height_m": height, "body_surface_m2": surface}
-    offset = {"M": (6680.0, 216.0), "F": (8780.0, 244.0)}.get(str(header.get("PatientSex") or ""))
-    if offset is not None:
-        told["lean_mass_kg"] = 9270 * weight_kg / (offset[0] + offset[1] * weight_kg / height**2)
+    if sex in ("M", "F"):
+        told["lean_mass_kg"] = body_size("LBMJANMA", weight_kg, height, sex)
     return told, []

@@ -168,6 +168,88 @@ def test_slices_of_two_injections_are_refused(tmp_path):
         open_pet(tmp_path / "pet")
 
 
-def test_images_that_are_not_corrected_for_decay_are_refused(tmp_path):
-    with pytest.raises(InputError, match="NONE, not START or ADMIN"):
-        opened(tmp_path, DecayCorrection="NONE")
+def test_a_dose_in_mbq_is_told(tmp_path):
+    volume = opened(tmp_path, {"RadionuclideTotalDose": "370"})
+    assert np.allclose(volume.values, AT_SCAN, rtol=2e-6)
+    assert "taken for MBq" in said(volume)
+
+
+UNCORRECTED = {"DecayCorrection": "NONE", "CorrectedImage": ["ATTN", "SCAT"]}
+
+
+def test_images_that_are_not_corrected_for_decay_have_a_factor_each(tmp_path):
+    """Two bed positions an hour apart: mean activity of 600 s frames, by the integral of decay."""
+    write_pet(tmp_path / "pet", BQ, **UNCORRECTED, ActualFrameDuration="600000")
+    for k, file in enumerate(sorted((tmp_path / "pet").iterdir())):
+        d = dcmread(file)
+        d.AcquisitionTime = "100000" if k < 2 else "110000"
+        d.save_as(file)
+    rate = np.log(2) / 6586.2
+    mean_left = {  # of the dose, over the frame
+        t: (np.exp(-rate * t) - np.exp(-rate * (t + 600))) / (rate * 600) for t in (3600, 7200)
+    }
+    values = open_pet(tmp_path / "pet").values
+    for slices, t in ((values[:2], 3600), (values[2:], 7200)):
+        assert np.allclose(slices, 5000 * 70e3 / (370e6 * mean_left[t]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (UNCORRECTED, "ActualFrameDuration of every image"),
+        ({"DecayCorrection": "NONE"}, "DecayCorrection is NONE, and CorrectedImage names DECY"),
+    ],
+)
+def test_uncorrected_images_that_do_not_tell_enough_are_refused(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        opened(tmp_path, **changes)
+
+
+def test_a_series_that_was_given_another_time_starts_where_its_frames_say(tmp_path):
+    """450 s is the time of the mean count rate of a frame of 603 s that began 150 s into it."""
+    volume = opened(
+        tmp_path, SeriesTime="113000", AcquisitionTime="100230",
+        ActualFrameDuration="603000", FrameReferenceTime="450000",
+    )  # fmt: skip
+    assert np.allclose(volume.values, AT_SCAN, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sex", "size_kg"),
+    [
+        ("LBM", "M", 1.10 * 70 - 120 * 0.16),
+        ("LBMJAMES128", "M", 1.10 * 70 - 128 * 0.16),
+        ("LBMJAMES128", "F", 1.07 * 70 - 148 * 0.16),
+        ("LBMJANMA", "F", 9270 * 70 / (8780 + 244 * 70 / 1.75**2)),
+        ("IBW", "O", (48 + 1.06 * 23 + 45.5 + 0.91 * 23) / 2),
+    ],
+)
+def test_suv_by_another_size_is_brought_to_weight(tmp_path, kind, sex, size_kg):
+    """70 kg and 1.75 m: W/H = 0.4 kg/cm."""
+    volume = opened(
+        tmp_path, Units="GML", SUVType=kind, slope=0.001, PatientSize="1.75", PatientSex=sex,
+    )  # fmt: skip
+    assert np.allclose(volume.values, 5 * 70 / size_kg, rtol=1e-6)
+    assert f"by {kind}" in said(volume)
+
+
+def test_suv_by_surface_is_brought_to_weight(tmp_path):
+    """5 cm2/ml, and 1.848 m2 (Du Bois) for 70 kg."""
+    volume = opened(tmp_path, Units="CM2ML", slope=0.001, PatientSize="1.75", PatientSex="O")
+    surface = 0.007184 * 70**0.425 * 175**0.725
+    assert np.allclose(volume.values, 5 * 70e3 / (surface * 1e4), rtol=1e-6)
+
+
+def test_private_elements_without_their_creator_are_those_of_the_first_block(tmp_path):
+    write_pet(tmp_path / "pet", BQ, Units="CNTS")
+    for file in (tmp_path / "pet").iterdir():
+        d = dcmread(file)
+        d.add_new((0x7053, 0x1000), "DS", "0.0007")
+        d.save_as(file)
+    assert np.allclose(open_pet(tmp_path / "pet").values, 3.5)
+    for file in (tmp_path / "pet").iterdir():
+        d = dcmread(file)
+        d.add_new((0x7053, 0x0010), "LO", "ANOTHER VENDOR")
+        d.save_as(file)
+    with pytest.raises(InputError, match="without Philips' factors"):
+        open_pet(tmp_path / "pet")
