@@ -172,8 +172,32 @@ def read_cartesian(raw: RawData, form: str, select: Selection | None = None) -> 
     attrs |= placed(geometry, (slices, *kspace.shape[1:]))
     if rx and ry:
         attrs["image_shape"] = [ry, rx]
-    scan = build_scan(raw.path, kspace, attrs, mask=mask, noise=noise, calibration=calibration)
+    turns = _turns(raw, plan).reshape(count, slices, -1)[:, order].reshape(count * slices, -1)
+    others = {"turn": (("slice", "ky"), turns)}
+    scan = build_scan(
+        raw.path, kspace, attrs, mask=mask, noise=noise, calibration=calibration, others=others
+    )
     return with_frames(scan, plan.frames.values, count)
+
+
+def _turns(raw: RawData, plan: _Grid) -> NDArray[np.float32]:
+    """When each line of an image was measured, (image, ky): 0 for the first, 1 for the next, ...;
+    the mean of averages, NaN for lines that were not measured.
+
+    Time stamps tell, then the scanner's counter, then the place in the file.
+    """
+    heads = raw.heads[plan.lines]
+    clock = np.lexsort((plan.lines, heads["scan_counter"], heads["acquisition_time_stamp"]))
+    slices = plan.shape[0]
+    images = plan.frames.number * slices + plan.slices
+    turns = np.full((plan.frames.count * slices, plan.shape[3]), np.nan, np.float32)
+    for image in range(len(turns)):
+        own = clock[images[clock] == image]
+        rows = plan.rows[own]
+        sums = np.bincount(rows, np.arange(len(own)), minlength=turns.shape[1])
+        counts = np.bincount(rows, minlength=turns.shape[1])
+        turns[image, counts > 0] = (sums / np.maximum(counts, 1))[counts > 0]
+    return turns
 
 
 def _sorted(raw: RawData, select: Selection | None) -> tuple[_Grid, _Grid | None]:

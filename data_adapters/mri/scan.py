@@ -6,6 +6,8 @@
     noise       (coil, sample) complex64: noise of the same level as that of k-space
     calibration (slice, coil, ky, kx) complex64: lines for the coil maps alone, 0 elsewhere
     reference   (slice, y, x) float32: image of the fully sampled scan
+    turn        (slice, ky) float32: when each line was measured, 0 for the first of its image, NaN
+                for none; where the file tells
 
 A scan along a trajectory has instead
 

@@ -91,6 +91,9 @@ def compressed(
     # T T^H as samples: sqrt(N) [T, i T] has just this covariance.
     noise = np.sqrt(count) * np.concatenate([root, 1j * root], axis=1)
     out["noise"] = (("coil", "noise_sample"), noise.astype(np.complex64))
+    doubt = source.noise_doubt() if noise_std is None else None
+    if doubt is not None:
+        out.attrs["noise_doubt"] = doubt
     return out.assign_attrs(
         coils_measured=measured, coil_energy_kept=round(float(kept[count - 1]), 6)
     )

@@ -132,6 +132,7 @@ def judgement(
     textures: Sequence[float | None] = (),
     texture_limit: float = 0.0,
     doubt: str | None = None,
+    motion: str | None = None,
 ) -> dict[str, Any]:
     """Attributes of a result: the verdict with its figures, and all warnings.
 
@@ -147,10 +148,13 @@ def judgement(
         texture_limit: likewise.
         doubt: why the noise level may be wrong; residuals are in units of it, and a fit by them is
             no "yes".
+        motion: why motion was not looked for, if it was not.
     """
     fits = fit_finding(consistencies, reasons)
     if doubt is not None and fits.answer == "yes":
         fits = replace(fits, answer="not checked", sentence=doubt)
+    if motion is not None and fits.answer == "yes":
+        fits = replace(fits, sentence=f"{fits.sentence} {motion}")
     attrs = consistency_attributes(consistencies)
     familiar = Finding()
     if shift is not None:

@@ -49,7 +49,7 @@ from sciddm.pipelines.mri.retrospective import Undersampling
 from sciddm.pipelines.mri.sampling import Sampling, sampling_of
 from sciddm.pipelines.mri.settings import QUALITIES, Settings, settings_for
 from sciddm.pipelines.mri.slices import reconstruct_slice
-from sciddm.pipelines.mri.step_motion import step_motion, step_remark
+from sciddm.pipelines.mri.step_motion import UNCHECKED, Step, step_check, step_motion, step_remark
 from sciddm.pipelines.mri.wrapped import overlap_remark, separated
 from sciddm.posterior import Posterior
 from sciddm.progress import Progress
@@ -329,7 +329,8 @@ class MRIReconstruction(Pipeline):
             for i, (encoded, posterior) in enumerate(drawn)
         ]
         unknowns = [int((encoded.frame.maps.abs().sum(0) > 0).sum()) for encoded, _ in drawn]
-        reasons = [noise or overstated_remark(consistencies, unknowns), self._motion(drawn, source)]
+        steps = self._steps(drawn, source)
+        reasons = [noise or overstated_remark(consistencies, unknowns), step_remark(steps)]
         scores = (
             [self.shift(self.denoiser, posterior.mean) for _, posterior in drawn]
             if self.shift is not None
@@ -349,19 +350,29 @@ class MRIReconstruction(Pipeline):
         limit = float(self._shift_entry.get("texture_limit", 0.0))
         textures = [texture(to_numpy(p.mean[0, 0].abs())) for _, p in drawn] if limit else []
         doubt = source.noise_doubt() if options.noise_std is None else None
-        return judgement(
-            consistencies, sentences, finding, self.shift, scores, remarks, textures, limit, doubt
+        attrs = judgement(
+            consistencies,
+            sentences,
+            finding,
+            self.shift,
+            scores,
+            remarks,
+            textures,
+            limit,
+            doubt,
+            None if steps else UNCHECKED,
         )
+        return {**attrs, "motion_check": step_check(steps)}
 
     @staticmethod
-    def _motion(drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling) -> str | None:
-        """A sentence where some slices show that the object moved once."""
+    def _steps(drawn: list[tuple[EncodedSlice, Posterior]], source: Sampling) -> list[Step]:
+        """Movements in mid-scan that fit some slices best; none of those that do not tell."""
         steps = []
         for i in slices_to_check(len(drawn)):
             lines = source.lines(i)
             if lines is not None:
-                steps.append(step_motion(drawn[i][0], *lines, source.acceleration))
-        return step_remark([step for step in steps if step is not None])
+                steps.append(step_motion(drawn[i][0], *lines, source.acceleration, source.turns(i)))
+        return [step for step in steps if step is not None]
 
     def _predicted(
         self,

@@ -56,6 +56,8 @@ class Sampling(ABC):
         # A dead coil has no noise either.
         self.alive = (self.kspace != 0).any(-1).any(-1).any(0)
         self.remarks = [str(sentence) for sentence in scan.attrs.get("scan_remarks", [])]
+        # Of an estimate that coil compression made samples of.
+        self._doubt = scan.attrs.get("noise_doubt")
         self._noise = scan["noise"].values[self.alive.numpy()] if "noise" in scan else None
 
     @property
@@ -104,7 +106,7 @@ class Sampling(ABC):
     def noise_doubt(self) -> str | None:
         """A sentence where the estimate of ``covariance`` may be wrong; None with a noise scan."""
         if self._noise is not None:
-            return None
+            return self._doubt
         return noise_doubt(self._candidates, float(self.kspace.abs().max()))
 
     @abstractmethod
@@ -130,6 +132,10 @@ class Sampling(ABC):
         kept out; None along a trajectory."""
         return None
 
+    def turns(self, item: int) -> Tensor | None:
+        """(ky,), when each line was measured; None where the file does not tell."""
+        return None
+
     @property
     @abstractmethod
     def acceleration(self) -> float:
@@ -145,6 +151,7 @@ class OnGrid(Sampling):
         super().__init__(scan)
         self.size = (self.kspace.shape[-2], self.kspace.shape[-1])
         self.mask = _mask(scan, self.kspace)
+        self._turns = scan["turn"].values if "turn" in scan else None
         self.calibration: Tensor | None = None
         if "calibration" in scan:
             own = scan["calibration"].transpose("slice", "coil", "ky", "kx").values
@@ -178,6 +185,9 @@ class OnGrid(Sampling):
 
     def lines(self, item: int) -> tuple[Tensor, Tensor]:
         return self.kspace[item, self.alive].to(current()), self.measured(item)
+
+    def turns(self, item: int) -> Tensor | None:
+        return None if self._turns is None else torch.from_numpy(self._turns[item]).to(current())
 
     @property
     def acceleration(self) -> float:

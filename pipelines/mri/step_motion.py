@@ -1,14 +1,19 @@
-"""Did the object move once, between the two halves of k-space?
+"""Did the object move once during the scan?
 
-Each side of k-space then agrees with itself, and an image in between fits both: neither residual
-nor lines that were kept out tell. A model of the step does. With x_0 the image of total variation
-without the lines B on one side of the centre, and T a shift and a rotation,
+Lines from before and after agree among themselves, and an image in between fits both: neither
+residual nor lines that were kept out tell. A model of the step does. With x_0 the image of total
+variation without a part B of the lines, and T a shift and a rotation,
 
     e(T) = |<A_B T x_0, y_B>|^2 / (|A_B T x_0|^2 |y_B|^2)
 
 is the part of those lines that the moved image explains, up to one factor (its square root is a
 correlation). In an object at rest no T explains more than none. The coils stay where they are, so
-A_B has the scan's own maps. The figure is the sum over both sides of ln(max_T e(T) / e(1)).
+A_B has the scan's own maps. The figure is the sum over two parts B of ln(max_T e(T) / e(1)).
+
+Where the file tells when each line was measured, and both halves of that time reach the centre of
+k-space, as in interleaved and random orders, B is the later half, then the earlier one. Else lines
+are thought to follow each other along k-space, and B is what lies on one side of the calibration
+region: that tells less, and only at low accelerations.
 """
 
 from __future__ import annotations
@@ -30,12 +35,18 @@ from sciddm.physics.fourier import fftc, ifftc, resized
 from sciddm.physics.mri.encoding import EncodedSlice
 from sciddm.physics.mri.masks import calibration_region
 
-__all__ = ["Step", "step_motion", "step_remark"]
+__all__ = ["UNCHECKED", "Step", "step_check", "step_motion", "step_remark"]
 
 #: Figure from which a step is named. Heads of training patients at R = 4 had .29 or less at rest,
 #: and .91 or more in 11 of 12 that moved by 3 to 8 pixels or degrees; limbs,
 #: CT slices and phantoms 0.
 _LIMIT = 0.6
+#: Likewise where both halves reach the centre: heads of training patients at R = 3 to 8 had .003 or
+#: less at rest, and .03 or more in 26 of 27 that moved once by 3 to 8 pixels or degrees.
+_TURN_LIMIT = 0.03
+#: Least part of the central lines on each side of DC that each half holds there, and its least
+#: number of lines.
+_CENTRAL, _LEAST_HALF = 0.25, 8
 #: Acceleration above which too few lines lie on a side: heads at rest reached 3.6 at R = 6.
 _MOST_ACCELERATION = 5.0
 #: On each side: with 4 to 11 a real gradient echo at rest had figures up to 1.9.
@@ -43,25 +54,41 @@ _LEAST_LINES = 12
 _ITERATIONS = 30  # of the image of total variation
 #: Largest shift (pixels) and rotation (degrees) that are tried; steps of the search, turn by turn.
 _REACH, _STEPS = 8, (2, 2, 1)
+#: What a fit without the check is said with.
+UNCHECKED = (
+    "Motion in mid-scan was not looked for: the file tells no order of acquisition that reaches "
+    "the centre of k-space twice, and there are too few whole lines beside it."
+)
 #: Part of the lines that counts as explained by chance.
 _CHANCE = 0.01
 
 
 @dataclass(frozen=True)
 class Step:
-    """A movement between the two halves of k-space.
+    """A movement in mid-scan.
 
     Attributes:
-        figure: how much better the lines of each side fit a moved image, in nats.
-        shift: (pixels along y, along x, degrees) of the side that tells most.
+        figure: how much better the lines of each part fit a moved image, in nats.
+        shift: (pixels along y, along x, degrees) of the part that tells most.
+        by_turn: whether the parts are halves of the time; else they are sides of k-space.
     """
 
     figure: float
     shift: tuple[float, float, float]
+    by_turn: bool = False
+
+    @property
+    def shows(self) -> float:
+        """The figure over the limit from which a step is named."""
+        return self.figure / (_TURN_LIMIT if self.by_turn else _LIMIT)
 
 
 def step_motion(
-    encoded: EncodedSlice, kspace: Tensor, mask: Tensor, acceleration: float
+    encoded: EncodedSlice,
+    kspace: Tensor,
+    mask: Tensor,
+    acceleration: float,
+    turns: Tensor | None = None,
 ) -> Step | None:
     """The step that fits a slice best.
 
@@ -70,20 +97,24 @@ def step_motion(
         kspace: (coil, ky, kx) of its living coils.
         mask: (ky, kx) bool.
         acceleration: of the scan.
+        turns: (ky,), when each line was measured, if that is stated.
 
     Returns:
         None where this cannot be told: no whole lines, few of them, or a high acceleration.
     """
-    if acceleration > _MOST_ACCELERATION:
-        return None
+    parts = [] if turns is None else _halves(mask, turns)
+    by_turn = bool(parts)
+    if not parts and acceleration <= _MOST_ACCELERATION:
+        parts = list(_sides(mask))
     steps = []
-    for side, axis in _sides(mask):
-        shown = encoded.frame.measurement(kspace, mask & ~side)
-        rest = encoded.frame.measurement(kspace, side)
-        steps.append(_best(starting_image(shown, _ITERATIONS), rest, side, axis))
+    for part, axis in parts:
+        shown = encoded.frame.measurement(kspace, mask & ~part)
+        rest = encoded.frame.measurement(kspace, part)
+        steps.append(_best(starting_image(shown, _ITERATIONS), rest, part, axis))
     if not steps:
         return None
-    return Step(sum(s.figure for s in steps), max(steps, key=lambda s: s.figure).shift)
+    largest = max(steps, key=lambda s: s.figure)
+    return Step(sum(s.figure for s in steps), largest.shift, by_turn)
 
 
 def step_remark(steps: Sequence[Step]) -> str | None:
@@ -92,12 +123,49 @@ def step_remark(steps: Sequence[Step]) -> str | None:
     Args:
         steps: of the slices that were looked at; the median figure decides.
     """
-    if not steps or float(np.median([s.figure for s in steps])) < _LIMIT:
+    if not steps or float(np.median([s.shows for s in steps])) < 1:
         return None
+    part = "What was measured later" if steps[0].by_turn else "One side of k-space"
     return (
-        "One side of k-space fits an object that was shifted or turned better than the same "
-        "object at rest: it moved once during the scan, and the image is a mixture of both places."
+        f"{part} fits an object that was shifted or turned better than the same object at rest: it "
+        "moved once during the scan, and the image is a mixture of both places."
     )
+
+
+def step_check(steps: Sequence[Step]) -> str:
+    """In words, whether a step was looked for, and how.
+
+    Args:
+        steps: of the slices that were looked at; empty where none could be.
+    """
+    if not steps:
+        return "not made"
+    return "by the order of acquisition" if steps[0].by_turn else "by the sides of k-space"
+
+
+def _halves(mask: Tensor, turns: Tensor) -> list[tuple[Tensor, int]]:
+    """The lines that were measured later, then those measured earlier, (ky, kx) bool, and their
+    axis; empty where one of them hardly reaches a side of the centre of k-space."""
+    pattern = to_numpy(mask)
+    lines = pattern.any(axis=1)
+    if not (pattern == lines[:, None]).all():
+        return []
+    try:
+        region = calibration_region(pattern)[0]
+    except InputError:
+        return []
+    when = np.where(lines, to_numpy(turns), np.nan)
+    later = when > np.nanmedian(when)
+    earlier = lines & ~later & np.isfinite(when)
+    # In the order of k-space itself each half has one side of the centre.
+    dc = len(lines) // 2
+    sides = (slice(region.start, dc), slice(dc, region.stop))
+    central = [float(part[side].mean()) for part in (later, earlier) for side in sides]
+    if min(central) < _CENTRAL or min(later.sum(), earlier.sum()) < _LEAST_HALF:
+        return []
+    return [
+        (torch.from_numpy(part)[:, None].to(mask.device) & mask, -2) for part in (later, earlier)
+    ]
 
 
 def _sides(mask: Tensor) -> Iterator[tuple[Tensor, int]]:

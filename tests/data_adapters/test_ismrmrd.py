@@ -136,6 +136,26 @@ def test_lines_are_sorted(tmp_path: Path) -> None:
     assert scan.attrs["image_shape"] == [6, 8]
 
 
+@pytest.mark.parametrize("clock", ["acquisition_time_stamp", "scan_counter", "file"])
+def test_the_order_of_acquisition(tmp_path: Path, clock: str) -> None:
+    k = complex_noise((2, 2, 6, 8))
+    steps = (0, 2, 3, 5)
+    readouts = lines_of(k, steps)
+    when = [3, 0, 7, 5, 6, 1, 4, 2] if clock != "file" else list(range(8))
+    if clock != "file":
+        for readout, time in zip(readouts, when, strict=True):
+            readout.head = readout.head | {clock: time}
+    scan = open_kspace(write(tmp_path / "a.h5", header(), readouts))
+    expected = np.full((2, 6), np.nan)
+    for s in range(2):
+        own = sorted(
+            (w, r.step) for w, r in zip(when, readouts, strict=True) if r.counters["slice"] == s
+        )
+        for turn, (_, row) in enumerate(own):
+            expected[s, row] = turn
+    np.testing.assert_array_equal(scan["turn"].values, expected)
+
+
 def test_geometry(tmp_path: Path) -> None:
     """Oblique slices 7 mm apart, 5 mm thick, written in reverse order in space."""
     angle = np.deg2rad(30)

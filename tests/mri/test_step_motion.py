@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -12,9 +14,18 @@ from scipy import ndimage
 from sciddm import mri
 from sciddm.physics.mri.encoding import EncodedSlice, encode
 from sciddm.physics.mri.masks import make_mask
-from sciddm.pipelines.mri.step_motion import Step, step_motion, step_remark
+from sciddm.pipelines.mri.judgement import judgement
+from sciddm.pipelines.mri.step_motion import (
+    UNCHECKED,
+    Step,
+    step_check,
+    step_motion,
+    step_remark,
+)
+from sciddm.posterior import Consistency
 from sciddm.simulation.mri.phantom import head_phantom
 from sciddm.simulation.mri.scan import simulate_scan
+from sciddm.uncertainty.verdict import Finding
 
 SIDE, LINES = 96, 12
 Complex = NDArray[np.complex64]
@@ -92,11 +103,79 @@ def test_nothing_is_told_of_few_lines() -> None:
     assert step(k * points, points & mask, noise) is None
 
 
+def two_shots(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Turns of every other measured line, then of the rest; and the lines of the second shot."""
+    lines = np.flatnonzero(mask[:, 0])
+    turns = np.full(len(mask), np.nan, np.float32)
+    turns[np.concatenate([lines[::2], lines[1::2]])] = np.arange(len(lines))
+    return turns, lines[1::2]
+
+
+def between_shots(
+    shift: tuple[float, float], acceleration: float
+) -> tuple[Complex, NDArray[np.bool_], float, NDArray[np.float32]]:
+    """k-space of a head that moved between two interleaved shots."""
+    image = head_phantom((SIDE, SIDE))
+    mask = make_mask("random", (SIDE, SIDE), acceleration, LINES, seed=2)
+    turns, late = two_shots(mask)
+    first, second = (
+        simulate_scan(np.clip(x, 0, None), 8, snr_db=30, seed=3)
+        for x in (image, ndimage.shift(image, shift, order=1))
+    )
+    k = first["kspace"].values[0].copy()
+    k[:, late] = second["kspace"].values[0][:, late]
+    return (k * mask).astype(np.complex64), mask, float(first.attrs["noise_std"]), turns
+
+
+def test_the_order_of_acquisition_tells_a_step_at_a_high_acceleration() -> None:
+    acceleration = 6.0
+
+    def by_turn(shift: tuple[float, float]) -> Step | None:
+        k, mask, noise, turns = between_shots(shift, acceleration)
+        return step_motion(
+            encoded(k, mask, noise),
+            torch.from_numpy(k),
+            torch.from_numpy(mask),
+            acceleration,
+            torch.from_numpy(turns),
+        )
+
+    rest, moved = by_turn((0, 0)), by_turn((4, 0))
+    assert rest is not None
+    assert moved is not None
+    assert rest.by_turn
+    assert step_remark([rest]) is None
+    assert rest.figure < 0.01
+    remark = step_remark([moved])
+    assert remark is not None
+    assert remark.startswith("What was measured later")
+
+
+def test_lines_in_the_order_of_k_space_are_searched_by_sides() -> None:
+    k, mask, noise = scan((5, 0))
+    turns = torch.arange(SIDE, dtype=torch.float32)
+    data = torch.from_numpy(k), torch.from_numpy(mask)
+    here = step_motion(encoded(k, mask, noise), *data, 2, turns)
+    assert here is not None
+    assert not here.by_turn
+    assert step_motion(encoded(k, mask, noise), *data, 6, turns) is None
+
+
+def test_a_result_says_whether_motion_was_looked_for() -> None:
+    good = [Consistency(0.9, 1000, 0.8, 0.25)]
+    attrs = judgement(good, [], Finding(), None, [], motion=UNCHECKED)
+    assert attrs["verdict_fits"] == "yes"
+    assert UNCHECKED in json.loads(attrs["verdict"])["fits"]["sentence"]
+    assert step_check([]) == "not made"
+    assert step_check([Step(0, (0, 0, 0), by_turn=True)]) == "by the order of acquisition"
+
+
 def test_the_verdict_on_a_head_that_moved_once() -> None:
     k, mask, noise = scan((5, 0))
     data = xr.Dataset(
         {"kspace": (("slice", "coil", "ky", "kx"), k[None]), "mask": (("ky", "kx"), mask)}
     )
     result = mri.reconstruct(data, quality="fast", samples=2, seed=0, noise_std=noise)
+    assert result.attrs["motion_check"] == "by the sides of k-space"
     assert result.verdict.fits.answer == "no"
     assert any("moved once during the scan" in sentence for sentence in result.warnings)
