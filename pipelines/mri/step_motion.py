@@ -147,7 +147,7 @@ def _halves(mask: Tensor, turns: Tensor) -> list[tuple[Tensor, int]]:
     """The lines that were measured later, then those measured earlier, (ky, kx) bool, and their
     axis; empty where one of them hardly reaches a side of the centre of k-space."""
     pattern = to_numpy(mask)
-    lines = pattern.any(axis=1)
+    lines = np.asarray(pattern.any(axis=1))
     if not (pattern == lines[:, None]).all():
         return []
     try:
