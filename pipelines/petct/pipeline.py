@@ -227,13 +227,20 @@ class TumourSegmentation(Pipeline):
         return result.assign_attrs(warnings=json.dumps(warnings))
 
     def _verdict(self, beyond: str) -> Verdict:
-        """Whether the field of view is one that the model knows; nothing else is checked."""
+        """Whether the field of view is one that the model knows.
+
+        Its size alone does not make a study familiar: that of a head or a pelvis may be as small,
+        and uptake in training studies spans that of organs.
+        """
         if self.representation.field_mm is None:
             return Verdict()
         if beyond:
             return Verdict(familiar=Finding("no", sentence=f"{beyond[0].upper()}{beyond[1:]}."))
-        said = "The field of view is no larger than those the model was trained on."
-        return Verdict(familiar=Finding("yes", sentence=said))
+        said = (
+            "The field of view is no larger than those the model was trained on. Whether it holds "
+            "organs that take up tracer was not checked: they are marked too."
+        )
+        return Verdict(familiar=Finding("not checked", sentence=said))
 
     def _source(self, settings: Settings) -> Source:
         placed(self.model)

@@ -183,7 +183,9 @@ def test_a_field_of_view_beyond_the_training_crops_is_refused():
     forced = small(pet, ct, quality="fast", anywhere=True)
     assert forced.attrs["verdict_familiar"] == "no"
     assert "larger than the crops" in json.loads(forced.attrs["warnings"])[0]
-    assert large(pet, ct, quality="fast").attrs["verdict_familiar"] == "yes"
+    within = large(pet, ct, quality="fast").attrs
+    assert within["verdict_familiar"] == "not checked"  # by its size alone it is not familiar
+    assert "organs that take up tracer was not checked" in within["verdict"]
 
 
 @pytest.mark.parametrize("how", ["box", "point", "mask", "file"])
