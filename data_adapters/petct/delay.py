@@ -205,7 +205,7 @@ def _scan_start(
         if moment is not None and (before := _before(h, half_life_s)) is not None
     ]
     if starts and max(starts) - min(starts) < _SAME_START:
-        return min(starts) + statistics.median(s - min(starts) for s in starts), dated
+        return statistics.median_low(starts), dated
     return earliest, dated
 
 

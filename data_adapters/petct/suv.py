@@ -107,11 +107,11 @@ def suv_scaling(
         return replace(scaling, warnings=remarks + scaling.warnings)
     to_activity, rule = 1.0, "BQML"
     if units == "CNTS":
-        factor = private_number(first, 0x7053, 0x00, _PHILIPS)
+        to_suv = private_number(first, 0x7053, 0x00, _PHILIPS)
         activity = private_number(first, 0x7053, 0x09, _PHILIPS)
         corrected = weight_kg is not None or dose_mbq is not None
-        if factor and not (corrected and activity):
-            return _scaled_already(first, factor, "CNTS", weight_kg, dose_mbq)
+        if to_suv and not (corrected and activity):
+            return _scaled_already(first, to_suv, "CNTS", weight_kg, dose_mbq)
         if not activity:
             raise InputError(
                 f"{name}: its values are counts, without Philips' factors (7053,1000) or "
@@ -229,7 +229,7 @@ def _scaled_already(
     if factor != 1:
         told["suv_factor"] = factor
     weight = number(header.get("PatientWeight")) or weight_kg
-    warnings = []
+    warnings: list[str] = []
     if weight and _LIGHTEST_KG <= weight < _HEAVIEST_KG:
         body, warnings = _body(header, weight)
         told |= {"weight_kg": weight, **body}

@@ -147,7 +147,8 @@ def _along(grid: Grid, axis: int) -> NDArray[np.float32]:
     count = grid.shape[2 - axis]
     shape[2 - axis] = count
     mm = grid.affine[axis, 3] + row[axis] * np.arange(count)
-    return mm.reshape(shape).astype(np.float32)
+    out: NDArray[np.float32] = mm.reshape(shape).astype(np.float32)
+    return out
 
 
 def _padded(
