@@ -139,16 +139,17 @@ def denoise_scene(
     attributes: dict[str, Any] = dict(fitted.attributes)
     steps = _Steps(progress, len(windows))
     unlike = SelfReference(known.moments, statistics.noise)
+    shared = known.noise.correlation
     losses: list[tuple[Window, NDArray[np.uint8]]] = []
     tiles = (tile_at(scene, known, window) for window in windows)
 
     with ExitStack() as stack:
         if scheduler is None:
             apply = here
-            work = _Work(fitted, statistics.noise, unlike, seed, steps.within)
+            work = _Work(fitted, statistics.noise, shared, unlike, seed, steps.within)
         else:
             apply = stack.enter_context(on_cluster(scheduler))
-            work = _Work(fitted, statistics.noise, unlike, seed, None)
+            work = _Work(fitted, statistics.noise, shared, unlike, seed, None)
         for window, done in zip(windows, apply(work, tiles), strict=True):
             add(values, window, done.values)
             if done.lost.any():
@@ -212,6 +213,7 @@ class _Work:
 
     fitted: Fitted
     noise: NDArray[np.float64]
+    shared: NDArray[np.float64] | None
     unlike: SelfReference
     seed: int
     progress: Progress | None
@@ -223,7 +225,7 @@ class _Work:
         valid = tile.inner(tile.valid)
         noise = self.noise.astype(np.float32)[:, None, None]
         away = tile.inner(tile.values) - values
-        lost = unexplained(away / noise, valid)
+        lost = unexplained(away / noise, valid, self.shared)
         lost |= valid & self.unlike(tile.inner(tile.values))
         # Signal that was lost, and is kept, counts as a misfit at the limit.
         away = np.clip(away, -np.float32(LIMIT) * noise, np.float32(LIMIT) * noise)

@@ -110,13 +110,19 @@ def noise_table(
     table = xr.Dataset(
         {name: ("band", _of_all(values, known.used)) for name, values in found.items()},
         coords={k: v for k, v in data.coords.items() if v.dims == ("band",)},
-        attrs={"source": scene.name, "scale": known.scale, "size": list(scene.cube.shape)},
+        attrs={
+            "source": scene.name,
+            "scale": known.scale,
+            "size": list(scene.cube.shape),
+            "noise_shared": round(known.noise.shared, 3),
+        },
     )
     for name in ("envi_header", "envi_comments"):
         if name in data.attrs:
             table.attrs[name] = data.attrs[name]
-    if data.attrs.get("remarks"):
-        table.attrs["warnings"] = json.dumps(list(data.attrs["remarks"]))
+    warnings = [*(data.attrs.get("remarks") or ()), *filter(None, [known.doubt])]
+    if warnings:
+        table.attrs["warnings"] = json.dumps(warnings)
     table["good"] = ("band", reason == "")
     table["reason"] = ("band", reason.astype(str))
     total = _flag_counts(scene, known.flags)

@@ -239,7 +239,8 @@ def attributes(
 
     Those of the method (method, model, weights_sha256, nfe, nvjp ...), seed, quality, scale, tiles;
     per band of the file, NaN for those that hold nothing, in the cube's unit: noise_std, mean,
-    taken_rms (root mean square of what was taken away), std_rms (of the standard deviation), and
+    noise_shared (share of the noise's variance that bands have in common), taken_rms (root mean
+    square of what was taken away), std_rms (of the standard deviation), and
     residual (in units of the noise; see `denoise`); consistency, the residual over all bands;
     contradicts; dead_share (dead and stuck), striped_columns and striped_lines (in all bands
     together), empty_bands (from 0); flagged, the number of entries in each band with each flag of
@@ -267,6 +268,7 @@ def attributes(
         "tiles": made.tiles,
         "noise_estimated": int(known.blind),
         "noise_std": of_all(known.noise.sigma),
+        "noise_shared": round(known.noise.shared, 3),
         "mean": of_all(known.moments.mean * known.scale),
         "taken_rms": of_all(made.taken * known.scale),
         "residual": of_all(made.residual),
@@ -306,6 +308,8 @@ def attributes(
             f"All columns or lines of {len(every)} bands had an offset; what is left of it has a "
             f"standard deviation of about {left_over:.2g}, more where scene and stripes look alike."
         )
+    if known.doubt:
+        warnings.append(known.doubt)
     for value in scene.undeclared:
         warnings.append(
             f"{value:g} stands for no value though the file does not declare it: these entries "

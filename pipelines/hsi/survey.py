@@ -22,7 +22,13 @@ from sciddm.classical.spectral.moments import Moments
 from sciddm.data_adapters.hsi.cube import VALID, checked_cube, chunks_of
 from sciddm.errors import InputError
 from sciddm.physics.spectral.defects import REACH
-from sciddm.physics.spectral.estimate import NoiseModel, complete_stripes, fit_noise, told_apart
+from sciddm.physics.spectral.estimate import (
+    NoiseModel,
+    complete_stripes,
+    fit_noise,
+    told_apart,
+    with_shared_noise,
+)
 from sciddm.physics.spectral.flags import NO_DATUM, Flag
 from sciddm.physics.spectral.striping import Jumps, Offsets, column_jumps
 from sciddm.progress import Progress
@@ -39,6 +45,7 @@ _PILED = 3  # times the entries at the value below: where values were cut off
 _ALONE = 20  # such entries, and times the entries at the value below, of a single band
 _APART = 10.0  # times the range of all other values: a number that stands for none
 _DEAD_COLUMN = 8  # pixels of a column that are the same by chance in no band with noise
+_DOUBTFUL = 1.2  # times the noise
 _WHITE = 99.5  # percentile that is called white where reflectance is not known
 _REFLECTANCE = (0.05, 1.6)  # whites of cubes that are reflectance as they are
 
@@ -203,6 +210,18 @@ class Survey:
     dead: NDArray[np.int64]
     flags: FlagCanvas
     blind: bool
+
+    @property
+    def doubt(self) -> str:
+        """What the scene leaves open about the noise, as a sentence; empty for nothing."""
+        times = self.noise.doubt
+        if not self.blind or times < _DOUBTFUL:
+            return ""
+        return (
+            "Noise that bands share cannot be told from fine texture or brightness here: if the "
+            f"sensor has some, noise is up to {times:.1f} times as large as stated, and intervals "
+            "are too narrow. State a known noise with --noise-std."
+        )
 
 
 @dataclass
@@ -375,6 +394,10 @@ def _noise(
             lines=lines.values,
             offset_std=np.hypot(columns_.std, lines.std),
         )
+        if given is None:
+            width = max(2, samples // step)  # columns next to each other, about the middle
+            near = slice((samples - width) // 2, (samples - width) // 2 + width)
+            noise = with_shared_noise(noise, values[..., near], known[..., near], near, first.lines)
     except InputError as error:
         if given is None:
             raise InputError(f"{scene.name}: {error}") from error

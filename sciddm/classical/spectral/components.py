@@ -28,7 +28,7 @@ scene of 48 x 48 pixels it was most of what remained in bands of strong noise. D
 are spectra, so `smooth_spectra` takes it away: .2 to .3 dB at 10/255, .6 to .8 dB at 50/255 and 1.3
 to 2 dB where bands differ, on real and simulated scenes.
 
-Where the noise of neighbouring bands is correlated (`noise_correlation`), z = R^-1/2 S^-1 (y - m),
+Where bands share their noise (`shared_noise`), z = R^-1/2 S^-1 (y - m),
 and all of this holds for it: the basis is R^1/2 E, and c = E^T R^-1/2 S^-1 (y - m).
 """
 
@@ -42,8 +42,8 @@ from numpy.typing import NDArray
 
 from sciddm.classical.spectral.interface import SceneStatistics
 from sciddm.classical.spectral.moments import NEIGHBOURS
-from sciddm.classical.spectral.noise_correlation import noise_correlation
 from sciddm.classical.spectral.smooth_spectra import SmoothSpectra
+from sciddm.physics.spectral.shared_noise import shared_noise
 
 __all__ = ["Components", "find_components"]
 
@@ -52,6 +52,7 @@ _FIRST = 0.4  # a, until it is known what neighbours share
 _OWN = (1 / 9, 0.6)  # least and largest a
 _MARGIN = 1.1  # on the edge, which fluctuates
 _UNSEEN = 1.5  # edges of signal that chance hides, on simulated scenes 0.5 to 2.5
+_FLOOR = 0.02  # least eigenvalue of R
 _LEAST = 0.05  # power of a component that is worth its images
 
 
@@ -94,7 +95,7 @@ def find_components(statistics: SceneStatistics, *, correlated: bool = False) ->
 
     Args:
         statistics: of the scene.
-        correlated: look for noise that neighbouring bands share, too.
+        correlated: look for noise that bands share, too.
     """
     noise, moments = statistics.noise, statistics.moments
     scale = noise[:, None] * noise
@@ -102,9 +103,10 @@ def find_components(statistics: SceneStatistics, *, correlated: bool = False) ->
     shared = moments.neighbours / scale if moments.pairs else whole - np.eye(len(noise))
     root, inverse = np.eye(len(noise)), np.eye(len(noise))
     if correlated and moments.pairs:
-        found = noise_correlation(whole, shared, moments.count, statistics.wavelength_nm)
-        values, axes = np.linalg.eigh(found)
-        if not np.array_equal(found, root):
+        found = shared_noise(whole, shared, moments.count, moments.pairs, statistics.wavelength_nm)
+        if found is not None and found.shared > 0:
+            values, axes = np.linalg.eigh(found.correlation)
+            values = np.maximum(values, _FLOOR)
             root, inverse = ((axes * values**k) @ axes.T for k in (0.5, -0.5))
             whole, shared = (inverse @ m @ inverse for m in (whole, shared))
     signal = whole - np.eye(len(noise))

@@ -18,7 +18,8 @@ also predicted without its two neighbours on either side, whose residual sum of 
 
     r_i = [(Q_SS)^-1]_ii,   S = {i - 2, ..., i + 2}
 
-Where that is more than 4 times as much as with them, it is taken.
+Where that is more than 4 times as much as with them, it is taken. Noise that more bands share is
+told from signal by neighbouring pixels (`shared_noise`), which share signal only.
 
 Entries that do not fit are found on the way, by alternating the regression with
 
@@ -62,6 +63,7 @@ from sciddm.errors import InputError
 from sciddm.physics.spectral.defects import defect_rate, has_company
 from sciddm.physics.spectral.flags import Flag
 from sciddm.physics.spectral.median import median
+from sciddm.physics.spectral.shared_noise import neighbour_moments, shared_noise
 from sciddm.physics.spectral.stripes import column_offsets, common_level, signal_directions
 from sciddm.physics.spectral.striping import Jumps, Offsets, column_jumps, every_offset
 from sciddm.physics.spectral.stuck import at_values, frequent_values
@@ -74,6 +76,7 @@ __all__ = [
     "estimate_noise",
     "fit_noise",
     "told_apart",
+    "with_shared_noise",
 ]
 
 _ROUNDS = 16
@@ -97,6 +100,7 @@ _STRIPED = 0.005  # share of columns, in all bands together, that is many
 _AGAIN = 2  # times that stripes are sought in what the noise was without them
 _OWN, _FITTED_ENTRIES = 10, 2**22  # directions of a scene, and entries that they are found from
 _MOST_STEPS = 30  # of the nonnegative solution, a band
+_FEW_LOST = 0.1  # of a pixel's bands, so that it tells what neighbours share
 _PIECE = 8192  # pixels whose products are summed in double precision at a time
 
 
@@ -146,6 +150,10 @@ class NoiseModel:
         offset_std: (band,) standard deviation of what is left of offsets of all columns or lines.
         rate: (band,) share of entries that disagree with the other bands without company.
         defective: (band,) bool, bands in which these are too many to be signal.
+        shared: share of the noise's variance that bands have in common with others.
+        correlation: (band, band) of the noise of bands; None where they share none.
+        doubt: how many times larger the noise of the median band might be, since bands may share
+            it.
     """
 
     sigma: NDArray[np.float64]
@@ -162,6 +170,9 @@ class NoiseModel:
     offset_std: NDArray[np.float64]
     rate: NDArray[np.float64]
     defective: NDArray[np.bool_]
+    shared: float = 0.0
+    correlation: NDArray[np.float64] | None = None
+    doubt: float = 1.0
 
     def mean_variance(self, pixels: int) -> float:
         """Variance of a band's mean over so many pixels, in units of sigma^2 / pixels.
@@ -224,7 +235,7 @@ class NoiseModel:
         values: NDArray[np.floating[Any]],
         lost: NDArray[np.bool_],
         columns: slice = slice(None),
-        lines: slice = slice(None),
+        lines: slice | NDArray[np.intp] = slice(None),
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """A part of the scene whose lost entries are what the others predict, pixel by pixel.
 
@@ -247,7 +258,7 @@ class NoiseModel:
             filled[:, part], residual[:, part] = solved[1:]
         return filled, residual
 
-    def _along(self, lines: slice, count: int) -> NDArray[np.float64]:
+    def _along(self, lines: slice | NDArray[np.intp], count: int) -> NDArray[np.float64]:
         """(band, count) offsets of lines."""
         if not self.lines.any():
             return np.zeros((len(self.sigma), count))
@@ -375,6 +386,7 @@ def estimate_noise(
     both = lines.values[:, :, None] + columns.values[:, None]
     model = fit_noise(cube[used], known[used], offsets=both if both.any() else None)
     model = replace(model, stripes=model.stripes + columns.values, lines=lines.values)
+    model = with_shared_noise(model, cube[used], known[used])
     sigma = np.full(len(cube), np.nan)
     sigma[used] = model.sigma
     flags = np.full(cube.shape, np.uint8(Flag.OUTSIDE))
@@ -424,6 +436,41 @@ def fit_noise(
         frequent = _outlying(cube, level, lost, frequent)
         lost = lost | at_values(cube, frequent)
     return _fitted(level, lost, constant, frequent)
+
+
+def with_shared_noise(
+    model: NoiseModel,
+    cube: NDArray[np.floating[Any]],
+    known: NDArray[np.bool_],
+    columns: slice = slice(None),
+    lines: slice | NDArray[np.intp] = slice(None),
+) -> NoiseModel:
+    """A model whose sigma holds the noise that many bands share, too.
+
+    Args:
+        model: with all offsets of columns and lines.
+        cube: (band, line, x), columns next to each other.
+        known: (band, line, x) bool.
+        columns, lines: of the scene, where these lie.
+    """
+    lost = ~known | model.constant[:, None, columns] | at_values(cube, model.stuck)
+    good = lost.mean(axis=0) < _FEW_LOST
+    if not good.any():
+        return model
+    filled, _ = model.complete(cube, lost, columns, lines)
+    whole, shared, pairs = neighbour_moments(filled / model.scale[:, None, None], good)
+    found = shared_noise(whole, shared, pairs, pairs) if pairs else None
+    if found is None:
+        return model
+    sigma = model.sigma if found.sigma is None else found.sigma * model.scale
+    most = found.most * model.scale / np.maximum(sigma, np.finfo(np.float64).tiny)
+    return replace(
+        model,
+        sigma=sigma,
+        shared=found.shared,
+        correlation=found.correlation if found.shared > 0 else None,
+        doubt=max(1.0, float(np.median(most))),
+    )
 
 
 def _fitted(

@@ -8,8 +8,9 @@ over windows of w bands are tested too,
 
     |sum over w bands of clip(z, -c, c)| / sqrt(w) > LIMIT
 
-which no single entry exceeds. A pixel with such a window is one that the estimate does not
-represent, and keeps its measured values in all bands.
+which no single entry exceeds. Where bands share their noise, the sum over a window W has a variance
+of 1^T R_WW 1 in place of w, R the correlation of the noise (`shared_noise`). A pixel with such a
+window is one that the estimate does not represent, and keeps its measured values in all bands.
 
 A pixel unlike all others is fitted by whatever it is itself. Its share of the scene's variance in
 the direction in which that is largest is its leverage
@@ -44,12 +45,17 @@ _LEAST = 1e-6  # noise of a band, in units of its standard deviation: single pre
 _PIXELS = 2**14  # at a time
 
 
-def unexplained(residual: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def unexplained(
+    residual: NDArray[np.floating[Any]],
+    valid: NDArray[np.bool_],
+    correlation: NDArray[np.floating[Any]] | None = None,
+) -> NDArray[np.bool_]:
     """(band, ...) bool: entries whose measured values noise does not lead to from the estimate.
 
     Args:
         residual: (band, ...) z; anything where not valid.
         valid: (band, ...) bool, entries that were measured. The others are in no window.
+        correlation: (band, band) R; independent bands if None.
     """
     z = np.where(valid, residual, 0).astype(np.float32)
     found = valid & (np.abs(z) > LIMIT)
@@ -64,9 +70,21 @@ def unexplained(residual: NDArray[np.floating[Any]], valid: NDArray[np.bool_]) -
         if width > len(z):
             break
         number = np.maximum(count[width:] - count[:-width], 1)
-        hit |= (np.abs(total[width:] - total[:-width]) > LIMIT * np.sqrt(number)).any(axis=0)
+        limit = LIMIT * np.sqrt(number)
+        if correlation is not None:
+            limit *= _window_std(correlation, width)[:, None]
+        hit |= (np.abs(total[width:] - total[:-width]) > limit).any(axis=0)
     found.reshape(len(z), -1)[:, open_[hit]] |= there[:, hit]
     return found
+
+
+def _window_std(correlation: NDArray[np.floating[Any]], width: int) -> NDArray[np.float64]:
+    """(window,) standard deviation of sums over windows, in units of that of independent bands."""
+    total = np.pad(np.cumsum(np.cumsum(correlation, axis=0), axis=1), ((1, 0), (1, 0)))
+    first = np.arange(len(correlation) - width + 1)
+    last = first + width
+    inside = total[last, last] - total[first, last] - total[last, first] + total[first, first]
+    return np.asarray(np.sqrt(np.maximum(inside, 0) / width))
 
 
 class SelfReference:
