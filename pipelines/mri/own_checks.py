@@ -36,6 +36,7 @@ from sciddm.simulation.mri.scan import simulate_scan, undersample
 from sciddm.uncertainty.calibration import conformal_factor, coverage, scores_of
 from sciddm.uncertainty.pooled_std import POOLING_PIXELS
 from sciddm.uncertainty.std_factor import spread_at
+from sciddm.uncertainty.texture import texture_limit
 from sciddm.zoo.pretrained import Model
 
 __all__ = ["check"]
@@ -230,9 +231,11 @@ def _law(model: Model, prepared: Prepared) -> dict[str, Any]:
             simulation.image(torch.from_numpy(np.array(values[k % len(values)])), rng)[None, None]
             for k in range(count)
         ]
-    return shift_entry(
+    entry = shift_entry(
         model.denoiser, images["train"], images["validate"], layer=_LAYER, sigma=_SIGMA
     )
+    every = [image[0, 0].abs().numpy() for part in images.values() for image in part]
+    return {**entry, "texture_limit": texture_limit(every)} if entry else {}
 
 
 def _pipeline(

@@ -11,7 +11,7 @@ Tissue varies everywhere, and in a phantom of few levels the median is next to n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,15 @@ from scipy import ndimage
 
 from sciddm.uncertainty.verdict import Finding
 
-__all__ = ["texture", "texture_finding"]
+__all__ = ["texture", "texture_finding", "texture_limit"]
 
 #: Percentile that counts as bright, and part of it from which a pixel is object.
 _BRIGHT, _OBJECT = 99.5, 0.15
 #: Smoothing of the outline and of the image (pixels), depth that is left out below the outline, and
 #: pixels that must remain.
 _OUTLINE, _SMOOTHING, _DEPTH, _LEAST = 2.0, 1.0, 6, 400
+#: Part of the training data that may lie below their limit.
+_BELOW = 0.005
 
 
 def texture(image: NDArray[np.floating]) -> float | None:
@@ -40,6 +42,15 @@ def texture(image: NDArray[np.floating]) -> float | None:
     down, right = np.gradient(ndimage.gaussian_filter(image, _SMOOTHING))
     median, largest = np.quantile(np.hypot(down, right)[inside], (0.5, 0.99))
     return float(median / largest) if largest > 0 else 0.0
+
+
+def texture_limit(images: Iterable[NDArray[np.floating]]) -> float:
+    """The figure that 99.5 % of images (y, x) of the training data lie above, 0 where none has one.
+
+    Of fewer than 200 images it is next to the least.
+    """
+    values = [value for value in map(texture, images) if value is not None]
+    return round(float(np.quantile(values, _BELOW)), 4) if values else 0.0
 
 
 def texture_finding(familiar: Finding, textures: Sequence[float | None], limit: float) -> Finding:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sciddm import mri
+from sciddm import mri, zoo
 from sciddm.simulation.mri.scan import simulate_scan
-from sciddm.uncertainty.texture import texture, texture_finding
+from sciddm.uncertainty.texture import texture, texture_finding, texture_limit
 from sciddm.uncertainty.verdict import Finding
 
 Image = NDArray[np.float64]
@@ -44,6 +44,21 @@ def test_nothing_is_said_of_next_to_no_object() -> None:
     small = np.zeros((64, 64))
     small[30:40, 30:40] = 1
     assert texture(small) is None
+
+
+def test_the_limit_is_what_nearly_all_training_images_lie_above() -> None:
+    small = np.zeros((64, 64))
+    small[30:40, 30:40] = 1
+    found = texture(discs())
+    assert found is not None
+    assert texture_limit([waves()] * 300 + [discs(), small]) == pytest.approx(1, abs=0.02)
+    assert texture_limit([waves()] * 100 + [discs()] * 2) == pytest.approx(found, abs=1e-4)
+    assert texture_limit([small]) == 0
+
+
+def test_bundled_priors_of_heads_know_the_texture_of_heads() -> None:
+    for name in ("mri-brain", "mri-brain-conditional"):
+        assert zoo.from_pretrained(name).card.shift["texture_limit"] == 0.04
 
 
 def test_only_a_yes_turns_into_a_no() -> None:
