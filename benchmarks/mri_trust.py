@@ -196,12 +196,14 @@ def _named(rows: Sequence[Row]) -> str:
     lines = []
     for (kind, r), group in _groups(rows).items():
         skills = [float(row["prediction_skill"]) for row in group]
+        skills = [skill for skill in skills if np.isfinite(skill)]
         named = sum(int(row["named"]) for row in group)
         held = sum(int(row["named"]) or float(row["coverage"]) >= 0.85 for row in group)
         lines.append([
             kind, str(r), f"{named} of {len(group)}", f"{held} of {len(group)}",
             f"{_mean(group, 'coverage'):.2f}", f"{_mean(group, 'consistency'):.2f}",
-            f"{np.nanmin(skills):.2f} to {np.nanmax(skills):.2f}", f"{_mean(group, 'nrmse'):.3f}",
+            f"{min(skills):.2f} to {max(skills):.2f}" if skills else "not checked",
+            f"{_mean(group, 'nrmse'):.3f}",
         ])  # fmt: skip
     head = ("", "R", "named", "named or held", "coverage", "residual", "skill", "NRMSE")
     return _lines(head, lines)

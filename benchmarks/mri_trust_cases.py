@@ -142,7 +142,9 @@ def _real(rng: np.random.Generator, r: int) -> Trial:
         full = file["kspace"][0]
     maps = espirit(torch.from_numpy(full), (slice(None), slice(None))).numpy()
     image = np.abs((maps.conj() * ifft2c(full)).sum(0)).astype(np.float32)
-    mask = make_mask("random", full.shape[-2:], r, _ACS, seed=_seed(rng))
+    mask = np.ones(full.shape[-2:], bool)
+    if r > 1:
+        mask = make_mask("random", full.shape[-2:], r, _ACS, seed=_seed(rng))
     dims = ("slice", "coil", "ky", "kx")
     return _trial(xr.Dataset({"kspace": (dims, full[None])}), mask, image)
 
@@ -335,6 +337,7 @@ STAGES: dict[str, dict[str, Callable[[np.random.Generator, int], Trial]]] = {
         f"{loops} loops, noise {noise}": _array(loops, noise)
         for loops in (8, 16, 32)
         for noise in (0.005, 0.02)
-    },
+    }
+    | {"real gradient echo": _real},
     "levels": {f"noise 1e-{k}": _level(10.0**-k) for k in range(1, 7)},
 }
