@@ -24,7 +24,7 @@ from sciddm.physics.petct.lesion_ranges import with_ranges
 from sciddm.physics.petct.lesions import Lesion, lesion_variables, measure_lesions, with_body
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.petct.draws import DiffusionDraws, OneEvaluation, Source, windows_of
-from sciddm.pipelines.petct.region import check_field, region_of
+from sciddm.pipelines.petct.region import Region, check_field, region_of
 from sciddm.pipelines.petct.representation import AIR_HU, Representation
 from sciddm.pipelines.petct.searched import remarks_on_lesions, searched_voxels
 from sciddm.pipelines.petct.settings import Settings, chosen
@@ -119,7 +119,8 @@ class TumourSegmentation(Pipeline):
             mask does; suv and hu, the images it is made from; label, the number of the lesion that
             a voxel belongs to; flags, 1 where nothing was searched; all (z, y, x) on the grid of
             CT; lesion_suv_max, lesion_mtv_ml and so on, one value a lesion; and attributes, see
-            `Pipeline`, among them sample_dice, the mean Dice of two samples' masks.
+            `Pipeline`, among them sample_dice, the mean Dice of two samples' masks, and region_mm,
+            the lowest and the highest R, A, S that were searched, where a region was named.
 
         Raises:
             InputError: unusable data or options, images that are not of one study, or a field of
@@ -204,9 +205,11 @@ class TumourSegmentation(Pipeline):
         for key in _OF_PET:
             if key in pet.attrs:
                 attrs[key] = pet.attrs[key]
+        if region is not None:
+            attrs["region_mm"] = [[round(float(v), 1) for v in e] for e in grid.box()]
         if "nifti_codes" in ct.attrs:
             attrs["nifti_codes"] = ct.attrs["nifti_codes"]
-        attrs |= self._verdict(beyond).attributes()
+        attrs |= self._verdict(beyond, region).attributes()
         result = xr.Dataset(
             {
                 "mask": (DIMS, mask),
@@ -226,7 +229,7 @@ class TumourSegmentation(Pipeline):
         result = result.assign({"label": (DIMS, labels), **lesion_variables(lesions)})
         return result.assign_attrs(warnings=json.dumps(warnings))
 
-    def _verdict(self, beyond: str) -> Verdict:
+    def _verdict(self, beyond: str, region: Region | None) -> Verdict:
         """Whether the field of view is one that the model knows.
 
         Its size alone does not make a study familiar: that of a head or a pelvis may be as small,
@@ -236,8 +239,9 @@ class TumourSegmentation(Pipeline):
             return Verdict()
         if beyond:
             return Verdict(familiar=Finding("no", sentence=f"{beyond[0].upper()}{beyond[1:]}."))
+        what = "field of view" if region is None else "region that was searched"
         said = (
-            "The field of view is no larger than those the model was trained on. Whether it holds "
+            f"The {what} is no larger than the crops the model was trained on. Whether it holds "
             "organs that take up tracer was not checked: they are marked too."
         )
         return Verdict(familiar=Finding("not checked", sentence=said))

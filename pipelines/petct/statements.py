@@ -29,6 +29,12 @@ def statements(attrs: Mapping[Any, Any]) -> Iterator[Statement]:
     if attrs.get("model_spacing_mm"):
         size = " x ".join(f"{float(v):.3g}" for v in attrs["model_spacing_mm"])
         yield Statement(f"It works on voxels of {size} mm (z, y, x).")
+    if attrs.get("region_mm"):
+        low, high = attrs["region_mm"]
+        box = ", ".join(
+            f"{name} {a:.0f} to {b:.0f} mm" for name, a, b in zip("RAS", low, high, strict=True)
+        )
+        yield Statement(f"Only a region was searched: {box}.")
     yield Statement(
         f"Voxels with a probability of at least {float(attrs.get('threshold', 0.5)):g} are tumour."
     )

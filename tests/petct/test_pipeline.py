@@ -24,6 +24,7 @@ from sciddm.pipelines.petct.pipeline import (
 )
 from sciddm.pipelines.petct.representation import Representation
 from sciddm.pipelines.petct.searched import cut_lesions
+from sciddm.pipelines.petct.statements import statements
 from sciddm.random.streams import Streams
 from sciddm.simulation.petct.phantom import thigh_phantom
 
@@ -240,6 +241,11 @@ def test_a_lesion_that_a_region_cuts_is_told():
     whole = pipeline(pet, ct, quality="fast", roi=f"{x - 30},{x + 30},{y - 30},{y + 30},-40,40")
     half = pipeline(pet, ct, quality="fast", roi=f"{x},{x + 30},{y - 30},{y + 30},-40,40")
     assert json.loads(whole.attrs["warnings"]) == []
+    low, high = whole.attrs["region_mm"]
+    assert np.allclose([low[0], high[0]], [x - 30, x + 30], atol=2.1)
+    told = [s.text for s in statements(whole.attrs) if "region" in s.text]
+    assert len(told) == 1
+    assert f"R {low[0]:.0f} to {high[0]:.0f} mm" in told[0]
     [said] = json.loads(half.attrs["warnings"])
     assert said.startswith("lesion 1 reaches the end of what was searched")
     assert half["lesion_mtv_ml"].item() < 0.7 * whole["lesion_mtv_ml"].item()
