@@ -23,7 +23,7 @@ from sciddm.pipelines.ct.methods.noise2score import Noise2Score
 from sciddm.pipelines.ct.methods.residual import MeasuredSlice, ResidualDiffusion, most_noise
 from sciddm.pipelines.ct.settings import FILTER, RESIDUAL, SCORE, NoiseLaw, Quality, chosen
 from sciddm.pipelines.ct.slice_pipeline import Floats, SlicePipeline, SliceRun
-from sciddm.pipelines.engine.summary import warnings_of
+from sciddm.pipelines.engine.summary import distinct, warnings_of
 from sciddm.progress import Progress
 from sciddm.uncertainty.consistency import consistency_attributes
 from sciddm.uncertainty.verdict import Finding, Verdict
@@ -217,8 +217,8 @@ class Denoising(SliceRun[SliceMethod, Denoised]):
         known = self.stack.volume.attrs
         verdict = self._verdict()
         verdict = replace(verdict, calibrated=self._choice.calibrated(verdict.calibrated))
-        remarks = dict.fromkeys([*warnings_of(known), *self._remarks, *verdict.warnings])
-        facts = {**known, **consistency_attributes([], list(remarks)), **verdict.attributes()}
+        remarks = distinct([*warnings_of(known), *self._remarks, *verdict.warnings])
+        facts = {**known, **consistency_attributes([], remarks), **verdict.attributes()}
         measured = self._measured()
         if measured:
             facts["noise_hu"] = round(float(np.median([m.noise.sd for m in measured])), 2)

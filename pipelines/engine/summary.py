@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from sciddm.pipelines.engine.verdicts import answer_text, plain, questions
 from sciddm.pipelines.engine.words import word
 from sciddm.uncertainty.verdict import Verdict
 
-__all__ = ["Fact", "document", "done", "jsonable", "show", "warnings_of"]
+__all__ = ["Fact", "distinct", "document", "done", "jsonable", "show", "warnings_of"]
 
 #: What was not checked looks neutral: neither good nor bad.
 _STYLES = {"yes": "green", "no": "bold red", "not checked": "dim"}
@@ -113,6 +113,12 @@ def warnings_of(attrs: Mapping[Any, Any]) -> list[str]:
         if isinstance(stored, str):
             return [stored]
     return [str(warning) for warning in stored]
+
+
+def distinct(sentences: Iterable[str]) -> list[str]:
+    """Each sentence once, and none that another one contains, in their order."""
+    once = list(dict.fromkeys(sentences))
+    return [s for s in once if not any(s != other and s in other for other in once)]
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sciddm.pipelines.engine.batch import Job, Outcome
-from sciddm.pipelines.engine.summary import Fact, show
+from sciddm.pipelines.engine.summary import Fact, distinct, show
 from sciddm.pipelines.engine.tables import print_rows
 from sciddm.uncertainty.verdict import Verdict
 
@@ -53,3 +53,9 @@ def test_a_batch_is_readable_at_any_width(width):
         assert word in text
     assert "truncated" in text
     assert "out/scan_of_a_head.nii.gz" in text.replace("\n", "").replace(" ", "")
+
+
+def test_a_sentence_that_another_one_contains_is_said_once():
+    """CT's verdict quotes the remark on the pixels: both are one warning."""
+    told = ["Pixels are of 3 mm.", "Padding.", "Noise differs. Pixels are of 3 mm.", "Padding."]
+    assert distinct(told) == ["Padding.", "Noise differs. Pixels are of 3 mm."]
