@@ -93,6 +93,19 @@ class MethodChoice:
                 self.sampler,
             )
 
+    def refuse(self, why: str) -> None:
+        """For a model that is not sampled from.
+
+        Args:
+            why: as a clause.
+
+        Raises:
+            OptionError: something was chosen.
+        """
+        for name in ("sampler", "guidance", "steps"):
+            if getattr(self, name) is not None:
+                raise OptionError(name, f"{why}: leave it out", getattr(self, name))
+
     def step(self, default: Callable[[], Step]) -> Step:
         """The solver's step."""
         return default() if self.sampler is None else SOLVERS[self.sampler].make()

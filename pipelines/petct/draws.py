@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from sciddm.denoiser import NetworkDenoiser
+from sciddm.method_choice import OWN, MethodChoice
+from sciddm.methods import SOLVERS
 from sciddm.pipelines.petct.representation import Representation
 from sciddm.pipelines.petct.settings import Settings
 from sciddm.priors.segmenter import Segmenter
@@ -46,19 +48,29 @@ class DiffusionDraws:
         model: a diffusion of masks.
         seen: its representation.
         settings: what is spent.
+        choice: of another solver.
     """
 
-    def __init__(self, model: NetworkDenoiser, seen: Representation, settings: Settings) -> None:
-        self.model, self.seen, self.settings = model, seen, settings
+    def __init__(
+        self,
+        model: NetworkDenoiser,
+        seen: Representation,
+        settings: Settings,
+        choice: MethodChoice = OWN,
+    ) -> None:
+        self.model, self.seen, self.settings, self.choice = model, seen, settings, choice
         self.attributes = {
             "sampler": "DDIM",
             "steps": settings.steps,
             "samples": settings.samples,
+            **choice.stamp(),
         }
 
     @property
     def evaluations(self) -> int:
-        return self.settings.samples * self.settings.steps
+        name = self.choice.sampler
+        each = 1 if name is None else SOLVERS[name].evaluations
+        return self.settings.samples * (each * (self.settings.steps - 1) + 1)
 
     def __call__(self, cond: Tensor, seed: int, tick: Tick) -> Iterator[Tensor]:
         """One map of P(tumour) per sample, for images (modality, z, y, x)."""
@@ -76,7 +88,8 @@ class DiffusionDraws:
             like = images[:, :1]
             # The state at the start: what is left of the mask is below the noise by sigma_start.
             x = process.prior(streams.randn(like, -1), t=grid[0])
-            x0 = sample(windowed, x, grid, DDIM(), generator=streams, cond=images)[0]
+            step = self.choice.step(DDIM)
+            x0 = sample(windowed, x, grid, step, generator=streams, cond=images)[0]
             x0 = x0.flip(axes) if axes else x0
             yield ((x0[0] + 1) / 2).clamp(0, 1)
 

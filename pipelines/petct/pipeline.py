@@ -20,6 +20,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.device import placed, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.geometry.grid import DIMS, common_grid, cropped, grid_of, resample
+from sciddm.method_choice import MethodChoice
 from sciddm.physics.petct.lesion_ranges import with_ranges
 from sciddm.physics.petct.lesions import Lesion, lesion_variables, measure_lesions, with_body
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
@@ -97,6 +98,8 @@ class TumourSegmentation(Pipeline):
         roi: xr.DataArray | str | Path | None = None,
         point: Sequence[float] | None = None,
         anywhere: bool = False,
+        sampler: str | None = None,
+        steps: int | None = None,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Mask, probability and uncertainty on the grid of CT.
@@ -111,6 +114,8 @@ class TumourSegmentation(Pipeline):
             roi: where to search: a box "x0,x1,y0,y1,z0,z1" in mm (RAS), or a mask; see `region`.
             point: of the tumour, x, y, z in mm (RAS): a crop about it is searched.
             anywhere: search a field of view that is larger than the model knows, too.
+            sampler: solver of the reverse diffusion in place of DDIM; a name of `sciddm.methods`.
+            steps: noise levels after the first, in place of the quality's number.
             progress: called after every window that is evaluated.
 
         Returns:
@@ -129,11 +134,13 @@ class TumourSegmentation(Pipeline):
         start = time.perf_counter()
         if not 0 < threshold < 1:
             raise InputError(f"a threshold is between 0 and 1, not {threshold:g}")
-        settings = chosen(quality, samples)
+        choice = MethodChoice(sampler, None, steps)
+        choice.check()
+        settings = chosen(quality, samples, choice)
         pet = open_pet(pet) if isinstance(pet, str | Path) else pet.transpose(*DIMS)
         ct = open_ct_of(ct) if isinstance(ct, str | Path) else ct.transpose(*DIMS)
         warnings = check_pair(pet, ct)
-        source = self._source(settings)
+        source = self._source(settings, choice)
         seen = self.representation
         ct_grid = grid_of(ct)
         grid = common_grid(grid_of(pet), ct_grid, seen.spacing_mm)
@@ -246,11 +253,12 @@ class TumourSegmentation(Pipeline):
         )
         return Verdict(familiar=Finding("not checked", sentence=said))
 
-    def _source(self, settings: Settings) -> Source:
+    def _source(self, settings: Settings, choice: MethodChoice) -> Source:
         placed(self.model)
         if isinstance(self.model, Segmenter):
+            choice.refuse("this model answers in one evaluation")
             return OneEvaluation(self.model, self.representation, settings)
-        return DiffusionDraws(self.model, self.representation, settings)
+        return DiffusionDraws(self.model, self.representation, settings, choice)
 
 
 def check_pair(pet: xr.DataArray, ct: xr.DataArray) -> list[str]:

@@ -15,7 +15,7 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Seed, option
-from sciddm.pipelines.engine.request import JudgedRequest, Request
+from sciddm.pipelines.engine.request import JudgedRequest, Request, SamplerRequest
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
@@ -41,7 +41,7 @@ Weight = Annotated[float | None, Option("Patient weight / kg. Default: from the 
 Dose = Annotated[float | None, Option("Injected dose / MBq. Default: from the header.", gt=0)]
 
 
-class Segment(JudgedRequest):
+class Segment(JudgedRequest, SamplerRequest):
     """Mark tumours in a study.
 
     OUT lies on the voxels of the CT. Beside it lie the probability and its entropy, a table of the

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sciddm.errors import InputError
+from sciddm.method_choice import OWN, MethodChoice
 from sciddm.pipelines.engine.quality import of_quality
 
 __all__ = ["SETTINGS", "Settings", "chosen"]
@@ -32,13 +33,15 @@ SETTINGS = {
 }
 
 
-def chosen(quality: str, samples: int | None) -> Settings:
-    """The settings of a quality, with another number of samples if one is given.
+def chosen(quality: str, samples: int | None, choice: MethodChoice = OWN) -> Settings:
+    """The settings of a quality, with other numbers of samples and steps where they are given.
 
     Raises:
         InputError: no such quality, or no sample.
     """
     settings = of_quality(SETTINGS, quality)
+    if choice.steps is not None:  # noise levels after the first: one evaluation more
+        settings = replace(settings, steps=choice.steps + 1)
     if samples is None:
         return settings
     if samples < 1:

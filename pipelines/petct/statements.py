@@ -18,7 +18,7 @@ def statements(attrs: Mapping[Any, Any]) -> Iterator[Statement]:
         )
     else:
         yield Statement("PET was given in SUV.")
-    if str(attrs.get("sampler", "")).startswith("DDIM"):
+    if attrs.get("sampler", "none") != "none":
         yield Statement(
             "The probability of tumour is the mean of masks that a diffusion model drew given PET "
             "and CT.",

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from sciddm.denoiser import Denoiser
 from sciddm.errors import InputError
+from sciddm.methods import SOLVERS
 from sciddm.pipelines.speech.settings import Kind, Settings
 from sciddm.priors.predictor import Predictor
 from sciddm.priors.regeneration import StochasticRegeneration
@@ -78,8 +79,12 @@ def is_random(model: Any, settings: Settings) -> bool:
     return (
         noisy_start
         or settings.sampler == "pc"
-        or (settings.sampler == "sde" and settings.steps > 1)
+        or (settings.steps > 1 and _adds_noise(settings.sampler))
     )
+
+
+def _adds_noise(sampler: str) -> bool:
+    return sampler == "sde" or (sampler in SOLVERS and SOLVERS[sampler].stochastic)
 
 
 @dataclass(frozen=True)
@@ -154,4 +159,5 @@ def plan(process: Process, settings: Settings) -> tuple[list[float], Step]:
     if settings.sampler == "pc":
         return [*times, 0.0], PredictorCorrector(ReverseDiffusion(), snr=_LANGEVIN_SNR)
     steps = {"ode": DDIM(), "sde": Ancestral(), "dpm++": DPMSolver2M()}
-    return times, steps[settings.sampler]
+    name = settings.sampler
+    return times, steps[name] if name in steps else SOLVERS[name].make()

@@ -24,6 +24,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.device import placed
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import tally
+from sciddm.method_choice import MethodChoice
 from sciddm.metrics.speech import LevelMeter
 from sciddm.physics.speech.chunks import Chunking
 from sciddm.physics.speech.clean_input import CleanInput
@@ -160,6 +161,8 @@ class SpeechEnhancement(Pipeline):
         seed: int = 0,
         attenuation_limit: float | None = None,
         std: bool = False,
+        sampler: str | None = None,
+        steps: int | None = None,
         progress: Progress | None = None,
     ) -> xr.Dataset:
         """Enhances a recording in memory; `open` does it block by block.
@@ -171,6 +174,8 @@ class SpeechEnhancement(Pipeline):
             seed: of all noise. The same channel gets the same noise whatever else is there.
             attenuation_limit: the most that is taken away, in dB; None for no limit.
             std: whether the error's standard deviation is estimated of one sample, too.
+            sampler: solver of the reverse diffusion, a name of `sciddm.methods`.
+            steps: noise levels after the first, in place of the quality's number.
             progress: called after each channel of a chunk.
 
         Returns:
@@ -187,6 +192,8 @@ class SpeechEnhancement(Pipeline):
             seed=seed,
             attenuation_limit=attenuation_limit,
             std=std,
+            sampler=sampler,
+            steps=steps,
             progress=progress,
         )
         check_size(
@@ -213,6 +220,8 @@ class SpeechEnhancement(Pipeline):
         seed: int = 0,
         attenuation_limit: float | None = None,
         std: bool = False,
+        sampler: str | None = None,
+        steps: int | None = None,
         settings: Settings | None = None,
         progress: Progress | None = None,
     ) -> Enhancement:
@@ -221,11 +230,15 @@ class SpeechEnhancement(Pipeline):
         Args:
             data: as for a call, or any `Recording`.
             settings: in place of those of the quality, to choose sampler and steps oneself.
-            quality, samples, seed, attenuation_limit, std, progress: as for a call.
+            quality, samples, seed, attenuation_limit, std, sampler, steps, progress: as for a call.
         """
         if attenuation_limit is not None and not attenuation_limit >= 0:
             raise InputError(f"an attenuation limit is at least 0 dB, not {attenuation_limit}")
-        chosen = settings_for(self.kind, quality, samples) if settings is None else settings
+        choice = MethodChoice(sampler, None, steps)
+        choice.check()
+        chosen = settings
+        if chosen is None:
+            chosen = settings_for(self.kind, quality, samples, choice)
         if self.causal:  # one pass, in which nothing can be moved against the grid of frames
             chosen = replace(chosen, views=1)
         if settings is not None and samples is not None:
@@ -235,7 +248,8 @@ class SpeechEnhancement(Pipeline):
                 f"{chosen.samples} samples: with the sampler {chosen.sampler!r} this model always "
                 "gives the same answer, take another quality or one sample"
             )
-        named = "" if settings is not None else quality
+        # Nobody compared another solver's error with the truth.
+        named = quality if settings is None and choice.own else ""
         entry = self.calibration.get(named, {})
         law = ErrorLaw.of(entry["error_law"]) if "error_law" in entry else None
         if std and law is None and chosen.samples < 2:

@@ -15,7 +15,12 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Model, Option, Quality, Seed, option
-from sciddm.pipelines.engine.request import JudgedRequest, NetworkRequest, Request
+from sciddm.pipelines.engine.request import (
+    JudgedRequest,
+    NetworkRequest,
+    Request,
+    SamplerRequest,
+)
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
@@ -39,7 +44,7 @@ Samples = Annotated[
 Limit = Annotated[float | None, Option("Remove at most this much noise or echo / dB.", ge=0)]
 
 
-class Enhance(JudgedRequest):
+class Enhance(JudgedRequest, SamplerRequest):
     """Remove noise from recordings.
 
     OUT has the rate, channels, number of samples, level and subtype of IN. Beside it lies a JSON

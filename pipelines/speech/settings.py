@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sciddm.errors import InputError
+from sciddm.method_choice import OWN, MethodChoice
 from sciddm.pipelines.engine.quality import Quality, of_quality
 
-__all__ = ["QUALITIES", "Kind", "Quality", "Sampler", "Settings", "settings_for"]
+__all__ = ["QUALITIES", "Kind", "Quality", "Settings", "settings_for"]
 
 Kind = Literal["predictor", "diffusion", "regeneration"]
-Sampler = Literal["predictor", "ode", "sde", "dpm++", "pc"]
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,14 @@ class Settings:
     Attributes:
         sampler: "predictor" (no diffusion), "ode" (DDIM, tau = 0), "sde" (the reverse Markov
             chain), "dpm++" (DPM-Solver++ 2M) or "pc" (the published predictor-corrector of
-            SGMSE+: reverse diffusion with one Langevin correction, two evaluations a step).
+            SGMSE+: reverse diffusion with one Langevin correction, two evaluations a step); or the
+            name of a solver in `sciddm.methods`.
         steps: network evaluations of the diffusion model for each sample; "pc" takes twice.
         samples: draws of the posterior K; the estimate is their mean.
         views: forms of the recording that each estimate is the mean of; see `views`.
     """
 
-    sampler: Sampler
+    sampler: str
     steps: int = 0
     samples: int = 1
     views: int = 1
@@ -56,7 +57,9 @@ QUALITIES: dict[Kind, dict[Quality, Settings]] = {
 }
 
 
-def settings_for(kind: Kind, quality: str, samples: int | None) -> Settings:
+def settings_for(
+    kind: Kind, quality: str, samples: int | None, choice: MethodChoice = OWN
+) -> Settings:
     """The settings of a quality level.
 
     Args:
@@ -64,11 +67,23 @@ def settings_for(kind: Kind, quality: str, samples: int | None) -> Settings:
         quality: fast, balanced or best.
         samples: in place of the quality's own number of draws; several draws of a diffusion model
             take several steps each.
+        choice: another solver, or another number of noise levels after the first.
 
     Raises:
         InputError: an unknown quality, or no sample.
+        OptionError: a choice for a model that answers at once.
     """
     settings = of_quality(QUALITIES[kind], quality)
+    if not choice.own:
+        if kind == "predictor":
+            choice.refuse("this model answers in one evaluation")
+        own = settings.sampler if settings.steps else "sde"
+        settings = replace(settings, sampler=choice.sampler or own)
+        steps = max(settings.steps, _STEPS_OF_A_DRAW)
+        if choice.steps is not None:
+            # The last estimate is made at the last level; "pc" steps from there to 0.
+            steps = choice.steps + (settings.sampler != "pc")
+        settings = replace(settings, steps=steps)
     if samples is None:
         return settings
     if samples < 1:

@@ -23,6 +23,7 @@ from sciddm.data_adapters.ultrasound import checked_frames, open_frames
 from sciddm.device import placed, to_numpy
 from sciddm.errors import InputError, ModelError
 from sciddm.ledger import Cost
+from sciddm.method_choice import MethodChoice
 from sciddm.physics.ultrasound.estimate import Widening, estimate
 from sciddm.physics.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes, CompandedSum
 from sciddm.physics.ultrasound.picture_evidence import evidence as picture_evidence
@@ -169,6 +170,8 @@ class UltrasoundDehazing(Pipeline):
         samples: int | None = None,
         seed: int = 0,
         range_db: float | None = None,
+        sampler: str | None = None,
+        steps: int | None = None,
         store: Store | None = None,
         progress: Progress | None = None,
     ) -> xr.Dataset:
@@ -184,6 +187,9 @@ class UltrasoundDehazing(Pipeline):
             samples: of the posterior, an even number; by the quality if None.
             seed: of all noise.
             range_db: dynamic range of B-mode images; the file's, else 60.
+            sampler: solver of the reverse diffusion in place of ancestral steps; a name of
+                `sciddm.methods`.
+            steps: noise levels after the first, in place of the quality's numbers.
             store: keeps finished frames.
             progress: called after every step.
 
@@ -201,7 +207,11 @@ class UltrasoundDehazing(Pipeline):
         if gamma is not None and not 0 <= gamma <= 10:
             raise InputError(f"gamma {gamma:g}: between 0 (haze explains nothing) and 10")
         echoes = held.attrs["kind"] in ("rf", "iq")
-        settings = settings_for(quality, envelopes=not echoes, guidance=guidance, samples=samples)
+        choice = MethodChoice(sampler, None, steps)
+        choice.check()
+        settings = settings_for(
+            quality, envelopes=not echoes, guidance=guidance, samples=samples, choice=choice
+        )
         priors = self.load(held.attrs["kind"])
         widening = Widening.of_card(priors.tissue.card.calibration, quality)
         images = _images(held)
@@ -270,7 +280,8 @@ class UltrasoundDehazing(Pipeline):
             "haze_weights_sha256": priors.haze.weights_sha256,
             "method": "joint posterior sampling of tissue and haze",
             "sampler": "ancestral steps on a Karras grid (rho 4)",
-            **asdict(settings),
+            **{k: v for k, v in asdict(settings).items() if k != "solver"},
+            **MethodChoice(settings.solver).stamp(),
             "gamma": max(run.gamma for run in runs),
             "quality": quality,
             "seed": seed,

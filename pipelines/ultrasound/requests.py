@@ -13,7 +13,7 @@ from sciddm.pipelines.engine.context import Context
 from sciddm.pipelines.engine.deferred import deferred
 from sciddm.pipelines.engine.domain import Demo, Domain
 from sciddm.pipelines.engine.option import Option, Quality, Seed, option, two_numbers
-from sciddm.pipelines.engine.request import JudgedRequest, Request
+from sciddm.pipelines.engine.request import JudgedRequest, Request, SamplerRequest
 from sciddm.pipelines.engine.source import Source
 from sciddm.pipelines.engine.target import Target
 from sciddm.pipelines.engine.verb import Transform
@@ -41,7 +41,7 @@ Bundled = Annotated[
 ]
 
 
-class Dehaze(JudgedRequest):
+class Dehaze(JudgedRequest, SamplerRequest):
     """Separate tissue from haze in RF, IQ, envelope and B-mode frames.
 
     OUT.h5 holds the tissue, what was taken away, the standard deviation and the scan as it was;

@@ -14,6 +14,7 @@ from sciddm.denoiser import Denoiser
 from sciddm.device import current
 from sciddm.guidance import DPS, MMPS, Guided, PiGDM
 from sciddm.ledger import Cost, tally
+from sciddm.methods import SOLVERS
 from sciddm.physics import NonlinearMeasurement
 from sciddm.physics.ultrasound.mixing import CompandedSum
 from sciddm.pipelines.ultrasound.settings import Settings
@@ -99,7 +100,7 @@ def separate(
                 guided,
                 first,
                 grid,
-                Ancestral(),
+                Ancestral() if settings.solver is None else SOLVERS[settings.solver].make(),
                 generator=streams,
                 callback=lambda *_: tick(),
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
 from sciddm.errors import InputError
+from sciddm.method_choice import OWN, MethodChoice
 from sciddm.pipelines.engine.quality import of_quality
 
 __all__ = ["GUIDANCE", "QUALITIES", "GuidanceName", "Settings", "settings_for"]
@@ -38,6 +39,7 @@ class Settings:
         inflation: noise added for MMPS, in units of the noise level.
         side: pixels a side of envelopes and B-mode that the models see, at most; None for all.
             Their estimate is a smooth gain, which a coarse grid holds.
+        solver: a step of `sciddm.methods` in place of the ancestral one.
         zeta: strength of DPS, per root of the number of pixels: its norm is that of the frame.
     """
 
@@ -52,6 +54,7 @@ class Settings:
     krylov: int = 2
     inflation: float = 0.1
     zeta: float = 3.0
+    solver: str | None = None
     side: int | None = None
 
 
@@ -74,6 +77,7 @@ def settings_for(
     envelopes: bool = False,
     guidance: str | None = None,
     samples: int | None = None,
+    choice: MethodChoice = OWN,
 ) -> Settings:
     """The settings of a quality level.
 
@@ -82,6 +86,7 @@ def settings_for(
         envelopes: for envelopes in place of echoes.
         guidance: another likelihood step.
         samples: another number of samples.
+        choice: another solver, or another number of levels, of all frames alike.
 
     Raises:
         InputError: unknown quality or guidance, or an odd number of samples.
@@ -99,6 +104,10 @@ def settings_for(
         if guidance not in GUIDANCE:
             raise InputError(f"unknown guidance {guidance!r}: take one of {', '.join(GUIDANCE)}")
         settings = replace(settings, guidance=cast(GuidanceName, guidance))
+    if choice.sampler is not None:
+        settings = replace(settings, solver=choice.sampler)
+    if choice.steps is not None:
+        settings = replace(settings, steps=choice.steps, follow_steps=choice.steps)
     if samples is not None:
         if samples < 2 or samples % 2:
             raise InputError(f"{samples} samples: they come in pairs, take 2, 4, 6 ...")

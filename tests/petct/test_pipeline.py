@@ -284,3 +284,15 @@ def test_a_region_that_is_too_large_is_refused_by_its_own_name():
     pet, ct = study()
     with pytest.raises(InputError, match=r"a region of .* larger than the crops .* a smaller one"):
         cropping_pipeline((30.0, 30.0, 30.0))(pet, ct, roi="-30,30,-30,30,-30,30")
+
+
+def test_another_solver_and_other_levels():
+    """Heun evaluates twice a step and once at the last level; the blob stays where it is."""
+    found = uptake_pipeline()(*study(), quality="fast", samples=1, sampler="heun", steps=3)
+    attrs = found.attrs
+    assert (attrs["sampler"], attrs["steps"], attrs["nfe"]) == ("Heun (EDM)", 4, 7)
+    plain = uptake_pipeline()(*study(), quality="fast", samples=1, steps=3)
+    assert (plain.attrs["sampler"], plain.attrs["steps"], plain.attrs["nfe"]) == ("DDIM", 4, 4)
+    assert dice(found["mask"].values, plain["mask"].values) > 0.98
+    with pytest.raises(OptionError, match="sampler magic: take one of ddim"):
+        uptake_pipeline()(*study(), sampler="magic")

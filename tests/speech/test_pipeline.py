@@ -12,12 +12,14 @@ import xarray as xr
 from speech_models import Smearing, regeneration, scaling
 
 from sciddm.classical.linear_prediction import LinearPrediction
-from sciddm.errors import InputError, ModelError
+from sciddm.errors import InputError, ModelError, OptionError
+from sciddm.method_choice import MethodChoice
+from sciddm.methods import SOLVERS
 from sciddm.physics.speech.chunks import Chunking
 from sciddm.physics.speech.stft import STFT
 from sciddm.pipelines.speech.estimator import Estimator, kind_of, plan
 from sciddm.pipelines.speech.pipeline import SpeechEnhancement
-from sciddm.pipelines.speech.settings import QUALITIES, Settings
+from sciddm.pipelines.speech.settings import QUALITIES, Settings, settings_for
 from sciddm.process import OUVE, SBVE
 from sciddm.random.streams import Streams
 
@@ -357,3 +359,30 @@ def test_a_saved_pipeline_is_the_same_pipeline(tmp_path):
     config.write_text(json.dumps({k: v for k, v in content.items() if k != "representation"}))
     with pytest.raises(ModelError, match="not made for speech"):
         SpeechEnhancement.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.parametrize("process", [SBVE(), OUVE()])
+@pytest.mark.parametrize("name", SOLVERS)
+def test_any_solver_reaches_an_almost_certain_posterior(name, process):
+    model = Smearing(process, variance=1e-8)
+    y = STFT().analyse(torch.from_numpy(recording(0.3).values))[:, None]
+    settings = settings_for("diffusion", "fast", None, MethodChoice(name, None, 6))
+    [x] = Estimator(model, settings)(y, [Streams(0, 1)])
+    torch.testing.assert_close(x, model.prior_mean(y), rtol=0, atol=1e-3)
+
+
+def test_a_solver_that_is_asked_for_is_told_and_not_called_calibrated():
+    noisy = recording(0.3)
+    pipeline = SpeechEnhancement(regeneration(), calibration={"fast": {"spread": 3.0}})
+    result = pipeline(noisy, quality="fast", samples=2, sampler="dpm-2m-sde", steps=5)
+    attrs = result.attrs
+    assert (attrs["sampler"], attrs["steps"], attrs["spread"]) == ("dpm-2m-sde", 6, 1.0)
+    assert attrs["quality"] == ""
+    steps = pipeline(noisy, quality="best", samples=2, steps=7).attrs
+    assert (steps["sampler"], steps["steps"]) == ("sde", 8)
+    with pytest.raises(InputError, match="same answer"):
+        SpeechEnhancement(Smearing(SBVE())).open(noisy, samples=2, sampler="heun")
+    with pytest.raises(OptionError, match="answers in one evaluation"):
+        SpeechEnhancement(scaling(1.0)).open(noisy, sampler="heun")
+    with pytest.raises(OptionError, match="sampler magic"):
+        pipeline.open(noisy, sampler="magic")

@@ -10,11 +10,12 @@ from support import randn
 from ultrasound_helpers import White
 
 from sciddm.companding import compand, expand_companded
+from sciddm.method_choice import MethodChoice
 from sciddm.physics import Operator
 from sciddm.physics.ultrasound.mixing import CompandedEchoes, CompandedEnvelopes
 from sciddm.pipelines.ultrasound import separate as module
 from sciddm.pipelines.ultrasound.separate import patches, separate, spans
-from sciddm.pipelines.ultrasound.settings import Settings
+from sciddm.pipelines.ultrasound.settings import Settings, settings_for
 from sciddm.priors.joint import JointDenoiser
 
 SETTINGS = Settings(samples=2, steps=4, follow_steps=2, guidance="pigdm")
@@ -104,6 +105,21 @@ def test_the_parts_give_the_scan(guidance):
     assert run(y, settings=settings).residual < {"pigdm": 1.2, "mmps": 3}[guidance]
     loose = Settings(samples=2, steps=12, follow_steps=2, guidance="dps", zeta=0.0)
     assert run(y, settings=loose).residual > 4
+
+
+def test_another_solver_and_other_levels():
+    """Multistep draws give the scan as ancestral ones do; Heun evaluates twice."""
+    y = 0.4 * randn(32, 24, dtype=torch.float32)
+    ancestral, multistep, heun = (
+        run(y, settings=Settings(samples=2, steps=12, follow_steps=2, solver=solver))
+        for solver in (None, "dpm-2m-sde", "heun")
+    )
+    assert multistep.residual < 1.2
+    assert not torch.equal(multistep.state, ancestral.state)
+    assert multistep.cost.nfe == ancestral.cost.nfe == 2 * 2 * 13
+    assert heun.cost.nfe == 2 * 2 * 25
+    chosen = settings_for("fast", choice=MethodChoice("heun", None, 3))
+    assert (chosen.solver, chosen.steps, chosen.follow_steps) == ("heun", 3, 3)
 
 
 def test_gamma_decides_how_much_haze_may_explain():
