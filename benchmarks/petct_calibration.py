@@ -5,7 +5,7 @@
     python -m benchmarks.petct_calibration --held-out RUN/model [--into MODEL]
 
 ``--held-out`` is a model of the same recipe that was trained without patients 025-036: on these a
-temperature is fitted (every patient counts alike), and the law of the ranges is checked. The
+temperature is fitted (all voxels alike), and the law of the ranges is checked. The
 validation patients 037-042 are those of the bundled model; nothing is fitted on them.
 ``--into`` gets the temperature; its weights and card stay as they are.
 
@@ -181,9 +181,17 @@ def report(
     lines.append("")
     for group in groups:
         own = [r for r in lesions if r["group"] == group]
+        widths = [r["mtv_high"] / r["mtv_low"] for r in own if r["found"] and r["mtv_low"] > 0]
         shares = ", ".join(f"{q} {sum(r[f'{q}_held'] for r in own)}/{len(own)}" for q in QUANTITIES)
-        lines.append(f"- {group}: held {shares}")
+        lines.append(
+            f"- {group}: held {shares}; a range of volume ends at {np.median(widths):.1f} times "
+            "its beginning (median)"
+        )
     command = f"python -m benchmarks.petct_calibration --quality {args.quality}"
+    if args.held_out:
+        steps = zoo.from_pretrained(args.held_out).card.training.get("steps", "unknown")
+        lines += ["", f"The model of the held-out patients was trained for {steps} steps."]
+        command += " --held-out RUN/model"
     lines += ["", f"Made on {datetime.date.today()} by `{command}`, {os.cpu_count()} cores.", ""]
     return "\n".join(lines)
 
