@@ -9,6 +9,7 @@ from sciddm.errors import InputError
 from sciddm.physics.mri.masks import make_mask
 from sciddm.physics.mri.noise import (
     _air,
+    _choose,
     covariance_candidates,
     estimate_covariance,
     noise_doubt,
@@ -291,3 +292,16 @@ def test_a_readout_filter_takes_noise_at_the_ends_of_the_field_of_view():
     along = np.clip(1.3 - np.abs(np.linspace(-1, 1, SHAPE[1])) ** 4, 0.3, 1)
     level = level_of(estimate_covariance(fft2c(image * along), np.ones(SHAPE, bool)))
     assert level == pytest.approx(scan.attrs["noise_std"], rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("border", "calibration", "chosen"),
+    [
+        (2.2, 2.8, "border"),  # two coils: calibration holds signal
+        (5.0, 2.8, "calibration"),  # signal in the border
+        (1.0, 2.8, "calibration"),  # a filter
+    ],
+)
+def test_the_border_beside_calibration_alone(border, calibration, chosen):
+    levels = {"border": 2 * np.log(border), "calibration": 2 * np.log(calibration)}
+    assert _choose(levels) == chosen

@@ -19,11 +19,12 @@ noise is the same in all, and what differs is no estimate. Where the receiver fi
 readout there is less noise in the air at the ends of the field of view than in the object. Air that
 was emptied or padded holds rounding errors, and is no estimate. Calibration is the least precise (5
 to 20 % of the level). So an estimate counts when another agrees with it, the smallest such, as
-signal only adds; if none do, the larger of calibration and air, as both are noise; and the border
-where there is nothing else: an upper bound, of which ``noise_doubt`` warns. Entries that were not
-measured (exact zeros: undersampling, zero padding) are left out, and medians make border and air
-indifferent to a few strong samples: for one coil |n|^2 is exponential, with the median sigma^2
-ln 2; for C coils n^H Psi^-1 n follows a Gamma(C, 1) law.
+signal only adds; if none do, the larger of calibration and air, as both are noise, or the border
+if it alone is beside calibration and somewhat lower; and the border where there is nothing else: an
+upper bound, of which ``noise_doubt`` warns. Entries that were not measured (exact zeros:
+undersampling, zero padding) are left out, and medians make border and air indifferent to a few
+strong samples: for one coil |n|^2 is exponential, with the median sigma^2 ln 2; for C coils
+n^H Psi^-1 n follows a Gamma(C, 1) law.
 
 References:
     Pruessmann et al., Advances in sensitivity encoding with arbitrary k-space trajectories,
@@ -228,7 +229,12 @@ def _choose(levels: dict[str, float]) -> str:
         # Where air agrees with the lowest, rather air: it is more precise.
         group = [name for name in confirmed if agree(name, lowest)]
         return next((name for name in group if name.startswith("air")), lowest)
-    return max([n for n in levels if n != "border"] or levels, key=levels.__getitem__)
+    chosen = max([n for n in levels if n != "border"] or levels, key=levels.__getitem__)
+    # Signal only adds, also to calibration: a border with somewhat less is nearer to the noise.
+    if chosen == "calibration" and len(levels) == 2 and "border" in levels:
+        above = levels[chosen] - levels["border"]
+        return "border" if 0 < above < 2 * math.log(_FILTERED) else chosen
+    return chosen
 
 
 def _from_noise_scan(noise: ArrayLike, coils: int) -> ComplexArray:
