@@ -33,6 +33,8 @@ from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.pause_gate import PauseGate
 from sciddm.physics.speech.steady_tones import SteadyTones
 from sciddm.physics.speech.stft import STFT
+from sciddm.physics.speech.talkers import RATE as TALKER_RATE
+from sciddm.physics.speech.talkers import TalkerCount
 from sciddm.physics.speech.upper_band import band_gain
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
@@ -57,12 +59,15 @@ class Levels:
         peak: largest |y - mean| of each channel; 0 where it is silent.
         clipped: share of the samples in flat tops at a channel's extremes.
         tones: share of frames that are music; None for too little sound.
+        talkers: share of loud frames with several talkers; None for too little sound, or if not
+            counted.
     """
 
     mean: NDArray[np.float64]
     peak: NDArray[np.float64]
     clipped: float
     tones: float | None = None
+    talkers: float | None = None
 
     @property
     def silent(self) -> NDArray[np.bool_]:
@@ -127,8 +132,8 @@ class Block:
     std: NDArray[np.float32] | None
 
 
-def measure(recording: Recording) -> Levels:
-    """Levels of a recording, from a pass over it."""
+def measure(recording: Recording, talkers: TalkerCount | None = None) -> Levels:
+    """Levels of a recording from a pass over it, and its talkers from another."""
     total = np.zeros(recording.channels)
     low = np.full(recording.channels, np.inf)
     high = -low
@@ -142,7 +147,12 @@ def measure(recording: Recording) -> Levels:
     mean = total / count
     # A constant is its own mean, whatever rounding made of the sum.
     mean = np.where(low == high, low, mean)
-    return Levels(mean, np.maximum(high - mean, mean - low), tops.share, tones.finish())
+    peak = np.maximum(high - mean, mean - low)
+    share = None
+    if talkers is not None and peak.any():
+        blocks = (torch.from_numpy(b - mean[:, None]).float() for b in recording.blocks(_BLOCK))
+        share = talkers.share(resample_blocks(blocks, recording.rate, TALKER_RATE))
+    return Levels(mean, peak, tops.share, tones.finish(), share)
 
 
 def enhanced_blocks(

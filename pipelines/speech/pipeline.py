@@ -31,13 +31,14 @@ from sciddm.physics.speech.clean_input import CleanInput
 from sciddm.physics.speech.error_law import ErrorLaw
 from sciddm.physics.speech.level import LocalLevel
 from sciddm.physics.speech.pause_gate import PauseGate
-from sciddm.physics.speech.steady_tones import LIMIT
 from sciddm.physics.speech.stft import STFT
+from sciddm.physics.speech.talkers import TalkerCount
 from sciddm.physics.speech.upper_band import BAND
 from sciddm.pipelines.engine.pipeline import Pipeline
 from sciddm.pipelines.speech.enhance import Block, Front, Levels, enhanced_blocks, measure
 from sciddm.pipelines.speech.error_estimate import with_error
 from sciddm.pipelines.speech.estimator import Estimator, is_random, kind_of
+from sciddm.pipelines.speech.familiar import familiar
 from sciddm.pipelines.speech.live import LiveEnhancement, Network, live_blocks
 from sciddm.pipelines.speech.settings import Kind, Quality, Settings, settings_for
 from sciddm.priors.predictor import Predictor
@@ -48,6 +49,7 @@ from sciddm.uncertainty.verdict import Finding, Verdict
 __all__ = ["SpeechEnhancement"]
 
 _DEFAULT_RATE = 16_000
+_TALKERS = "speech-talkers"
 #: Share of samples in flat tops from which a recording counts as clipped.
 _CLIPPED = 1e-4
 #: Change of level, in dB, that is no longer plausible for speech that was kept.
@@ -72,6 +74,7 @@ class SpeechEnhancement(Pipeline):
         level: brings every moment of a recording to the level of the training data, if given.
         gate: takes more away where the model finds no speech, if given.
         clean: gives the recording back where it has no noise, if given.
+        talkers: counts several talkers at once, for a warning, if given.
         chunking: how long recordings are cut; by what the model's networks can see if not given.
         calibration: the card's entry: for a quality {"error_law": {...}}, an
             `sciddm.physics.speech.error_law.ErrorLaw`, or {"spread": factor} on the standard
@@ -90,6 +93,7 @@ class SpeechEnhancement(Pipeline):
         level: LocalLevel | None = None,
         gate: PauseGate | None = None,
         clean: CleanInput | None = None,
+        talkers: TalkerCount | None = None,
         chunking: Chunking | None = None,
         calibration: Mapping[str, Any] | None = None,
         provenance: dict[str, Any] | None = None,
@@ -97,6 +101,7 @@ class SpeechEnhancement(Pipeline):
         self.calibration = dict(calibration or {})
         self.kind: Kind = kind_of(model)
         self.model = model
+        self.talkers = talkers
         stft = stft or STFT()
         reach = sum(part.context(stft, rate) for part in (level, gate, clean) if part is not None)
         chunking = chunking or _chunking(model, reach)
@@ -136,6 +141,7 @@ class SpeechEnhancement(Pipeline):
             level=level,
             gate=gate,
             clean=clean,
+            talkers=TalkerCount(zoo.from_pretrained(_TALKERS).model.logits),
             calibration=loaded.card.calibration,
             provenance=provenance,
         )
@@ -345,7 +351,7 @@ class Enhancement:
         """
         start = time.perf_counter()
         estimator = Estimator(placed(self.pipeline.model), self.settings)
-        self._levels = measure(self.recording)
+        self._levels = measure(self.recording, self.pipeline.talkers)
         offset = self._levels.mean[:, None]
         blocks = self._live() if self.pipeline.causal else self._whole(estimator)
         if self.std and self._law is not None:
@@ -457,18 +463,7 @@ class Enhancement:
             calibrated = Finding(
                 "yes" if holds else "no", least, _HELD, text, "" if holds else "too small"
             )
-        if levels.tones is None:
-            return Verdict(calibrated=calibrated)
-        if levels.tones > LIMIT:
-            text = (
-                f"{100 * levels.tones:.0f} % of the sound is steady tones, as of music, singing or "
-                "an alarm: the model was trained on speech and takes music for noise."
-            )
-            return Verdict(calibrated=calibrated, familiar=Finding("no", levels.tones, LIMIT, text))
-        text = "No music. Nothing else is checked: several talkers, other noises, other voices."
-        return Verdict(
-            calibrated=calibrated, familiar=Finding("not checked", levels.tones, LIMIT, text)
-        )
+        return Verdict(calibrated=calibrated, familiar=familiar(levels))
 
     def _warnings(self, levels: Levels, change: float) -> list[str]:
         found = list(getattr(self.recording, "warnings", []))

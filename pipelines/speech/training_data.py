@@ -83,7 +83,14 @@ class SpeechMixtures(Dataset[Any]):
         more: folders with further recordings to train on, laid out as root's `speech`: train/ and
             noise_train/. Every folder that has a kind of sound gives an equal share of it.
         seed: with the item's index and the epoch's draw it fixes every random choice.
+
+    Attributes:
+        validation_shards: what is validated on, and never trained on.
+        validates_more: whether the further folders hold some of it.
     """
+
+    validation_shards: tuple[str, ...] = VALIDATION_SHARDS
+    validates_more = False
 
     def __init__(
         self,
@@ -119,10 +126,15 @@ class SpeechMixtures(Dataset[Any]):
         folder = Path(root or os.environ.get("SCIDDM_DATA", "../shared/data")) / "speech"
         held_out = split == "validate"
         # What is validated on stays the same whatever is trained on.
-        folders = [folder, *map(Path, more)] if split == "train" else [folder]
+        further = more if split == "train" or self.validates_more else ()
+        folders = [folder, *map(Path, further)]
         # Long utterances more often, so that every second of speech of a folder is equally likely.
         self.utterances, self.share = _pooled(
-            [_load_utterances(f / "train", held_out) for f in _having(folders, "train")], len
+            [
+                _load_utterances(f / "train", held_out, self.validation_shards)
+                for f in _having(folders, "train")
+            ],
+            len,
         )
         self.noises, self.noise_share = _pooled(
             [_load_noises(f / "noise_train", held_out) for f in _having(folders, "noise_train")],
@@ -301,10 +313,12 @@ def _read(path: Path) -> NDArray[np.int16]:
     return out
 
 
-def _load_utterances(folder: Path, held_out: bool) -> list[NDArray[np.int16]]:
+def _load_utterances(
+    folder: Path, held_out: bool, validation: Sequence[str]
+) -> list[NDArray[np.int16]]:
     utterances = []
     for index in _files(folder, "_index.csv"):
-        if (index.name.removesuffix("_index.csv") in VALIDATION_SHARDS) != held_out:
+        if (index.name.removesuffix("_index.csv") in validation) != held_out:
             continue
         for row in csv.DictReader(io.StringIO(index.read_text())):
             wave = _read(folder / row["shard"])[int(row["start"]) : int(row["stop"])]

@@ -23,6 +23,7 @@ NETWORKS = {
     "PatchAutoencoder": "patch_autoencoder",
     "DualPathNetwork": "dual_path",
     "CausalDualPath": "causal_dual_path",
+    "FrameClassifier": "frame_classifier",
     "LeveledUNet2D": "unet_2d_model",
     "DRUNet": "drunet",
 }
