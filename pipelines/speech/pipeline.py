@@ -42,6 +42,7 @@ from sciddm.pipelines.speech.familiar import familiar
 from sciddm.pipelines.speech.live import LiveEnhancement, Network, live_blocks
 from sciddm.pipelines.speech.settings import Kind, Quality, Settings, settings_for
 from sciddm.priors.predictor import Predictor
+from sciddm.priors.segmenter import Segmenter
 from sciddm.progress import Progress
 from sciddm.random.streams import Streams
 from sciddm.uncertainty.verdict import Finding, Verdict
@@ -141,7 +142,7 @@ class SpeechEnhancement(Pipeline):
             level=level,
             gate=gate,
             clean=clean,
-            talkers=TalkerCount(zoo.from_pretrained(_TALKERS).model.logits),
+            talkers=_talker_count(),
             calibration=loaded.card.calibration,
             provenance=provenance,
         )
@@ -481,6 +482,13 @@ class Enhancement:
                 "flat tops); what was cut off is not restored."
             )
         return found
+
+
+def _talker_count() -> TalkerCount:
+    model = zoo.from_pretrained(_TALKERS).model
+    if not isinstance(model, Segmenter):
+        raise ModelError(f"{_TALKERS}: no classifier of frames")
+    return TalkerCount(model.logits)
 
 
 def _upper_band(rate: int) -> str:

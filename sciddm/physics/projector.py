@@ -149,7 +149,7 @@ def _times(bands: Sequence[Tensor], rows: Tensor) -> Tensor:
         raise ValueError("projections are of real images: project real and imaginary part apart")
     columns = rows.to(bands[0].dtype).T.contiguous()
     parts = columns.split([band.shape[1] for band in bands])
-    out = bands[0] @ parts[0]
+    out: Tensor = bands[0] @ parts[0]
     for band, part in zip(bands[1:], parts[1:], strict=True):
         out += band @ part
     return out.T
