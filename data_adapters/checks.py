@@ -29,6 +29,10 @@ def existing_file(path: str | Path) -> Path:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a data file: name one file in it")
     if not path.exists():
+        if path.is_symlink():
+            raise InputError(
+                f"{path}: a link to {os.readlink(path)}, which is not there: repair or remove it"
+            )
         raise InputError(f"{path}: no such file: check the name")
     check_regular(path)
     if not os.access(path, os.R_OK):

@@ -8,7 +8,7 @@ begins with: such a file is known by its first element.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from sciddm.data_adapters.checks import reading
+from sciddm.data_adapters.checks import existing_file, reading
 from sciddm.data_adapters.gate.dicom import checked_dcmread
 from sciddm.errors import InputError
 from sciddm.storage.special_files import check_regular
@@ -127,7 +127,7 @@ def dicom_headers(path: Path) -> dict[Path, Dataset]:
         return dict(_read(path, alone=True))
     found = {f: h for file in _files(path) for f, h in _read(file)}
     if not found:
-        nested = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+        nested = _readable(p for p in path.rglob("*") if not _hidden(p, path))
         found = {f: h for file in nested for f, h in _read(file)}
     return found
 
@@ -164,7 +164,16 @@ def open_dicom(file: Path, *, pixels: bool, alternative: str = _AMONG_OTHERS) ->
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    return _readable(p for p in folder.iterdir() if not p.name.startswith("."))
+
+
+def _readable(paths: Iterable[Path]) -> list[Path]:
+    """Those that are files, by name; a link to nothing is a slice that would be missing."""
+    each = sorted(paths)
+    for path in each:
+        if path.is_symlink() and not path.exists():
+            existing_file(path)  # says what it leads to
+    return [path for path in each if path.is_file()]
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -58,16 +58,18 @@ def _array(path: Path) -> NDArray[Any]:
 
 
 def _pages(path: Path, suffix: str) -> NDArray[Any]:
-    index = None if suffix in _PAGES else 0
+    # One library, which the suffix chooses: left to itself, imageio tries all that are installed.
+    pages = suffix in _PAGES
+    how: dict[str, Any] = {"index": None if pages else 0, "plugin": None if pages else "pillow"}
     with reading(path):
-        if suffix in _PAGES:
+        if pages:
             check_tiff(path)
-        shape = iio.improps(path.absolute(), index=index).shape
+        shape = iio.improps(path.absolute(), **how).shape
         check_size(path, "the picture", shape, 4, stored=path)
-        pages = np.asarray(iio.imread(path.absolute(), index=index))
-    if pages.ndim > 2 and pages.shape[-1] in _COLOURS:
-        if pages.dtype.kind not in "iuf":
-            return pages
-        grey = pages[..., :3].astype(np.float64).mean(-1)
-        pages = grey.round().astype(pages.dtype) if pages.dtype.kind in "iu" else grey
-    return pages[None] if pages.ndim == 2 else pages
+        values = np.asarray(iio.imread(path.absolute(), **how))
+    if values.ndim > 2 and values.shape[-1] in _COLOURS:
+        if values.dtype.kind not in "iuf":
+            return values
+        grey = values[..., :3].astype(np.float64).mean(-1)
+        values = grey.round().astype(values.dtype) if values.dtype.kind in "iu" else grey
+    return values[None] if values.ndim == 2 else values

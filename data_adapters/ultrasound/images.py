@@ -150,14 +150,16 @@ def _read(path: Path) -> NDArray[Any]:
                 "convert it to .gif"
             ) from error
     # TIFF stacks its pages by itself; other clips are asked for all, pictures for the only one.
-    index = None if path.suffix.lower() in _STACKS else ... if _many(path) else 0
+    index = None if _is_tiff(path) else ... if _many(path) else 0
     with reading(path):
-        if path.suffix.lower() in _STACKS:
+        if _is_tiff(path):
             check_tiff(path)
-    with reading(path):  # imageio's stubs leave out `...`, which it documents
-        held = iio.improps(path.absolute(), index=index)  # type: ignore[arg-type]
+    # One library, which the suffix chooses: left to itself, imageio tries all that are installed.
+    how: dict[str, Any] = {"index": index, "plugin": None if _is_tiff(path) else "pillow"}
+    with reading(path):
+        held = iio.improps(path.absolute(), **how)
         check_size(path, "the image", held.shape, 1, stored=path)
-        pages = np.asarray(iio.imread(path.absolute(), index=index))  # type: ignore[arg-type]
+        pages = np.asarray(iio.imread(path.absolute(), **how))
     colours = pages.ndim > 2 and pages.shape[-1] in (3, 4)
     return pages[None] if pages.ndim == (3 if colours else 2) else pages
 
@@ -172,6 +174,10 @@ def _film(path: Path, options: list[str]) -> NDArray[Any]:
     if not frames:
         raise InputError(f"{path}: no frame can be read: it is damaged, export it again")
     return np.stack(frames)
+
+
+def _is_tiff(path: Path) -> bool:
+    return path.suffix.lower() in _STACKS
 
 
 def _many(path: Path) -> bool:

@@ -20,7 +20,13 @@ from sciddm.pipelines.ct.own_slices import KIND, read_slices
 from sciddm.pipelines.ct.pipeline_reconstruction import CTReconstruction
 from sciddm.pipelines.ct.simulate import keep_views, low_dose_projections
 from sciddm.pipelines.engine.pipeline import provenance_of
-from sciddm.pipelines.own_prior.comparison import Outcome, coverage_entry, outcome_of, psnr_row
+from sciddm.pipelines.own_prior.comparison import (
+    Outcome,
+    coverage_entry,
+    in_words,
+    outcome_of,
+    psnr_row,
+)
 from sciddm.pipelines.own_prior.contract import Checks, Contract
 from sciddm.pipelines.own_prior.split import Part
 from sciddm.posterior import half_width
@@ -66,7 +72,9 @@ def check(checks: Checks) -> dict[str, Any]:
                 )
             fbp = outcome_of(result["fbp"].values[0], truth, _RANGE)
             outcomes[name]["fbp"].append(fbp)
-            checks.progress(f"slice {number + 1}, {name}: {psnr_row(outcomes[name])}")
+            checks.progress(
+                f"slice {number + 1}, {name}: PSNR {in_words(psnr_row(outcomes[name]))} dB"
+            )
     metrics: dict[str, Any] = {
         "what": f"PSNR dB (range {_RANGE:g} HU) of slices of the {part} patients, fan beam, fast"
     }

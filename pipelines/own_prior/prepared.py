@@ -27,6 +27,8 @@ from sciddm.storage.durable import write_durably
 __all__ = ["Entry", "Prepared", "Read", "Stack", "load_prepared", "prepare"]
 
 _FOLDER, _INDEX, _SPLIT = "data", "index.json", "split.json"
+#: A name that is not UTF-8 becomes an escape of JSON's.
+_NOT_UTF8 = ("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Prepared:
             for part in PARTS
             if self.of(part)
         ]
-        return f"by {word} ({RULES[self.rule]}): images and {word}s: {', '.join(parts)}"
+        return f"by {word} ({RULES[self.rule]}): items and {word}s: {', '.join(parts)}"
 
 
 def prepare(
@@ -203,7 +205,7 @@ def _stamp(sources: Sequence[Source]) -> str:
     lines = [
         f"{s.name} {s.series} {s.path.stat().st_size if s.path.is_file() else ''}" for s in sources
     ]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _write_split(path: Path, prepared: Prepared, word: str, counts: Counter[Part]) -> None:
@@ -216,4 +218,6 @@ def _write_split(path: Path, prepared: Prepared, word: str, counts: Counter[Part
         "files": {e.file: {"group": e.group, "part": e.part} for e in prepared.entries},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+    write_durably(
+        path, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(*_NOT_UTF8)
+    )

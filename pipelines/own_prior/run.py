@@ -252,4 +252,9 @@ def _discard(run: Path) -> None:
 
 
 def _write(path: Path, content: object) -> None:
-    write_durably(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    write_durably(
+        path,
+        (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(
+            "utf-8", "backslashreplace"
+        ),
+    )

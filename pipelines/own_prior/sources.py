@@ -17,13 +17,13 @@ never taken by itself where files may share a patient.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sciddm.errors import InputError, OptionError
+from sciddm.pipelines.engine.folders import files_below
 
 __all__ = ["RULES", "Kind", "Source", "grouped", "sources_of"]
 
@@ -100,15 +100,13 @@ def sources_of(folder: Path, kind: Kind) -> list[Source]:
     found: list[Source] = []
     others: Counter[str] = Counter()
     modalities: Counter[str] = Counter()
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        own = sorted(name for name in files if not name.startswith("."))
+    for place, own in files_below(folder):
         own_kind = [name for name in own if name.lower().endswith(kind.suffixes)]
         for name in own_kind:
-            path = Path(place) / name
+            path = place / name
             found.append(Source(path, path.relative_to(folder).as_posix()))
-        rest = [Path(place) / name for name in own if name not in own_kind]
-        if rest and (series := _series(Path(place), folder, rest, kind, modalities)):
+        rest = [place / name for name in own if name not in own_kind]
+        if rest and (series := _series(place, folder, rest, kind, modalities)):
             found += series
         else:
             others.update(_suffix(path) for path in rest)
@@ -173,7 +171,9 @@ def _series(
     """The DICOM series of the domain's modality in a folder; counts those of others."""
     from sciddm.data_adapters.dicom_files import is_dicom_file
 
-    if not any(path.suffix.lower() == ".dcm" or is_dicom_file(path) for path in files):
+    if not any(
+        path.suffix.lower() == ".dcm" or (path.is_file() and is_dicom_file(path)) for path in files
+    ):
         return []
     from sciddm.data_adapters.dicom_patients import patient_series
 

@@ -34,7 +34,10 @@ def parts_of(groups: Sequence[str]) -> dict[str, Part]:
     Raises:
         ValueError: fewer than two groups.
     """
-    names = sorted(set(groups), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    names = sorted(
+        set(groups),
+        key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest(),
+    )
     if len(names) < 2:
         raise ValueError(f"{len(names)} groups cannot be split")
     validate = max(1, round(_SHARE * len(names)))

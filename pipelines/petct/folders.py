@@ -21,6 +21,7 @@ import numpy as np
 from sciddm.data_adapters.nifti import read_nifti
 from sciddm.errors import InputError
 from sciddm.geometry.grid import Grid, common_grid, grid_of, resample
+from sciddm.pipelines.engine.folders import files_below
 from sciddm.pipelines.petct.representation import AIR_HU
 from sciddm.pipelines.petct.study import Study
 
@@ -55,7 +56,8 @@ def find_cases(root: str | Path) -> list[Case]:
             pet, mask = ct.with_name(name + pet_end), root / "labelsTr" / f"{name}.nii.gz"
             if pet.exists() and mask.exists():
                 cases.append(Case(name, pet, ct, mask))
-    for mask in sorted(root.glob("**/SEG.nii.gz")):
+    masks = [place / "SEG.nii.gz" for place, names in files_below(root) if "SEG.nii.gz" in names]
+    for mask in sorted(masks):
         pet, ct = mask.with_name("SUV.nii.gz"), mask.with_name("CTres.nii.gz")
         if pet.exists() and ct.exists():
             cases.append(Case("_".join(mask.parent.relative_to(root).parts), pet, ct, mask))

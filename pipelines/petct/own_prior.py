@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.metrics.masks import calibration_error, dice
+from sciddm.pipelines.own_prior.comparison import in_words
 from sciddm.pipelines.own_prior.contract import Checks, Contract
 from sciddm.pipelines.own_prior.prepared import Prepared
 from sciddm.pipelines.own_prior.split import Part
@@ -68,7 +69,7 @@ def check(checks: Checks) -> dict[str, Any]:
             ),
             "studies": len(pairs),
         }
-        checks.progress(f"{label}: {rows[label]}")
+        checks.progress(f"{label}: {in_words(rows[label])}")
     return {
         "metrics": {"what": f"fast, studies of the {part} patients", **rows},
         "calibration": {

@@ -15,6 +15,7 @@ import xarray as xr
 
 from sciddm.metrics.speech import si_sdr
 from sciddm.physics.speech.error_law import Case, calibration
+from sciddm.pipelines.own_prior.comparison import in_words
 from sciddm.pipelines.own_prior.contract import Checks, Contract
 from sciddm.pipelines.own_prior.split import Part
 from sciddm.pipelines.speech.own_mixtures import KIND, OwnMixtures, read_recording
@@ -58,7 +59,7 @@ def check(checks: Checks) -> dict[str, Any]:
             if label == "own":
                 cases.append((noisy, answer, target))
     metrics = {label: round(float(np.mean(values)), 2) for label, values in rows.items()}
-    checks.progress(f"SI-SDR dB: {metrics}")
+    checks.progress(f"SI-SDR: {in_words(metrics)} dB")
     count = len(rows["noisy"])
     parts: dict[str, Any] = {
         "metrics": {"what": f"SI-SDR dB of {count} mixtures of {part} speakers, fast", **metrics}

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.pipelines.own_prior.comparison import outcome_of
+from sciddm.pipelines.own_prior.comparison import in_words, outcome_of
 from sciddm.pipelines.own_prior.contract import Checks, Contract
 from sciddm.pipelines.own_prior.prepared import Prepared
 from sciddm.pipelines.own_prior.split import Part
@@ -56,7 +56,7 @@ def check(checks: Checks) -> dict[str, Any]:
                 estimate = model(model.process.add_noise(truth, t, z=noise), t)
                 rows[label].append(outcome_of(estimate.numpy(), truth.numpy(), peak).psnr)
         metrics[f"noise {level:g}"] = {k: round(float(np.mean(v)), 2) for k, v in rows.items()}
-        checks.progress(f"noise {level:g}: {metrics[f'noise {level:g}']}")
+        checks.progress(f"noise {level:g}: PSNR {in_words(metrics[f'noise {level:g}'])} dB")
     haze = "us-haze" if is_echoes(checks.prepared) else "us-haze-envelope"
     limits = (
         f"A prior of tissue: take it with --tissue-model, and --haze-model {haze}. The standard "

@@ -11,6 +11,7 @@ import torch
 from cli_helpers import Sciddm
 
 from sciddm.pipelines.own_prior.prepared import prepare
+from sciddm.pipelines.petct.folders import find_cases
 from sciddm.pipelines.petct.own_studies import KIND, OwnStudies, find_studies, read_study
 from sciddm.pipelines.petct.pipeline import TumourSegmentation
 
@@ -85,3 +86,10 @@ def test_a_folder_of_studies_gives_a_model_with_a_temperature(tmp_path, sciddm: 
     answer = sciddm("train", "--domain", "petct", "--data", run, "-o", tmp_path / "other")
     assert answer.code == 2
     assert "holds no studies" in answer.err
+
+
+def test_linked_studies_are_studies(tmp_path):
+    write_study(tmp_path / "archive" / "p1", 1)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "p1").symlink_to(tmp_path / "archive" / "p1")
+    assert [case.name for case in find_cases(tmp_path / "data")] == ["p1"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +140,38 @@ def test_copies_of_one_patient_are_one_patient(tmp_path):
         np.save(root / name, np.ones((1, 4, 4), np.float32))
     with pytest.raises(InputError, match="the same data"):
         prepare(root, tmp_path / "run", KIND, read)
+
+
+def test_links_are_followed_once(tmp_path):
+    scans = folder_of(tmp_path / "scans", "p1/a.npy", "p2/a.npy")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "all").symlink_to(scans)
+    (scans / "p1" / "back").symlink_to(data)  # a circle
+    assert [s.name for s in sources_of(data, KIND)] == ["all/p1/a.npy", "all/p2/a.npy"]
+    (data / "single.npy").symlink_to(scans / "p2" / "a.npy")
+    assert groups(data, "file")[1]["single.npy"] == "single.npy"
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+    write_slices(tmp_path / "scan1", PatientID="P1")
+    (tmp_path / "scan1" / "more").symlink_to("nowhere")
+    kind = Kind("ct", (), modality="CT")
+    with pytest.raises(InputError, match="more: a link to nowhere, which is not there"):
+        sources_of(tmp_path, kind)
+
+
+def test_a_pipe_beside_the_data_is_not_opened(tmp_path):
+    folder_of(tmp_path, "p1.npy", "p2.npy")
+    os.mkfifo(tmp_path / "queue")
+    assert [s.name for s in sources_of(tmp_path, KIND)] == ["p1.npy", "p2.npy"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_not_utf8(tmp_path):
+    data = folder_of(tmp_path / "data", *(f"\udcff{k}.npy" for k in range(3)))
+    prepared = prepare(data, tmp_path / "run", KIND, read, "file")
+    assert sorted(e.file for e in prepared.entries) == [f"\udcff{k}.npy" for k in range(3)]
+    split = json.loads((tmp_path / "run" / "split.json").read_text(encoding="utf-8"))
+    assert set(split["files"]) == {f"\udcff{k}.npy" for k in range(3)}
+    assert prepare(data, tmp_path / "run", KIND, read, "file") == prepared
