@@ -31,6 +31,9 @@ _RANGE_DB = 60.0
 _EXPLORED = 60  # frames of the viewer, at most
 _PER_SECOND = 12.0  # of the clip, where the file does not tell
 _PICTURE_ROWS = 512
+_NO_DEVIATION = 0.1  # of full scale: top of the scale of a standard deviation of zero
+_STD_NOTE = "Of the posterior samples: larger where haze covered what is below it."
+_NO_STD = "Zero everywhere: nothing was sampled, since this is the scan as it was."
 
 
 def ultrasound_page(scan: object, result: xr.Dataset) -> Report:
@@ -57,11 +60,11 @@ def ultrasound_page(scan: object, result: xr.Dataset) -> Report:
         Panel(
             "Standard deviation",
             std,
-            (0.0, max(float(np.nanpercentile(std, 99.5)), 1e-6)),
+            (0.0, _deviation_top(std)),
             shown.std_unit,
             "heat",
             pixel_mm=shown.pixel_mm,
-            note="Of the posterior samples: larger where haze covered what is below it.",
+            note=_STD_NOTE if np.nanmax(std) > 0 else _NO_STD,
         ),
     ]
     sections = [Section(f"The scan{of}", panels, viewers=[_viewer(shown, result, db, unit)])]
@@ -153,7 +156,7 @@ def _viewer(shown: _Shown, result: xr.Dataset, window: tuple[float, float], unit
         labels=[f"frame {i + 1} of {count}" for i in frames],
         pixel_mm=shown.pixel_mm,
         total=count,
-        overlays=[_deviation(shown, frames)],
+        overlays=[] if result.attrs.get("unchanged") else [_deviation(shown, frames)],
         moves=_PER_SECOND if count > 1 else 0.0,
     )
 
@@ -161,8 +164,17 @@ def _viewer(shown: _Shown, result: xr.Dataset, window: tuple[float, float], unit
 def _deviation(shown: _Shown, frames: list[int]) -> Overlay:
     """The standard deviation in colours."""
     std = np.stack([shown.std(i) for i in frames])
-    top = max(float(np.nanpercentile(std, 99.5)), 1e-6)
-    return Overlay("Standard deviation", std, (0.0, top), shown.std_unit)
+    return Overlay("Standard deviation", std, (0.0, _deviation_top(std)), shown.std_unit)
+
+
+def _deviation_top(std: NDArray[Any]) -> float:
+    """Top of the colour scale: what .5 % of the deviations within the image exceed.
+
+    Pixels outside the image have none. Where all is zero the scale is a fixed one, on which zero
+    looks like zero and not like the top of its own rounding.
+    """
+    inside = std[np.nan_to_num(std) > 0]
+    return float(np.percentile(inside, 99.5)) if inside.size else _NO_DEVIATION
 
 
 def _verdict(attrs: dict[Any, Any]) -> Verdict:

@@ -19,6 +19,7 @@ from sciddm.physics.ultrasound.waves import envelope
 from sciddm.pipelines.engine.unfinished import Unfinished
 from sciddm.pipelines.ultrasound import requests
 from sciddm.pipelines.ultrasound.describe import facts
+from sciddm.pipelines.ultrasound.page import ultrasound_page
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 from sciddm.pipelines.ultrasound.simulate import Wanted, simulate_scan
 from sciddm.priors.joint import JointDenoiser
@@ -279,6 +280,25 @@ def test_the_uncertainty_is_that_of_the_image(white):
     shown = result["std"].values[0][mask & (frame > 0)]
     assert told == pytest.approx(float(np.median(shown)))
     assert told > float(np.median(result["std"].values))
+
+
+def test_the_deviation_of_an_unchanged_scan_looks_like_zero(white):
+    """Zero on a scale that ends far above it; the scale of a result is that of its image alone."""
+    scale = {}
+    for name, haze in (("clean", 0.0), ("hazy", 0.03)):
+        frame = np.zeros((400, 400), np.float32)  # five sixths of it black
+        frame[120:280, 120:280] = columns(haze).astype(np.float32) / 255
+        mask = np.pad(np.ones((160, 160), bool), 120)
+        data = build_frames(Path("a"), frame, "bmode", form="x", mask=mask)
+        result = UltrasoundDehazing()(data, quality="fast")
+        section = ultrasound_page(None, result).sections[0]
+        panel = next(p for p in section.panels if p.title == "Standard deviation")
+        scale[name] = panel.window[1]
+        assert ("Zero everywhere" in panel.note) == (name == "clean")
+        assert bool(section.viewers[0].overlays) == (name == "hazy")
+    assert scale["clean"] == pytest.approx(0.1)
+    inside = result["std"].values[0][mask]
+    assert scale["hazy"] == pytest.approx(np.percentile(inside[inside > 0], 99.5), rel=1e-3)
 
 
 def test_a_still_clip_does_not_flicker(white):
