@@ -56,8 +56,9 @@ _AGAINST = {"rf": -0.015, "envelope": 0.0}
 _UNCHANGED = {
     "rf": "The spectra of {} are explained better without haze ({:.3f} nats an entry): it is "
     "returned unchanged. gamma 1 takes haze away all the same.",
-    "envelope": "Speckle and dark regions of {} show no haze (evidence {:.2f}, it needs 0): it is "
-    "returned unchanged. gamma 1 takes haze away all the same.",
+    "envelope": "Speckle and dark regions of {} give no evidence of haze ({:.2f}, it needs 0): it "
+    "is returned unchanged. Haze can be there all the same: weak haze, or haze where no place is "
+    "dark, leaves none. gamma 1 takes haze away without evidence.",
 }
 _UNKNOWN = (
     "Too little of {} is there to tell whether it shows haze: it is returned unchanged. gamma 1 "
@@ -66,8 +67,8 @@ _UNKNOWN = (
 _DOUBT = {
     "rf": "The spectra of {} are explained without haze as well ({:.3f} nats an entry): what was "
     "taken away may be tissue. Compare with a smaller gamma.",
-    "envelope": "Speckle and dark regions of {} show no haze (evidence {:.2f}, it needs 0): what "
-    "was taken away may be tissue. Compare with a smaller gamma.",
+    "envelope": "Speckle and dark regions of {} give no evidence of haze ({:.2f}, it needs 0): "
+    "what was taken away may be tissue. Compare with a smaller gamma.",
 }
 _LOOKED_AT = 5  # frames of a clip that tell whether it shows haze
 _FILL = 3.0  # pixels: of the mean that fills drawings
@@ -213,7 +214,10 @@ class UltrasoundDehazing(Pipeline):
             quality, envelopes=not echoes, guidance=guidance, samples=samples, choice=choice
         )
         priors = self.load(held.attrs["kind"])
-        widening = Widening.of_card(priors.tissue.card.calibration, quality)
+        calibration = priors.tissue.card.calibration
+        if held.attrs["kind"] == "bmode":
+            calibration = calibration.get("bmode", {})
+        widening = Widening.of_card(calibration, quality)
         images = _images(held)
         runs = []
         for i, image in enumerate(images):
@@ -273,7 +277,11 @@ class UltrasoundDehazing(Pipeline):
                 "of the training data, or it is all haze."
             )
         count = max(1, sum(settings.samples * run.pieces for run, _ in done))
+        unchanged = all(run.unchanged for run in runs)
         evidence = [r.evidence for r in runs if r.evidence is not None]
+        of_dehazed = [
+            r.evidence for r in runs if r.evidence is not None and (unchanged or not r.unchanged)
+        ]
         told |= {
             "model": f"{priors.tissue.name}, {priors.haze.name}",
             "weights_sha256": priors.tissue.weights_sha256,
@@ -287,10 +295,11 @@ class UltrasoundDehazing(Pipeline):
             "seed": seed,
             "std_spread": runs[0].widening.spread,
             "std_taken": runs[0].widening.taken,
+            "std_floor": runs[0].widening.floor,
             "full_scale": runs[0].form.scale,
             "patches": max(run.pieces for run in runs),
             "images": len(runs),
-            "unchanged": int(all(run.unchanged for run in runs)),
+            "unchanged": int(unchanged),
             "nfe": sum(float(f["nfe"]) for _, f in done) / count,
             "nvjp": sum(float(f["nvjp"]) for _, f in done) / count,
             "haze_share": round(share, 4),
@@ -302,7 +311,7 @@ class UltrasoundDehazing(Pipeline):
             told["haze_evidence"] = round(max(evidence), 4)
         if "overlay" in held:
             told["overlay_share"] = round(float(held["overlay"].mean()), 5)
-        return out.assign_attrs({**told, **_verdict(told, evidence, runs[0].kind).attributes()})
+        return out.assign_attrs({**told, **_verdict(told, of_dehazed, runs[0].kind).attributes()})
 
 
 @dataclass(frozen=True)
@@ -377,6 +386,11 @@ def _verdict(told: Mapping[str, Any], evidence: list[float], kind: str) -> Verdi
 
     A result is held against its own scan. Whether the models' intervals hold on a scan cannot be
     seen without its truth, so that is not checked. Familiar are scans that show haze.
+
+    Args:
+        told: attributes of the result.
+        evidence: of the images that were dehazed; of all where none was.
+        kind: "rf" or "envelope".
     """
     fits = Finding()
     ratio = float(told.get("consistency", math.nan))
@@ -389,11 +403,12 @@ def _verdict(told: Mapping[str, Any], evidence: list[float], kind: str) -> Verdi
         fits = Finding("no" if bad else "yes", ratio, None, text)
     familiar = Finding()
     if evidence:
-        least, limit = min(evidence), _AGAINST[kind]
-        hazy = least >= limit
-        text = f"The scan shows {'' if hazy else 'no '}haze: evidence {least:.3f}, limit {limit:g}."
+        limit = _AGAINST[kind]
+        value = max(evidence) if told["unchanged"] else min(evidence)
+        hazy = value >= limit
+        text = f"{'Evidence' if hazy else 'No evidence'} of haze: {value:.3f}, limit {limit:g}."
         answer: Answer = "not checked" if told["unchanged"] else "yes" if hazy else "no"
-        familiar = Finding(answer, least, limit, text)
+        familiar = Finding(answer, value, limit, text)
     return Verdict(fits=fits, familiar=familiar)
 
 
@@ -514,12 +529,19 @@ class _Run:
         echoes = self.kind == "rf"
         tissue, std = estimate(samples, echoes=echoes)
         taken = amplitude - tissue
-        std = self.widening(std, envelope(taken) if echoes else np.abs(taken))
         clean = self.form.result(frame, amplitude, tissue)
+        if self.image.data.attrs["kind"] == "bmode":
+            # Curves of screens are unknown, so what may be left is a grey value. Haze only adds:
+            # black is black without it too.
+            shown = self.form.spread(std, clean)
+            std = np.minimum(self.widening(shown, np.abs(frame - clean)), 1) * (frame > 0)
+        else:
+            std = self.widening(std, envelope(taken) if echoes else np.abs(taken))
+            std = self.form.spread(std, clean)
         cost: Cost = made.cost
         return {
             "frames": clean,
-            "std": self.form.spread(std, clean),
+            "std": std,
             "state": to_numpy(made.state.half()),
             "residual": np.asarray(made.residual),
             "nfe": np.asarray(cost.nfe),

@@ -59,7 +59,8 @@ class Settings:
 
 
 QUALITIES: Mapping[str, Settings] = {
-    "fast": Settings(samples=2, steps=6, follow_steps=4),
+    # What the frame before says is near the answer: fewer steps from a lower level give as much.
+    "fast": Settings(samples=2, steps=6, follow_steps=2, sigma_follow=0.35),
     "balanced": Settings(samples=4, steps=8, follow_steps=6),
     "best": Settings(samples=8, steps=16, follow_steps=10),
 }
@@ -67,6 +68,9 @@ QUALITIES: Mapping[str, Settings] = {
 #: priors can still say which of both parts a dark place is: from 0.3 they keep what the first guess
 #: says, from 1 they take tissue for haze.
 ENVELOPE_NOISE, ENVELOPE_START = 0.06, 0.6
+#: Steps of pictures at a quality, of a first frame and of those that follow. Their gain is smooth:
+#: more steps add nothing to it.
+_ENVELOPE_STEPS = {"fast": (3, 2)}
 #: Pixels a side that the models see of pictures.
 _SIDE = {"fast": 128, "balanced": 256, "best": None}
 
@@ -93,8 +97,11 @@ def settings_for(
     """
     settings = of_quality(QUALITIES, quality)
     if envelopes:
+        first, following = _ENVELOPE_STEPS.get(quality, (settings.steps, settings.follow_steps))
         settings = replace(
             settings,
+            steps=first,
+            follow_steps=following,
             noise=ENVELOPE_NOISE,
             sigma_max=ENVELOPE_START,
             sigma_follow=ENVELOPE_START,

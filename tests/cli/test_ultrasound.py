@@ -172,6 +172,24 @@ def test_the_card_widens_the_standard_deviation(scan, white, monkeypatch):
     assert plain.attrs["std_spread"] == 1.0
 
 
+def test_the_deviation_of_a_picture_has_a_floor_but_where_it_is_black(white, monkeypatch):
+    """q sqrt(std^2 + (c taken)^2 + b^2) in grey values, at most 1; the card's entry is bmode's."""
+    frame = columns(0.03).astype(np.float32) / 255
+    frame[:, 60:70] = 0
+    data = build_frames(Path("a"), frame, "bmode", form="x")
+    plain = UltrasoundDehazing()(data, quality="fast", gamma=1.0)
+    law = {"spread": 2.0, "taken": 0.5, "floor": 0.1}
+    calibration = {"fast": {"spread": 9.0}, "bmode": {"fast": law}}
+    models = _White(tissue=_Named("white", card=Card(name="white", calibration=calibration)))
+    monkeypatch.setattr(UltrasoundDehazing, "load", lambda self, kind: models)
+    wide = UltrasoundDehazing()(data, quality="fast", gamma=1.0)
+    taken = plain["haze"].values[0]
+    drawn = np.sqrt(plain["std"].values[0] ** 2 + (0.5 * taken) ** 2 + 0.1**2)
+    expected = np.where(frame > 0, np.minimum(2 * drawn, 1), 0)
+    assert np.allclose(wide["std"].values[0], expected, atol=1e-5)
+    assert np.array_equal(wide["frames"], plain["frames"])
+
+
 def test_gamma_nothing_is_taken_away(sciddm, scan, white, tmp_path):
     """At gamma 0 haze explains nothing: the scan comes back to the noise of the measurement."""
     shares = []
@@ -265,7 +283,9 @@ def test_two_images_of_a_clip_are_judged_and_dehazed_apart(white):
     alone = UltrasoundDehazing()(build_frames(Path("a"), hazy, "bmode", form="x"), quality="fast")
     assert np.array_equal(both["frames"].values[0, :, 168:], alone["frames"].values[0])
     assert both.attrs["images"] == 2
-    assert "image 1 show no haze" in both.attrs["warnings"]
+    assert "image 1 give no evidence of haze" in both.attrs["warnings"]
+    # The clean image came back, so the verdict is on the other one.
+    assert both.attrs["verdict_familiar"] == "yes"
 
 
 def test_the_uncertainty_is_that_of_the_image(white):

@@ -52,9 +52,11 @@ def test_a_standard_deviation_allows_for_a_share_of_what_was_taken():
     wide = Widening.of_card({"fast": {"spread": 2.0, "taken": 0.5}}, "fast")(std, taken)
     assert np.allclose(wide, [[1.0, 0.5]])
     assert np.array_equal(Widening.of_card({}, "fast")(std, taken), std)
+    wide = Widening(2.0, 0.5, 0.4)(std, np.array([[0.0, 0.6]], np.float32))
+    assert np.allclose(wide, [[1.0, 1.0]])
 
 
-@pytest.mark.parametrize("entry", [{"spread": 0.0}, {"taken": -1.0}, {"width": 2.0}])
+@pytest.mark.parametrize("entry", [{"spread": 0.0}, {"taken": -1.0}, {"floor": -0.1}, {"width": 2.0}])
 def test_a_card_that_widens_by_nothing_sensible_is_refused(entry):
     with pytest.raises(ModelError, match="calibration of fast"):
         Widening.of_card({"fast": entry}, "fast")

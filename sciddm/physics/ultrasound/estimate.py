@@ -11,10 +11,12 @@ Samples of two priors that are not the scan's own agree with each other more tha
 above all where much was taken away: what is tissue there and what is haze rests on the priors
 alone. So the standard deviation that is written allows for a share of what was taken to be wrong,
 
-    std' = q sqrt(std^2 + (c A_taken)^2)
+    std' = q sqrt(std^2 + (c A_taken)^2 + b^2)
 
-with c and q from the model's card, found on simulated scans: c the most likely of a few, q such
-that 90 % of the amplitudes lie within their 90 % interval.
+with b, c and q from the model's card, found on simulated scans: b and c the most likely of a few, q
+such that 90 % of the values lie within their 90 % interval. All are amplitudes, or grey values of
+B-mode pictures. Only of pictures is b above 0: haze can be left wherever a picture was changed
+little, by some decibels, which are grey values.
 """
 
 from __future__ import annotations
@@ -41,21 +43,23 @@ class Widening:
     Attributes:
         spread: q.
         taken: c.
+        floor: b, a grey value of pictures.
     """
 
     spread: float = 1.0
     taken: float = 0.0
+    floor: float = 0.0
 
     @classmethod
     def of_card(cls, calibration: Mapping[str, Any], quality: str) -> Self:
         """A card's entry for a quality; none if it has none.
 
         Raises:
-            ModelError: it is not {"spread": q > 0, "taken": c >= 0}.
+            ModelError: it is not {"spread": q > 0, "taken": c >= 0, "floor": b >= 0}.
         """
         try:
             found = cls(**calibration.get(quality, {}))
-            known = found.spread > 0 and found.taken >= 0
+            known = found.spread > 0 and found.taken >= 0 and found.floor >= 0
         except TypeError as error:
             raise ModelError(f"the card's calibration of {quality} is of another form") from error
         if not known:
@@ -63,8 +67,9 @@ class Widening:
         return found
 
     def __call__(self, std: Real, taken: Real) -> Real:
-        """std', each (z, x) in units of amplitude."""
-        out: Real = (self.spread * np.hypot(std, self.taken * taken)).astype(np.float32)
+        """std', each (z, x): amplitudes, or grey values of pictures."""
+        drawn = np.hypot(std, self.taken * taken)
+        out: Real = (self.spread * np.hypot(drawn, self.floor)).astype(np.float32)
         return out
 
 

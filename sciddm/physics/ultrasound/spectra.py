@@ -225,9 +225,10 @@ def _divergence(power: Tensor, shapes: Tensor, gains: Tensor) -> Tensor:
 
 def _slopes(power: Tensor, shapes: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
     """Of the divergence in each gain, what asks for more and what asks for less."""
-    model = _model(shapes, gains)
-    more = torch.einsum("dxfk,cdfk->cdx", power / model.square(), shapes)
-    return more, torch.einsum("dxfk,cdfk->cdx", 1 / model, shapes)
+    inverse = _model(shapes, gains).reciprocal_()
+    less = torch.einsum("dxfk,cdfk->cdx", inverse, shapes)
+    more = torch.einsum("dxfk,cdfk->cdx", inverse.square_().mul_(power), shapes)
+    return more, less
 
 
 def _minimised(
