@@ -3,9 +3,10 @@
     python -m benchmarks.ultrasound_evidence [--fit] [--scenes 800] [--first 0]
 
 Draws pictures of many screens (`simulation.ultrasound.pictures`), half of them without haze. With
---fit a logistic model of their features is fitted (ridge 1, in units of each feature's standard
+--fit a logistic model of their features is fitted (ridge 30, in units of each feature's standard
 deviation) and its numbers are printed as `physics/ultrasound/picture_evidence.py` holds them; the
-limit is what 5 % of the pictures without haze exceed, by five-fold cross-validation. Otherwise the
+limit is what 10 % of the pictures without haze exceed in the view where most do, by five-fold
+cross-validation. Otherwise the
 shares of pictures with and without haze that the stored numbers call hazy are printed, by the level
 of the haze. Use seeds of other scenes (--first) than those of the fit.
 """
@@ -23,7 +24,8 @@ from sciddm.physics.ultrasound import picture_evidence
 from sciddm.simulation.ultrasound.pictures import draw_curve, draw_scene
 
 HAZE_DB = (-32.0, -14.0)
-FALSE_ALARMS = 0.05
+FALSE_ALARMS = 0.1  # of the worst view
+RIDGE, FAR = 30.0, 3.0
 FOLDS = 5
 
 Real = NDArray[np.float64]
@@ -35,17 +37,20 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=800)
     parser.add_argument("--first", type=int, default=0, help="seed of the first scene")
     args = parser.parse_args()
-    rows, levels = drawn(args.first, args.scenes)
+    rows, levels, views = drawn(args.first, args.scenes)
     hazy = np.isfinite(levels)
     if args.fit:
         mean, std = rows.mean(0), rows.std(0)
-        x = (rows - mean) / std
+        x = np.clip((rows - mean) / std, -FAR, FAR)
         held = np.zeros(len(x))
         fold = np.arange(len(x)) // 2 % FOLDS
         for k in range(FOLDS):
             w = fitted(x[fold != k], hazy[fold != k])
             held[fold == k] = x[fold == k] @ w[:-1] + w[-1]
-        limit = float(np.quantile(held[~hazy], 1 - FALSE_ALARMS))
+        limit = max(
+            float(np.quantile(held[~hazy & (views == v)], 1 - FALSE_ALARMS))
+            for v in np.unique(views[~hazy])
+        )
         w = fitted(x, hazy)
         names = ("_MEAN", "_STD", "_WEIGHTS")
         for name, values in zip(names, (mean, std, w[:-1]), strict=True):
@@ -61,9 +66,9 @@ def main() -> None:
         print(f"haze of {low} to {high} dB: {share:.3f} of {group.sum()} are called hazy")
 
 
-def drawn(first: int, count: int) -> tuple[Real, Real]:
-    """Features (picture, feature) and levels of haze, dB, NaN without haze."""
-    rows, levels = [], []
+def drawn(first: int, count: int) -> tuple[Real, Real, NDArray[np.str_]]:
+    """Features (picture, feature), levels of haze, dB, NaN without haze, and views."""
+    rows, levels, views = [], [], []
     for seed in range(first, first + count):
         rng = np.random.default_rng([seed, 2**22])
         level = float(rng.uniform(*HAZE_DB)) if seed % 2 else None
@@ -72,11 +77,12 @@ def drawn(first: int, count: int) -> tuple[Real, Real]:
         if found is not None:
             rows.append(found)
             levels.append(np.nan if level is None else level)
-    return np.array(rows), np.array(levels)
+            views.append(scene.view)
+    return np.array(rows), np.array(levels), np.array(views)
 
 
 def fitted(x: Real, hazy: NDArray[np.bool_]) -> Real:
-    """Weights and offset of a logistic model with a ridge."""
+    """Weights and offset of a logistic model with the ridge."""
     design = np.c_[x, np.ones(len(x))]
     sign = np.where(hazy, 1.0, -1.0)
 
@@ -84,8 +90,8 @@ def fitted(x: Real, hazy: NDArray[np.bool_]) -> Real:
         margin = sign * (design @ w)
         slope = -(design * (sign / (1 + np.exp(np.clip(margin, -500, 500))))[:, None]).sum(0)
         ridge = np.r_[w[:-1], 0.0]
-        value = np.logaddexp(0, -margin).sum() + 0.5 * float(ridge @ ridge)
-        return float(value), slope + ridge
+        value = np.logaddexp(0, -margin).sum() + 0.5 * RIDGE * float(ridge @ ridge)
+        return float(value), slope + RIDGE * ridge
 
     return np.asarray(optimize.minimize(loss, np.zeros(design.shape[1]), jac=True).x)
 

@@ -12,7 +12,8 @@ Prints, of every picture without haze and with three levels of it: the evidence,
 returned unchanged, PSNR to the picture without haze before and after (dB, of the grey scale), the
 change of bright places (dB), the share of fine texture that bright places lose (high-pass of 1.5
 pixels), the share of grey values above black within their 90 % interval, and seconds of processor
-time. With --gamma 1 haze is taken away without evidence too. Writes benchmarks/results/ultrasound_other_world.md.
+time. With --gamma 1 haze is taken away without evidence too. Writes
+benchmarks/results/ultrasound_other_world.md, or ..._forced.md with --gamma.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from benchmarks.publish import publish
 from sciddm.data_adapters.ultrasound import build_frames
 from sciddm.data_adapters.ultrasound.channels import open_channels
 from sciddm.data_adapters.ultrasound.sector import image_region
-from sciddm.pipelines.real_data import data_root
+from sciddm.pipelines.engine.real_data import data_root
 from sciddm.pipelines.ultrasound.beamform import beamform
 from sciddm.pipelines.ultrasound.pipeline import UltrasoundDehazing
 
@@ -87,11 +88,13 @@ def main() -> None:
         lines.append(f"| {row['picture']} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"Made by `python -m benchmarks.ultrasound_other_world --quality {args.quality}{option}` on "
+        "Made by `python -m benchmarks.ultrasound_other_world "
+        f"--quality {args.quality}{option}` on "
         f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores.",
         "",
     ]
-    publish(f"ultrasound_other_world{'' if args.gamma is None else '_forced'}", "\n".join(lines), rows)
+    name = "ultrasound_other_world" + ("" if args.gamma is None else "_forced")
+    publish(name, "\n".join(lines), rows)
 
 
 def pictures(folder: Path) -> Iterator[tuple[str, Real]]:

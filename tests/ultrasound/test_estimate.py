@@ -56,7 +56,9 @@ def test_a_standard_deviation_allows_for_a_share_of_what_was_taken():
     assert np.allclose(wide, [[1.0, 1.0]])
 
 
-@pytest.mark.parametrize("entry", [{"spread": 0.0}, {"taken": -1.0}, {"floor": -0.1}, {"width": 2.0}])
+@pytest.mark.parametrize(
+    "entry", [{"spread": 0.0}, {"taken": -1.0}, {"floor": -0.1}, {"width": 2.0}]
+)
 def test_a_card_that_widens_by_nothing_sensible_is_refused(entry):
     with pytest.raises(ModelError, match="calibration of fast"):
         Widening.of_card({"fast": entry}, "fast")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from sciddm.physics.ultrasound.picture_evidence import FEATURES, evidence, features
+from sciddm.physics.ultrasound.picture_evidence import FEATURES, evidence, features, judged
 from sciddm.simulation.ultrasound.pictures import Curve, draw_scene
 
 MASK = np.ones((240, 240), bool)
@@ -48,6 +48,34 @@ def test_haze_in_the_dark_is_evidence_and_black_is_none():
     assert hazy is not None
     assert black is not None
     assert hazy > 0 > black
+
+
+def test_narrow_speckle_in_the_dark_is_no_haze():
+    """Dark places as bright as under haze, of speckle a third as wide: noise or ripples."""
+    narrow = picture(0.03, 1 / 3)
+    found = features(narrow, MASK)
+    assert found is not None
+    named = dict(zip(FEATURES, found, strict=True))
+    assert named["width ratio, mean"] < -0.8
+    wide = features(picture(0.03, 3.0), MASK)
+    assert wide is not None
+    assert judged([found]) < 0 < judged([wide])
+
+
+def test_speckle_has_the_skewness_of_log_amplitude_and_its_axial_width():
+    """The logarithm of an exponential variable has skewness -1.14; blurred axially, it is wider."""
+    rng = np.random.default_rng(1)
+    white = np.log(rng.exponential(size=(240, 240)))
+    found = features(np.asarray(np.clip(0.5 + 0.05 * white, 0, 1), np.float32), MASK)
+    assert found is not None
+    named = dict(zip(FEATURES, found, strict=True))
+    assert named["bright skewness"] == pytest.approx(-1.14, abs=0.15)
+    assert named["level difference in speckle, mean"] < 1
+    wide = features(picture(0.01, 1.0), MASK)
+    assert wide is not None
+    # Uncorrelated values have 1/2 pixel, in units of which the picture is 256 a side.
+    assert dict(zip(FEATURES, wide, strict=True))["bright axial width"] > np.log(1.5)
+    assert named["bright axial width"] == pytest.approx(np.log(0.5 * 256 / 232), abs=0.02)
 
 
 def test_a_picture_without_contrast_shows_nothing():
