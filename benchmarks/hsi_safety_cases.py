@@ -9,7 +9,7 @@ defects    the same with dead pixels, impulses and dead columns
 real       public cubes, as they are
 rare       targets of one pixel and of 3 x 3, a mineral in one pixel, one entry, a plume
 stripes    an offset of every column or line
-intervals  the share of true values in 90 % intervals: noise of five kinds on three cubes, whose
+intervals  the share of true values in 90 % intervals: noise of six kinds on three cubes, whose
            own noise is mostly projected out, and the cases of `benchmarks.hsi_problems`, whose
            reference holds the sensor's own noise
 """
@@ -388,6 +388,11 @@ def _along_bands(clean: Array, rng: np.random.Generator) -> Array:
     return clean + 0.03 * noise / noise.std()
 
 
+def _along_many_bands(clean: Array, rng: np.random.Generator) -> Array:
+    noise = gaussian_filter1d(rng.standard_normal(clean.shape), 2, axis=0)
+    return clean + 0.03 * noise / noise.std()
+
+
 def _along_pixels(clean: Array, rng: np.random.Generator) -> Array:
     noise = gaussian_filter(rng.standard_normal(clean.shape), (0, 0.5, 0.5))
     return clean + 0.03 * noise / noise.std()
@@ -398,6 +403,7 @@ KINDS: dict[str, Noise] = {
     "per band": _per_band,
     "signal-dependent": _signal_dependent,
     "smooth along bands": _along_bands,
+    "smooth along ten bands": _along_many_bands,
     "smooth along pixels": _along_pixels,
 }
 
