@@ -92,6 +92,16 @@ def sample_posterior(
         raise ModelError("this model is a bridge from one image to another, not a prior")
     if not sigma > 0:
         raise OptionError("sigma", f"the standard deviation of the noise is above 0, not {sigma}")
+    if not isinstance(y, Tensor):
+        raise InputError(
+            f"y is a {type(y).__name__}, not a torch tensor: torch.as_tensor makes one"
+        )
+    if not isinstance(A, Operator):
+        raise OptionError(
+            "A",
+            "a plain function says nothing of its domain: give FunctionOperator(function, shape) "
+            "of a linear one, or a subclass of Operator with domain_ndim and range_ndim",
+        )
     if not bool(torch.isfinite(y).all()):
         raise InputError("y holds values that are not finite: remove them, or measure less")
     measurement: AnyMeasurement
@@ -106,6 +116,12 @@ def sample_posterior(
         batched = like.ndim > A.domain_ndim
     elif like is None:
         raise OptionError("like", "an operator that is not linear needs an element of its domain")
+    elif like.ndim not in (A.domain_ndim, A.domain_ndim + 1):
+        raise OptionError(
+            "like",
+            f"has {like.ndim} axes, and images of A have domain_ndim = {A.domain_ndim} (one more "
+            "of a batch): set domain_ndim and range_ndim of the operator to its own",
+        )
     else:
         batched = like.ndim > A.domain_ndim
     start = like if batched else like[None]

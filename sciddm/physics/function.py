@@ -56,7 +56,8 @@ class FunctionOperator(Linear):
         if not torch.allclose(sum_, expected, rtol=1e-3, atol=1e-4 * size):
             raise InputError(
                 "the operator's function is not linear, f(x + c z) is not f(x) + c f(z): subtract "
-                "f(0), or take NonlinearMeasurement"
+                "f(0), or make it a subclass of Operator, with domain_ndim and range_ndim, and "
+                "give sample_posterior an image as like"
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -176,6 +176,22 @@ def test_an_operator_that_is_not_linear():
         sciddm.sample_posterior(y, Cube(), prior, sigma)
 
 
+def test_an_operator_of_a_stranger_is_explained():
+    class Square(Operator):
+        def __call__(self, x):
+            return x**2
+
+    x, A = randn(3, 4), FunctionOperator(lambda v: 2 * v, (4,))
+    with pytest.raises(OptionError, match="A: a plain function says nothing of its domain"):
+        sciddm.sample_posterior(x, torch.sin, white(4), 0.1)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="y is a ndarray, not a torch tensor"):
+        sciddm.sample_posterior(x.numpy(), A, white(4), 0.1)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="make it a subclass of Operator"):
+        FunctionOperator(torch.square, (4,))
+    with pytest.raises(OptionError, match="like: has 2 axes, and images of A have domain_ndim = 3"):
+        sciddm.sample_posterior(x**2, Square(), white(4), 0.1, like=x)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
