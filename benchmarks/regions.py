@@ -256,7 +256,7 @@ Written by `python -m benchmarks.regions`; do not edit. Share of regions whose t
 90 % interval of `--roi`: discs of 5 to 15 pixels across, uniform tissue and bright spots, chosen on
 the estimate. MRI: simulated scans of patient 19 (R = 4 and 8, 30 dB). CT: slices of patients 037 to
 042 at 25 and 10 % dose, projections of slices of 037, 039 and 041 at those doses and with 90 views;
-the errors of reconstructions were fitted on three patients, and their intervals are too wide.
+the errors of reconstructions were fitted on five patients, of whose regions they hold 78 to 100 %.
 Hyperspectral: simulated scenes of seeds that nothing was fitted on. The correlation of errors was
 fitted on other patients and seeds. The last two columns show the intervals of independent pixels
 and of one error for all pixels, both from the same standard deviation. Half widths are in scaled

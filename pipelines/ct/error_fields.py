@@ -17,7 +17,7 @@ __all__ = ["error_field"]
 
 _DENOISED = ErrorField((0.0, 1.0), (0.657, 0.104))
 #: Missing views (``Scan.missing_views``) -> weight of length 0; interpolated between.
-_RECONSTRUCTED = {0.9: 7.29, 3.3: 2.82}
+_RECONSTRUCTED = {0.9: 3.36, 3.3: 2.82}
 _MODELS = {"residual": "ct-denoise", "posterior": "ct-prior"}
 _MEASURED_ON = {
     "residual": "simulated low doses",
