@@ -25,7 +25,7 @@ from sciddm.physics.petct.lesion_ranges import with_ranges
 from sciddm.physics.petct.lesions import Lesion, lesion_variables, measure_lesions, with_body
 from sciddm.pipelines.engine.pipeline import Pipeline, provenance_of
 from sciddm.pipelines.petct.draws import DiffusionDraws, OneEvaluation, Source, windows_of
-from sciddm.pipelines.petct.region import Region, check_field, region_of
+from sciddm.pipelines.petct.region import Region, check_field, region_about, region_of
 from sciddm.pipelines.petct.representation import AIR_HU, Representation
 from sciddm.pipelines.petct.searched import remarks_on_lesions, searched_voxels
 from sciddm.pipelines.petct.settings import Settings, chosen
@@ -95,7 +95,7 @@ class TumourSegmentation(Pipeline):
         samples: int | None = None,
         threshold: float = 0.5,
         seed: int = 0,
-        roi: xr.DataArray | str | Path | None = None,
+        roi: xr.DataArray | str | Path | Region | None = None,
         point: Sequence[float] | None = None,
         anywhere: bool = False,
         sampler: str | None = None,
@@ -112,7 +112,8 @@ class TumourSegmentation(Pipeline):
             threshold: probability from which a voxel is tumour.
             seed: of all noise.
             roi: where to search: a box "x0,x1,y0,y1,z0,z1" in mm (RAS), or a mask; see `region`.
-            point: of the tumour, x, y, z in mm (RAS): a crop about it is searched.
+            point: of the tumour, x, y, z in mm (RAS): a crop about it is searched at quality fast,
+                and then that about the lesion which lies there.
             anywhere: search a field of view that is larger than the model knows, too.
             sampler: solver of the reverse diffusion in place of DDIM; a name of `sciddm.methods`.
             steps: noise levels after the first, in place of the quality's number.
@@ -145,6 +146,12 @@ class TumourSegmentation(Pipeline):
         ct_grid = grid_of(ct)
         grid = common_grid(grid_of(pet), ct_grid, seen.spacing_mm)
         region = region_of(roi, point, seen.crop_mm)
+        if region is not None and point is not None:
+            first = self(pet, ct, quality="fast", seed=seed, roi=region, anywhere=anywhere)
+            grown = region_about(first["label"].values, ct_grid, point)
+            if grown is not None:
+                part = cropped(grid, grown.low, grown.high)
+                region = region if check_field(part, seen.field_mm) else grown
         if region is not None:
             grid = cropped(grid, region.low, region.high)
         beyond = check_field(grid, seen.field_mm, named=region is not None)

@@ -19,7 +19,7 @@ from sciddm.data_adapters.volume_files import is_volume_file, read_volume
 from sciddm.errors import InputError, OptionError
 from sciddm.geometry.grid import DIMS, Grid, grid_of, resample
 
-__all__ = ["Region", "check_field", "region_of"]
+__all__ = ["Region", "check_field", "region_about", "region_of"]
 
 _SLACK = 1.1  # of the largest training crop along each axis
 _AROUND_MM = 50.0  # what the training crops show around a tumour
@@ -52,7 +52,7 @@ class Region:
 
 
 def region_of(
-    roi: str | Path | xr.DataArray | None,
+    roi: str | Path | xr.DataArray | Region | None,
     point: Sequence[float] | None,
     size_mm: Sequence[float] | None,
 ) -> Region | None:
@@ -75,13 +75,33 @@ def region_of(
         half = np.asarray(size_mm, np.float64)[::-1] / 2
         centre = np.asarray(point, np.float64)
         return Region(centre - half, centre + half)
-    if roi is None:
-        return None
+    if roi is None or isinstance(roi, Region):
+        return roi
     if isinstance(roi, xr.DataArray):
         return _of_mask(roi)
     if is_volume_file(roi):
         return _of_mask(read_volume(roi))
     return _box(str(roi))
+
+
+def region_about(labels: NDArray[np.int32], grid: Grid, point: Sequence[float]) -> Region | None:
+    """What training crops show of the lesion at a point: its box and 5 cm about it.
+
+    Args:
+        labels: (z, y, x), the number of the lesion of each voxel, 0 for none.
+        grid: of them.
+        point: x, y, z in mm (RAS).
+
+    Returns:
+        None where no lesion lies within a voxel of the point.
+    """
+    places = np.argwhere(labels > 0)
+    mm = places[:, ::-1] @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+    away = np.linalg.norm(mm - np.asarray(point, np.float64), axis=1)
+    if not len(places) or away.min() > max(grid.spacing_mm):
+        return None
+    own = mm[labels[tuple(places.T)] == labels[tuple(places[away.argmin()])]]
+    return Region(own.min(0) - _AROUND_MM, own.max(0) + _AROUND_MM)
 
 
 def check_field(grid: Grid, field_mm: Sequence[float] | None, *, named: bool = False) -> str:

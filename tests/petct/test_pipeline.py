@@ -13,7 +13,7 @@ from petct_files import CENTRE, distances, study, uptake_pipeline
 
 from sciddm.data_adapters.nifti import write_nifti
 from sciddm.errors import InputError, ModelError, OptionError
-from sciddm.geometry.grid import grid_of
+from sciddm.geometry.grid import Grid, grid_of
 from sciddm.metrics.masks import dice
 from sciddm.physics.petct.lesions import lesions_in
 from sciddm.pipelines.petct.pipeline import (
@@ -22,6 +22,7 @@ from sciddm.pipelines.petct.pipeline import (
     entropy,
     tempered,
 )
+from sciddm.pipelines.petct.region import region_about
 from sciddm.pipelines.petct.representation import Representation
 from sciddm.pipelines.petct.searched import cut_lesions
 from sciddm.pipelines.petct.statements import statements
@@ -209,6 +210,8 @@ def test_a_region_limits_the_search(tmp_path, how):
     pipeline = cropping_pipeline((90.0, 90.0, 90.0), (40.0, 40.0, 40.0))
     everywhere = pipeline(hot, ct, quality="fast")
     assert everywhere.sizes["lesion"] == 2
+    if how == "point":  # 5 cm about the ball are more than this model knows: the crop stays
+        pipeline = cropping_pipeline((60.0, 60.0, 60.0), (40.0, 40.0, 40.0))
     found = pipeline(hot, ct, quality="fast", **options)
     assert found.sizes["lesion"] == 1
     assert dice(found["mask"].values, alone["mask"].values) > 0.97
@@ -296,3 +299,25 @@ def test_another_solver_and_other_levels():
     assert dice(found["mask"].values, plain["mask"].values) > 0.98
     with pytest.raises(OptionError, match="sampler magic: take one of ddim"):
         uptake_pipeline()(*study(), sampler="magic")
+
+
+def test_a_crop_about_a_point_grows_to_the_lesion_there():
+    """The usual crop cuts the ball; that about what it shows of the ball holds all of it."""
+    pet, ct = study()
+    pipeline = cropping_pipeline((120.0, 120.0, 120.0), (24.0, 24.0, 24.0))
+    found = pipeline(pet, ct, quality="fast", point=CENTRE)
+    whole = uptake_pipeline()(pet, ct, quality="fast")
+    assert dice(found["mask"].values, whole["mask"].values) > 0.97
+    assert json.loads(found.attrs["warnings"]) == []
+
+
+def test_the_region_about_a_lesion():
+    labels = np.zeros((40, 40, 40), np.int32)
+    labels[10:13, 20:22, 5:9] = 1
+    labels[30, 30, 30] = 2
+    grid = Grid(np.diag([2.0, 3.0, 4.0, 1.0]), labels.shape)
+    region = region_about(labels, grid, (12.0, 60.0, 44.0))
+    assert np.allclose(region.low, [10 - 50, 60 - 50, 40 - 50])
+    assert np.allclose(region.high, [16 + 50, 63 + 50, 48 + 50])
+    assert region_about(labels, grid, (40.0, 60.0, 44.0)) is None
+    assert region_about(0 * labels, grid, (12.0, 60.0, 44.0)) is None
