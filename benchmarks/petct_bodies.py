@@ -179,7 +179,8 @@ def report(rows: list[Row], args: argparse.Namespace) -> str:
     if points:
         mean = {k: np.mean([r[k] for r in points]) for k in ("point", "alone")}
         lines.append(
-            f"- Dice with `--point`: {mean['point']:.3f} in the mean, alone {mean['alone']:.3f}"
+            f"- Dice with `--point`, {len(points)} bodies: {mean['point']:.3f} in the mean, alone "
+            f"{mean['alone']:.3f}"
         )
     lines += [
         f"- seed {r['seed']}, searched whole: {100 * r['organs_marked']:.0f} % of the organs "
