@@ -291,9 +291,10 @@ def test_a_lower_dose_is_noisier_by_its_square_root(sciddm: Sciddm, tmp_path: Pa
         answer = sciddm("ct", "simulate-dose", tmp_path / "scan", "-o", out, *words)
         assert answer.code == 0, answer.err
         difference = open_ct(out).values - volume.values
-        sd.append(difference[:, 20:29, 20:29].std())
+        sd.append(difference[:, 12:36, 12:36].std())
     assert sd[0] == pytest.approx(10, rel=0.2)
-    assert sd[1] / sd[0] == pytest.approx(2, rel=0.05)  # the same draws, scaled
+    # Quanta of two doses are different draws: over four seeds the ratio is 1.94 to 2.00 here.
+    assert sd[1] / sd[0] == pytest.approx(2, rel=0.06)
     assert json.loads((tmp_path / "low0.25.json").read_text())["dose"] == 0.25
 
 
