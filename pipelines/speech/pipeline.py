@@ -452,7 +452,7 @@ class Enhancement:
 
     def _verdict(self, levels: Levels) -> Verdict:
         """Is the standard deviation calibrated, is the recording like speech?"""
-        calibrated = Finding()
+        calibrated, kind = Finding(), familiar(levels)
         by_level = self.pipeline.calibration.get(self._quality, {}).get("by_level")
         if self.std and by_level:
             least = float(min(by_level))
@@ -464,7 +464,10 @@ class Enhancement:
             calibrated = Finding(
                 "yes" if holds else "no", least, _HELD, text, "" if holds else "too small"
             )
-        return Verdict(calibrated=calibrated, familiar=familiar(levels))
+            if kind.answer == "no" and holds:
+                text = f"{text} This recording is of another kind: what they hold here is unknown."
+                calibrated = Finding("not checked", least, _HELD, text)
+        return Verdict(calibrated=calibrated, familiar=kind)
 
     def _warnings(self, levels: Levels, change: float) -> list[str]:
         found = list(getattr(self.recording, "warnings", []))

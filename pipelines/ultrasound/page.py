@@ -93,7 +93,7 @@ class _Shown:
         a = result.attrs
         self.decibels = a["kind"] != "bmode"
         self.top = 1.0
-        self.std_unit = "of the largest amplitude" if self.decibels else "grey value of 1"
+        self.std_unit = "of the largest amplitude" if self.decibels else "grey value"
         if self.decibels:
             self.top = max(float(self._amplitude("hazy", i).max()) for i in _some(result)) or 1.0
         self.sector = a.get("lateral") == "angle" and {"depth", "lateral"} <= set(result.coords)

@@ -22,6 +22,8 @@ from sciddm.pipelines.speech.pipeline import SpeechEnhancement
 from sciddm.pipelines.speech.settings import QUALITIES, Settings, settings_for
 from sciddm.process import OUVE, SBVE
 from sciddm.random.streams import Streams
+from sciddm.simulation.speech.music import music
+from sciddm.simulation.speech.synthetic import speech_like
 
 SHORT = Chunking(frames=160, overlap=64, fade=16, step=16)
 
@@ -292,6 +294,20 @@ def test_the_spread_is_calibrated_by_the_card():
     np.testing.assert_allclose(b["std"], 3 * a["std"], rtol=1e-6)
     np.testing.assert_array_equal(b["enhanced"], a["enhanced"])
     assert wide(noisy, quality="balanced", samples=2).attrs["spread"] == 1.0
+
+
+def test_music_is_not_called_calibrated():
+    by_level = [0.9, 0.91, 0.92, 0.93]
+    pipeline = SpeechEnhancement(regeneration(), calibration={"best": {"by_level": by_level}})
+    tune = music(4 * 16_000, 16_000, np.random.default_rng(1))
+    answers = []
+    for wave in (speech_like(4.0, 16_000, 1), tune):
+        data = xr.DataArray(wave[None], dims=("channel", "time"), attrs={"rate": 16_000})
+        verdict = json.loads(pipeline(data, quality="best").attrs["verdict"])
+        answers.append(verdict["calibrated"])
+    assert [a["answer"] for a in answers] == ["yes", "not checked"]
+    assert "of another kind" in answers[1]["sentence"]
+    assert [a["figure"] for a in answers] == [0.9, 0.9]
 
 
 def test_kinds():
