@@ -167,8 +167,10 @@ def row_of(entry: PosteriorSampler, cases: Sequence[Problem]) -> str:
             cells.append("")
         else:
             cells.append(f"{few.distance:.3f} / {many.distance:.3f} ({many.variance:.1f})")
-    held = [coverage(entry, n) for n in (20, 100)]
-    cells.append("" if None in held else " / ".join(f"{100 * (v or 0):.0f} %" for v in held))
+    coverages = [coverage(entry, n) for n in (20, 100)]
+    cells.append(
+        "" if None in coverages else " / ".join(f"{100 * (v or 0):.0f} %" for v in coverages)
+    )
     return f"| `{entry.name}` | {entry.cost} | " + " | ".join(cells) + " |"
 
 
@@ -202,8 +204,8 @@ def page(chains: int, only: Sequence[str] | None = None) -> str:
     lines.append("| name | cost a step | " + " | ".join(titles) + " | 90 % intervals hold |")
     lines.append("|---|---|" + "---|" * (len(cases) + 1))
     for entry in POSTERIOR_SAMPLERS.values():
-        kept = only is not None and entry.name not in only
-        lines.append(there[entry.name] if kept else row_of(entry, cases))
+        passed_over = only is not None and entry.name not in only
+        lines.append(there[entry.name] if passed_over else row_of(entry, cases))
         print(lines[-1], flush=True)
     lines.append(
         "\n| name | method | source | needs | log p(y) | when |\n|---|---|---|---|---|---|"

@@ -56,8 +56,8 @@ def main() -> None:
     rows = {r["seed"]: r for r in stored("petct_bodies") if r["stamp"] == stamp}
 
     def keep() -> None:
-        made = [rows[k] for k in sorted(rows)]
-        publish("petct_bodies", report(made, args), made)
+        table = [rows[k] for k in sorted(rows)]
+        publish("petct_bodies", report(table, args), table)
 
     for seed in range(args.seeds):
         if seed not in rows:
@@ -67,8 +67,8 @@ def main() -> None:
         row = rows[seed]
         if math.isnan(row["point"]):
             body = body_of(seed)[3]
-            found = pipeline(body.pet, body.ct, quality=args.quality, point=middle(body))
-            row["point"] = dice(found["mask"].values, body.tumour)
+            result = pipeline(body.pet, body.ct, quality=args.quality, point=middle(body))
+            row["point"] = dice(result["mask"].values, body.tumour)
             keep()
         if seed < args.anywhere and math.isnan(row["anywhere"]):
             body = body_of(seed)[3]
@@ -105,12 +105,12 @@ def score(pipeline: TumourSegmentation, seed: int, quality: str) -> Row:
         row["refused"] = "yes" if "--roi" in str(error) else "without a hint"
     row["alone"] = alone(pipeline, case, quality)
     if math.isnan(row["alone"]):
-        found = pipeline(pet, ct, quality=quality)["mask"].values
+        mask = pipeline(pet, ct, quality=quality)["mask"].values
         inside = Region(*body.box).contains(grid_of(body.ct))
-        row["alone"] = dice(found, body.tumour[inside].reshape(found.shape))
+        row["alone"] = dice(mask, body.tumour[inside].reshape(mask.shape))
     ends = ",".join(f"{v:.1f}" for pair in body.box.T for v in pair)
-    found = pipeline(body.pet, body.ct, quality=quality, roi=ends)["mask"].values
-    row["roi"] = dice(found, body.tumour)
+    mask = pipeline(body.pet, body.ct, quality=quality, roi=ends)["mask"].values
+    row["roi"] = dice(mask, body.tumour)
     row["change"] = row["roi"] - row["alone"]
     return (
         row

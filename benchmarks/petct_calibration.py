@@ -67,10 +67,10 @@ def main() -> None:
     lesions: list[Row] = []
     temperature = math.nan
     for group, model, patients in groups:
-        made = list(results(model, patients, args.quality))
+        table = list(results(model, patients, args.quality))
         if group == "held out":
-            temperature = fit_temperature((p for *_, p, _ in made), (m for *_, m in made))
-        for case, pet, ct, probability, truth in made:
+            temperature = fit_temperature((p for *_, p, _ in table), (m for *_, m in table))
+        for case, pet, ct, probability, truth in table:
             row = {"case": case, "group": group, "dice": dice(probability >= 0.5, truth)}
             row["ece"] = calibration_error(probability, truth)
             row["ece_tempered"] = (
@@ -98,9 +98,9 @@ def results(
     for case, pet, ct, truth in sarcoma_volumes(None, patients):
         path = folder / f"{case}.npy"
         if not path.exists():
-            found = pipeline(pet, ct, quality=quality)["probability"].values
-            np.save(path, found.astype(np.float32))
-            print(f"{case}: Dice {dice(found >= 0.5, truth):.3f}", flush=True)
+            probability = pipeline(pet, ct, quality=quality)["probability"].values
+            np.save(path, probability.astype(np.float32))
+            print(f"{case}: Dice {dice(probability >= 0.5, truth):.3f}", flush=True)
         yield case, pet, ct, np.load(path), truth
 
 
@@ -130,9 +130,9 @@ def compared(name: str, keys: Sequence[str], lesion: Lesion, match: Lesion | Non
     """The true value of a quantity, the estimate and its range, and whether this holds it."""
     true = getattr(lesion, keys[0])
     value, low, high = (math.nan if match is None else getattr(match, k) for k in keys)
-    held = low <= true <= high
+    inside = low <= true <= high
     return {f"{name}_true": true, name: value, f"{name}_low": low, f"{name}_high": high,
-            f"{name}_held": held}  # fmt: skip
+            f"{name}_held": inside}  # fmt: skip
 
 
 def report(

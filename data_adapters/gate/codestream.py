@@ -66,11 +66,11 @@ def check_frames(file: Path, dataset: Dataset, keyword: str, frames: int) -> Non
     if not (syntax == _DEFLATED or (syntax.is_transfer_syntax and syntax.is_encapsulated)):
         return
     with reading(file):
-        held = _held_frames(dataset, syntax)
-    if held > frames:
+        stream_frames = _held_frames(dataset, syntax)
+    if stream_frames > frames:
         warnings.warn(
-            f"{file}: its header counts {frames} frame{'s' * (frames > 1)}, its pixels are {held} "
-            "frames: the others are not read",
+            f"{file}: its header counts {frames} frame{'s' * (frames > 1)}, its pixels are "
+            f"{stream_frames} frames: the others are not read",
             stacklevel=2,
         )
     if syntax == _DEFLATED:
@@ -130,8 +130,12 @@ def _size_of_jpeg(content: bytes) -> tuple[int, int] | None:
         if marker in _SOF:
             rows, columns = struct.unpack_from(">HH", content, at + 5)
             if not rows:
-                told = content.find(_DNL, at)
-                rows = struct.unpack_from(">H", content, told + 4)[0] if told > 0 else 0
+                lines_marker = content.find(_DNL, at)
+                rows = (
+                    struct.unpack_from(">H", content, lines_marker + 4)[0]
+                    if lines_marker > 0
+                    else 0
+                )
             return rows, columns
         at += 2 + int(struct.unpack_from(">H", content, at + 2)[0])
     return None

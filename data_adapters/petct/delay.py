@@ -67,8 +67,8 @@ def delay_of(
     if moment is not None and dated:
         delay = (scan - moment).total_seconds()
         if 0 <= delay <= longest:
-            told = _zone_remarks(text, zone) + _time_remarks(text, moment, start)
-            return delay, told + _unusual(delay, half_life_s)
+            remarks = _zone_remarks(text, zone) + _time_remarks(text, moment, start)
+            return delay, remarks + _unusual(delay, half_life_s)
     day_known = moment is not None and dated and moment.date() == scan.date()
     if start is None and moment is not None:
         start = moment.time()
@@ -153,8 +153,8 @@ def frame_factors(headers: Sequence[Dataset], name: str, half_life_s: float) -> 
     Raises:
         InputError: the time or the duration of an image is missing.
     """
-    dated = _dated(headers[0])
-    times = [_acquired(h, dated) for h in headers]
+    has_date = _dated(headers[0])
+    times = [_acquired(h, has_date) for h in headers]
     durations = [number(h.get("ActualFrameDuration")) for h in headers]
     if any(t is None for t in times) or any(d is None or d <= 0 for d in durations):
         raise InputError(
@@ -183,14 +183,14 @@ def _scan_start(
         moment = moment_of(first.get("DecayCorrectionDateTime"), zone)
         if moment is not None:
             return moment, True
-    dated = _dated(first)
-    acquired = [_acquired(h, dated) for h in headers]
+    has_date = _dated(first)
+    acquired = [_acquired(h, has_date) for h in headers]
     earliest = min((moment for moment in acquired if moment is not None), default=None)
     if correction == "NONE" and earliest is not None:
-        return earliest, dated
-    series = _at(first, "Series", dated)
+        return earliest, has_date
+    series = _at(first, "Series", has_date)
     if series is not None and (earliest is None or series <= earliest):
-        return series, dated
+        return series, has_date
     private = moment_of(private_text(first, 0x0009, 0x0D, _GE), zone)
     if private is not None:
         return private, True
@@ -205,8 +205,8 @@ def _scan_start(
         if moment is not None and (before := _before(h, half_life_s)) is not None
     ]
     if starts and max(starts) - min(starts) < _SAME_START:
-        return statistics.median_low(starts), dated
-    return earliest, dated
+        return statistics.median_low(starts), has_date
+    return earliest, has_date
 
 
 def _before(header: Dataset, half_life_s: float) -> datetime.timedelta | None:

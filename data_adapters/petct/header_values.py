@@ -36,9 +36,9 @@ def private_text(header: Dataset, group: int, element: int, creator: str) -> Any
     except KeyError:
         if any((group, block) in header for block in range(0x10, 0x100)):
             return None
-        held = header.get((group, 0x1000 + element))
-        if held is None:
+        element_value = header.get((group, 0x1000 + element))
+        if element_value is None:
             return None
-        value = held.value
+        value = element_value.value
     # Of an implicit VR, unknown to the dictionary, the bytes come as they are.
     return value.decode("ascii", "ignore") if isinstance(value, bytes) else value

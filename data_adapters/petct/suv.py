@@ -215,30 +215,30 @@ def _per_weight(
         raise InputError(
             f"{name}: weight and height give a size {kind} of {size:.3g}: export Bq/ml"
         )
-    told = [f"the stored SUV is by {kind}: brought to SUV by body weight"]
+    remarks = [f"the stored SUV is by {kind}: brought to SUV by body weight"]
     if kind != "BSA" and sex == "O":
-        told.append(f'the sex is "O": the mean of {kind} of both sexes was used')
-    return weight / (10 * size if kind == "BSA" else size), told
+        remarks.append(f'the sex is "O": the mean of {kind} of both sexes was used')
+    return weight / (10 * size if kind == "BSA" else size), remarks
 
 
 def _scaled_already(
     header: Dataset, factor: float, rule: str, weight_kg: float | None, dose_mbq: float | None
 ) -> Scaling:
     """Values that become SUV without weight and dose: the scanner used its own."""
-    told: dict[str, Any] = {"suv_rule": rule}
+    attributes: dict[str, Any] = {"suv_rule": rule}
     if factor != 1:
-        told["suv_factor"] = factor
+        attributes["suv_factor"] = factor
     weight = number(header.get("PatientWeight")) or weight_kg
     warnings: list[str] = []
     if weight and _LIGHTEST_KG <= weight < _HEAVIEST_KG:
         body, warnings = _body(header, weight)
-        told |= {"weight_kg": weight, **body}
+        attributes |= {"weight_kg": weight, **body}
     if dose_mbq is not None or (weight_kg is not None and weight_kg != weight):
         warnings.append(
             "its values are SUV by the weight and dose that the scanner knew: those that are given "
             "here do not change them"
         )
-    return Scaling(factor, told, warnings)
+    return Scaling(factor, attributes, warnings)
 
 
 def _check_corrections(header: Dataset, name: str) -> None:
@@ -336,9 +336,9 @@ def _half_life(tracer: Dataset, name: str) -> tuple[float, list[str]]:
     Raises:
         InputError: it is not stated, and the nuclide is not either.
     """
-    stated = number(tracer.get("RadionuclideHalfLife"))
+    header_value = number(tracer.get("RadionuclideHalfLife"))
     nuclide = nuclide_of(tracer)
-    if not stated or stated <= 0:
+    if not header_value or header_value <= 0:
         if not nuclide:
             raise InputError(
                 f"{name}: RadionuclideHalfLife (0018,1075) is missing, and no nuclide is named: "
@@ -346,12 +346,12 @@ def _half_life(tracer: Dataset, name: str) -> tuple[float, list[str]]:
             )
         half_life = HALF_LIVES_S[nuclide]
         return half_life, [f"the half-life is not stated: that of {nuclide}, {half_life:g} s"]
-    if nuclide and abs(stated / HALF_LIVES_S[nuclide] - 1) > _SAME_HALF_LIFE:
-        return stated, [
-            f"a half-life of {stated:g} s is not that of {nuclide}, {HALF_LIVES_S[nuclide]:g} s: "
-            "the stated one was used"
+    if nuclide and abs(header_value / HALF_LIVES_S[nuclide] - 1) > _SAME_HALF_LIFE:
+        return header_value, [
+            f"a half-life of {header_value:g} s is not that of {nuclide}, "
+            f"{HALF_LIVES_S[nuclide]:g} s: the stated one was used"
         ]
-    return stated, []
+    return header_value, []
 
 
 def _body(header: Dataset, weight_kg: float) -> tuple[dict[str, Any], list[str]]:
@@ -369,7 +369,7 @@ def _body(header: Dataset, weight_kg: float) -> tuple[dict[str, Any], list[str]]
         ]
     sex = str(header.get("PatientSex") or "")
     surface = body_size("BSA", weight_kg, height, sex)
-    told: dict[str, Any] = {"height_m": height, "body_surface_m2": surface}
+    attributes: dict[str, Any] = {"height_m": height, "body_surface_m2": surface}
     if sex in ("M", "F"):
-        told["lean_mass_kg"] = body_size("LBMJANMA", weight_kg, height, sex)
-    return told, []
+        attributes["lean_mass_kg"] = body_size("LBMJANMA", weight_kg, height, sex)
+    return attributes, []

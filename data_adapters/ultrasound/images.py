@@ -157,8 +157,8 @@ def _read(path: Path) -> NDArray[Any]:
     # One library, which the suffix chooses: left to itself, imageio tries all that are installed.
     how: dict[str, Any] = {"index": index, "plugin": None if _is_tiff(path) else "pillow"}
     with reading(path):
-        held = iio.improps(path.absolute(), **how)
-        check_size(path, "the image", held.shape, 1, stored=path)
+        properties = iio.improps(path.absolute(), **how)
+        check_size(path, "the image", properties.shape, 1, stored=path)
         pages = np.asarray(iio.imread(path.absolute(), **how))
     colours = pages.ndim > 2 and pages.shape[-1] in (3, 4)
     return pages[None] if pages.ndim == (3 if colours else 2) else pages

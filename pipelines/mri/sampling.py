@@ -93,11 +93,13 @@ class Sampling(ABC):
     def _estimated_covariance(self) -> Tensor:
         """``covariance`` from the scan's noise samples or its own k-space."""
         if self._noise is None:
-            found = chosen_covariance(self._candidates)
+            covariance = chosen_covariance(self._candidates)
         else:
             data = self.kspace[:, self.alive]
-            found = estimate_covariance(data.numpy(), np.ones(data.shape[-2:], bool), self._noise)
-        return torch.from_numpy(found).to(torch.complex64)
+            covariance = estimate_covariance(
+                data.numpy(), np.ones(data.shape[-2:], bool), self._noise
+            )
+        return torch.from_numpy(covariance).to(torch.complex64)
 
     def own_noise_levels(self) -> list[float]:
         """sqrt(E|n|^2), mean over the living coils, by each part of the scan that shows noise."""

@@ -108,9 +108,9 @@ def step_motion(
         parts = list(_sides(mask))
     steps = []
     for part, axis in parts:
-        shown = encoded.frame.measurement(kspace, mask & ~part)
+        other_lines = encoded.frame.measurement(kspace, mask & ~part)
         rest = encoded.frame.measurement(kspace, part)
-        steps.append(_best(starting_image(shown, _ITERATIONS), rest, part, axis))
+        steps.append(_best(starting_image(other_lines, _ITERATIONS), rest, part, axis))
     if not steps:
         return None
     largest = max(steps, key=lambda s: s.figure)

@@ -533,8 +533,8 @@ class _Run:
         if self.image.data.attrs["kind"] == "bmode":
             # Curves of screens are unknown, so what may be left is a grey value. Haze only adds:
             # black is black without it too.
-            shown = self.form.spread(std, clean)
-            std = np.minimum(self.widening(shown, np.abs(frame - clean)), 1) * (frame > 0)
+            display_std = self.form.spread(std, clean)
+            std = np.minimum(self.widening(display_std, np.abs(frame - clean)), 1) * (frame > 0)
         else:
             std = self.widening(std, envelope(taken) if echoes else np.abs(taken))
             std = self.form.spread(std, clean)

@@ -185,8 +185,8 @@ def jpeg_without_lines(lines: int) -> bytes:
     """A frame of 16 columns whose number of lines is told after its first scan."""
     frame = struct.pack(">HBHHBBBB", 11, 16, 0, 16, 1, 1, 0x11, 0)
     scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 0, 0) + b"abc"
-    told = b"\xff\xdc" + struct.pack(">HH", 4, lines) if lines else b""
-    return b"\xff\xd8\xff\xc3" + frame + scan + told + b"\xff\xd9"
+    segment = b"\xff\xdc" + struct.pack(">HH", 4, lines) if lines else b""
+    return b"\xff\xd8\xff\xc3" + frame + scan + segment + b"\xff\xd9"
 
 
 @pytest.mark.parametrize(

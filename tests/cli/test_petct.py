@@ -323,8 +323,8 @@ def test_a_field_of_view_that_is_too_large_is_named_on_every_channel(sciddm, kno
     assert "--roi" in refused.err
     done = sciddm(*command, "--anywhere", "--report", "--quality", "fast")
     assert done.code == 0, done.err
-    told = json.loads((tmp_path / "m.json").read_text())
+    document = json.loads((tmp_path / "m.json").read_text())
     page = (tmp_path / "m.html").read_text()
-    for channel in (" ".join(done.err.split()), json.dumps(told["verdict"]), page):
+    for channel in (" ".join(done.err.split()), json.dumps(document["verdict"]), page):
         assert "larger than the crops" in channel
-    assert told["verdict_familiar"] == "no"
+    assert document["verdict_familiar"] == "no"

@@ -184,8 +184,8 @@ def test_the_deviation_of_a_picture_has_a_floor_but_where_it_is_black(white, mon
     monkeypatch.setattr(UltrasoundDehazing, "load", lambda self, kind: models)
     wide = UltrasoundDehazing()(data, quality="fast", gamma=1.0)
     taken = plain["haze"].values[0]
-    drawn = np.sqrt(plain["std"].values[0] ** 2 + (0.5 * taken) ** 2 + 0.1**2)
-    expected = np.where(frame > 0, np.minimum(2 * drawn, 1), 0)
+    total = np.sqrt(plain["std"].values[0] ** 2 + (0.5 * taken) ** 2 + 0.1**2)
+    expected = np.where(frame > 0, np.minimum(2 * total, 1), 0)
     assert np.allclose(wide["std"].values[0], expected, atol=1e-5)
     assert np.array_equal(wide["frames"], plain["frames"])
 

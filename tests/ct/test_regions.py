@@ -65,8 +65,8 @@ def test_a_reconstruction_tells_the_mean_of_a_region_and_any_function(sinogram):
     std = result.std.values[0][inside]
     weight = ErrorField.from_attribute(result.attrs["error_field"]).weights[0]
     assert half == pytest.approx(1.6449 * (weight * (std**2).sum()) ** 0.5 / 100, rel=1e-3)
-    drawn = result.interval(lambda image: float(image.values[0][inside].mean()), draws=400)
-    assert (drawn.high - drawn.low) / 2 == pytest.approx(half, rel=0.2)
+    interval = result.interval(lambda image: float(image.values[0][inside].mean()), draws=400)
+    assert (interval.high - interval.low) / 2 == pytest.approx(half, rel=0.2)
     assert "90 views" in facts["roi_correlation"].value
 
 

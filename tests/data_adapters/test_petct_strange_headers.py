@@ -32,8 +32,8 @@ def said(volume):
 
 def test_without_any_date_times_of_day_hold(tmp_path):
     """As after the removal of dates; the stated date of the injection is of no use then."""
-    stated = {"RadiopharmaceuticalStartDateTime": "20240101090000"}
-    volume = opened(tmp_path, stated, **NO_DATES)
+    tags = {"RadiopharmaceuticalStartDateTime": "20240101090000"}
+    volume = opened(tmp_path, tags, **NO_DATES)
     assert np.allclose(volume.values, AT_SCAN, rtol=2e-6)
     assert "no date of the scan is stated" in said(volume)
     assert "60 min before" in said(volume)
@@ -41,24 +41,24 @@ def test_without_any_date_times_of_day_hold(tmp_path):
 
 def test_the_date_of_the_study_stands_in_for_that_of_the_series(tmp_path):
     """Injected before midnight, and the scan has its day from the study alone."""
-    stated = {
+    tags = {
         "RadiopharmaceuticalStartDateTime": "20240310090000",
         "RadiopharmaceuticalStartTime": None,
     }
-    volume = opened(tmp_path, stated, SeriesDate="", AcquisitionDate="")
+    volume = opened(tmp_path, tags, SeriesDate="", AcquisitionDate="")
     assert np.allclose(volume.values, AT_SCAN, rtol=2e-6)
     assert said(volume) == ""
 
 
 def test_an_injection_after_the_scan_of_the_day_is_refused_whatever_the_half_life(tmp_path):
     """Cu-64 lives long enough for the day before, but the header states the day."""
-    stated = {
+    tags = {
         "RadionuclideHalfLife": "45724",
         "RadiopharmaceuticalStartDateTime": "20240310120000",
         "RadiopharmaceuticalStartTime": "120000",
     }
     with pytest.raises(InputError, match="12:00:00 and a scan at 2024-03-10 10:00:00 cannot be"):
-        opened(tmp_path, stated)
+        opened(tmp_path, tags)
 
 
 @pytest.mark.parametrize(

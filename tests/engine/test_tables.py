@@ -57,5 +57,5 @@ def test_a_batch_is_readable_at_any_width(width):
 
 def test_a_sentence_that_another_one_contains_is_said_once():
     """CT's verdict quotes the remark on the pixels: both are one warning."""
-    told = ["Pixels are of 3 mm.", "Padding.", "Noise differs. Pixels are of 3 mm.", "Padding."]
-    assert distinct(told) == ["Padding.", "Noise differs. Pixels are of 3 mm."]
+    warnings = ["Pixels are of 3 mm.", "Padding.", "Noise differs. Pixels are of 3 mm.", "Padding."]
+    assert distinct(warnings) == ["Padding.", "Noise differs. Pixels are of 3 mm."]

@@ -39,27 +39,27 @@ def scene(width: float, seed: int = 0, gap: int | None = None) -> tuple[Moments,
 
 
 def fitted(moments: Moments, nm: np.ndarray | None = None) -> SharedNoise:
-    found = shared_noise(moments.covariance, moments.neighbours, moments.count, moments.pairs, nm)
-    assert found is not None
-    return found
+    sharing = shared_noise(moments.covariance, moments.neighbours, moments.count, moments.pairs, nm)
+    assert sharing is not None
+    return sharing
 
 
 def test_white_noise_is_not_shared():
     moments, _ = scene(0)
-    found = fitted(moments)
-    assert found.sigma is None
-    assert found.shared == 0
-    np.testing.assert_array_equal(found.correlation, np.eye(BANDS))
+    sharing = fitted(moments)
+    assert sharing.sigma is None
+    assert sharing.shared == 0
+    np.testing.assert_array_equal(sharing.correlation, np.eye(BANDS))
 
 
 @pytest.mark.parametrize("width", [0.6, 0.8, 1.0, 2.0, 3.0])
 def test_correlation_along_bands(width):
     moments, true = scene(width)
-    found = fitted(moments)
+    sharing = fitted(moments)
     inner = slice(6, -6)  # at the ends a filter that mirrors correlates otherwise
-    np.testing.assert_allclose(found.correlation[inner, inner], true[inner, inner], atol=0.06)
-    np.testing.assert_allclose(found.sigma, 1, rtol=0.05)
-    assert np.linalg.eigvalsh(found.correlation).min() > -1e-9
+    np.testing.assert_allclose(sharing.correlation[inner, inner], true[inner, inner], atol=0.06)
+    np.testing.assert_allclose(sharing.sigma, 1, rtol=0.05)
+    assert np.linalg.eigvalsh(sharing.correlation).min() > -1e-9
 
 
 def test_bands_on_both_sides_of_a_gap_share_nothing():
@@ -67,9 +67,9 @@ def test_bands_on_both_sides_of_a_gap_share_nothing():
     nm = np.where(
         np.arange(BANDS) < 30, 400 + 10.0 * np.arange(BANDS), 900 + 10.0 * np.arange(BANDS)
     )
-    found = fitted(moments, nm).correlation
-    assert found[28, 29] > 0.5
-    assert not found[:30, 30:].any()
+    correlation = fitted(moments, nm).correlation
+    assert correlation[28, 29] > 0.5
+    assert not correlation[:30, 30:].any()
 
 
 def test_too_few_pixels_or_bands_say_nothing():
@@ -165,11 +165,11 @@ def test_components_of_a_scene_with_correlated_noise_are_its_own():
     moments, true = scene(0.8)
     statistics = SceneStatistics((SIDE, SIDE), np.ones(BANDS), moments)
     blind = find_components(statistics)
-    found = find_components(statistics, correlated=True)
+    components = find_components(statistics, correlated=True)
     # Smooth noise looks like many weak spectra.
     assert (blind.power > 0.5).sum() > 8
-    assert (found.power > 0.5).sum() == 2
-    count = len(found.power)
-    np.testing.assert_allclose(found.dual.T @ found.basis, np.eye(count), atol=1e-9)
+    assert (components.power > 0.5).sum() == 2
+    count = len(components.power)
+    np.testing.assert_allclose(components.dual.T @ components.basis, np.eye(count), atol=1e-9)
     # Coefficients have noise of variance 1.
-    np.testing.assert_allclose(np.diag(found.dual.T @ true @ found.dual), 1, atol=0.15)
+    np.testing.assert_allclose(np.diag(components.dual.T @ true @ components.dual), 1, atol=0.15)

@@ -222,9 +222,9 @@ def test_strongly_correlated_coils():
     head = head_phantom(SHAPE, seed=2, contrast="t2")
     scan = simulate_scan(head, COILS, 30.0, seed=3, noise_correlation=psi)
     mask = make_mask("random", SHAPE, 4, 16, seed=1)
-    found = covariance_candidates(undersample(scan, mask)["kspace"].values, mask)
+    candidates = covariance_candidates(undersample(scan, mask)["kspace"].values, mask)
     true = scan.attrs["noise_std"]
-    assert level_of(found["calibration"]) == pytest.approx(true, rel=0.12)
+    assert level_of(candidates["calibration"]) == pytest.approx(true, rel=0.12)
     chosen = estimate_covariance(undersample(scan, mask)["kspace"].values, mask)
     np.testing.assert_allclose(chosen, psi * true**2, atol=0.08 * true**2)
 

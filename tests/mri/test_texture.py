@@ -49,10 +49,10 @@ def test_nothing_is_said_of_next_to_no_object() -> None:
 def test_the_limit_is_what_nearly_all_training_images_lie_above() -> None:
     small = np.zeros((64, 64))
     small[30:40, 30:40] = 1
-    found = texture(discs())
-    assert found is not None
+    figure = texture(discs())
+    assert figure is not None
     assert texture_limit([waves()] * 300 + [discs(), small]) == pytest.approx(1, abs=0.02)
-    assert texture_limit([waves()] * 100 + [discs()] * 2) == pytest.approx(found, abs=1e-4)
+    assert texture_limit([waves()] * 100 + [discs()] * 2) == pytest.approx(figure, abs=1e-4)
     assert texture_limit([small]) == 0
 
 

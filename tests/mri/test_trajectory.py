@@ -95,8 +95,8 @@ def test_air_along_radial_readouts_shows_the_noise_where_the_border_holds_signal
     scan, _ = radial_scan(63, noise=False)
     k = torch.from_numpy(scan["kspace"].values)
     t = torch.from_numpy(scan["trajectory"].values)[None]
-    found = trajectory_covariances(k + 0.06 * noise_like(k), t)
-    levels = {name: float(psi.diagonal().real.mean() ** 0.5) for name, psi in found.items()}
+    candidates = trajectory_covariances(k + 0.06 * noise_like(k), t)
+    levels = {name: float(psi.diagonal().real.mean() ** 0.5) for name, psi in candidates.items()}
     assert levels["air along the readouts"] == pytest.approx(0.03, rel=0.15)
     assert levels["border"] > 1.3 * levels["air along the readouts"]
     # On a spiral there is no air, and the border is doubted.

@@ -246,9 +246,9 @@ def test_a_lesion_that_a_region_cuts_is_told():
     assert json.loads(whole.attrs["warnings"]) == []
     low, high = whole.attrs["region_mm"]
     assert np.allclose([low[0], high[0]], [x - 30, x + 30], atol=2.1)
-    told = [s.text for s in statements(whole.attrs) if "region" in s.text]
-    assert len(told) == 1
-    assert f"R {low[0]:.0f} to {high[0]:.0f} mm" in told[0]
+    sentences = [s.text for s in statements(whole.attrs) if "region" in s.text]
+    assert len(sentences) == 1
+    assert f"R {low[0]:.0f} to {high[0]:.0f} mm" in sentences[0]
     [said] = json.loads(half.attrs["warnings"])
     assert said.startswith("lesion 1 reaches the end of what was searched")
     assert half["lesion_mtv_ml"].item() < 0.7 * whole["lesion_mtv_ml"].item()
@@ -291,12 +291,12 @@ def test_a_region_that_is_too_large_is_refused_by_its_own_name():
 
 def test_another_solver_and_other_levels():
     """Heun evaluates twice a step and once at the last level; the blob stays where it is."""
-    found = uptake_pipeline()(*study(), quality="fast", samples=1, sampler="heun", steps=3)
-    attrs = found.attrs
+    result = uptake_pipeline()(*study(), quality="fast", samples=1, sampler="heun", steps=3)
+    attrs = result.attrs
     assert (attrs["sampler"], attrs["steps"], attrs["nfe"]) == ("Heun (EDM)", 4, 7)
     plain = uptake_pipeline()(*study(), quality="fast", samples=1, steps=3)
     assert (plain.attrs["sampler"], plain.attrs["steps"], plain.attrs["nfe"]) == ("DDIM", 4, 4)
-    assert dice(found["mask"].values, plain["mask"].values) > 0.98
+    assert dice(result["mask"].values, plain["mask"].values) > 0.98
     with pytest.raises(OptionError, match="sampler magic: take one of ddim"):
         uptake_pipeline()(*study(), sampler="magic")
 
@@ -305,10 +305,10 @@ def test_a_crop_about_a_point_grows_to_the_lesion_there():
     """The usual crop cuts the ball; that about what it shows of the ball holds all of it."""
     pet, ct = study()
     pipeline = cropping_pipeline((120.0, 120.0, 120.0), (24.0, 24.0, 24.0))
-    found = pipeline(pet, ct, quality="fast", point=CENTRE)
+    result = pipeline(pet, ct, quality="fast", point=CENTRE)
     whole = uptake_pipeline()(pet, ct, quality="fast")
-    assert dice(found["mask"].values, whole["mask"].values) > 0.97
-    assert json.loads(found.attrs["warnings"]) == []
+    assert dice(result["mask"].values, whole["mask"].values) > 0.97
+    assert json.loads(result.attrs["warnings"]) == []
 
 
 def test_the_region_about_a_lesion():

@@ -53,22 +53,22 @@ def test_haze_in_the_dark_is_evidence_and_black_is_none():
 def test_narrow_speckle_in_the_dark_is_no_haze():
     """Dark places as bright as under haze, of speckle a third as wide: noise or ripples."""
     narrow = picture(0.03, 1 / 3)
-    found = features(narrow, MASK)
-    assert found is not None
-    named = dict(zip(FEATURES, found, strict=True))
+    values = features(narrow, MASK)
+    assert values is not None
+    named = dict(zip(FEATURES, values, strict=True))
     assert named["width ratio, mean"] < -0.8
     wide = features(picture(0.03, 3.0), MASK)
     assert wide is not None
-    assert judged([found]) < 0 < judged([wide])
+    assert judged([values]) < 0 < judged([wide])
 
 
 def test_speckle_has_the_skewness_of_log_amplitude_and_its_axial_width():
     """The logarithm of an exponential variable has skewness -1.14; blurred axially, it is wider."""
     rng = np.random.default_rng(1)
     white = np.log(rng.exponential(size=(240, 240)))
-    found = features(np.asarray(np.clip(0.5 + 0.05 * white, 0, 1), np.float32), MASK)
-    assert found is not None
-    named = dict(zip(FEATURES, found, strict=True))
+    values = features(np.asarray(np.clip(0.5 + 0.05 * white, 0, 1), np.float32), MASK)
+    assert values is not None
+    named = dict(zip(FEATURES, values, strict=True))
     assert named["bright skewness"] == pytest.approx(-1.14, abs=0.15)
     assert named["level difference in speckle, mean"] < 1
     wide = features(picture(0.01, 1.0), MASK)

@@ -103,9 +103,11 @@ def find_components(statistics: SceneStatistics, *, correlated: bool = False) ->
     shared = moments.neighbours / scale if moments.pairs else whole - np.eye(len(noise))
     root, inverse = np.eye(len(noise)), np.eye(len(noise))
     if correlated and moments.pairs:
-        found = shared_noise(whole, shared, moments.count, moments.pairs, statistics.wavelength_nm)
-        if found is not None and found.shared > 0:
-            values, axes = np.linalg.eigh(found.correlation)
+        sharing = shared_noise(
+            whole, shared, moments.count, moments.pairs, statistics.wavelength_nm
+        )
+        if sharing is not None and sharing.shared > 0:
+            values, axes = np.linalg.eigh(sharing.correlation)
             values = np.maximum(values, _FLOOR)
             root, inverse = ((axes * values**k) @ axes.T for k in (0.5, -0.5))
             whole, shared = (inverse @ m @ inverse for m in (whole, shared))

@@ -131,18 +131,18 @@ def covariance_candidates(kspace: ArrayLike, mask: ArrayLike) -> dict[str, Compl
     sampled = np.broadcast_to(sampled, (slices, ny, nx))
 
     active = np.flatnonzero((data != 0).any(axis=(0, 2, 3)))
-    found: dict[str, list[_Quiet]] = {}
+    candidates: dict[str, list[_Quiet]] = {}
     parts: list[tuple[ComplexArray, NDArray[np.bool_]]] = []
     for s in np.unique(np.linspace(0, slices - 1, min(slices, _SLICES)).round().astype(int)):
         kept = sampled[s] & (data[s] != 0).any(axis=0)
         if len(active) == 0 or not kept.any():
             continue
         part = data[s][active].astype(np.complex128)
-        found.setdefault("border", []).append(_border(part, kept))
+        candidates.setdefault("border", []).append(_border(part, kept))
         for name, lines in (("ky", part.swapaxes(-1, -2)), ("kx", part)):
             air = _air(lines, kept.T if name == "ky" else kept)
             if air is not None:
-                found.setdefault(f"air along {name}", []).append(air)
+                candidates.setdefault(f"air along {name}", []).append(air)
         parts.append((part, kept))
 
     def embed(psi: ComplexArray) -> ComplexArray:
@@ -151,7 +151,7 @@ def covariance_candidates(kspace: ArrayLike, mask: ArrayLike) -> dict[str, Compl
         return covariance
 
     result = {}
-    for name, pieces in found.items():
+    for name, pieces in candidates.items():
         pooled = np.concatenate([piece.samples for piece in pieces], axis=1)
         enough = pooled.shape[1] >= max(16, 2 * len(active))
         if enough and (name == "border" or _trend(pieces) < _FLAT):

@@ -126,14 +126,14 @@ def trajectory_covariances(kspace: Tensor, trajectory: Tensor) -> dict[str, Comp
     count = max(min(400, radius.numel() // 4), round(0.03 * radius.numel()), 2 * len(samples))
     outermost = radius.argsort(descending=True, stable=True)[:count]
     values = samples[:, outermost].to(torch.complex128)
-    found = {"border": robust_covariance(values.cpu().numpy())}
+    candidates = {"border": robust_covariance(values.cpu().numpy())}
     if _straight(trajectory):
         lines = kspace.movedim(1, 0).flatten(1, 2)
         air = readout_air(lines.cpu().numpy())
         # Both hold all the noise; where the border has less there is no air.
-        if air is not None and _power(air) < _SIGNAL * _power(found["border"]):
-            found["air along the readouts"] = air
-    return found
+        if air is not None and _power(air) < _SIGNAL * _power(candidates["border"]):
+            candidates["air along the readouts"] = air
+    return candidates
 
 
 def _power(covariance: ComplexArray) -> float:

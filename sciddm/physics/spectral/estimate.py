@@ -459,16 +459,16 @@ def with_shared_noise(
         return model
     filled, _ = model.complete(cube, lost, columns, lines)
     whole, shared, pairs = neighbour_moments(filled / model.scale[:, None, None], good)
-    found = shared_noise(whole, shared, pairs, pairs) if pairs else None
-    if found is None:
+    sharing = shared_noise(whole, shared, pairs, pairs) if pairs else None
+    if sharing is None:
         return model
-    sigma = model.sigma if found.sigma is None else found.sigma * model.scale
-    most = found.most * model.scale / np.maximum(sigma, np.finfo(np.float64).tiny)
+    sigma = model.sigma if sharing.sigma is None else sharing.sigma * model.scale
+    most = sharing.most * model.scale / np.maximum(sigma, np.finfo(np.float64).tiny)
     return replace(
         model,
         sigma=sigma,
-        shared=found.shared,
-        correlation=found.correlation if found.shared > 0 else None,
+        shared=sharing.shared,
+        correlation=sharing.correlation if sharing.shared > 0 else None,
         doubt=max(1.0, float(np.median(most))),
     )
 

@@ -173,22 +173,22 @@ class _Fit:
     Attributes:
         sigma: (band,).
         weights: (part,) a, which sum to 1.
-        left: (band, band) P S^-1 D S^-1 P.
-        made: (part, band, band) P R_k P.
+        excess: (band, band) P S^-1 D S^-1 P.
+        templates: (part, band, band) P R_k P.
         chance: what chance leaves of the squares of all entries.
     """
 
     sigma: Array
     weights: Array
-    left: Array
-    made: Array
+    excess: Array
+    templates: Array
     chance: float
 
     def misfit(self, parts: NDArray[np.intp]) -> float:
         """Sum of squares that these parts leave beyond chance."""
-        made = self.made[parts]
-        weights = _weights(made, self.left)
-        rest = self.left - np.tensordot(weights, made, 1)
+        templates = self.templates[parts]
+        weights = _weights(templates, self.excess)
+        rest = self.excess - np.tensordot(weights, templates, 1)
         return max(float((rest**2).sum()) - self.chance, _TINY)
 
 
@@ -220,24 +220,24 @@ def _solved(noise: Array, spectra: Array, size: Array, parts: Array, chance: flo
     sigma = size.copy()
     for _ in range(_ROUNDS):
         axes = np.linalg.qr(spectra / sigma[:, None])[0]
-        left = _outside(noise / (sigma[:, None] * sigma), axes)
-        made = np.stack([_outside(p, axes) for p in parts])
-        made[np.trace(made, axis1=1, axis2=2) < _VISIBLE * len(noise)] = 0
-        weights = _weights(made, left)
+        excess = _outside(noise / (sigma[:, None] * sigma), axes)
+        templates = np.stack([_outside(p, axes) for p in parts])
+        templates[np.trace(templates, axis1=1, axis2=2) < _VISIBLE * len(noise)] = 0
+        weights = _weights(templates, excess)
         total = float(weights.sum())
         if not total > 0:
             break
         weights = weights / total
-        expected = np.tensordot(weights, made, 1)
-        diagonal = np.diag(expected)
+        model = np.tensordot(weights, templates, 1)
+        diagonal = np.diag(model)
         seen = diagonal > _SEEN
-        change = np.sqrt(np.maximum(np.diag(left), 0) / np.maximum(diagonal, _SEEN))
+        change = np.sqrt(np.maximum(np.diag(excess), 0) / np.maximum(diagonal, _SEEN))
         usual = float(np.median(change[seen])) if seen.any() else 1.0
         change = np.clip(np.where(seen, change, usual), usual / _STEP, usual * _STEP)
         sigma = sigma * change
-    mixed = np.tensordot(weights, made, 1)
+    mixed = np.tensordot(weights, templates, 1)
     by_chance = chance * (np.trace(mixed) ** 2 + (mixed**2).sum())
-    return _Fit(sigma, weights, left, made, float(by_chance))
+    return _Fit(sigma, weights, excess, templates, float(by_chance))
 
 
 def _flat(matrix: Array) -> float:
@@ -253,10 +253,10 @@ def _outside(matrix: Array, axes: Array) -> Array:
     return np.asarray(half - (half @ axes) @ axes.T)
 
 
-def _weights(made: Array, left: Array) -> Array:
-    """The a >= 0 with the least |left - sum_k a_k made_k|."""
-    flat = made.reshape(len(made), -1)
-    gram, target = flat @ flat.T, flat @ left.ravel()
+def _weights(templates: Array, excess: Array) -> Array:
+    """The a >= 0 with the least |excess - sum_k a_k template_k|."""
+    flat = templates.reshape(len(templates), -1)
+    gram, target = flat @ flat.T, flat @ excess.ravel()
     size = np.sqrt(np.diag(gram))
     there = size > 0
     size = np.where(there, size, 1)

@@ -68,8 +68,8 @@ class Widening:
 
     def __call__(self, std: Real, taken: Real) -> Real:
         """std', each (z, x): amplitudes, or grey values of pictures."""
-        drawn = np.hypot(std, self.taken * taken)
-        out: Real = (self.spread * np.hypot(drawn, self.floor)).astype(np.float32)
+        total = np.hypot(std, self.taken * taken)
+        out: Real = (self.spread * np.hypot(total, self.floor)).astype(np.float32)
         return out
 
 
